@@ -1,0 +1,121 @@
+//! The vendor's port table as data: who opens which port to whom, and why.
+//!
+//! Each product edition is one TOML file, embedded in the program. It is read
+//! once, checked wholly (an entry that cites an unknown note or role stops the
+//! program, not the traffic), and then only looked at: by the policy compiler,
+//! through [`Catalog::links_into`] and [`Catalog::links_out_of`], and by the
+//! commands that print it. Every entry cites the document's line, so that each
+//! port that is open can be traced to a sentence.
+
+mod check;
+mod model;
+mod nearest;
+mod port;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use model::{ANY, Direction, Link, Note, Protocol, Role, RoleId, SITE_SERVER, Service};
+pub use nearest::nearest;
+pub use port::PortSpec;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, error::Error, fmt};
+
+/// One edition of the vendor's port table. Its JSON form is what `catalog -o json` prints.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    /// The product edition, `"2007"`.
+    pub edition: String,
+    /// The computers that the table speaks of. `any` is not one of them.
+    pub roles: Vec<Role>,
+    /// The entries in the document's order. Ids are not unique: links that name
+    /// two role pairs, or two arrows, appear once for each.
+    pub links: Vec<Link>,
+    /// The document's numbered notes, as what they change.
+    pub notes: Vec<Note>,
+}
+
+impl Catalog {
+    /// The table of Configuration Manager 2007, embedded in the program.
+    ///
+    /// # Errors
+    /// Only if the embedded file is broken, which the tests rule out.
+    pub fn edition_2007() -> Result<Self> {
+        Self::parse(include_str!("../catalog/2007.toml")).context("the embedded catalog 2007.toml")
+    }
+
+    /// Reads and checks one edition.
+    ///
+    /// # Errors
+    /// Text that is not TOML of this shape, and whatever breaks the catalog's
+    /// rules: unknown roles or notes, malformed ports, a circle of `is_a`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let catalog: Self = toml::from_str(text)?;
+        check::check(&catalog)?;
+        Ok(catalog)
+    }
+
+    /// The role with this id.
+    ///
+    /// # Errors
+    /// [`UnknownRole`], which names the roles that look most alike.
+    pub fn role(&self, id: &str) -> Result<&Role, UnknownRole> {
+        self.find(id).ok_or_else(|| UnknownRole {
+            asked: id.to_owned(),
+            nearest: nearest(id, self.roles.iter().map(|role| role.id.as_str())),
+        })
+    }
+
+    /// The role itself, then what it is, nearest first: a primary site server
+    /// has every link of a site server.
+    #[must_use]
+    pub fn lineage<'a>(&'a self, role: &'a Role) -> Vec<&'a RoleId> {
+        let parent = |role: &&'a Role| self.find(role.is_a.as_ref()?.as_str());
+        std::iter::successors(Some(role), parent)
+            .map(|role| &role.id)
+            .collect()
+    }
+
+    /// The features that the table's `opt_in` links wait for, sorted.
+    #[must_use]
+    pub fn features(&self) -> BTreeSet<&str> {
+        self.links
+            .iter()
+            .filter_map(|link| link.opt_in.as_deref())
+            .collect()
+    }
+
+    /// The note with this number.
+    #[must_use]
+    pub fn note(&self, id: u8) -> Option<&Note> {
+        self.notes.iter().find(|note| note.id == id)
+    }
+
+    fn find(&self, id: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.id.as_str() == id)
+    }
+}
+
+/// A role that the catalog does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownRole {
+    /// What was asked for.
+    pub asked: String,
+    /// The ids that look most like it, best first; perhaps none.
+    pub nearest: Vec<String>,
+}
+
+impl fmt::Display for UnknownRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown role `{}`", self.asked)?;
+        if !self.nearest.is_empty() {
+            write!(f, "; did you mean {}?", self.nearest.join(" or "))?;
+        }
+        f.write_str(" (`sccm-agent roles` lists all roles)")
+    }
+}
+
+impl Error for UnknownRole {}

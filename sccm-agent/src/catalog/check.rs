@@ -1,0 +1,117 @@
+//! What a catalog must satisfy before anybody relies on it.
+//!
+//! The compiler sees types only. Here is the rest: what is cited must exist,
+//! what must be unique is, ports fit their protocol, and `is_a` leads somewhere.
+
+use super::{ANY, Catalog, Link, PortSpec, Protocol, RoleId, Service};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashSet;
+
+/// Checks the whole catalog; the error names the entry that is wrong.
+pub(super) fn check(catalog: &Catalog) -> Result<()> {
+    ensure!(!catalog.edition.is_empty(), "edition is empty");
+    roles(catalog)?;
+    notes(catalog)?;
+    for link in &catalog.links {
+        check_link(catalog, link)
+            .with_context(|| format!("link {} ({} to {})", link.id, link.from, link.to))?;
+    }
+    Ok(())
+}
+
+fn roles(catalog: &Catalog) -> Result<()> {
+    let mut seen = HashSet::new();
+    for role in &catalog.roles {
+        let id = role.id.as_str();
+        ensure!(is_name(id), "role id `{id}` is not in kebab-case");
+        ensure!(id != ANY, "`{ANY}` stands for any source and is not a role");
+        ensure!(seen.insert(id), "role `{id}` appears twice");
+    }
+    for role in &catalog.roles {
+        let mut ancestor = role;
+        // A chain longer than the list of roles has come round to its start.
+        for _ in &catalog.roles {
+            let Some(parent) = &ancestor.is_a else { break };
+            ancestor = catalog.find(parent.as_str()).with_context(|| {
+                format!("role `{}` is a `{parent}`, which is not there", role.id)
+            })?;
+        }
+        ensure!(
+            ancestor.is_a.is_none(),
+            "role `{}` is itself by way of `is_a`",
+            role.id
+        );
+    }
+    Ok(())
+}
+
+fn notes(catalog: &Catalog) -> Result<()> {
+    let mut seen = HashSet::new();
+    for note in &catalog.notes {
+        ensure!(seen.insert(note.id), "note {} appears twice", note.id);
+        ensure!(note.line > 0, "note {} cites no line", note.id);
+        if let Some(role) = &note.role {
+            known_role(catalog, role)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_link(catalog: &Catalog, link: &Link) -> Result<()> {
+    ensure!(link.line > 0, "no line cited");
+    ensure!(!link.services.is_empty(), "no services");
+    known_notes(catalog, &link.notes)?;
+    if link.from.as_str() != ANY {
+        known_role(catalog, &link.from)?;
+    }
+    known_role(catalog, &link.to)?;
+    if let Some(feature) = &link.opt_in {
+        ensure!(is_name(feature), "feature `{feature}` is not in kebab-case");
+    }
+    for service in &link.services {
+        check_service(catalog, service)
+            .with_context(|| format!("service {} over {}", service.service, service.protocol))?;
+    }
+    Ok(())
+}
+
+fn check_service(catalog: &Catalog, service: &Service) -> Result<()> {
+    ensure!(is_name(&service.service), "the id is not in kebab-case");
+    ensure!(service.line > 0, "no line cited");
+    ensure!(!service.ports.is_empty(), "no ports");
+    known_notes(catalog, &service.notes)?;
+    for port in &service.ports {
+        let fits = match service.protocol {
+            Protocol::Tcp => *port != PortSpec::EchoRequest,
+            Protocol::Udp => matches!(port, PortSpec::Range(_)),
+            Protocol::Icmp | Protocol::Icmpv6 => *port == PortSpec::EchoRequest,
+        };
+        ensure!(fits, "port `{port}` does not fit the protocol");
+    }
+    Ok(())
+}
+
+fn known_role(catalog: &Catalog, role: &RoleId) -> Result<()> {
+    catalog.role(role.as_str())?;
+    Ok(())
+}
+
+fn known_notes(catalog: &Catalog, notes: &[u8]) -> Result<()> {
+    if let Some(missing) = notes.iter().find(|id| catalog.note(**id).is_none()) {
+        bail!("note {missing} is cited but not there");
+    }
+    Ok(())
+}
+
+/// Lower-case words and digits, joined by single hyphens.
+fn is_name(text: &str) -> bool {
+    text.split('-').all(|word| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests;

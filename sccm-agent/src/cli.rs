@@ -1,0 +1,78 @@
+//! The command line.
+//!
+//! Exit codes: 0 done; 1 something failed underway; 2 wrong input or a machine
+//! that cannot do it, and nothing was changed. `status` has more of its own.
+
+pub mod catalog;
+pub mod detach;
+pub mod enforce;
+pub mod roles;
+pub mod status;
+
+use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
+use crate::log::{self, LogFormat};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Wrong input, or a machine that cannot do what was asked.
+pub const BAD_INPUT: u8 = 2;
+
+/// Lets through only the ports that a host's Configuration Manager roles need,
+/// and drops the rest at the network card
+#[derive(Debug, Parser)]
+#[command(name = "sccm-agent", version)]
+struct Cli {
+    /// How log lines look, on standard error
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Enforce(enforce::EnforceArgs),
+    Status(status::StatusArgs),
+    Detach(detach::DetachArgs),
+    Roles(roles::RolesArgs),
+    Catalog(catalog::CatalogArgs),
+}
+
+/// The flag of every command that works with pins.
+#[derive(Debug, Clone, Args)]
+pub struct PinArgs {
+    /// Where programs and maps are pinned; agents in different network
+    /// namespaces need different ones
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_PIN_DIR)]
+    pin_dir: PathBuf,
+}
+
+impl PinArgs {
+    fn pins(&self) -> PinDir {
+        PinDir::new(self.pin_dir.clone())
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    log::init(cli.log_format);
+    let done = |()| ExitCode::SUCCESS;
+    let result = match cli.command {
+        Command::Enforce(args) => enforce::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Detach(args) => detach::run(&args).map(done),
+        Command::Roles(args) => roles::run(&args).map(done),
+        Command::Catalog(args) => catalog::run(&args).map(done),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `sccm-agent catalog`: the whole port table.
+
+use crate::{
+    catalog::{Catalog, Link},
+    output::{self, OutputArgs, OutputFormat},
+};
+use anyhow::Result;
+use clap::Args;
+use comfy_table::ColumnConstraint;
+
+/// Columns for a link's id, and for each of its roles: the services take the rest.
+const LINK_WIDTH: usize = 15;
+const ROLE_WIDTH: usize = 21;
+
+/// Print the whole port table: who opens which port to whom
+#[derive(Debug, Clone, Args)]
+pub struct CatalogArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Prints the catalog: as a summary of its links, or whole as JSON.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn run(args: &CatalogArgs) -> Result<()> {
+    let catalog = Catalog::edition_2007()?;
+    match args.output.output {
+        OutputFormat::Json => output::print_json(&catalog),
+        OutputFormat::Table => output::print(summary(&catalog)),
+    }
+}
+
+fn summary(catalog: &Catalog) -> String {
+    let mut table = output::table(["Link", "From", "", "To", "Services"]);
+    for link in &catalog.links {
+        table.add_row([
+            output::wrap_id(&link.id, LINK_WIDTH),
+            output::wrap_id(link.from.as_str(), ROLE_WIDTH),
+            link.direction.to_string(),
+            output::wrap_id(link.to.as_str(), ROLE_WIDTH),
+            services(link),
+        ]);
+    }
+    // Each service on a line of its own, however narrow the terminal.
+    if let Some(services) = table.column_mut(4) {
+        services.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    format!(
+        "Port table of Configuration Manager {}: {} entries, {} roles, {} notes\n{}\n\
+         Conditions, notes and the document's lines: sccm-agent catalog -o json\n\
+         One role's ports: sccm-agent roles ROLE",
+        catalog.edition,
+        catalog.links.len(),
+        catalog.roles.len(),
+        catalog.notes.len(),
+        output::lines(&table),
+    )
+}
+
+fn services(link: &Link) -> String {
+    let mut lines: Vec<String> = link
+        .services
+        .iter()
+        .map(|service| {
+            let ports: Vec<String> = service.ports.iter().map(ToString::to_string).collect();
+            format!(
+                "{} {} {}",
+                service.service,
+                service.protocol,
+                ports.join(", ")
+            )
+        })
+        .collect();
+    if let Some(feature) = &link.opt_in {
+        lines.push(format!("(only with --enable\n{feature})"));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_has_every_entry_and_keeps_to_100_columns() {
+        let catalog = Catalog::edition_2007().unwrap();
+        let text = summary(&catalog);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+        assert!(text.contains("http tcp 80, 8530"), "{text}");
+        assert!(text.contains("(only with --enable"), "{text}");
+        assert_eq!(text.matches("sql tcp 1433").count(), 11, "{text}");
+    }
+}

@@ -1,0 +1,131 @@
+//! `sccm-agent status`: what is true in the kernel. Changes nothing, and works
+//! without an agent.
+//!
+//! Exit codes: 0 every interface is enforcing; 3 nothing is attached; 4 some
+//! interface is observing, in generic mode or lost; 5 the maps are of another
+//! layout.
+
+use super::PinArgs;
+use crate::interface::Netlink;
+use crate::kernel::{Found, Maps, PinDir};
+use crate::metrics::{hash_text, roles_text};
+use crate::output::{self, OutputArgs, OutputFormat};
+use crate::state::{self, InterfaceState, State};
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde::Serialize;
+use std::process::ExitCode;
+
+const NOTHING_ATTACHED: u8 = 3;
+const NOT_ALL_ENFORCING: u8 = 4;
+const OTHER_LAYOUT: u8 = 5;
+
+/// Say what is enforced, where, and since which policy
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pins: PinArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What `status -o json` prints.
+#[derive(Debug, Serialize)]
+struct Status {
+    /// `none`, `ours` or `abi-mismatch`.
+    maps: &'static str,
+    /// The active policy.
+    policy: Option<PolicyStatus>,
+    /// Interfaces that are or were enforced.
+    interfaces: Vec<InterfaceState>,
+}
+
+#[derive(Debug, Serialize)]
+struct PolicyStatus {
+    generation: u64,
+    hash: String,
+    roles: Vec<String>,
+}
+
+/// Prints the state and returns its exit code.
+///
+/// # Errors
+/// Pins that cannot be read.
+pub fn run(args: &StatusArgs) -> Result<ExitCode> {
+    let pins = args.pins.pins();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let status = runtime.block_on(read(&pins))?;
+    match args.output.output {
+        OutputFormat::Json => output::print_json(&status)?,
+        OutputFormat::Table => print(&status)?,
+    }
+    Ok(exit_code(&status))
+}
+
+async fn read(pins: &PinDir) -> Result<Status> {
+    let nothing = |maps| Status {
+        maps,
+        policy: None,
+        interfaces: Vec::new(),
+    };
+    match pins.look()? {
+        Found::Nothing => return Ok(nothing("none")),
+        Found::OtherAbi(_) => return Ok(nothing("abi-mismatch")),
+        Found::Maps => {}
+    }
+    let maps = Maps::open(pins)?;
+    let policy = maps.info()?;
+    let present = Netlink::connect()?.interfaces().await?;
+    Ok(Status {
+        maps: "ours",
+        policy: Some(PolicyStatus {
+            generation: policy.generation,
+            hash: hash_text(&policy.hash),
+            roles: roles_text(&policy).split(',').map(str::to_owned).collect(),
+        }),
+        interfaces: state::interfaces(pins, &maps, &present)?,
+    })
+}
+
+fn print(status: &Status) -> Result<()> {
+    let Some(policy) = &status.policy else {
+        return output::print(match status.maps {
+            "none" => "nothing is attached",
+            _ => {
+                "the pinned maps are of another sccm-agent: run `sccm-agent detach` to remove them"
+            }
+        });
+    };
+    let mut table = output::table(["Interface", "State", "Mode"]);
+    for interface in &status.interfaces {
+        table.add_row([
+            interface.interface.as_str(),
+            interface.state.label(),
+            interface.mode.unwrap_or("-"),
+        ]);
+    }
+    output::print(format!(
+        "Roles:  {}\nPolicy: generation {}, {}\n{}",
+        policy.roles.join(", "),
+        policy.generation,
+        &policy.hash[..12],
+        output::lines(&table)
+    ))
+}
+
+fn exit_code(status: &Status) -> ExitCode {
+    let states = || status.interfaces.iter().map(|interface| interface.state);
+    ExitCode::from(if status.maps == "abi-mismatch" {
+        OTHER_LAYOUT
+    } else if states().all(|state| state == State::Detached) {
+        NOTHING_ATTACHED
+    } else if states().all(|state| matches!(state, State::Enforcing | State::Detached)) {
+        0
+    } else {
+        NOT_ALL_ENFORCING
+    })
+}

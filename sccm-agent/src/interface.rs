@@ -1,0 +1,155 @@
+//! Network interfaces, as the kernel describes them over netlink.
+
+use crate::catalog::nearest;
+use anyhow::{Context as _, Result, bail};
+use futures_util::TryStreamExt as _;
+use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkXdp, XdpAttached};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use rtnetlink::{Handle, RouteMessageBuilder};
+use std::net::IpAddr;
+
+/// An interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its number, new whenever the card is created anew.
+    pub index: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+    /// The XDP program on it, whoever put it there.
+    pub xdp: Option<XdpProgram>,
+}
+
+/// An XDP program on an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct XdpProgram {
+    /// The kernel's number of the program.
+    pub id: u32,
+    /// It runs in the kernel's stack, not in the driver.
+    pub generic: bool,
+}
+
+/// A connection to the kernel's routing tables, in this process's network namespace.
+#[derive(Debug, Clone)]
+pub struct Netlink(Handle);
+
+impl Netlink {
+    /// Connects. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The kernel gives no netlink socket.
+    pub fn connect() -> Result<Self> {
+        let (connection, handle, _) = rtnetlink::new_connection().context("opening netlink")?;
+        tokio::spawn(connection);
+        Ok(Self(handle))
+    }
+
+    /// All interfaces.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn interfaces(&self) -> Result<Vec<Interface>> {
+        let links = self.0.link().get().execute();
+        links
+            .map_ok(|link| {
+                let up = link.header.flags.contains(LinkFlags::Up);
+                describe(link.header.index, up, &link.attributes)
+            })
+            .try_collect()
+            .await
+            .context("listing interfaces")
+    }
+
+    /// The interface called `name`.
+    ///
+    /// # Errors
+    /// There is none; the message names those that look alike.
+    pub async fn interface(&self, name: &str) -> Result<Interface> {
+        let all = self.interfaces().await?;
+        let names: Vec<&str> = all
+            .iter()
+            .map(|interface| interface.name.as_str())
+            .collect();
+        let Some(place) = names.iter().position(|known| *known == name) else {
+            let hint = match nearest(name, names.iter().copied()).as_slice() {
+                [] => String::new(),
+                alike => format!("; did you mean {}?", alike.join(" or ")),
+            };
+            bail!(
+                "there is no interface `{name}`{hint} (there are: {})",
+                names.join(", ")
+            );
+        };
+        Ok(all[place].clone())
+    }
+
+    /// The number of the interface that holds `address`.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
+        let mut messages = self.0.address().get().execute();
+        while let Some(message) = messages.try_next().await.context("listing addresses")? {
+            let holds = |attribute: &AddressAttribute| match attribute {
+                AddressAttribute::Address(held) | AddressAttribute::Local(held) => *held == address,
+                _ => false,
+            };
+            if message.attributes.iter().any(holds) {
+                return Ok(Some(message.header.index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number of the interface through which `peer` is reached.
+    ///
+    /// # Errors
+    /// None: an unreachable peer has no interface.
+    pub async fn route_to(&self, peer: IpAddr) -> Option<u32> {
+        let query: RouteMessage = match peer {
+            IpAddr::V4(peer) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+                .destination_prefix(peer, 32)
+                .build(),
+            IpAddr::V6(peer) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+                .destination_prefix(peer, 128)
+                .build(),
+        };
+        let mut routes = Box::pin(self.0.route().get(query).execute());
+        let route = routes.try_next().await.ok()??;
+        route
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                RouteAttribute::Oif(index) => Some(*index),
+                _ => None,
+            })
+    }
+}
+
+fn describe(index: u32, up: bool, attributes: &[LinkAttribute]) -> Interface {
+    let mut interface = Interface {
+        name: String::new(),
+        index,
+        up,
+        xdp: None,
+    };
+    for attribute in attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => interface.name.clone_from(name),
+            LinkAttribute::Xdp(xdp) => interface.xdp = describe_xdp(xdp),
+            _ => {}
+        }
+    }
+    interface
+}
+
+fn describe_xdp(attributes: &[LinkXdp]) -> Option<XdpProgram> {
+    let id = attributes.iter().find_map(|attribute| match attribute {
+        LinkXdp::ProgId(id) => Some(*id),
+        _ => None,
+    })?;
+    let generic = attributes.contains(&LinkXdp::Attached(XdpAttached::SocketBuffer));
+    Some(XdpProgram { id, generic })
+}

@@ -1,0 +1,26 @@
+//! The only room that knows aya: programs, maps, links and pins.
+//!
+//! Everything is pinned under one directory, so that enforcement outlives the
+//! agent and the next agent takes over the same maps, counters and flows:
+//!
+//! ```text
+//! /sys/fs/bpf/sccm-agent/maps/POLICIES ...       one pin for each map
+//! /sys/fs/bpf/sccm-agent/links/0-inbound ...     one pin for each hook, by slot
+//! ```
+
+mod attach;
+mod counters;
+mod log;
+mod maps;
+mod names;
+mod object;
+mod owner;
+mod pins;
+mod program;
+
+pub use attach::{Attached, Mode};
+pub use counters::Reading;
+pub use maps::Maps;
+pub use owner::describe as describe_program;
+pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
+pub use program::Programs;

@@ -1,0 +1,237 @@
+//! The pinned maps, with their types.
+
+use super::{PinDir, counters, names};
+use crate::policy::{Compiled, ServiceNames};
+use anyhow::{Context as _, Result, ensure};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
+use sccm_common::abi::{self, CHUNKS, InterfaceRecord, PolicyInfo, ServiceRecord, map};
+use sccm_common::address::{Chunk, Entry, Family, Root};
+use sccm_common::counter::{Counter, MAX_INTERFACES, PAGES, Page};
+use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
+use sccm_common::policy::{BANKS, flag};
+use sccm_common::{Policy, ServiceClass};
+
+/// `membarrier(2)`: returns when every CPU has left what it was in.
+const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+
+/// Every map: name, sizes of key and value in bytes, entries.
+pub(super) fn shapes() -> [(&'static str, u32, u32, u32); map::ALL.len()] {
+    const INDEX: u32 = size_of::<u32>() as u32;
+    [
+        (map::ABI, INDEX, 4, 1),
+        (map::ACTIVE, INDEX, 4, 1),
+        (map::POLICIES, INDEX, size_of::<Policy>() as u32, BANKS),
+        (
+            map::POLICY_INFO,
+            INDEX,
+            size_of::<PolicyInfo>() as u32,
+            BANKS,
+        ),
+        (map::ROOTS, INDEX, size_of::<Root>() as u32, BANKS * 2),
+        (map::CHUNKS, INDEX, size_of::<Chunk>() as u32, CHUNKS),
+        (map::COUNTERS, INDEX, size_of::<Page>() as u32, PAGES),
+        (
+            map::FLOWS,
+            size_of::<FlowKey>() as u32,
+            size_of::<FlowState>() as u32,
+            DEFAULT_CAPACITY,
+        ),
+        (
+            map::INTERFACES,
+            INDEX,
+            size_of::<InterfaceRecord>() as u32,
+            MAX_INTERFACES,
+        ),
+        (
+            map::SERVICES,
+            INDEX,
+            size_of::<ServiceRecord>() as u32,
+            ServiceClass::COUNT as u32,
+        ),
+    ]
+}
+
+/// The layout version that a pin directory's maps carry; 0 before they are finished.
+pub(super) fn abi_version(pins: &PinDir) -> Result<u32> {
+    let map: Array<MapData, u32> = open(pins, map::ABI)?;
+    Ok(map.get(&0, 0)?)
+}
+
+/// What an agent reads and writes; the program has the rest to itself.
+pub struct Maps {
+    abi: Array<MapData, u32>,
+    active: Array<MapData, u32>,
+    policies: Array<MapData, Policy>,
+    infos: Array<MapData, PolicyInfo>,
+    roots: Array<MapData, Root>,
+    chunks: Array<MapData, Chunk>,
+    counters: PerCpuArray<MapData, Page>,
+    interfaces: Array<MapData, InterfaceRecord>,
+    services: Array<MapData, ServiceRecord>,
+}
+
+impl Maps {
+    /// Opens the pins.
+    ///
+    /// # Errors
+    /// A pin that is missing or of another shape.
+    pub fn open(pins: &PinDir) -> Result<Self> {
+        Ok(Self {
+            abi: open(pins, map::ABI)?,
+            active: open(pins, map::ACTIVE)?,
+            policies: open(pins, map::POLICIES)?,
+            infos: open(pins, map::POLICY_INFO)?,
+            roots: open(pins, map::ROOTS)?,
+            chunks: open(pins, map::CHUNKS)?,
+            counters: open(pins, map::COUNTERS)?,
+            interfaces: open(pins, map::INTERFACES)?,
+            services: open(pins, map::SERVICES)?,
+        })
+    }
+
+    /// Marks fresh maps as finished, once a policy is in them.
+    ///
+    /// # Errors
+    /// The kernel refuses the write.
+    pub fn finish(&mut self) -> Result<()> {
+        self.abi
+            .set(0, abi::VERSION, 0)
+            .context("writing the layout version")
+    }
+
+    /// Makes `compiled` the policy of every interface at once, and returns its
+    /// generation. Until the last write nothing changes for any packet.
+    ///
+    /// # Errors
+    /// The kernel refuses a write; the running policy stays.
+    pub fn publish(&mut self, compiled: &Compiled) -> Result<u64> {
+        let active = self.active.get(&0, 0)?;
+        ensure!(
+            active < BANKS,
+            "the active bank is {active}: foreign hands on the maps"
+        );
+        let inactive = (active + 1) % BANKS;
+        let generation = self.info()?.generation + 1;
+        // Names first, so that no counter ever appears without one.
+        names::write_services(&mut self.services, &compiled.services)?;
+        // A packet that began under the bank's last policy may still be reading it.
+        grace_period()?;
+        if compiled.policy.has(flag::PEERS) {
+            self.write_addresses(compiled, inactive)?;
+        }
+        self.policies
+            .set(inactive, &*compiled.policy, 0)
+            .context("writing the policy")?;
+        let info = PolicyInfo {
+            generation,
+            ..compiled.info
+        };
+        self.infos
+            .set(inactive, info, 0)
+            .context("writing about the policy")?;
+        self.active
+            .set(0, inactive, 0)
+            .context("activating the policy")?;
+        Ok(generation)
+    }
+
+    /// Goes back to the policy before the last [`Maps::publish`], which is
+    /// still in the other bank.
+    ///
+    /// # Errors
+    /// The kernel refuses the write.
+    pub fn unpublish(&mut self) -> Result<()> {
+        let active = self.active.get(&0, 0)?;
+        self.active
+            .set(0, (active + 1) % BANKS, 0)
+            .context("going back to the policy before")
+    }
+
+    /// What is said about the active policy.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn info(&self) -> Result<PolicyInfo> {
+        let active = self.active.get(&0, 0)?;
+        Ok(self.infos.get(&active, 0)?)
+    }
+
+    /// What the service classes are called.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn service_names(&self) -> Result<ServiceNames> {
+        names::read_services(&self.services)
+    }
+
+    /// The interfaces that have or had a slot: slot, name.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn interfaces(&self) -> Result<Vec<(u32, String)>> {
+        names::read_interfaces(&self.interfaces)
+    }
+
+    /// The slot of an interface: its old one, or a free one.
+    ///
+    /// # Errors
+    /// All slots are taken.
+    pub fn claim_slot(&mut self, name: &str, index: u32) -> Result<u32> {
+        names::claim_slot(&mut self.interfaces, name, index)
+    }
+
+    /// Every counter that is not zero, summed over the CPUs.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn counters(&self) -> Result<Vec<counters::Reading>> {
+        counters::read(&self.counters, &self.interfaces()?, &self.service_names()?)
+    }
+
+    fn write_addresses(&mut self, compiled: &Compiled, bank: u32) -> Result<()> {
+        let first_chunk = bank * (CHUNKS / BANKS);
+        let place = |entry: Entry| match entry.decode() {
+            Ok(_) => entry,
+            Err(chunk) => Entry::chunk(first_chunk + chunk),
+        };
+        for (number, chunk) in (first_chunk..).zip(compiled.addresses.chunks()) {
+            self.chunks
+                .set(number, chunk.map(place), 0)
+                .context("writing the prefixes")?;
+        }
+        for family in [Family::V4, Family::V6] {
+            let mut root = Box::new([Entry::class(0); sccm_common::address::ROOT_ENTRIES]);
+            for (placed, entry) in root.iter_mut().zip(compiled.addresses.root(family)) {
+                *placed = place(*entry);
+            }
+            let index = bank * 2 + family as u32;
+            self.roots
+                .set(index, &*root, 0)
+                .context("writing the prefixes")?;
+        }
+        Ok(())
+    }
+}
+
+fn open<T>(pins: &PinDir, name: &str) -> Result<T>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    let path = pins.map(name);
+    let data = MapData::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
+    let map = Map::from_map_data(data)?;
+    T::try_from(map).with_context(|| format!("{} has another shape", path.display()))
+}
+
+fn grace_period() -> Result<()> {
+    // SAFETY: the command takes no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    ensure!(
+        result == 0,
+        "membarrier: {}: the kernel lacks CONFIG_MEMBARRIER",
+        std::io::Error::last_os_error()
+    );
+    Ok(())
+}
+
+const _: () = assert!(size_of::<Counter>() == 16);

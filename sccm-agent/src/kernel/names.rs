@@ -1,0 +1,92 @@
+//! The records that give counters their names when nobody runs.
+
+use crate::policy::{ServiceName, ServiceNames};
+use anyhow::{Result, bail};
+use aya::maps::{Array, MapData};
+use sccm_common::ServiceClass;
+use sccm_common::abi::{InterfaceRecord, ServiceRecord};
+use sccm_common::counter::MAX_INTERFACES;
+
+pub(super) fn write_services(
+    map: &mut Array<MapData, ServiceRecord>,
+    names: &ServiceNames,
+) -> Result<()> {
+    for (class, name) in names.iter() {
+        let record = ServiceRecord {
+            protocol: padded(&name.protocol),
+            service: padded(&name.service),
+        };
+        map.set(u32::from(class.0), record, 0)?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_services(map: &Array<MapData, ServiceRecord>) -> Result<ServiceNames> {
+    let mut names = ServiceNames::default();
+    for (number, record) in (0..=u8::MAX).zip(map.iter()) {
+        let record = record?;
+        let service = text(&record.service);
+        if !service.is_empty() {
+            let name = ServiceName {
+                protocol: text(&record.protocol),
+                service,
+            };
+            names.insert(ServiceClass(number), name);
+        }
+    }
+    Ok(names)
+}
+
+pub(super) fn read_interfaces(map: &Array<MapData, InterfaceRecord>) -> Result<Vec<(u32, String)>> {
+    let mut interfaces = Vec::new();
+    for (slot, record) in (0..).zip(map.iter()) {
+        let name = text(&record?.name);
+        if !name.is_empty() {
+            interfaces.push((slot, name));
+        }
+    }
+    Ok(interfaces)
+}
+
+pub(super) fn claim_slot(
+    map: &mut Array<MapData, InterfaceRecord>,
+    name: &str,
+    index: u32,
+) -> Result<u32> {
+    let known = read_interfaces(map)?;
+    let old = known
+        .iter()
+        .find(|(_, known)| known == name)
+        .map(|(slot, _)| *slot);
+    let free = || (0..MAX_INTERFACES).find(|slot| known.iter().all(|(taken, _)| taken != slot));
+    let Some(slot) = old.or_else(free) else {
+        bail!(
+            "{MAX_INTERFACES} interfaces have been enforced since the counters began: \
+             run `sccm-agent detach`, then enforce again"
+        );
+    };
+    let record = InterfaceRecord {
+        name: padded(name),
+        index,
+        reserved: 0,
+    };
+    map.set(slot, record, 0)?;
+    Ok(slot)
+}
+
+/// `text` in a record, cut to what fits with a zero behind it.
+fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    for (byte, value) in bytes[..N - 1].iter_mut().zip(text.bytes()) {
+        *byte = value;
+    }
+    bytes
+}
+
+fn text(bytes: &[u8]) -> String {
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

@@ -1,0 +1,25 @@
+//! The eBPF program, as the build script compiled it.
+//!
+//! Without the tools for that, checking this crate still works, so that editors
+//! do, but nothing can be built from it: the panic below is reached when code is
+//! generated, and only because it stands in a generic function.
+
+/// The ELF object that holds the programs, their maps and their BTF.
+#[cfg(not(sccm_no_ebpf))]
+pub fn object() -> &'static [u8] {
+    // The loader reads the object in place, which asks for alignment.
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sccm-ebpf"))
+}
+
+/// The ELF object that holds the programs: missing, so this does not compile.
+#[cfg(sccm_no_ebpf)]
+pub fn object() -> &'static [u8] {
+    missing::<()>()
+}
+
+#[cfg(sccm_no_ebpf)]
+fn missing<T>() -> &'static [u8] {
+    const {
+        panic!("the eBPF program is not built: run `cargo xtask setup`, then build again");
+    }
+}

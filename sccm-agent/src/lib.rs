@@ -1,0 +1,21 @@
+//! Enforces, at the network card, what Configuration Manager's port table says.
+//!
+//! The catalog is the vendor's document as data; the policy compiler turns
+//! roles and settings into tables; the kernel room puts the tables where the
+//! programs in `sccm-ebpf` read them. Only [`kernel`] knows aya, so everything
+//! else can be tested without root.
+
+pub mod catalog;
+pub mod cli;
+pub mod enforce;
+pub mod http;
+pub mod interface;
+pub mod kernel;
+pub mod lockout;
+pub mod log;
+pub mod metrics;
+pub mod output;
+pub mod policy;
+pub mod preflight;
+pub mod site;
+pub mod state;

@@ -1,0 +1,108 @@
+//! Keeps operators from cutting their own session.
+//!
+//! Before a policy is enforced, every established SSH session that comes in
+//! through one of its interfaces is judged by it.
+
+use crate::interface::{Interface, Netlink};
+use crate::policy::Compiled;
+use anyhow::{Context as _, Result};
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, all_processes};
+use std::collections::HashSet;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// The port of sessions whose server is not visible, as from within a container.
+const SSH_PORT: u16 = 22;
+
+/// An established session, seen from this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// Where the operator sits.
+    pub peer: SocketAddr,
+    /// Where the session comes in.
+    pub local: SocketAddr,
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {} to {}", self.peer, self.local)
+    }
+}
+
+/// Sessions through `interfaces` that the policy would cut.
+///
+/// # Errors
+/// The kernel's tables cannot be read.
+pub async fn sessions_cut(
+    netlink: &Netlink,
+    interfaces: &[Interface],
+    compiled: &Compiled,
+) -> Result<Vec<Session>> {
+    let mut cut = Vec::new();
+    for session in ssh_sessions()? {
+        if compiled.admits_tcp(session.peer.ip(), session.local.port()) {
+            continue;
+        }
+        // Either may be wrong alone: addresses move, routes may be asymmetric.
+        let ways = [
+            netlink.holder_of(session.local.ip()).await?,
+            netlink.route_to(session.peer.ip()).await,
+        ];
+        let enforced = |index: &u32| interfaces.iter().any(|interface| interface.index == *index);
+        if ways.iter().flatten().any(enforced) {
+            cut.push(session);
+        }
+    }
+    Ok(cut)
+}
+
+fn ssh_sessions() -> Result<Vec<Session>> {
+    let mut sockets = procfs::net::tcp().context("reading /proc/net/tcp")?;
+    // Absent where IPv6 is switched off.
+    sockets.extend(procfs::net::tcp6().unwrap_or_default());
+    let servers = ssh_server_sockets();
+    let ports: HashSet<u16> = sockets
+        .iter()
+        .filter(|socket| socket.state == TcpState::Listen && servers.contains(&socket.inode))
+        .map(|socket| socket.local_address.port())
+        .chain([SSH_PORT])
+        .collect();
+    Ok(sockets
+        .iter()
+        .filter(|socket| socket.state == TcpState::Established)
+        .filter(|socket| ports.contains(&socket.local_address.port()))
+        .map(|socket| Session {
+            peer: canonical(socket.remote_address),
+            local: canonical(socket.local_address),
+        })
+        .collect())
+}
+
+/// An IPv4 peer of a server that listens on `::` shows up as an IPv6 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Sockets of all processes called `sshd`; those that may not be looked into
+/// are passed over.
+fn ssh_server_sockets() -> HashSet<u64> {
+    let Ok(processes) = all_processes() else {
+        return HashSet::new();
+    };
+    processes
+        .filter_map(Result::ok)
+        .filter(|process| {
+            process
+                .stat()
+                .is_ok_and(|stat| stat.comm.starts_with("sshd"))
+        })
+        .filter_map(|process| process.fd().ok())
+        .flatten()
+        .filter_map(Result::ok)
+        .filter_map(|descriptor| match descriptor.target {
+            FDTarget::Socket(inode) => Some(inode),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! What Prometheus reads: the kernel's counters under stable names.
+//!
+//! Every scrape reads the kernel afresh, so the numbers are right also after
+//! the agent was restarted.
+
+use crate::interface::Netlink;
+use crate::kernel::{Maps, PinDir, Reading};
+use crate::state;
+use anyhow::Result;
+use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use sccm_common::Disposition;
+use sccm_common::abi::PolicyInfo;
+use sccm_common::counter::Direction;
+
+const FLOW_LABELS: [&str; 5] = ["interface", "direction", "reason", "protocol", "service"];
+
+/// Where metrics come from.
+pub struct Source {
+    /// The pins of this agent.
+    pub pins: PinDir,
+    /// Its maps.
+    pub maps: Maps,
+    /// The kernel's view of interfaces.
+    pub netlink: Netlink,
+}
+
+impl Source {
+    /// All metrics in the text format 0.0.4.
+    ///
+    /// # Errors
+    /// The kernel cannot be read.
+    pub async fn render(&self) -> Result<String> {
+        let registry = Registry::new();
+        self.register_counters(&registry)?;
+        self.register_state(&registry).await?;
+        register_build_info(&registry)?;
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&registry.gather(), &mut text)?;
+        Ok(String::from_utf8(text)?)
+    }
+
+    fn register_counters(&self, registry: &Registry) -> Result<()> {
+        let passed = Pair::new(registry, "sccm_passed", "that went on to the kernel")?;
+        let dropped = Pair::new(registry, "sccm_dropped", "that were dropped")?;
+        let would_drop = Pair::new(registry, "sccm_would_drop", "that observe mode let pass")?;
+        for reading in self.maps.counters()? {
+            match (reading.reason.disposition(), reading.observing) {
+                (Disposition::Pass, _) => passed.add(&reading),
+                (Disposition::Drop, false) => dropped.add(&reading),
+                (Disposition::Drop, true) => would_drop.add(&reading),
+            }
+        }
+        Ok(())
+    }
+
+    async fn register_state(&self, registry: &Registry) -> Result<()> {
+        let enforcing = IntGaugeVec::new(
+            Opts::new(
+                "sccm_enforcing",
+                "1 where packets are dropped, read back from the kernel.",
+            ),
+            &["interface", "mode"],
+        )?;
+        registry.register(Box::new(enforcing.clone()))?;
+        let present = self.netlink.interfaces().await?;
+        for state in state::interfaces(&self.pins, &self.maps, &present)? {
+            enforcing
+                .with_label_values(&[state.interface.as_str(), state.mode.unwrap_or("none")])
+                .set(i64::from(state.state.drops()));
+        }
+
+        let policy = self.maps.info()?;
+        let info = IntGaugeVec::new(
+            Opts::new(
+                "sccm_policy_info",
+                "Always 1; the labels say which policy is active.",
+            ),
+            &["hash", "roles"],
+        )?;
+        registry.register(Box::new(info.clone()))?;
+        info.with_label_values(&[hash_text(&policy.hash), roles_text(&policy)])
+            .set(1);
+        let generation = prometheus::IntGauge::new(
+            "sccm_policy_generation",
+            "Counts up with every published policy.",
+        )?;
+        registry.register(Box::new(generation.clone()))?;
+        generation.set(i64::try_from(policy.generation).unwrap_or(i64::MAX));
+        Ok(())
+    }
+}
+
+/// A policy's hash, as hexadecimal digits.
+#[must_use]
+pub fn hash_text(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A policy's roles, as `a,b`.
+#[must_use]
+pub fn roles_text(policy: &PolicyInfo) -> String {
+    let end = policy
+        .roles
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(policy.roles.len());
+    String::from_utf8_lossy(&policy.roles[..end]).into_owned()
+}
+
+/// The packets and the bytes of one disposition.
+struct Pair {
+    packets: IntCounterVec,
+    bytes: IntCounterVec,
+}
+
+impl Pair {
+    fn new(registry: &Registry, prefix: &str, what: &str) -> Result<Self> {
+        let counter = |unit: &str, noun: &str| -> Result<IntCounterVec> {
+            let opts = Opts::new(format!("{prefix}_{unit}_total"), format!("{noun} {what}."));
+            let counter = IntCounterVec::new(opts, &FLOW_LABELS)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        Ok(Self {
+            packets: counter("packets", "Packets")?,
+            bytes: counter("bytes", "Bytes of packets")?,
+        })
+    }
+
+    /// Classes that share a name add up.
+    fn add(&self, reading: &Reading) {
+        let direction = match reading.direction {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        };
+        let (protocol, service) = match &reading.service {
+            Some(name) => (name.protocol.as_str(), name.service.as_str()),
+            None => ("", ""),
+        };
+        let reason = reading.reason.label();
+        let labels = [
+            reading.interface.as_str(),
+            direction,
+            reason,
+            protocol,
+            service,
+        ];
+        self.packets
+            .with_label_values(&labels)
+            .inc_by(reading.count.packets);
+        self.bytes
+            .with_label_values(&labels)
+            .inc_by(reading.count.bytes);
+    }
+}
+
+fn register_build_info(registry: &Registry) -> Result<()> {
+    let info = IntGaugeVec::new(
+        Opts::new(
+            "sccm_agent_build_info",
+            "Always 1; the labels say what is running.",
+        ),
+        &["version", "abi"],
+    )?;
+    registry.register(Box::new(info.clone()))?;
+    let abi = sccm_common::abi::VERSION.to_string();
+    info.with_label_values(&[env!("CARGO_PKG_VERSION"), abi.as_str()])
+        .set(1);
+    Ok(())
+}

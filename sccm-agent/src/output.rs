@@ -1,0 +1,150 @@
+//! How commands print: a table for people, JSON for programs.
+//!
+//! Tables keep to 100 columns also where no terminal says how wide it is, and
+//! have no colours when they go to a file or a pipe. A reader that closes the
+//! pipe early (`| head`) has what it wants: that is no error.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableComponent, presets};
+use serde::Serialize;
+use std::{
+    fmt::Display,
+    io::{self, ErrorKind, Write},
+};
+
+/// The widest that a table gets, in columns.
+const WIDTH: u16 = 100;
+
+/// What `-o` chooses from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: a stable, documented shape.
+    Json,
+}
+
+/// The flag of every command that prints.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct OutputArgs {
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// An empty table with this header, for rows of several lines: rules part them.
+#[must_use]
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = plain();
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    for column in table.column_iter_mut() {
+        column.set_padding((1, 0));
+    }
+    table
+}
+
+/// An empty table with this header, for rows of one line.
+#[must_use]
+pub fn list<const N: usize>(header: [&str; N]) -> Table {
+    let mut list = table(header);
+    list.remove_style(TableComponent::HorizontalLines)
+        .remove_style(TableComponent::MiddleIntersections);
+    list
+}
+
+/// The id on lines of at most `width`, as far as breaks after its hyphens allow:
+/// a table would break it anywhere.
+#[must_use]
+pub fn wrap_id(id: &str, width: usize) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for part in id.split_inclusive('-') {
+        if column > 0 && column + part.len() > width {
+            text.push('\n');
+            column = 0;
+        }
+        text += part;
+        column += part.len();
+    }
+    text
+}
+
+/// A table without lines or header, for lists of marks and what they mean.
+#[must_use]
+pub fn plain() -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    let terminal = table.width().unwrap_or(WIDTH);
+    table.set_width(terminal.min(WIDTH));
+    table
+}
+
+/// The table as text, without the spaces that fill its lines up to the right.
+#[must_use]
+pub fn lines(table: &Table) -> String {
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+/// Writes the text and a line end to standard output.
+///
+/// # Errors
+/// If it cannot be written, unless the reader has gone.
+pub fn print(text: impl Display) -> Result<()> {
+    ended_early_is_fine(writeln!(io::stdout().lock(), "{text}"))
+}
+
+/// Writes the value to standard output as indented JSON.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    print(serde_json::to_string_pretty(value)?)
+}
+
+fn ended_early_is_fine(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_closed_pipe_is_no_error() {
+        let failed = |kind: ErrorKind| ended_early_is_fine(Err(kind.into()));
+        assert!(failed(ErrorKind::BrokenPipe).is_ok());
+        assert!(failed(ErrorKind::StorageFull).is_err());
+    }
+
+    #[test]
+    fn ids_break_after_hyphens_only() {
+        assert_eq!(wrap_id("out-of-band-console", 12), "out-of-band-\nconsole");
+        assert_eq!(wrap_id("out-of-band-console", 19), "out-of-band-console");
+        assert_eq!(wrap_id("synchronization", 5), "synchronization");
+        assert_eq!(wrap_id("long-synchronization", 5), "long-\nsynchronization");
+    }
+
+    #[test]
+    fn tables_keep_to_their_width() {
+        let mut table = table(["left", "right"]);
+        table.add_row(["word ".repeat(30), "word ".repeat(30)]);
+        let text = lines(&table);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! Service classes: every port in exactly one, with a name for people.
+//!
+//! Two ports are in the same class if the same rows of the catalog and the same
+//! site-specific rules speak of them: then no policy can treat them apart. The
+//! name of a class lists the services of those rows; two classes may share a
+//! name (80 and 8530 are both `http`), and then metrics add them up.
+//!
+//! Counters outlive a policy and are indexed by class, so a name keeps the
+//! numbers that it had, and a number is never given to another name.
+
+use super::Target;
+use anyhow::{Result, bail};
+use sccm_common::ServiceClass;
+use sccm_common::abi::SERVICE_NAME_BYTES;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The name of a class.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceName {
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, `gre`, `esp`, `ah`, `igmp` or `ip`.
+    pub protocol: String,
+    /// `http`, `rpc-dynamic+http`, `tcp/22`; `none` where no service is known.
+    pub service: String,
+}
+
+impl ServiceName {
+    fn new(protocol: &str, service: &str) -> Self {
+        Self {
+            protocol: protocol.to_owned(),
+            service: service.to_owned(),
+        }
+    }
+}
+
+/// The names of all classes in use, by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceNames(BTreeMap<u8, ServiceName>);
+
+impl Default for ServiceNames {
+    /// The classes whose numbers are fixed.
+    fn default() -> Self {
+        let fixed = [
+            (ServiceClass::NONE, "", "none"),
+            (ServiceClass::TCP, "tcp", "none"),
+            (ServiceClass::UDP, "udp", "none"),
+            (ServiceClass::ICMP, "icmp", "none"),
+            (ServiceClass::ICMPV6, "icmpv6", "none"),
+            (ServiceClass::GRE, "gre", "gre"),
+            (ServiceClass::ESP, "esp", "esp"),
+            (ServiceClass::AH, "ah", "ah"),
+            (ServiceClass::IGMP, "igmp", "igmp"),
+            (ServiceClass::OTHER, "ip", "none"),
+        ];
+        Self(
+            fixed
+                .into_iter()
+                .map(|(class, protocol, service)| (class.0, ServiceName::new(protocol, service)))
+                .collect(),
+        )
+    }
+}
+
+impl ServiceNames {
+    /// The name of a class; `None` for a number that was never given out.
+    #[must_use]
+    pub fn get(&self, class: ServiceClass) -> Option<&ServiceName> {
+        self.0.get(&class.0)
+    }
+
+    /// Every number given out, with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (ServiceClass, &ServiceName)> {
+        self.0
+            .iter()
+            .map(|(number, name)| (ServiceClass(*number), name))
+    }
+
+    /// Adds what a pinned table says of a number.
+    pub fn insert(&mut self, class: ServiceClass, name: ServiceName) {
+        self.0.insert(class.0, name);
+    }
+
+    /// A number for the next class called `name`: one that it had before and
+    /// that `taken` does not hold yet, or else a fresh one.
+    fn number(&mut self, name: ServiceName, taken: &mut BTreeSet<u8>) -> Result<ServiceClass> {
+        let before = self
+            .0
+            .iter()
+            .find(|(number, known)| **known == name && !taken.contains(number))
+            .map(|(number, _)| *number);
+        let number = match before {
+            Some(number) => number,
+            None => match (ServiceClass::FIRST_NAMED..=u8::MAX).find(|n| !self.0.contains_key(n)) {
+                Some(free) => free,
+                None => bail!(
+                    "more than {} different services have been named since the counters began: \
+                     run `sccm-agent detach`, then enforce again",
+                    u8::MAX - ServiceClass::FIRST_NAMED + 1
+                ),
+            },
+        };
+        taken.insert(number);
+        self.0.insert(number, name);
+        Ok(ServiceClass(number))
+    }
+}
+
+/// Stands for the services that a name has no room for.
+const MORE: &str = "+more";
+
+/// Something that the tables must be able to name.
+#[derive(PartialEq, Eq)]
+pub(super) struct Entry {
+    pub name: String,
+    pub target: Target,
+}
+
+/// The class of every packet, as the kernel looks it up.
+pub(super) struct Classes {
+    pub tcp: Vec<ServiceClass>,
+    pub udp: Vec<ServiceClass>,
+    pub icmp: Vec<ServiceClass>,
+    pub icmpv6: Vec<ServiceClass>,
+    pub protocol: Vec<ServiceClass>,
+    /// For each entry, the classes that it is made of.
+    pub of_entry: Vec<BTreeSet<ServiceClass>>,
+}
+
+/// Sorts all packets into classes by the entries that speak of them.
+pub(super) fn classify(entries: &[Entry], names: &mut ServiceNames) -> Result<Classes> {
+    let mut classes = Classes {
+        tcp: vec![ServiceClass::TCP; 1 << 16],
+        udp: vec![ServiceClass::UDP; 1 << 16],
+        icmp: vec![ServiceClass::ICMP; 256],
+        icmpv6: vec![ServiceClass::ICMPV6; 256],
+        protocol: fixed_protocols(),
+        of_entry: vec![BTreeSet::new(); entries.len()],
+    };
+    let mut taken = BTreeSet::new();
+    let of_entry = &mut classes.of_entry;
+    let mut fill = |protocol: &str, table: &mut [ServiceClass]| {
+        fill(protocol, table, entries, of_entry, names, &mut taken)
+    };
+    fill("tcp", &mut classes.tcp)?;
+    fill("udp", &mut classes.udp)?;
+    fill("icmp", &mut classes.icmp)?;
+    fill("icmpv6", &mut classes.icmpv6)?;
+    fill("ip", &mut classes.protocol)?;
+    Ok(classes)
+}
+
+/// Classes the numbers of one protocol, by intervals between which nothing changes.
+fn fill(
+    protocol: &str,
+    table: &mut [ServiceClass],
+    entries: &[Entry],
+    of_entry: &mut [BTreeSet<ServiceClass>],
+    names: &mut ServiceNames,
+    taken: &mut BTreeSet<u8>,
+) -> Result<()> {
+    let spans: Vec<(usize, usize, usize)> = entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.target.protocol() == protocol)
+        .map(|(index, entry)| {
+            let (first, last) = span(&entry.target);
+            (index, first, last)
+        })
+        .collect();
+    let bounds: BTreeSet<usize> = spans
+        .iter()
+        .flat_map(|(_, first, last)| [*first, last + 1])
+        .collect();
+    let mut known: BTreeMap<Vec<usize>, ServiceClass> = BTreeMap::new();
+    for (start, end) in bounds.iter().zip(bounds.iter().skip(1)) {
+        let speaking: Vec<usize> = spans
+            .iter()
+            .filter(|(_, first, last)| first <= start && start <= last)
+            .map(|(index, _, _)| *index)
+            .collect();
+        if speaking.is_empty() {
+            continue;
+        }
+        let class = match known.get(&speaking) {
+            Some(class) => *class,
+            // A protocol such as GRE has its class already.
+            None if protocol == "ip" && table[*start] != ServiceClass::OTHER => table[*start],
+            None => {
+                let services = speaking.iter().map(|index| entries[*index].name.as_str());
+                names.number(
+                    ServiceName::new(protocol, &joined(services.collect())),
+                    taken,
+                )?
+            }
+        };
+        table[*start..*end].fill(class);
+        for index in &speaking {
+            of_entry[*index].insert(class);
+        }
+        known.insert(speaking, class);
+    }
+    Ok(())
+}
+
+/// `a+b`, cut where the kernel's record of the name ends.
+fn joined(services: BTreeSet<&str>) -> String {
+    let mut name = String::new();
+    for service in services {
+        if name.len() + service.len() + MORE.len() >= SERVICE_NAME_BYTES {
+            name.push_str(MORE);
+            break;
+        }
+        if !name.is_empty() {
+            name.push('+');
+        }
+        name.push_str(service);
+    }
+    name
+}
+
+fn span(target: &Target) -> (usize, usize) {
+    match target {
+        Target::Tcp(ports) | Target::Udp(ports) => {
+            (usize::from(*ports.start()), usize::from(*ports.end()))
+        }
+        Target::Icmp(number) | Target::Icmpv6(number) | Target::Protocol(number) => {
+            (usize::from(*number), usize::from(*number))
+        }
+    }
+}
+
+fn fixed_protocols() -> Vec<ServiceClass> {
+    let mut table = vec![ServiceClass::OTHER; 256];
+    for (number, class) in [
+        (2, ServiceClass::IGMP),
+        (47, ServiceClass::GRE),
+        (50, ServiceClass::ESP),
+        (51, ServiceClass::AH),
+    ] {
+        table[number] = class;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, target: Target) -> Entry {
+        Entry {
+            name: name.to_owned(),
+            target,
+        }
+    }
+
+    #[test]
+    fn an_overlap_is_a_class_of_its_own() {
+        let entries = [
+            entry("rpc-dynamic", Target::Tcp(49152..=65535)),
+            entry("http", Target::Tcp(49200..=49200)),
+        ];
+        let mut names = ServiceNames::default();
+        let classes = classify(&entries, &mut names).unwrap();
+        let name = |port: usize| names.get(classes.tcp[port]).unwrap().service.clone();
+        assert_eq!(name(49199), "rpc-dynamic");
+        assert_eq!(name(49200), "http+rpc-dynamic");
+        assert_eq!(name(49201), "rpc-dynamic");
+        assert_eq!(name(65535), "rpc-dynamic");
+        assert_eq!(name(49151), "none");
+        assert_eq!(classes.of_entry[0].len(), 2);
+        assert_eq!(classes.of_entry[1].len(), 1);
+        assert_eq!(classes.tcp[49199], classes.tcp[49201]);
+    }
+
+    #[test]
+    fn names_keep_their_numbers_when_others_come_and_go() {
+        let mut names = ServiceNames::default();
+        let web = entry("http", Target::Tcp(80..=80));
+        let sql = entry("sql", Target::Tcp(1433..=1433));
+        let both = classify(&[sql, web], &mut names).unwrap();
+        let web = entry("http", Target::Tcp(8080..=8080));
+        let new = entry("aaa", Target::Tcp(1..=1));
+        let alone = classify(&[new, web], &mut names).unwrap();
+        assert_eq!(alone.tcp[8080], both.tcp[80]);
+        assert_ne!(alone.tcp[1], both.tcp[1433]);
+    }
+
+    #[test]
+    fn more_services_than_numbers_are_an_error() {
+        let entries: Vec<Entry> = (1..=300u16)
+            .map(|port| entry(&format!("s{port}"), Target::Udp(port..=port)))
+            .collect();
+        let error = classify(&entries, &mut ServiceNames::default())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("sccm-agent detach"), "{error}");
+    }
+}

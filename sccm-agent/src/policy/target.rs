@@ -1,0 +1,72 @@
+//! What a rule is about: some ports of a protocol, an ICMP type, a protocol.
+
+use crate::catalog::{PortSpec, Protocol, Service};
+use crate::site::Site;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// ICMP type of an echo request (RFC 792).
+pub(super) const ICMP_ECHO_REQUEST: u8 = 8;
+/// ICMPv6 type of an echo request (RFC 4443, 4.1).
+pub(super) const ICMPV6_ECHO_REQUEST: u8 = 128;
+
+/// Packets that one rule speaks of, seen from the one who listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// TCP destination ports.
+    Tcp(RangeInclusive<u16>),
+    /// UDP destination ports.
+    Udp(RangeInclusive<u16>),
+    /// An ICMP type.
+    Icmp(u8),
+    /// An ICMPv6 type.
+    Icmpv6(u8),
+    /// An IP protocol without ports.
+    Protocol(u8),
+}
+
+impl Target {
+    /// A row of the catalog, with the site's ports.
+    #[must_use]
+    pub fn of_service(service: &Service, site: &Site) -> Vec<Self> {
+        match service.protocol {
+            Protocol::Tcp => site.resolve(service).into_iter().map(Self::Tcp).collect(),
+            Protocol::Udp => site.resolve(service).into_iter().map(Self::Udp).collect(),
+            Protocol::Icmp => echo(service, Self::Icmp(ICMP_ECHO_REQUEST)),
+            Protocol::Icmpv6 => echo(service, Self::Icmpv6(ICMPV6_ECHO_REQUEST)),
+        }
+    }
+
+    /// The name of its protocol.
+    #[must_use]
+    pub const fn protocol(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Udp(_) => "udp",
+            Self::Icmp(_) => "icmp",
+            Self::Icmpv6(_) => "icmpv6",
+            Self::Protocol(_) => "ip",
+        }
+    }
+}
+
+fn echo(service: &Service, target: Target) -> Vec<Target> {
+    let asked = service.ports.contains(&PortSpec::EchoRequest);
+    asked.then_some(target).into_iter().collect()
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(ports) | Self::Udp(ports) => {
+                write!(f, "{}/{}", self.protocol(), ports.start())?;
+                if ports.start() != ports.end() {
+                    write!(f, "-{}", ports.end())?;
+                }
+                Ok(())
+            }
+            Self::Icmp(kind) | Self::Icmpv6(kind) => write!(f, "{}/{kind}", self.protocol()),
+            Self::Protocol(number) => write!(f, "ip/{number}"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The site's settings as command-line flags.
+
+use super::{HttpPorts, PortRange, Site, WsusPorts, ports::parse_port};
+use crate::catalog::{Catalog, nearest};
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+use std::{collections::BTreeSet, num::NonZeroU16};
+
+/// The flags of every command that works with a site's ports. A flag that is
+/// not given leaves the document's default.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Site settings")]
+pub struct SiteArgs {
+    /// HTTP port where the document allows an alternate one (note 2) [default: 80]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub http_port: Option<NonZeroU16>,
+
+    /// HTTPS port where the document allows an alternate one (note 2) [default: 443]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub https_port: Option<NonZeroU16>,
+
+    /// HTTP port of WSUS [default: both 80 and 8530]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub wsus_http_port: Option<NonZeroU16>,
+
+    /// HTTPS port of WSUS [default: follows from --wsus-http-port by note 4]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub wsus_https_port: Option<NonZeroU16>,
+
+    /// SQL Server port [default: 1433]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub sql_port: Option<NonZeroU16>,
+
+    /// Wake on LAN port [default: 9]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub wake_on_lan_port: Option<NonZeroU16>,
+
+    /// AMT provisioning port [default: 9971]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub amt_provisioning_port: Option<NonZeroU16>,
+
+    /// Dynamic RPC ports [default: 49152-65535]
+    #[arg(long, value_name = "LOW-HIGH")]
+    pub rpc_range: Option<PortRange>,
+
+    /// Multicast ports [default: 63000-64000]
+    #[arg(long, value_name = "LOW-HIGH")]
+    pub multicast_range: Option<PortRange>,
+
+    /// Only the site server opens connections to site systems (note 6)
+    #[arg(long)]
+    pub site_server_initiated_only: bool,
+
+    /// Add the dynamic RPC ports to links that list only the endpoint mapper
+    #[arg(long)]
+    pub rpc_dynamic_with_mapper: bool,
+
+    /// Include links that are off by default: netbios-remote-control, named-pipes
+    #[arg(long, value_name = "FEATURE")]
+    pub enable: Vec<String>,
+}
+
+impl SiteArgs {
+    /// The settings that these flags describe.
+    ///
+    /// # Errors
+    /// Ports that break a rule of the document, and unknown features; the
+    /// message says what to give instead.
+    pub fn site(&self) -> Result<Site> {
+        let default = Site::default();
+        let http = HttpPorts::new(
+            self.http_port.unwrap_or(default.http.http()),
+            self.https_port.unwrap_or(default.http.https()),
+        )
+        .map_err(|error| anyhow!(error))?;
+        Ok(Site {
+            http,
+            wsus: self.wsus()?,
+            sql: self.sql_port.unwrap_or(default.sql),
+            wake_on_lan: self.wake_on_lan_port.unwrap_or(default.wake_on_lan),
+            amt_provisioning: self
+                .amt_provisioning_port
+                .unwrap_or(default.amt_provisioning),
+            rpc_range: self.rpc_range.unwrap_or(default.rpc_range),
+            multicast_range: self.multicast_range.unwrap_or(default.multicast_range),
+            site_server_initiated_only: self.site_server_initiated_only,
+            rpc_dynamic_with_mapper: self.rpc_dynamic_with_mapper,
+            features: self.features()?,
+        })
+    }
+
+    fn wsus(&self) -> Result<Option<WsusPorts>> {
+        let pair = match (self.wsus_http_port, self.wsus_https_port) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => {
+                bail!("--wsus-https-port needs --wsus-http-port: HTTPS follows from HTTP (note 4)")
+            }
+            (Some(http), None) => WsusPorts::with_http(http),
+            (Some(http), Some(https)) => WsusPorts::new(http, https),
+        };
+        pair.map(Some).map_err(|error| anyhow!(error))
+    }
+
+    fn features(&self) -> Result<BTreeSet<String>> {
+        let catalog = Catalog::edition_2007()?;
+        let known = catalog.features();
+        for asked in &self.enable {
+            if !known.contains(asked.as_str()) {
+                let hint = match nearest(asked, known.iter().copied()).as_slice() {
+                    [] => String::new(),
+                    alike => format!("; did you mean {}?", alike.join(" or ")),
+                };
+                let all: Vec<&str> = known.into_iter().collect();
+                bail!(
+                    "unknown feature `{asked}`{hint} (there are: {})",
+                    all.join(", ")
+                );
+            }
+        }
+        Ok(self.enable.iter().cloned().collect())
+    }
+}

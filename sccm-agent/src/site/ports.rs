@@ -1,0 +1,162 @@
+//! Ports that belong together, each with the rule that holds between them.
+
+use super::port;
+use std::{num::NonZeroU16, ops::RangeInclusive, str::FromStr};
+
+/// The first port above the well-known ones.
+const FIRST_FREE: u16 = 1024;
+
+/// A range of ports that services pick from, 1024 or above: a lower one would
+/// open the well-known ports of every other service on the computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    low: u16,
+    high: u16,
+}
+
+impl PortRange {
+    /// Dynamic RPC ports since Windows Vista and Server 2008. Earlier systems
+    /// used 1025-5000.
+    pub const RPC: Self = Self {
+        low: 49152,
+        high: 65535,
+    };
+
+    /// The document's multicast ports.
+    pub const MULTICAST: Self = Self {
+        low: 63000,
+        high: 64000,
+    };
+}
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    /// `LOW-HIGH`, both included. One port is `LOW-LOW`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (low, high) = text.split_once('-').ok_or_else(|| {
+            format!("`{text}` is not a range: write LOW-HIGH, such as 49152-65535")
+        })?;
+        let (low, high) = (parse_port(low)?.get(), parse_port(high)?.get());
+        if low > high {
+            return Err(format!("the range is reversed: write {high}-{low}"));
+        }
+        if low < FIRST_FREE {
+            return Err(format!(
+                "the range begins at {low}, among the well-known ports below {FIRST_FREE}: \
+                 it would open every service there; begin at {FIRST_FREE} or above"
+            ));
+        }
+        Ok(Self { low, high })
+    }
+}
+
+impl From<PortRange> for RangeInclusive<u16> {
+    fn from(range: PortRange) -> Self {
+        range.low..=range.high
+    }
+}
+
+/// The ports of a web site, which must differ: one port cannot speak both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpPorts {
+    http: NonZeroU16,
+    https: NonZeroU16,
+}
+
+impl HttpPorts {
+    /// # Errors
+    /// If both are the same port.
+    pub fn new(http: NonZeroU16, https: NonZeroU16) -> Result<Self, String> {
+        if http == https {
+            return Err(format!(
+                "HTTP and HTTPS cannot both use port {http}: change --http-port or --https-port"
+            ));
+        }
+        Ok(Self { http, https })
+    }
+
+    /// TCP, plain.
+    #[must_use]
+    pub fn http(self) -> NonZeroU16 {
+        self.http
+    }
+
+    /// TCP, with TLS.
+    #[must_use]
+    pub fn https(self) -> NonZeroU16 {
+        self.https
+    }
+}
+
+impl Default for HttpPorts {
+    fn default() -> Self {
+        Self {
+            http: port(80),
+            https: port(443),
+        }
+    }
+}
+
+/// The ports of Windows Server Update Services. Note 4 couples them: HTTP 80
+/// goes with HTTPS 443, and any other HTTP port with the one after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WsusPorts {
+    http: NonZeroU16,
+    https: NonZeroU16,
+}
+
+impl WsusPorts {
+    /// The pair for an HTTP port.
+    ///
+    /// # Errors
+    /// For port 65535, which no port comes after.
+    pub fn with_http(http: NonZeroU16) -> Result<Self, String> {
+        let https = if http.get() == 80 {
+            port(443)
+        } else {
+            http.checked_add(1).ok_or(
+                "WSUS cannot use HTTP port 65535: HTTPS must be the port after it (note 4), \
+                 and there is none",
+            )?
+        };
+        Ok(Self { http, https })
+    }
+
+    /// The pair as given, if it keeps note 4.
+    ///
+    /// # Errors
+    /// If it does not; the message says which HTTPS port it must be.
+    pub fn new(http: NonZeroU16, https: NonZeroU16) -> Result<Self, String> {
+        let pair = Self::with_http(http)?;
+        if pair.https != https {
+            return Err(format!(
+                "WSUS with HTTP port {http} must use HTTPS port {}, not {https} (note 4: HTTP 80 \
+                 goes with HTTPS 443, any other HTTP port with the one after it)",
+                pair.https
+            ));
+        }
+        Ok(pair)
+    }
+
+    /// TCP, plain.
+    #[must_use]
+    pub fn http(self) -> NonZeroU16 {
+        self.http
+    }
+
+    /// TCP, with TLS.
+    #[must_use]
+    pub fn https(self) -> NonZeroU16 {
+        self.https
+    }
+}
+
+/// Reads one port.
+///
+/// # Errors
+/// Anything but a whole number from 1 to 65535.
+pub(super) fn parse_port(text: &str) -> Result<NonZeroU16, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not a port: give a whole number from 1 to 65535"))
+}

@@ -1,0 +1,106 @@
+//! The contract between a pinned program and the agent that finds it.
+//!
+//! Maps outlive the agent. A new agent takes them over only if they carry the
+//! version below and have the shapes that the program was built with.
+
+/// Raised whenever a map, its key, its value or the meaning of one changes.
+pub const VERSION: u32 = 1;
+
+/// Names of the maps, the same in the program, the object file and the pins.
+pub mod map {
+    /// `[u32; 1]`: [`super::VERSION`].
+    pub const ABI: &str = "ABI";
+    /// `[u32; 1]`: the number of the active bank; the one word that publishes.
+    pub const ACTIVE: &str = "ACTIVE";
+    /// `[Policy; BANKS]`.
+    pub const POLICIES: &str = "POLICIES";
+    /// `[PolicyInfo; BANKS]`.
+    pub const POLICY_INFO: &str = "POLICY_INFO";
+    /// `[Root; BANKS * 2]`: bank x family.
+    pub const ROOTS: &str = "ROOTS";
+    /// `[Chunk; CHUNKS]`: bank 0's half, then bank 1's.
+    pub const CHUNKS: &str = "CHUNKS";
+    /// `[Page; PAGES]` per CPU.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// `FlowKey -> FlowState`, least recently used first out.
+    pub const FLOWS: &str = "FLOWS";
+    /// `[InterfaceRecord; MAX_INTERFACES]`.
+    pub const INTERFACES: &str = "INTERFACES";
+
+    /// `[ServiceRecord; ServiceClass::COUNT]`.
+    pub const SERVICES: &str = "SERVICES";
+
+    /// Every map, each of them pinned.
+    pub const ALL: [&str; 10] = [
+        ABI,
+        ACTIVE,
+        POLICIES,
+        POLICY_INFO,
+        ROOTS,
+        CHUNKS,
+        COUNTERS,
+        FLOWS,
+        INTERFACES,
+        SERVICES,
+    ];
+}
+
+/// Names of the programs.
+pub mod program {
+    /// XDP: judges what arrives.
+    pub const INBOUND: &str = "sccm_inbound";
+    /// TC egress: notes what leaves.
+    pub const OUTBOUND: &str = "sccm_outbound";
+}
+
+/// Chunks of the address trie, of both banks together.
+pub const CHUNKS: u32 = 8192;
+
+/// The read-only global that tells a program which interface it serves.
+pub const SLOT_GLOBAL: &str = "SLOT";
+
+/// Which interface a slot stands for, so that counters keep their names when
+/// nobody runs. All zero: a free slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct InterfaceRecord {
+    /// Name, padded with zeros (`IFNAMSIZ`, include/uapi/linux/if.h).
+    pub name: [u8; 16],
+    /// Number of the interface when it was attached.
+    pub index: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// Bytes of [`PolicyInfo::roles`]: room for every role of the catalog.
+pub const ROLES_BYTES: usize = 1024;
+
+/// What agents say about the policy in a bank; packets are judged without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct PolicyInfo {
+    /// Counts up with every published policy; 0 is a bank never written.
+    pub generation: u64,
+    /// SHA-256 of the compiled tables.
+    pub hash: [u8; 32],
+    /// The policy's own flags.
+    pub flags: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// The roles that it was compiled for, as `a,b`, padded with zeros.
+    pub roles: [u8; ROLES_BYTES],
+}
+
+/// Bytes of a service's name in [`ServiceRecord`].
+pub const SERVICE_NAME_BYTES: usize = 120;
+
+/// What a service class is called, so that counters keep their names when
+/// nobody runs. All zero: a number that was never given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct ServiceRecord {
+    /// `tcp`, `udp` ..., padded with zeros.
+    pub protocol: [u8; 8],
+    /// The services, padded with zeros.
+    pub service: [u8; SERVICE_NAME_BYTES],
+}

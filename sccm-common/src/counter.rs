@@ -1,0 +1,124 @@
+//! Where each packet is counted.
+//!
+//! A page of counters belongs to one interface, one direction and one mode, and
+//! fits the 32 KiB that the kernel allows for one per-CPU value
+//! (`PCPU_MIN_UNIT_SIZE`, include/linux/percpu.h). Within a page, the reasons
+//! that speak of a service have a row of one counter per class; every other
+//! reason has one counter.
+
+use crate::reason::Reason;
+use crate::service::ServiceClass;
+
+/// Packets and bytes, both only ever growing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Counter {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes of those frames, from the Ethernet header on.
+    pub bytes: u64,
+}
+
+/// Reasons with a counter per service class.
+pub const SERVICE_ROWS: usize = 4;
+
+/// Counters of a page: the service rows, then one for each reason number.
+pub const PAGE_COUNTERS: usize = (SERVICE_ROWS + 1) * ServiceClass::COUNT;
+
+/// All counters of one interface, direction and mode.
+pub type Page = [Counter; PAGE_COUNTERS];
+
+const _: () = assert!(size_of::<Page>() <= 32 * 1024);
+
+/// Interfaces that one agent can enforce.
+pub const MAX_INTERFACES: u32 = 16;
+
+/// Pages: interface x direction x mode.
+pub const PAGES: u32 = MAX_INTERFACES * 4;
+
+/// Which way a packet goes, seen from the protected system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Direction {
+    /// Towards the protected system.
+    Inbound = 0,
+    /// From the protected system.
+    Outbound = 1,
+}
+
+/// The page of interface `slot` (below [`MAX_INTERFACES`]).
+#[inline(always)]
+pub const fn page(slot: u32, direction: Direction, observing: bool) -> u32 {
+    slot * 4 + direction as u32 * 2 + observing as u32
+}
+
+/// The counter within a page.
+#[inline(always)]
+pub const fn index(reason: Reason, service: ServiceClass) -> usize {
+    match reason.service_row() {
+        Some(row) => row * ServiceClass::COUNT + service.0 as usize,
+        None => SERVICE_ROWS * ServiceClass::COUNT + reason as usize,
+    }
+}
+
+/// The inverse of [`index`]: the reason, and the class where it has one.
+pub fn describe(index: usize) -> Option<(Reason, Option<ServiceClass>)> {
+    let row = index / ServiceClass::COUNT;
+    let column = (index % ServiceClass::COUNT) as u8;
+    let number = if row < SERVICE_ROWS {
+        row as u8
+    } else {
+        column
+    };
+    let reason = *Reason::ALL.iter().find(|reason| **reason as u8 == number)?;
+    match reason.service_row() {
+        Some(expected) => (expected == row).then_some((reason, Some(ServiceClass(column)))),
+        None => Some((reason, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_place_of_its_own_and_back() {
+        let mut used = std::collections::HashSet::new();
+        for reason in Reason::ALL {
+            let classes = if reason.service_row().is_some() {
+                0..=255
+            } else {
+                0..=0
+            };
+            for class in classes {
+                let class = ServiceClass(class);
+                let place = index(*reason, class);
+                assert!(
+                    place < PAGE_COUNTERS && used.insert(place),
+                    "{reason:?} {class:?}"
+                );
+                let expected = reason.service_row().map(|_| class);
+                assert_eq!(describe(place), Some((*reason, expected)));
+            }
+        }
+        assert_eq!(
+            (0..PAGE_COUNTERS)
+                .filter(|place| describe(*place).is_some())
+                .count(),
+            used.len()
+        );
+    }
+
+    #[test]
+    fn pages_do_not_meet() {
+        let mut used = std::collections::HashSet::new();
+        for slot in 0..MAX_INTERFACES {
+            for direction in [Direction::Inbound, Direction::Outbound] {
+                for observing in [false, true] {
+                    let page = page(slot, direction, observing);
+                    assert!(page < PAGES && used.insert(page));
+                }
+            }
+        }
+    }
+}

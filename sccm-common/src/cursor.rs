@@ -1,0 +1,58 @@
+//! How the parser reads a frame: forwards only, a few bytes at a time.
+//!
+//! The kernel's verifier follows a pointer that only moves forward and is
+//! checked before every read; it rejects slices and absolute offsets. So the
+//! parser is written against this trait, and each side brings its own cursor.
+
+/// A position in a frame.
+///
+/// Integers on the wire are big endian; the cursor hands out raw bytes and the
+/// wire modules convert.
+pub trait Cursor {
+    /// Reads the next `N` bytes and moves past them; `None`, without moving,
+    /// when they are not all there.
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]>;
+
+    /// Moves `count` bytes on (at most [`MAX_SKIP`]); `None` when the frame ends before.
+    fn skip(&mut self, count: u32) -> Option<()>;
+
+    /// Bytes of the frame from here to its end, those in later buffers of a
+    /// multi-buffer frame included.
+    fn remaining(&self) -> u32;
+}
+
+/// The most that one [`Cursor::skip`] may be asked for: the body of the
+/// longest IPv6 extension header. A power of two less one, so that the
+/// verifier can bound it by a mask.
+pub const MAX_SKIP: u32 = 2047;
+
+/// A [`Cursor`] over bytes in memory, for everything but the kernel.
+#[derive(Debug, Clone)]
+pub struct SliceCursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> SliceCursor<'a> {
+    /// A cursor at the first byte of `frame`.
+    pub fn new(frame: &'a [u8]) -> Self {
+        Self { rest: frame }
+    }
+}
+
+impl Cursor for SliceCursor<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.rest.split_first_chunk::<N>()?;
+        self.rest = rest;
+        Some(*head)
+    }
+
+    fn skip(&mut self, count: u32) -> Option<()> {
+        let count = (count & MAX_SKIP) as usize;
+        self.rest = self.rest.get(count..)?;
+        Some(())
+    }
+
+    fn remaining(&self) -> u32 {
+        self.rest.len() as u32
+    }
+}

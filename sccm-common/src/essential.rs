@@ -1,0 +1,79 @@
+//! Essentials: traffic without which the network itself breaks.
+//!
+//! A default-deny filter that drops these cuts its own host off minutes later.
+//! Each can be taken away by an explicit setting, never by a policy.
+
+use crate::reason::Reason;
+
+/// The essentials, in the order of their bits.
+pub const ESSENTIALS: [Reason; 11] = [
+    Reason::Arp,
+    Reason::Eapol,
+    Reason::Lldp,
+    Reason::Stp,
+    Reason::SlowProtocol,
+    Reason::Ptp,
+    Reason::IcmpError,
+    Reason::NeighbourDiscovery,
+    Reason::Igmp,
+    Reason::Mld,
+    Reason::DhcpReply,
+];
+
+/// A set of essentials: one bit for each reason number above [`Reason::Arp`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct EssentialSet(pub u32);
+
+impl EssentialSet {
+    /// All of them: the default.
+    pub const ALL: Self = Self((1 << ESSENTIALS.len()) - 1);
+
+    /// Takes `reason` away.
+    pub const fn remove(&mut self, reason: Reason) {
+        if let Some(bit) = Self::bit(reason) {
+            self.0 &= !bit;
+        }
+    }
+
+    /// [`Reason::EssentialRemoved`] for an essential that was taken away; any
+    /// other reason as it is.
+    #[inline(always)]
+    pub const fn judge(self, reason: Reason) -> Reason {
+        match Self::bit(reason) {
+            Some(bit) if self.0 & bit == 0 => Reason::EssentialRemoved,
+            _ => reason,
+        }
+    }
+
+    #[inline(always)]
+    const fn bit(reason: Reason) -> Option<u32> {
+        let place = (reason as u8).wrapping_sub(Reason::Arp as u8);
+        if place < ESSENTIALS.len() as u8 {
+            Some(1 << place)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_essential_can_be_removed_alone() {
+        for removed in ESSENTIALS {
+            let mut set = EssentialSet::ALL;
+            set.remove(removed);
+            for reason in ESSENTIALS {
+                let expected = if reason == removed {
+                    Reason::EssentialRemoved
+                } else {
+                    reason
+                };
+                assert_eq!(set.judge(reason), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the kernel program and the agent must agree on, and the decision itself.
+//!
+//! Packets are parsed through the small [`Cursor`] trait and judged by pure
+//! functions over the [`Tables`] trait, so the same source runs inside the
+//! kernel, in unit tests, under miri and under a fuzzer. The rule of this room:
+//! no pointers, no allocation, no system calls, and nothing that crosses into
+//! the kernel has padding.
+#![no_std]
+#![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod abi;
+pub mod address;
+pub mod counter;
+pub mod cursor;
+pub mod essential;
+pub mod flow;
+pub mod packet;
+pub mod policy;
+pub mod reason;
+pub mod service;
+pub mod verdict;
+pub mod wire;
+
+#[cfg(feature = "user")]
+mod pod;
+
+pub use address::Address;
+pub use cursor::{Cursor, SliceCursor};
+pub use packet::Packet;
+pub use policy::Policy;
+pub use reason::{Disposition, Reason};
+pub use service::ServiceClass;
+pub use verdict::{Tables, Verdict};

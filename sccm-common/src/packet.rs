@@ -1,0 +1,106 @@
+//! What the parser hands to the verdict: the few facts that decide.
+
+use crate::address::{Address, Family};
+
+/// An IP protocol number (IANA "Protocol Numbers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Protocol(pub u8);
+
+impl Protocol {
+    /// Internet control message protocol.
+    pub const ICMP: Self = Self(1);
+    /// Internet group management.
+    pub const IGMP: Self = Self(2);
+    /// Transmission control.
+    pub const TCP: Self = Self(6);
+    /// User datagram.
+    pub const UDP: Self = Self(17);
+    /// Generic routing encapsulation.
+    pub const GRE: Self = Self(47);
+    /// Encapsulating security payload.
+    pub const ESP: Self = Self(50);
+    /// Authentication header.
+    pub const AH: Self = Self(51);
+    /// IPv6: nothing follows (RFC 8200, 4.7).
+    pub const NO_NEXT_HEADER: Self = Self(59);
+    /// Internet control message protocol for IPv6.
+    pub const ICMPV6: Self = Self(58);
+}
+
+/// The flags byte of a TCP header (RFC 9293, 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    const FIN: u8 = 0x01;
+    const SYN: u8 = 0x02;
+    const RST: u8 = 0x04;
+    const ACK: u8 = 0x10;
+
+    /// SYN without ACK: opens a connection.
+    #[inline(always)]
+    pub const fn is_bare_syn(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK) == Self::SYN
+    }
+
+    /// SYN with ACK: answers one.
+    #[inline(always)]
+    pub const fn is_syn_ack(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK) == Self::SYN | Self::ACK
+    }
+
+    /// RST: refuses or aborts one.
+    #[inline(always)]
+    pub const fn is_reset(self) -> bool {
+        self.0 & Self::RST != 0
+    }
+
+    /// FIN or RST: the end of one.
+    #[inline(always)]
+    pub const fn is_closing(self) -> bool {
+        self.0 & (Self::FIN | Self::RST) != 0
+    }
+}
+
+/// Which part of its datagram a packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fragment {
+    /// All of it.
+    Whole,
+    /// The first of several, with the transport header.
+    First,
+    /// A later one, without.
+    Later,
+}
+
+/// A parsed IP packet. Ports are in host byte order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The sender.
+    pub source: Address,
+    /// The receiver.
+    pub destination: Address,
+    /// The transport protocol, behind all extension headers.
+    pub protocol: Protocol,
+    /// Time to live, or hop limit.
+    pub hop_limit: u8,
+    /// IPv4 options or an IPv6 hop-by-hop header are present.
+    pub has_options: bool,
+    /// Which part of the datagram this is.
+    pub fragment: Fragment,
+    /// TCP and UDP: the port; ICMP echo reply: the identifier; otherwise 0.
+    pub source_port: u16,
+    /// TCP and UDP: the port; ICMP echo request: the identifier; otherwise 0.
+    ///
+    /// An echo request goes *to* its identifier and the reply comes *from* it,
+    /// so that request and reply meet in one flow like any other exchange.
+    pub destination_port: u16,
+    /// TCP: the flags; otherwise 0.
+    pub tcp_flags: TcpFlags,
+    /// ICMP and ICMPv6: the type; otherwise 0.
+    pub icmp_type: u8,
+}

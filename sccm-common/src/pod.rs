@@ -1,0 +1,24 @@
+//! Lets the agent move these layouts through aya's typed maps.
+
+use crate::abi::{InterfaceRecord, PolicyInfo, ServiceRecord};
+use crate::address::Entry;
+use crate::counter::Counter;
+use crate::flow::{FlowKey, FlowState};
+use crate::policy::Policy;
+
+// SAFETY: plain data without padding (asserted beside each type), any bytes are valid.
+unsafe impl aya::Pod for InterfaceRecord {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Entry {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Counter {}
+// SAFETY: as above.
+unsafe impl aya::Pod for FlowKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Policy {}
+// SAFETY: as above.
+unsafe impl aya::Pod for FlowState {}
+// SAFETY: as above.
+unsafe impl aya::Pod for ServiceRecord {}
+// SAFETY: as above.
+unsafe impl aya::Pod for PolicyInfo {}

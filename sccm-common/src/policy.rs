@@ -1,0 +1,109 @@
+//! The compiled policy, as the kernel reads it.
+//!
+//! One value holds a whole policy, so one array read finds it and one write of
+//! the active bank's number replaces it. Elements of a BPF array are padded to
+//! 8 bytes, so the port tables live inside the value, where a `u16` index needs
+//! no bounds check.
+
+use crate::essential::EssentialSet;
+use crate::service::{ServiceClass, ServiceSet};
+
+/// Banks: the active policy and the one that is being written.
+pub const BANKS: u32 = 2;
+
+/// Pairs of (local class, peer class) that a policy can tell apart.
+pub const MAX_PAIRS: usize = 4096;
+
+/// Settings that are single bits of [`Policy::flags`].
+pub mod flag {
+    /// Count what would be dropped, and drop nothing.
+    pub const OBSERVE: u32 = 1 << 0;
+    /// The policy tells peers apart by address.
+    pub const PEERS: u32 = 1 << 1;
+    /// Later fragments pass.
+    pub const PASS_LATER_FRAGMENTS: u32 = 1 << 2;
+    /// Ethertypes other than IP and the essentials pass.
+    pub const PASS_OTHER_ETHERTYPES: u32 = 1 << 3;
+}
+
+/// Seconds without a packet after which a flow is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Timeouts {
+    /// TCP, from the first SYN until an answer arrives.
+    pub tcp_opening: u32,
+    /// TCP, both sides have spoken.
+    pub tcp_established: u32,
+    /// TCP, after a FIN or RST.
+    pub tcp_closing: u32,
+    /// Everything else.
+    pub other: u32,
+}
+
+impl Timeouts {
+    /// A day for what is established, because a session that idles overnight is
+    /// normal here; as much as a resent SYN needs, and short tails, for the rest.
+    pub const DEFAULT: Self = Self {
+        tcp_opening: 60,
+        tcp_established: 24 * 3600,
+        tcp_closing: 30,
+        other: 180,
+    };
+}
+
+/// One bank.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Policy {
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// The essentials that pass.
+    pub essentials: EssentialSet,
+    /// How long flows live.
+    pub timeouts: Timeouts,
+    /// TCP port -> class.
+    pub tcp: [ServiceClass; 1 << 16],
+    /// UDP port -> class.
+    pub udp: [ServiceClass; 1 << 16],
+    /// ICMP type -> class.
+    pub icmp: [ServiceClass; 256],
+    /// ICMPv6 type -> class.
+    pub icmpv6: [ServiceClass; 256],
+    /// Any other IP protocol -> class.
+    pub protocol: [ServiceClass; 256],
+    /// What each pair of classes lets in: the services that a peer of the one
+    /// may open to a system of the other.
+    pub inbound: [ServiceSet; MAX_PAIRS],
+}
+
+impl Policy {
+    /// A policy that allows nothing and knows no service.
+    pub const EMPTY: Self = Self {
+        flags: 0,
+        essentials: EssentialSet::ALL,
+        timeouts: Timeouts::DEFAULT,
+        tcp: [ServiceClass::TCP; 1 << 16],
+        udp: [ServiceClass::UDP; 1 << 16],
+        icmp: [ServiceClass::ICMP; 256],
+        icmpv6: [ServiceClass::ICMPV6; 256],
+        protocol: [ServiceClass::OTHER; 256],
+        inbound: [ServiceSet([0; 4]); MAX_PAIRS],
+    };
+
+    /// The services that peers of class `peer` may open. There is one local
+    /// class so far: all protected systems are this host.
+    #[inline(always)]
+    pub const fn inbound_services(&self, peer: u16) -> &ServiceSet {
+        &self.inbound[peer as usize & (MAX_PAIRS - 1)]
+    }
+
+    /// Whether a bit of [`flag`] is set.
+    #[inline(always)]
+    pub const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+// The kernel and the agent may be built by different compilers: no padding.
+const _: () = assert!(size_of::<Policy>() == 24 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 32);
+const _: () = assert!(align_of::<Policy>() == 8);

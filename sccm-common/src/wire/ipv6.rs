@@ -1,0 +1,116 @@
+//! IPv6 and its extension headers (RFC 8200).
+
+use super::ipv4::fragment_of;
+use super::transport::{self, Datagram};
+use crate::address::{Address, Family};
+use crate::cursor::Cursor;
+use crate::packet::{Fragment, Packet, Protocol};
+use crate::reason::Reason;
+
+/// Extension headers that are walked through; AH and ESP are judged as
+/// protocols, because what follows them cannot be trusted or read.
+mod extension {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const DESTINATION: u8 = 60;
+    pub const MOBILITY: u8 = 135;
+    pub const HIP: u8 = 139;
+    pub const SHIM6: u8 = 140;
+}
+
+const MAX_EXTENSIONS: u32 = 6;
+const EXTENSION_UNIT: u32 = 8;
+const MORE_FRAGMENTS: u16 = 0x0001;
+
+/// Reads an IPv6 header, its extension headers and what is behind them.
+///
+/// # Errors
+/// The reason at which a packet ends that does not parse.
+#[inline(always)]
+pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
+    let [version, _, _, _, l0, l1, mut next, hop_limit] =
+        cursor.take().ok_or(Reason::Ipv6Truncated)?;
+    let source = address(cursor).ok_or(Reason::Ipv6Truncated)?;
+    let destination = address(cursor).ok_or(Reason::Ipv6Truncated)?;
+    if version >> 4 != 6 {
+        return Err(Reason::Ipv6Version);
+    }
+    let mut payload = u32::from(u16::from_be_bytes([l0, l1]));
+    // A payload length of 0 announces a jumbogram (RFC 2675), or an empty packet.
+    if payload == 0 && next != Protocol::NO_NEXT_HEADER.0 || payload > cursor.remaining() {
+        return Err(Reason::Ipv6PayloadLength);
+    }
+
+    let mut has_options = false;
+    let mut fragment = Fragment::Whole;
+    let mut offset = 0;
+    let mut walked = 0;
+    while is_extension(next) {
+        if walked == MAX_EXTENSIONS {
+            return Err(Reason::Ipv6ExtensionDepth);
+        }
+        if next == extension::HOP_BY_HOP && walked != 0 {
+            return Err(Reason::Ipv6ExtensionOrder);
+        }
+        let [following, length, b2, b3, _, _, _, _] =
+            cursor.take().ok_or(Reason::Ipv6ExtensionTruncated)?;
+        let mut size = EXTENSION_UNIT;
+        match next {
+            extension::FRAGMENT => {
+                let field = u16::from_be_bytes([b2, b3]);
+                fragment = fragment_of(field >> 3, field & MORE_FRAGMENTS != 0);
+                offset = u32::from(field & !7);
+            }
+            extension::ROUTING if b2 == 0 => return Err(Reason::Ipv6RoutingHeader0),
+            _ => {
+                has_options |= next == extension::HOP_BY_HOP;
+                size += u32::from(length) * EXTENSION_UNIT;
+            }
+        }
+        if size > payload {
+            return Err(Reason::Ipv6ExtensionTruncated);
+        }
+        payload -= size;
+        cursor
+            .skip(size - EXTENSION_UNIT)
+            .ok_or(Reason::Ipv6ExtensionTruncated)?;
+        next = following;
+        walked += 1;
+        if fragment == Fragment::Later {
+            break;
+        }
+    }
+
+    let datagram = Datagram {
+        family: Family::V6,
+        source,
+        destination,
+        protocol: Protocol(next),
+        hop_limit,
+        has_options,
+        payload,
+        fragment,
+        offset,
+    };
+    transport::parse(cursor, datagram)
+}
+
+#[inline(always)]
+const fn is_extension(next: u8) -> bool {
+    matches!(
+        next,
+        extension::HOP_BY_HOP
+            | extension::ROUTING
+            | extension::FRAGMENT
+            | extension::DESTINATION
+            | extension::MOBILITY
+            | extension::HIP
+            | extension::SHIM6
+    )
+}
+
+#[inline(always)]
+fn address<C: Cursor>(cursor: &mut C) -> Option<Address> {
+    Some(Address::v6(cursor.take()?, cursor.take()?))
+}

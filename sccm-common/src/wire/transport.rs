@@ -1,0 +1,121 @@
+//! The transport header, and the checks that fragments need before it is read.
+
+use crate::address::{Address, Family};
+use crate::cursor::Cursor;
+use crate::packet::{Fragment, Packet, Protocol, TcpFlags};
+use crate::reason::Reason;
+
+const TCP_HEADER: u32 = 20;
+const UDP_HEADER: u32 = 8;
+const ICMP_HEADER: u32 = 8;
+const MAX_DATAGRAM: u32 = 65_535;
+
+pub(crate) const ICMP_ECHO: u8 = 8;
+const ICMP_ECHO_REPLY: u8 = 0;
+pub(crate) const ICMPV6_ECHO: u8 = 128;
+const ICMPV6_ECHO_REPLY: u8 = 129;
+
+/// What the network layer says of a packet.
+pub(super) struct Datagram {
+    pub family: Family,
+    pub source: Address,
+    pub destination: Address,
+    pub protocol: Protocol,
+    pub hop_limit: u8,
+    pub has_options: bool,
+    /// Bytes behind the network headers, by their own account.
+    pub payload: u32,
+    pub fragment: Fragment,
+    /// Where in the datagram this fragment begins, in bytes.
+    pub offset: u32,
+}
+
+#[inline(always)]
+pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Packet, Reason> {
+    let mut packet = Packet {
+        family: datagram.family,
+        source: datagram.source,
+        destination: datagram.destination,
+        protocol: datagram.protocol,
+        hop_limit: datagram.hop_limit,
+        has_options: datagram.has_options,
+        fragment: datagram.fragment,
+        source_port: 0,
+        destination_port: 0,
+        tcp_flags: TcpFlags(0),
+        icmp_type: 0,
+    };
+    if datagram.fragment == Fragment::Later {
+        later_fragment(&datagram)?;
+        return Ok(packet);
+    }
+    let first = datagram.fragment == Fragment::First;
+    // A first fragment must hold the whole header (RFC 7112): else it is tiny.
+    let short = |reason| if first { Reason::FragmentTiny } else { reason };
+    match datagram.protocol {
+        Protocol::TCP => {
+            if datagram.payload < TCP_HEADER {
+                return Err(short(Reason::TcpTruncated));
+            }
+            let [s0, s1, d0, d1] = cursor.take().ok_or(Reason::TcpTruncated)?;
+            let _numbers: [u8; 8] = cursor.take().ok_or(Reason::TcpTruncated)?;
+            let [offset, flags, _, _] = cursor.take().ok_or(Reason::TcpTruncated)?;
+            let _rest: [u8; 4] = cursor.take().ok_or(Reason::TcpTruncated)?;
+            let header = u32::from(offset >> 4) * 4;
+            if header < TCP_HEADER {
+                return Err(Reason::TcpDataOffset);
+            }
+            if header > datagram.payload {
+                return Err(short(Reason::TcpDataOffset));
+            }
+            packet.source_port = u16::from_be_bytes([s0, s1]);
+            packet.destination_port = u16::from_be_bytes([d0, d1]);
+            packet.tcp_flags = TcpFlags(flags);
+        }
+        Protocol::UDP => {
+            if datagram.payload < UDP_HEADER {
+                return Err(short(Reason::UdpTruncated));
+            }
+            let [s0, s1, d0, d1, l0, l1, _, _] = cursor.take().ok_or(Reason::UdpTruncated)?;
+            let length = u32::from(u16::from_be_bytes([l0, l1]));
+            if length < UDP_HEADER || (length > datagram.payload && !first) {
+                return Err(Reason::UdpLength);
+            }
+            packet.source_port = u16::from_be_bytes([s0, s1]);
+            packet.destination_port = u16::from_be_bytes([d0, d1]);
+        }
+        Protocol::ICMP | Protocol::ICMPV6 | Protocol::IGMP => {
+            if datagram.payload < ICMP_HEADER {
+                return Err(short(Reason::IcmpTruncated));
+            }
+            let [kind, _, _, _, i0, i1, _, _] = cursor.take().ok_or(Reason::IcmpTruncated)?;
+            let identifier = u16::from_be_bytes([i0, i1]);
+            packet.icmp_type = kind;
+            match (datagram.protocol, kind) {
+                (Protocol::ICMP, ICMP_ECHO) | (Protocol::ICMPV6, ICMPV6_ECHO) => {
+                    packet.destination_port = identifier;
+                }
+                (Protocol::ICMP, ICMP_ECHO_REPLY) | (Protocol::ICMPV6, ICMPV6_ECHO_REPLY) => {
+                    packet.source_port = identifier;
+                }
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    Ok(packet)
+}
+
+/// A fragment without a transport header can still do harm by where it lands.
+#[inline(always)]
+fn later_fragment(datagram: &Datagram) -> Result<(), Reason> {
+    if datagram.offset + datagram.payload > MAX_DATAGRAM {
+        return Err(Reason::FragmentOversize);
+    }
+    // Offset 1 (8 bytes) lands on the flags of the TCP header (RFC 3128), and
+    // any offset within the header rewrites part of what was judged.
+    if datagram.protocol == Protocol::TCP && datagram.offset < TCP_HEADER {
+        return Err(Reason::FragmentOverlap);
+    }
+    Ok(())
+}

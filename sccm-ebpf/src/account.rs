@@ -1,0 +1,24 @@
+//! Counts every packet once, at the place that its verdict names.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
+use sccm_common::counter::{self, Direction, PAGES, Page};
+use sccm_common::verdict::Verdict;
+
+#[map]
+static COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(PAGES, 0);
+
+/// Adds a frame of `length` bytes.
+#[inline(always)]
+pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict, length: u32) {
+    let Some(page) = COUNTERS.get_ptr_mut(counter::page(slot, direction, observing)) else {
+        return;
+    };
+    // SAFETY: the kernel runs one program of a direction at a time on each CPU,
+    // and this page belongs to this CPU, interface and direction.
+    let page = unsafe { &mut *page };
+    if let Some(counter) = page.get_mut(counter::index(verdict.reason, verdict.service)) {
+        counter.packets += 1;
+        counter.bytes += u64::from(length);
+    }
+}

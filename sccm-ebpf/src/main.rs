@@ -1,0 +1,77 @@
+//! The programs that the kernel runs: one judges what arrives, one notes what leaves.
+//!
+//! All decisions are in `sccm-common`; here are only the packet cursor, the
+//! maps, and the accounting of each verdict.
+#![no_std]
+#![no_main]
+#![expect(
+    missing_docs,
+    reason = "the macros of aya-ebpf generate undocumented functions"
+)]
+
+mod account;
+mod cursor;
+mod tables;
+
+use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::macros::{classifier, map, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_ebpf::{Global, maps::Array};
+use aya_log_ebpf::error;
+use sccm_common::counter::Direction;
+use sccm_common::policy::flag;
+use sccm_common::verdict::{self, Tables, Verdict};
+use sccm_common::{Disposition, Reason, ServiceClass};
+
+use crate::cursor::PacketCursor;
+use crate::tables::Active;
+
+/// Which interface this copy of the program serves; set before it is loaded.
+#[unsafe(no_mangle)]
+static SLOT: Global<u32> = Global::new(0);
+
+/// Read by agents only: which layout these maps have.
+#[map]
+static ABI: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Judges a frame that arrives.
+#[xdp(frags)]
+pub fn sccm_inbound(ctx: XdpContext) -> u32 {
+    let (mut cursor, length) = PacketCursor::of_xdp(&ctx);
+    let Some(tables) = Active::load() else {
+        error!(&ctx, "no active policy: dropping");
+        account::count(SLOT.load(), Direction::Inbound, false, NO_POLICY, length);
+        return xdp_action::XDP_DROP;
+    };
+    let verdict = verdict::inbound(&tables, &mut cursor);
+    let observing = tables.policy().has(flag::OBSERVE);
+    account::count(SLOT.load(), Direction::Inbound, observing, verdict, length);
+    match verdict.reason.disposition() {
+        Disposition::Drop if !observing => xdp_action::XDP_DROP,
+        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
+    }
+}
+
+/// Notes what a frame that leaves opens; the other programs on the hook decide its fate.
+#[classifier]
+pub fn sccm_outbound(ctx: TcContext) -> i32 {
+    let (mut cursor, length) = PacketCursor::of_skb(&ctx);
+    if let Some(tables) = Active::load() {
+        let verdict = verdict::outbound(&tables, &mut cursor);
+        let observing = tables.policy().has(flag::OBSERVE);
+        account::count(SLOT.load(), Direction::Outbound, observing, verdict, length);
+    }
+    TC_ACT_UNSPEC
+}
+
+const NO_POLICY: Verdict = Verdict {
+    reason: Reason::NoPolicy,
+    service: ServiceClass::NONE,
+};
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier accepts no program in which this could be reached.
+    loop {}
+}

@@ -1,0 +1,114 @@
+//! The maps behind safe accessors: the kernel's side of [`Tables`].
+
+use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, LruHashMap};
+use sccm_common::ServiceClass;
+use sccm_common::abi::{CHUNKS as CHUNK_COUNT, InterfaceRecord, PolicyInfo, ServiceRecord};
+use sccm_common::address::{Chunk, Entry, Family, Root};
+use sccm_common::counter::MAX_INTERFACES;
+use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
+use sccm_common::policy::{BANKS, Policy};
+use sccm_common::verdict::Tables;
+
+#[map]
+static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
+
+#[map]
+static POLICIES: Array<Policy> = Array::with_max_entries(BANKS, 0);
+
+#[map]
+static ROOTS: Array<Root> = Array::with_max_entries(BANKS * 2, 0);
+
+#[map]
+static CHUNKS: Array<Chunk> = Array::with_max_entries(CHUNK_COUNT, 0);
+
+#[map]
+static FLOWS: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(DEFAULT_CAPACITY, 0);
+
+/// Read by agents only: what they say about each bank.
+#[map]
+static POLICY_INFO: Array<PolicyInfo> = Array::with_max_entries(BANKS, 0);
+
+/// Read by agents only: which interface each slot stands for.
+#[map]
+static INTERFACES: Array<InterfaceRecord> = Array::with_max_entries(MAX_INTERFACES, 0);
+
+/// Read by agents only: what each service class is called.
+#[map]
+static SERVICES: Array<ServiceRecord> = Array::with_max_entries(ServiceClass::COUNT as u32, 0);
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// The tables of the bank that was active when the packet came.
+pub struct Active {
+    bank: u32,
+    policy: &'static Policy,
+}
+
+impl Active {
+    /// Reads the active bank's number, once for a packet.
+    #[inline(always)]
+    pub fn load() -> Option<Self> {
+        let bank = *ACTIVE.get(0)?;
+        let policy = POLICIES.get(bank)?;
+        Some(Self { bank, policy })
+    }
+}
+
+/// A word of the flow map. An element that is evicted and reused meanwhile
+/// stays a valid word; at worst one packet is judged by another flow's age.
+pub struct MapSlot(*mut FlowState);
+
+impl FlowSlot for MapSlot {
+    #[inline(always)]
+    fn load(&self) -> FlowState {
+        // SAFETY: the pointer is a map value, valid while the program runs; the
+        // volatile access is one aligned word, so it is never torn.
+        unsafe { self.0.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn store(&self, state: FlowState) {
+        // SAFETY: as in `load`.
+        unsafe { self.0.write_volatile(state) }
+    }
+}
+
+impl Tables for Active {
+    type Flow = MapSlot;
+
+    #[inline(always)]
+    fn policy(&self) -> &Policy {
+        self.policy
+    }
+
+    #[inline(always)]
+    fn root_entry(&self, family: Family, first: u16) -> Option<Entry> {
+        let root = ROOTS.get(self.bank * 2 + family as u32)?;
+        Some(root[first as usize])
+    }
+
+    #[inline(always)]
+    fn chunk_entry(&self, chunk: u32, byte: u8) -> Option<Entry> {
+        Some(CHUNKS.get(chunk)?[byte as usize])
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<MapSlot> {
+        FLOWS.get_ptr_mut(key).map(MapSlot)
+    }
+
+    #[inline(always)]
+    fn open_flow(&self, key: &FlowKey, state: FlowState) {
+        // Fails only without memory; then the answers are dropped and counted.
+        let _ = FLOWS.insert(key, &state, 0);
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        // SAFETY: the helper takes no arguments.
+        let nanoseconds = unsafe { bpf_ktime_get_coarse_ns() };
+        (nanoseconds / NANOSECONDS) as u32
+    }
+}

@@ -1,0 +1,79 @@
+//! A private BPF file system, so that a test needs no mount at `/sys/fs/bpf` and meets nobody.
+//!
+//! Dropping the mount removes the directory and with it everything that was pinned there; what is
+//! not held otherwise, the kernel then unloads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use anyhow::{Context, Result};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::unique;
+
+/// A BPF file system mounted on a directory of its own.
+#[derive(Debug)]
+pub struct BpfMount {
+    path: PathBuf,
+}
+
+impl BpfMount {
+    /// Mounts a new, empty one below the directory for temporary files.
+    ///
+    /// # Errors
+    /// Without root, and when the kernel has no BPF file system.
+    pub fn new() -> Result<Self> {
+        unique::require_root("mounting a BPF file system")?;
+        static LEFT_OVERS: Once = Once::new();
+        LEFT_OVERS.call_once(remove_abandoned);
+
+        let path = std::env::temp_dir().join(unique::name("bpffs"));
+        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        // From here on the directory has an owner, also when mounting fails.
+        let this = Self { path };
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(
+            Some("bpf"),
+            &this.path,
+            Some("bpf"),
+            flags,
+            Some("mode=0700"),
+        )
+        .with_context(|| format!("cannot mount a bpf file system on {}", this.path.display()))?;
+        Ok(this)
+    }
+
+    /// The directory to pin in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for BpfMount {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.path) {
+            eprintln!("cleaning up: {error:#}");
+        }
+    }
+}
+
+/// Unmounts also while a process still has a file open there, and removes the directory.
+fn remove(path: &Path) -> Result<()> {
+    let unmounted = umount2(path, MntFlags::MNT_DETACH);
+    // Only an empty directory goes: if the unmounting failed, this fails too and harms nothing.
+    std::fs::remove_dir(path).with_context(|| {
+        format!(
+            "cannot remove {} (unmounting: {unmounted:?})",
+            path.display()
+        )
+    })
+}
+
+/// Removes the mounts of programs that were killed. Failures do not matter: another program may
+/// be doing the same.
+fn remove_abandoned() {
+    let directory = std::env::temp_dir();
+    for name in unique::abandoned(&directory).unwrap_or_default() {
+        let _ = remove(&directory.join(name));
+    }
+}

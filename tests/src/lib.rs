@@ -1,0 +1,12 @@
+//! What the tests and the demonstration share: packets, throw-away hosts, traffic.
+//!
+//! Everything here that changes the machine (a namespace, a mount, a process) belongs to a value
+//! and ends with it, also when a test panics. [`signals::Interrupt`] makes that hold for Ctrl-C.
+//! What a killed process left behind is removed by the next one (see [`netns`], [`bpffs`]).
+
+pub mod bpffs;
+pub mod netns;
+pub mod packet;
+pub mod signals;
+pub mod traffic;
+mod unique;

@@ -1,0 +1,228 @@
+//! What an IP packet carries: TCP, UDP, the control messages, tunnels, or any protocol number.
+
+use super::checksum::{PseudoHeader, checksum};
+use super::extension::AH_BODY;
+use super::{Network, Packet};
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const PSH: u8 = 0x08;
+const ACK: u8 = 0x10;
+
+pub(super) const ICMP: u8 = 1;
+pub(super) const IGMP: u8 = 2;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+pub(super) const GRE: u8 = 47;
+pub(super) const ESP: u8 = 50;
+pub(super) const AH: u8 = 51;
+pub(super) const ICMPV6: u8 = 58;
+const NO_NEXT_HEADER: u8 = 59;
+
+#[derive(Clone, Debug)]
+pub(super) enum Transport {
+    Tcp {
+        ports: (u16, u16),
+        flags: u8,
+        data_offset: u8,
+    },
+    Udp {
+        ports: (u16, u16),
+        length: Option<u16>,
+    },
+    /// ICMP, ICMPv6 and IGMP share the layout: type, code, checksum, four bytes.
+    Control {
+        protocol: u8,
+        kind: u8,
+        code: u8,
+        word: [u8; 4],
+    },
+    Gre,
+    Esp,
+    Ah,
+    /// No header of its own: the payload follows the IP header.
+    Protocol(u8),
+}
+
+impl Transport {
+    pub(super) fn protocol(&self) -> u8 {
+        match self {
+            Self::Tcp { .. } => TCP,
+            Self::Udp { .. } => UDP,
+            Self::Control { protocol, .. } | Self::Protocol(protocol) => *protocol,
+            Self::Gre => GRE,
+            Self::Esp => ESP,
+            Self::Ah => AH,
+        }
+    }
+
+    /// Header and payload, with the checksum that the protocol asks for.
+    pub(super) fn bytes(&self, payload: &[u8], addresses: PseudoHeader) -> Vec<u8> {
+        let mut message = self.header(payload.len());
+        message.extend(payload);
+        let sum = match self {
+            Self::Control {
+                protocol: ICMP | IGMP,
+                ..
+            } => checksum(&message),
+            _ => addresses.checksum(self.protocol(), &message),
+        };
+        match self {
+            Self::Tcp { .. } => message[16..18].copy_from_slice(&sum.to_be_bytes()),
+            // Zero means "no checksum" in UDP; the sum 0xffff is equivalent to it.
+            Self::Udp { .. } => {
+                let sum = if sum == 0 { 0xffff } else { sum };
+                message[6..8].copy_from_slice(&sum.to_be_bytes());
+            }
+            Self::Control { .. } => message[2..4].copy_from_slice(&sum.to_be_bytes()),
+            Self::Gre | Self::Esp | Self::Ah | Self::Protocol(_) => {}
+        }
+        message
+    }
+
+    fn header(&self, payload_length: usize) -> Vec<u8> {
+        match self {
+            Self::Tcp {
+                ports,
+                flags,
+                data_offset,
+            } => {
+                let mut header = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
+                header.extend([0, 0, 0, 1]); // sequence
+                header.extend([0, 0, 0, 0]); // acknowledgement
+                header.extend([data_offset << 4, *flags]);
+                header.extend([0xff, 0xff, 0, 0, 0, 0]); // window, checksum, urgent
+                header
+            }
+            Self::Udp { ports, length } => {
+                let length = length.unwrap_or((8 + payload_length) as u16);
+                [ports.0, ports.1, length, 0].map(u16::to_be_bytes).concat()
+            }
+            Self::Control {
+                kind, code, word, ..
+            } => [&[*kind, *code, 0, 0], word.as_slice()].concat(),
+            Self::Gre => vec![0, 0, 0x08, 0x00], // version 0, IPv4 inside
+            Self::Esp => vec![0, 0, 1, 0, 0, 0, 0, 1], // security parameters index, sequence
+            Self::Ah => [&[NO_NEXT_HEADER], AH_BODY.as_slice()].concat(),
+            Self::Protocol(_) => Vec::new(),
+        }
+    }
+}
+
+impl Packet {
+    #[track_caller]
+    pub(super) fn carry(mut self, transport: Transport) -> Self {
+        assert!(
+            !matches!(self.network, Network::Link(_)),
+            "only IP carries a transport: start with Packet::ipv4 or Packet::ipv6"
+        );
+        self.transport = transport;
+        self
+    }
+
+    /// A TCP segment without flags.
+    #[track_caller]
+    pub fn tcp(self, source_port: u16, destination_port: u16) -> Self {
+        self.carry(Transport::Tcp {
+            ports: (source_port, destination_port),
+            flags: 0,
+            data_offset: 5,
+        })
+    }
+
+    /// A UDP datagram. DHCP answers are `udp(67, 68)`.
+    #[track_caller]
+    pub fn udp(self, source_port: u16, destination_port: u16) -> Self {
+        self.carry(Transport::Udp {
+            ports: (source_port, destination_port),
+            length: None,
+        })
+    }
+
+    /// A GRE header (version 0, announcing IPv4) before the payload.
+    #[track_caller]
+    pub fn gre(self) -> Self {
+        self.carry(Transport::Gre)
+    }
+
+    /// An ESP header before the payload.
+    #[track_caller]
+    pub fn esp(self) -> Self {
+        self.carry(Transport::Esp)
+    }
+
+    /// An authentication header with nothing behind it but the payload. In front of another
+    /// header on IPv6, use [`ExtensionHeader::Ah`](super::ExtensionHeader::Ah).
+    #[track_caller]
+    pub fn ah(self) -> Self {
+        self.carry(Transport::Ah)
+    }
+
+    /// Any IP protocol number, with the payload directly behind the IP header.
+    #[track_caller]
+    pub fn ip_protocol(self, protocol: u8) -> Self {
+        self.carry(Transport::Protocol(protocol))
+    }
+
+    /// Sets the TCP flag SYN.
+    #[track_caller]
+    pub fn syn(self) -> Self {
+        self.flag(SYN)
+    }
+
+    /// Sets the TCP flag ACK.
+    #[track_caller]
+    pub fn ack(self) -> Self {
+        self.flag(ACK)
+    }
+
+    /// Sets the TCP flag FIN.
+    #[track_caller]
+    pub fn fin(self) -> Self {
+        self.flag(FIN)
+    }
+
+    /// Sets the TCP flag RST.
+    #[track_caller]
+    pub fn rst(self) -> Self {
+        self.flag(RST)
+    }
+
+    /// Sets the TCP flag PSH.
+    #[track_caller]
+    pub fn psh(self) -> Self {
+        self.flag(PSH)
+    }
+
+    #[track_caller]
+    fn flag(mut self, flag: u8) -> Self {
+        match &mut self.transport {
+            Transport::Tcp { flags, .. } => *flags |= flag,
+            _ => panic!("TCP flags need tcp(..) first"),
+        }
+        self
+    }
+
+    /// Sets the TCP header length field (words of four bytes, 0 to 15) without adding bytes:
+    /// with enough payload the first bytes of it become options.
+    #[track_caller]
+    pub fn data_offset(mut self, words: u8) -> Self {
+        assert!(words <= 15, "the data offset field has four bits");
+        match &mut self.transport {
+            Transport::Tcp { data_offset, .. } => *data_offset = words,
+            _ => panic!("data_offset needs tcp(..) first"),
+        }
+        self
+    }
+
+    /// Falsifies the UDP length field.
+    #[track_caller]
+    pub fn udp_length(mut self, bytes: u16) -> Self {
+        match &mut self.transport {
+            Transport::Udp { length, .. } => *length = Some(bytes),
+            _ => panic!("udp_length needs udp(..) first"),
+        }
+        self
+    }
+}

@@ -1,0 +1,89 @@
+//! Format, lints and dependencies: what a machine can check without running anything.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::component::{CLIPPY, RUST_SRC, RUSTFMT};
+use crate::process::{cargo, command, is_installed, run, step, tools};
+use crate::toolchain::Toolchain;
+
+/// The version of cargo-deny that `deny.toml` is written for.
+const DENY_VERSION: &str = "0.20.2";
+
+/// Runs every check; stops at the first that fails.
+pub fn all() -> Result<()> {
+    let toolchain = Toolchain::detect()?;
+    for component in [RUSTFMT, CLIPPY, RUST_SRC] {
+        component.ensure(&toolchain)?;
+    }
+
+    step("format");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+
+    step("clippy: this machine's target");
+    run(cargo()
+        .args([
+            "clippy",
+            "--workspace",
+            "--exclude",
+            "sccm-ebpf",
+            "--all-targets",
+        ])
+        .args(["--", "-D", "warnings"]))?;
+
+    step("clippy: the eBPF target");
+    run(cargo()
+        .args(["clippy", "--package", "sccm-ebpf", "--bins", "--release"])
+        .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
+        // Building `core` is not stable; on this one command line it is fine.
+        .env("RUSTC_BOOTSTRAP", "1")
+        // A different environment: sharing a folder would rebuild both every time.
+        .arg("--target-dir")
+        .arg(tools().join("clippy-ebpf"))
+        .args(["--", "-D", "warnings"]))?;
+
+    dependencies()
+}
+
+/// Licences, sources and duplicates always; known faults where their database
+/// can be had, since a machine without access to it must still be able to check.
+fn dependencies() -> Result<()> {
+    let deny = cargo_deny()?;
+    step("dependencies: licences, bans, sources");
+    run(command(&deny)
+        .args(["check", "--hide-inclusion-graph"])
+        .args(["licenses", "bans", "sources"]))?;
+
+    step("dependencies: known faults");
+    let fetched = command(&deny).args(["fetch", "db"]).status();
+    if fetched.is_ok_and(|status| status.success()) {
+        run(command(&deny).args(["check", "--disable-fetch", "advisories"]))
+    } else {
+        step("NOT CHECKED for known faults: the advisory database cannot be fetched here");
+        Ok(())
+    }
+}
+
+/// The path of cargo-deny, which is built if it is not installed.
+fn cargo_deny() -> Result<PathBuf> {
+    if is_installed("cargo-deny") {
+        return Ok("cargo-deny".into());
+    }
+    let binary = tools().join("bin/cargo-deny");
+    if !binary.exists() {
+        step("building cargo-deny (about three minutes on two cores, once)");
+        run(cargo()
+            .args([
+                "install",
+                "cargo-deny",
+                "--version",
+                DENY_VERSION,
+                "--locked",
+                "--root",
+            ])
+            .arg(tools())
+            .current_dir("/"))?;
+    }
+    Ok(binary)
+}

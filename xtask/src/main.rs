@@ -1,0 +1,105 @@
+//! `cargo xtask`: sets up what the build needs, and builds, shows, tests and checks.
+//!
+//! This crate depends on none of the others: it runs before they can be built.
+//! Each command first makes sure of the tools that it uses, so that a fresh
+//! checkout needs nothing but cargo and a C linker.
+
+#![forbid(unsafe_code)]
+
+mod component;
+mod debian;
+mod linker;
+mod lint;
+mod process;
+mod setup;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, demonstrates, tests and checks sccm-agent.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what the build needs and is missing: rust-src, bpf-linker.
+    Setup,
+    /// Sets up, builds, and shows the agent between two throw-away hosts. Needs root.
+    Demo,
+    /// Sets up, and runs every test. Needs root.
+    Test {
+        /// Passed on to `cargo test`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Checks format, lints (both targets) and dependencies.
+    Lint,
+}
+
+/// Exit codes: 0 done, 1 something failed, 2 wrong arguments or not root.
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let needs_root = match command {
+        Command::Demo => Some("demo"),
+        Command::Test { .. } => Some("test"),
+        Command::Setup | Command::Lint => None,
+    };
+    if let Some(name) = needs_root
+        && !process::is_root()
+    {
+        // sudo forgets where rustup lives; both variables are expanded by the user's shell.
+        eprintln!(
+            "cargo xtask {name} makes network namespaces and loads programs into the kernel, \
+             which only root may do. Run:\n\n    \
+             sudo env \"HOME=$HOME\" \"PATH=$PATH\" cargo xtask {name}\n"
+        );
+        return ExitCode::from(2);
+    }
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Setup => setup::all(),
+        Command::Demo => demo(),
+        Command::Test { arguments } => test(&arguments),
+        Command::Lint => lint::all(),
+    }
+}
+
+fn demo() -> Result<()> {
+    setup::all()?;
+    process::step("building the agent and the demo (release; a few minutes the first time)");
+    let mut build = process::cargo();
+    build.args([
+        "build",
+        "--release",
+        "--package",
+        "sccm-agent",
+        "--package",
+        "sccm-tests",
+    ]);
+    process::run(build.args(["--bin", "sccm-agent", "--bin", "demo"]))?;
+    // In place of this process, so that Ctrl-C and other signals reach the demo itself.
+    process::replace(&mut process::command(process::release_binary("demo")?))
+}
+
+fn test(arguments: &[String]) -> Result<()> {
+    setup::all()?;
+    process::step("testing (the first build takes a few minutes)");
+    // The default members: all but the eBPF crate, which the agent's build script builds.
+    process::replace(process::cargo().arg("test").args(arguments))
+}
