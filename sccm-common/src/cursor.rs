@@ -16,9 +16,9 @@ pub trait Cursor {
     /// Moves `count` bytes on (at most [`MAX_SKIP`]); `None` when the frame ends before.
     fn skip(&mut self, count: u32) -> Option<()>;
 
-    /// Bytes of the frame from here to its end, those in later buffers of a
+    /// Whether `count` more bytes are there, those in later buffers of a
     /// multi-buffer frame included.
-    fn remaining(&self) -> u32;
+    fn holds(&mut self, count: u32) -> bool;
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the
@@ -52,7 +52,7 @@ impl Cursor for SliceCursor<'_> {
         Some(())
     }
 
-    fn remaining(&self) -> u32 {
-        self.rest.len() as u32
+    fn holds(&mut self, count: u32) -> bool {
+        count as usize <= self.rest.len()
     }
 }

@@ -11,48 +11,82 @@ use sccm_common::cursor::{Cursor, MAX_SKIP};
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;
 
+/// A frame in the kernel's hands.
+pub trait Frame {
+    /// Its length in bytes, further buffers included.
+    fn length(&self) -> u32;
+}
+
+impl Frame for XdpContext {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        // SAFETY: the context is the one that the kernel called us with.
+        unsafe { bpf_xdp_get_buff_len(self.ctx) as u32 }
+    }
+}
+
+impl Frame for TcContext {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.len()
+    }
+}
+
 /// A position in the part of a frame that can be read directly.
-pub struct PacketCursor {
+pub struct PacketCursor<'a, F> {
+    frame: &'a F,
     at: usize,
     end: usize,
-    /// Bytes of the frame from `at` on, those in further buffers included. A
-    /// count of its own: the verifier refuses to add to a difference of pointers.
+    /// Bytes from the first on, as far as they are known to be there.
+    length: u32,
+    /// The same from `at` on.
     remaining: u32,
 }
 
-impl PacketCursor {
-    /// A cursor at the Ethernet header, and the length of the frame.
+impl<'a> PacketCursor<'a, XdpContext> {
+    /// A cursor at the Ethernet header of a frame that arrives.
     #[inline(always)]
-    pub fn of_xdp(ctx: &XdpContext) -> (Self, u32) {
-        // SAFETY: the context is the one that the kernel called us with.
-        let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
-        let cursor = Self {
-            at: ctx.data(),
-            end: ctx.data_end(),
-            remaining: length,
-        };
-        (cursor, length)
+    pub fn of_xdp(ctx: &'a XdpContext) -> Self {
+        Self::new(ctx, ctx.data(), ctx.data_end())
     }
+}
 
-    /// The same for a frame on its way out.
+impl<'a> PacketCursor<'a, TcContext> {
+    /// A cursor at the Ethernet header of a frame that leaves.
     #[inline(always)]
-    pub fn of_skb(ctx: &TcContext) -> (Self, u32) {
-        let length = ctx.len();
+    pub fn of_skb(ctx: &'a TcContext) -> Self {
         if ctx.data_end() - ctx.data() < PULL as usize {
+            let length = ctx.len();
             // The headers may lie in a fragment of the buffer. When pulling
             // fails the packet parses as truncated, and is not noted.
             let _ = ctx.pull_data(if length < PULL { length } else { PULL });
         }
-        let cursor = Self {
-            at: ctx.data(),
-            end: ctx.data_end(),
-            remaining: length,
-        };
-        (cursor, length)
+        Self::new(ctx, ctx.data(), ctx.data_end())
     }
 }
 
-impl Cursor for PacketCursor {
+impl<'a, F: Frame> PacketCursor<'a, F> {
+    #[inline(always)]
+    fn new(frame: &'a F, at: usize, end: usize) -> Self {
+        let length = (end - at) as u32;
+        Self {
+            frame,
+            at,
+            end,
+            length,
+            remaining: length,
+        }
+    }
+
+    /// The length of the frame in bytes, as far as the cursor had to know it: a
+    /// header that speaks of more than the first buffer makes it look.
+    #[inline(always)]
+    pub fn length(&self) -> u32 {
+        self.length
+    }
+}
+
+impl<F: Frame> Cursor for PacketCursor<'_, F> {
     #[inline(always)]
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         if self.at + N > self.end {
@@ -78,7 +112,14 @@ impl Cursor for PacketCursor {
     }
 
     #[inline(always)]
-    fn remaining(&self) -> u32 {
-        self.remaining
+    fn holds(&mut self, count: u32) -> bool {
+        if count <= self.remaining {
+            return true;
+        }
+        // Asking costs as much as all the parsing, and almost no frame needs it.
+        let length = self.frame.length();
+        self.remaining += length - self.length;
+        self.length = length;
+        count <= self.remaining
     }
 }

@@ -37,15 +37,27 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 /// Judges a frame that arrives.
 #[xdp(frags)]
 pub fn sccm_inbound(ctx: XdpContext) -> u32 {
-    let (mut cursor, length) = PacketCursor::of_xdp(&ctx);
+    let mut cursor = PacketCursor::of_xdp(&ctx);
     let Some(tables) = Active::load() else {
         error!(&ctx, "no active policy: dropping");
-        account::count(SLOT.load(), Direction::Inbound, false, NO_POLICY, length);
+        account::count(
+            SLOT.load(),
+            Direction::Inbound,
+            false,
+            NO_POLICY,
+            cursor.length(),
+        );
         return xdp_action::XDP_DROP;
     };
     let verdict = verdict::inbound(&tables, &mut cursor);
     let observing = tables.policy().has(flag::OBSERVE);
-    account::count(SLOT.load(), Direction::Inbound, observing, verdict, length);
+    account::count(
+        SLOT.load(),
+        Direction::Inbound,
+        observing,
+        verdict,
+        cursor.length(),
+    );
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => xdp_action::XDP_DROP,
         Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
@@ -55,11 +67,17 @@ pub fn sccm_inbound(ctx: XdpContext) -> u32 {
 /// Notes what a frame that leaves opens; the other programs on the hook decide its fate.
 #[classifier]
 pub fn sccm_outbound(ctx: TcContext) -> i32 {
-    let (mut cursor, length) = PacketCursor::of_skb(&ctx);
+    let mut cursor = PacketCursor::of_skb(&ctx);
     if let Some(tables) = Active::load() {
         let verdict = verdict::outbound(&tables, &mut cursor);
         let observing = tables.policy().has(flag::OBSERVE);
-        account::count(SLOT.load(), Direction::Outbound, observing, verdict, length);
+        account::count(
+            SLOT.load(),
+            Direction::Outbound,
+            observing,
+            verdict,
+            cursor.length(),
+        );
     }
     TC_ACT_UNSPEC
 }

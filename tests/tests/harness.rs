@@ -196,11 +196,22 @@ fn arp_is_answered() -> Result<()> {
         .source_mac(client.interface("eth0").mac()?)
         .build();
     socket.send(&request)?;
-    // A socket that saw its own frames would return the request.
     let is_arp = |frame: &[u8]| frame[12..14] == [0x08, 0x06];
     let reply = socket.receive(LONG, is_arp)?.expect("an ARP reply");
     assert_eq!(reply[20..22], [0, 2]);
     assert_eq!(reply[22..28], server.interface("eth0").mac()?);
+    Ok(())
+}
+
+#[test]
+fn a_frame_socket_sees_only_what_arrives() -> Result<()> {
+    let (client, _server) = two_hosts()?;
+    let socket = FrameSocket::open(client.interface("eth0"))?;
+    let [address, _] = server_addresses();
+    assert!(ping(&client, address, LONG)?);
+    let is_icmp = |frame: &[u8]| frame[12..14] == [0x08, 0x00] && frame[23] == 1;
+    let first = socket.receive(LONG, is_icmp)?.expect("an echo reply");
+    assert_eq!(first[34], 0, "the request is not what arrived");
     Ok(())
 }
 

@@ -119,8 +119,9 @@ impl Maps {
         if compiled.policy.has(flag::PEERS) {
             self.write_addresses(compiled, inactive)?;
         }
+        let policy: &Policy = &compiled.policy;
         self.policies
-            .set(inactive, &*compiled.policy, 0)
+            .set(inactive, policy, 0)
             .context("writing the policy")?;
         let info = PolicyInfo {
             generation,
@@ -205,8 +206,9 @@ impl Maps {
                 *placed = place(*entry);
             }
             let index = bank * 2 + family as u32;
+            let root: &Root = &root;
             self.roots
-                .set(index, &*root, 0)
+                .set(index, root, 0)
                 .context("writing the prefixes")?;
         }
         Ok(())

@@ -16,7 +16,6 @@ const OFFSET: u16 = 0x1fff;
 /// The reason at which a packet ends that does not parse.
 #[inline(always)]
 pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
-    let available = cursor.remaining();
     let [version_length, _, l0, l1, _, _, f0, f1] = cursor.take().ok_or(Reason::Ipv4Truncated)?;
     let [hop_limit, protocol, _, _] = cursor.take().ok_or(Reason::Ipv4Truncated)?;
     let source = cursor.take().ok_or(Reason::Ipv4Truncated)?;
@@ -30,7 +29,8 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
     if header < MIN_HEADER || header > total {
         return Err(Reason::Ipv4HeaderLength);
     }
-    if total > available {
+    // The header itself has been read already.
+    if !cursor.holds(total - MIN_HEADER) {
         return Err(Reason::Ipv4TotalLength);
     }
     let has_options = header > MIN_HEADER;

@@ -38,7 +38,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
     }
     let mut payload = u32::from(u16::from_be_bytes([l0, l1]));
     // A payload length of 0 announces a jumbogram (RFC 2675), or an empty packet.
-    if payload == 0 && next != Protocol::NO_NEXT_HEADER.0 || payload > cursor.remaining() {
+    if payload == 0 && next != Protocol::NO_NEXT_HEADER.0 || !cursor.holds(payload) {
         return Err(Reason::Ipv6PayloadLength);
     }
 
