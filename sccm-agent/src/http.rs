@@ -52,7 +52,7 @@ async fn ready(State(source): State<Arc<Source>>) -> Response {
         Ok(present) => present,
         Err(error) => return failure(&error),
     };
-    match crate::state::interfaces(&source.pins, &source.maps, &present) {
+    match crate::state::interfaces(&source.pins, &crate::state::lock(&source.maps), &present) {
         Ok(states) if states.iter().any(|state| state.state.is_attached()) => {
             let lost: Vec<String> = states
                 .iter()

@@ -2,11 +2,12 @@
 
 use crate::catalog::nearest;
 use anyhow::{Context as _, Result, bail};
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkXdp, XdpAttached};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
-use rtnetlink::{Handle, RouteMessageBuilder};
+use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// An interface.
@@ -18,6 +19,8 @@ pub struct Interface {
     pub index: u32,
     /// Whether it is administratively up.
     pub up: bool,
+    /// The number of the bond or bridge that it is a member of.
+    pub controller: Option<u32>,
     /// The XDP program on it, whoever put it there.
     pub xdp: Option<XdpProgram>,
 }
@@ -85,6 +88,23 @@ impl Netlink {
         Ok(all[place].clone())
     }
 
+    /// Every address of this machine, sorted.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn own_addresses(&self) -> Result<Vec<IpAddr>> {
+        let mut addresses = BTreeSet::new();
+        let mut messages = self.0.address().get().execute();
+        while let Some(message) = messages.try_next().await.context("listing addresses")? {
+            for attribute in message.attributes {
+                if let AddressAttribute::Address(own) | AddressAttribute::Local(own) = attribute {
+                    addresses.insert(own);
+                }
+            }
+        }
+        Ok(addresses.into_iter().collect())
+    }
+
     /// The number of the interface that holds `address`.
     ///
     /// # Errors
@@ -128,16 +148,44 @@ impl Netlink {
     }
 }
 
+/// What the kernel reports of interfaces and addresses that change.
+pub struct Changes(Box<dyn Stream<Item = ()> + Send + Unpin>);
+
+impl Changes {
+    /// Listens from now on. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The kernel gives no netlink socket.
+    pub fn subscribe() -> Result<Self> {
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+        ];
+        let (connection, _, messages) =
+            rtnetlink::new_multicast_connection(&groups).context("listening to netlink")?;
+        tokio::spawn(connection);
+        Ok(Self(Box::new(messages.map(drop))))
+    }
+
+    /// Waits for the next change; `None` when there will be none.
+    pub async fn next(&mut self) -> Option<()> {
+        self.0.next().await
+    }
+}
+
 fn describe(index: u32, up: bool, attributes: &[LinkAttribute]) -> Interface {
     let mut interface = Interface {
         name: String::new(),
         index,
         up,
+        controller: None,
         xdp: None,
     };
     for attribute in attributes {
         match attribute {
             LinkAttribute::IfName(name) => interface.name.clone_from(name),
+            LinkAttribute::Controller(index) => interface.controller = Some(*index),
             LinkAttribute::Xdp(xdp) => interface.xdp = describe_xdp(xdp),
             _ => {}
         }

@@ -41,7 +41,7 @@ pub async fn sessions_cut(
 ) -> Result<Vec<Session>> {
     let mut cut = Vec::new();
     for session in ssh_sessions()? {
-        if compiled.admits_tcp(session.peer.ip(), session.local.port()) {
+        if compiled.admits_tcp(session.peer.ip(), session.local.ip(), session.local.port()) {
             continue;
         }
         // Either may be wrong alone: addresses move, routes may be asymmetric.

@@ -5,12 +5,15 @@
 
 use crate::interface::Netlink;
 use crate::kernel::{Maps, PinDir, Reading};
-use crate::state;
+use crate::state::{self, lock};
 use anyhow::Result;
-use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{CounterVec, Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 use sccm_common::Disposition;
 use sccm_common::abi::PolicyInfo;
 use sccm_common::counter::Direction;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 const FLOW_LABELS: [&str; 5] = ["interface", "direction", "reason", "protocol", "service"];
 
@@ -19,9 +22,30 @@ pub struct Source {
     /// The pins of this agent.
     pub pins: PinDir,
     /// Its maps.
-    pub maps: Maps,
+    pub maps: Mutex<Maps>,
     /// The kernel's view of interfaces.
     pub netlink: Netlink,
+    /// Times without enforcement.
+    pub gaps: Gaps,
+}
+
+/// How long interfaces have been without their programs, since the agent began.
+#[derive(Debug, Default)]
+pub struct Gaps(Mutex<BTreeMap<String, Duration>>);
+
+impl Gaps {
+    /// Adds a time to an interface's.
+    pub fn add(&self, interface: &str, gap: Duration) {
+        let mut gaps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *gaps.entry(interface.to_owned()).or_default() += gap;
+    }
+
+    fn all(&self) -> BTreeMap<String, Duration> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 impl Source {
@@ -43,7 +67,8 @@ impl Source {
         let passed = Pair::new(registry, "sccm_passed", "that went on to the kernel")?;
         let dropped = Pair::new(registry, "sccm_dropped", "that were dropped")?;
         let would_drop = Pair::new(registry, "sccm_would_drop", "that observe mode let pass")?;
-        for reading in self.maps.counters()? {
+        let readings = lock(&self.maps).counters()?;
+        for reading in readings {
             match (reading.reason.disposition(), reading.observing) {
                 (Disposition::Pass, _) => passed.add(&reading),
                 (Disposition::Drop, false) => dropped.add(&reading),
@@ -63,13 +88,27 @@ impl Source {
         )?;
         registry.register(Box::new(enforcing.clone()))?;
         let present = self.netlink.interfaces().await?;
-        for state in state::interfaces(&self.pins, &self.maps, &present)? {
+        let states = state::interfaces(&self.pins, &lock(&self.maps), &present)?;
+        for state in states {
             enforcing
                 .with_label_values(&[state.interface.as_str(), state.mode.unwrap_or("none")])
                 .set(i64::from(state.state.drops()));
         }
 
-        let policy = self.maps.info()?;
+        let policy = lock(&self.maps).info()?;
+        let gaps = CounterVec::new(
+            Opts::new(
+                "sccm_interface_gap_seconds_total",
+                "Time that an interface came back for without its programs.",
+            ),
+            &["interface"],
+        )?;
+        registry.register(Box::new(gaps.clone()))?;
+        for (interface, gap) in self.gaps.all() {
+            gaps.with_label_values(&[&interface])
+                .inc_by(gap.as_secs_f64());
+        }
+
         let info = IntGaugeVec::new(
             Opts::new(
                 "sccm_policy_info",

@@ -13,7 +13,7 @@ mod target;
 
 pub use addresses::AddressTable;
 pub use allow::Allow;
-pub use compile::{Compiled, Essential, Request, compile};
+pub use compile::{Compiled, Essential, Outbound, Request, compile};
 pub use native::Native;
 pub use services::{ServiceName, ServiceNames};
 pub use target::Target;

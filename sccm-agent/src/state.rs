@@ -6,6 +6,7 @@ use anyhow::Result;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
 use serde::Serialize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The state of one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,6 +62,12 @@ pub struct InterfaceState {
     pub state: State,
     /// `native` or `generic`; absent where our program is not attached.
     pub mode: Option<&'static str>,
+}
+
+/// The maps, also after another thread has panicked over them: the kernel's
+/// are never half written.
+pub fn lock(maps: &Mutex<Maps>) -> MutexGuard<'_, Maps> {
+    maps.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The state of every interface that has a slot.

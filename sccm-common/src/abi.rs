@@ -24,6 +24,10 @@ pub mod map {
     pub const COUNTERS: &str = "COUNTERS";
     /// `FlowKey -> FlowState`, least recently used first out.
     pub const FLOWS: &str = "FLOWS";
+    /// `FragmentKey -> FragmentState`, least recently used first out.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
+    /// `TransferKey -> TransferState`, least recently used first out.
+    pub const TRANSFERS: &str = "TRANSFERS";
     /// `[InterfaceRecord; MAX_INTERFACES]`.
     pub const INTERFACES: &str = "INTERFACES";
 
@@ -31,7 +35,7 @@ pub mod map {
     pub const SERVICES: &str = "SERVICES";
 
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 12] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -40,6 +44,8 @@ pub mod map {
         CHUNKS,
         COUNTERS,
         FLOWS,
+        FRAGMENTS,
+        TRANSFERS,
         INTERFACES,
         SERVICES,
     ];
@@ -48,9 +54,9 @@ pub mod map {
 /// Names of the programs.
 pub mod program {
     /// XDP: judges what arrives.
-    pub const INBOUND: &str = "sccm_inbound";
+    pub const ARRIVING: &str = "sccm_arriving";
     /// TC egress: notes what leaves.
-    pub const OUTBOUND: &str = "sccm_outbound";
+    pub const LEAVING: &str = "sccm_leaving";
 }
 
 /// Chunks of the address trie, of both banks together.
@@ -58,6 +64,10 @@ pub const CHUNKS: u32 = 8192;
 
 /// The read-only global that tells a program which interface it serves.
 pub const SLOT_GLOBAL: &str = "SLOT";
+
+/// The read-only global that tells a program where in the network it sits: a
+/// [`Place`](crate::Place) as a number.
+pub const PLACE_GLOBAL: &str = "PLACE";
 
 /// Which interface a slot stands for, so that counters keep their names when
 /// nobody runs. All zero: a free slot.

@@ -67,8 +67,22 @@ impl Address {
     }
 }
 
-/// The class of every address that no prefix names.
-pub const CLASS_ANY: u16 = 0;
+/// What an address may mean at either end of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AddressClass {
+    /// As the protected end: below 2^15.
+    pub local: u16,
+    /// As the other end.
+    pub peer: u16,
+}
+
+impl AddressClass {
+    /// The class of every address that no prefix names.
+    pub const ANY: Self = Self { local: 0, peer: 0 };
+}
+
+/// The local class of a gateway's own addresses.
+pub const LOCAL_SELF: u16 = 1;
 
 /// Entries of a root: one for each value of the first 16 bits.
 pub const ROOT_ENTRIES: usize = 1 << 16;
@@ -91,8 +105,8 @@ impl Entry {
     const CHUNK: u32 = 1 << 31;
 
     /// The address belongs to `class`, whatever follows.
-    pub const fn class(class: u16) -> Self {
-        Self(class as u32)
+    pub const fn class(class: AddressClass) -> Self {
+        Self((class.local as u32) << 16 & !Self::CHUNK | class.peer as u32)
     }
 
     /// The next byte is looked up in chunk `number`.
@@ -107,18 +121,21 @@ impl Entry {
 
     /// What the entry says: `Ok` a class, `Err` a chunk's number.
     #[inline(always)]
-    pub const fn decode(self) -> Result<u16, u32> {
+    pub const fn decode(self) -> Result<AddressClass, u32> {
         if self.0 & Self::CHUNK == 0 {
-            Ok(self.0 as u16)
+            Ok(AddressClass {
+                local: (self.0 >> 16) as u16,
+                peer: self.0 as u16,
+            })
         } else {
             Err(self.0 & !Self::CHUNK)
         }
     }
 }
 
-/// The class of `address`. A chunk that does not exist counts as [`CLASS_ANY`].
+/// The class of `address`. A chunk that does not exist counts as [`AddressClass::ANY`].
 #[inline(always)]
-pub fn classify<T: Tables>(tables: &T, family: Family, address: &Address) -> u16 {
+pub fn classify<T: Tables>(tables: &T, family: Family, address: &Address) -> AddressClass {
     // The bits that are still to be looked up, left-aligned.
     let (mut high, mut low, levels) = match family {
         Family::V4 => (address.low << 32, 0, 2),
@@ -130,7 +147,7 @@ pub fn classify<T: Tables>(tables: &T, family: Family, address: &Address) -> u16
     let mut level = 0;
     while level < levels {
         let Some(current) = entry else {
-            return CLASS_ANY;
+            return AddressClass::ANY;
         };
         match current.decode() {
             Ok(class) => return class,
@@ -142,6 +159,6 @@ pub fn classify<T: Tables>(tables: &T, family: Family, address: &Address) -> u16
     }
     match entry.map(Entry::decode) {
         Some(Ok(class)) => class,
-        _ => CLASS_ANY,
+        _ => AddressClass::ANY,
     }
 }

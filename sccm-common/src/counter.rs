@@ -20,7 +20,7 @@ pub struct Counter {
 }
 
 /// Reasons with a counter per service class.
-pub const SERVICE_ROWS: usize = 4;
+pub const SERVICE_ROWS: usize = 5;
 
 /// Counters of a page: the service rows, then one for each reason number.
 pub const PAGE_COUNTERS: usize = (SERVICE_ROWS + 1) * ServiceClass::COUNT;

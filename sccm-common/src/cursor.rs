@@ -19,6 +19,9 @@ pub trait Cursor {
     /// Whether `count` more bytes are there, those in later buffers of a
     /// multi-buffer frame included.
     fn holds(&mut self, count: u32) -> bool;
+
+    /// Bytes from the first of the frame to here.
+    fn position(&self) -> u32;
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the
@@ -26,16 +29,33 @@ pub trait Cursor {
 /// verifier can bound it by a mask.
 pub const MAX_SKIP: u32 = 2047;
 
+/// The bytes behind the headers, for the few protocols that are followed.
+pub trait Payload {
+    /// `N` bytes from `offset` on, counted from the first of the frame; `None`
+    /// when they are not all there.
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+}
+
+impl Payload for [u8] {
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.get(offset as usize..)?.first_chunk().copied()
+    }
+}
+
 /// A [`Cursor`] over bytes in memory, for everything but the kernel.
 #[derive(Debug, Clone)]
 pub struct SliceCursor<'a> {
     rest: &'a [u8],
+    position: u32,
 }
 
 impl<'a> SliceCursor<'a> {
     /// A cursor at the first byte of `frame`.
     pub fn new(frame: &'a [u8]) -> Self {
-        Self { rest: frame }
+        Self {
+            rest: frame,
+            position: 0,
+        }
     }
 }
 
@@ -43,16 +63,22 @@ impl Cursor for SliceCursor<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.rest.split_first_chunk::<N>()?;
         self.rest = rest;
+        self.position += N as u32;
         Some(*head)
     }
 
     fn skip(&mut self, count: u32) -> Option<()> {
-        let count = (count & MAX_SKIP) as usize;
-        self.rest = self.rest.get(count..)?;
+        let count = count & MAX_SKIP;
+        self.rest = self.rest.get(count as usize..)?;
+        self.position += count;
         Some(())
     }
 
     fn holds(&mut self, count: u32) -> bool {
         count as usize <= self.rest.len()
+    }
+
+    fn position(&self) -> u32 {
+        self.position
     }
 }

@@ -17,10 +17,12 @@ pub mod counter;
 pub mod cursor;
 pub mod essential;
 pub mod flow;
+pub mod fragment;
 pub mod packet;
 pub mod policy;
 pub mod reason;
 pub mod service;
+pub mod tftp;
 pub mod verdict;
 pub mod wire;
 
@@ -28,9 +30,9 @@ pub mod wire;
 mod pod;
 
 pub use address::Address;
-pub use cursor::{Cursor, SliceCursor};
+pub use cursor::{Cursor, Payload, SliceCursor};
 pub use packet::Packet;
 pub use policy::Policy;
 pub use reason::{Disposition, Reason};
 pub use service::ServiceClass;
-pub use verdict::{Tables, Verdict};
+pub use verdict::{Place, Tables, Verdict};

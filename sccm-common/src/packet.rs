@@ -103,4 +103,11 @@ pub struct Packet {
     pub tcp_flags: TcpFlags,
     /// ICMP and ICMPv6: the type; otherwise 0.
     pub icmp_type: u8,
+    /// Identification of the datagram that a fragment belongs to; otherwise 0 or unused.
+    pub fragment_id: u32,
+    /// Where in the frame the transport header ends; 0 if none was read.
+    pub payload_offset: u32,
+    /// TCP and UDP: bytes behind the transport header, by its own account;
+    /// otherwise 0.
+    pub payload: u32,
 }

@@ -4,7 +4,9 @@ use crate::abi::{InterfaceRecord, PolicyInfo, ServiceRecord};
 use crate::address::Entry;
 use crate::counter::Counter;
 use crate::flow::{FlowKey, FlowState};
+use crate::fragment::{FragmentKey, FragmentState};
 use crate::policy::Policy;
+use crate::tftp::{TransferKey, TransferState};
 
 // SAFETY: plain data without padding (asserted beside each type), any bytes are valid.
 unsafe impl aya::Pod for InterfaceRecord {}
@@ -22,3 +24,11 @@ unsafe impl aya::Pod for FlowState {}
 unsafe impl aya::Pod for ServiceRecord {}
 // SAFETY: as above.
 unsafe impl aya::Pod for PolicyInfo {}
+// SAFETY: as above.
+unsafe impl aya::Pod for FragmentKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for FragmentState {}
+// SAFETY: as above.
+unsafe impl aya::Pod for TransferKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for TransferState {}

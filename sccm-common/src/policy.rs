@@ -18,12 +18,14 @@ pub const MAX_PAIRS: usize = 4096;
 pub mod flag {
     /// Count what would be dropped, and drop nothing.
     pub const OBSERVE: u32 = 1 << 0;
-    /// The policy tells peers apart by address.
-    pub const PEERS: u32 = 1 << 1;
-    /// Later fragments pass.
-    pub const PASS_LATER_FRAGMENTS: u32 = 1 << 2;
+    /// The policy tells addresses apart.
+    pub const ADDRESSES: u32 = 1 << 1;
+    /// Later fragments pass whose first was not seen.
+    pub const PASS_ORPHAN_FRAGMENTS: u32 = 1 << 2;
     /// Ethertypes other than IP and the essentials pass.
     pub const PASS_OTHER_ETHERTYPES: u32 = 1 << 3;
+    /// What the protected systems open is judged, not only noted.
+    pub const OUTBOUND_ENFORCE: u32 = 1 << 4;
 }
 
 /// Seconds without a packet after which a flow is forgotten.
@@ -51,6 +53,24 @@ impl Timeouts {
     };
 }
 
+/// What a pair of classes may open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Access {
+    /// The peer, to the protected system.
+    pub inbound: ServiceSet,
+    /// The protected system, to the peer.
+    pub outbound: ServiceSet,
+}
+
+impl Access {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        inbound: ServiceSet([0; 4]),
+        outbound: ServiceSet([0; 4]),
+    };
+}
+
 /// One bank.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -71,9 +91,12 @@ pub struct Policy {
     pub icmpv6: [ServiceClass; 256],
     /// Any other IP protocol -> class.
     pub protocol: [ServiceClass; 256],
-    /// What each pair of classes lets in: the services that a peer of the one
-    /// may open to a system of the other.
-    pub inbound: [ServiceSet; MAX_PAIRS],
+    /// How many peer classes there are: the width of a row of `access`.
+    pub peers: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// What each pair of classes may open, at `local * peers + peer`.
+    pub access: [Access; MAX_PAIRS],
 }
 
 impl Policy {
@@ -87,14 +110,16 @@ impl Policy {
         icmp: [ServiceClass::ICMP; 256],
         icmpv6: [ServiceClass::ICMPV6; 256],
         protocol: [ServiceClass::OTHER; 256],
-        inbound: [ServiceSet([0; 4]); MAX_PAIRS],
+        peers: 1,
+        reserved: 0,
+        access: [Access::NONE; MAX_PAIRS],
     };
 
-    /// The services that peers of class `peer` may open. There is one local
-    /// class so far: all protected systems are this host.
+    /// What systems of class `local` and peers of class `peer` may open to each other.
     #[inline(always)]
-    pub const fn inbound_services(&self, peer: u16) -> &ServiceSet {
-        &self.inbound[peer as usize & (MAX_PAIRS - 1)]
+    pub const fn access(&self, local: u16, peer: u16) -> &Access {
+        let pair = local as u32 * self.peers + peer as u32;
+        &self.access[pair as usize & (MAX_PAIRS - 1)]
     }
 
     /// Whether a bit of [`flag`] is set.
@@ -105,5 +130,5 @@ impl Policy {
 }
 
 // The kernel and the agent may be built by different compilers: no padding.
-const _: () = assert!(size_of::<Policy>() == 24 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 32);
+const _: () = assert!(size_of::<Policy>() == 32 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 64);
 const _: () = assert!(align_of::<Policy>() == 8);

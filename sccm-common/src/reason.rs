@@ -54,6 +54,8 @@ reasons! {
     Outbound = 2, "outbound", Pass;
     /// No link of the protected roles, and no reply: the reason the program exists.
     NotAllowed = 3, "not-allowed", Drop;
+    /// The protected system has no link that opens this.
+    OutboundNotAllowed = 4, "outbound-not-allowed", Drop;
 
     /// Address resolution (RFC 826).
     Arp = 16, "arp", Pass;
@@ -77,10 +79,15 @@ reasons! {
     Mld = 25, "mld", Pass;
     /// A DHCP answer to this host's own client.
     DhcpReply = 26, "dhcp-reply", Pass;
-    /// A later fragment of a datagram; the setting lets them pass.
+    /// A later fragment whose first was not seen; the setting lets them pass.
     LaterFragment = 27, "later-fragment", Pass;
     /// An ethertype other than IP; the setting lets them pass.
     OtherEthertype = 28, "other-ethertype", Pass;
+
+    /// A later fragment of a datagram whose first passed.
+    FragmentFollows = 29, "fragment-follows", Pass;
+    /// An ICMP error about a packet of a flow that the protected system opened.
+    IcmpErrorRelated = 30, "icmp-error-related", Pass;
 
     /// The frame ends within its Ethernet header.
     EthernetTruncated = 64, "ethernet-truncated", Drop;
@@ -130,7 +137,7 @@ reasons! {
     FragmentOverlap = 86, "fragment-overlap", Drop;
     /// A fragment that ends beyond 65,535 bytes.
     FragmentOversize = 87, "fragment-oversize", Drop;
-    /// A later fragment of a datagram; the setting refuses them.
+    /// A later fragment whose first was not seen, or was dropped.
     LaterFragmentRefused = 88, "later-fragment-refused", Drop;
     /// Neighbour discovery from off the link, or in fragments (RFC 4861, 6980).
     NeighbourDiscoveryForged = 89, "neighbour-discovery-forged", Drop;
@@ -145,9 +152,19 @@ impl Reason {
     #[inline(always)]
     pub const fn service_row(self) -> Option<usize> {
         match self {
-            Self::Service | Self::Reply | Self::Outbound | Self::NotAllowed => Some(self as usize),
+            Self::Service
+            | Self::Reply
+            | Self::Outbound
+            | Self::NotAllowed
+            | Self::OutboundNotAllowed => Some(self as usize),
             _ => None,
         }
+    }
+
+    /// Whether the packet goes on.
+    #[inline(always)]
+    pub const fn passes(self) -> bool {
+        matches!(self.disposition(), Disposition::Pass)
     }
 }
 

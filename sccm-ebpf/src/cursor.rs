@@ -4,9 +4,9 @@
 //! comparison of that same pointer with the end. A cursor that moves forward
 //! and is compared before every read satisfies it without unrolling.
 
-use aya_ebpf::helpers::bpf_xdp_get_buff_len;
+use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use sccm_common::cursor::{Cursor, MAX_SKIP};
+use sccm_common::cursor::{Cursor, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;
@@ -15,6 +15,19 @@ const PULL: u32 = 256;
 pub trait Frame {
     /// Its length in bytes, further buffers included.
     fn length(&self) -> u32;
+
+    /// Copies bytes from `offset` on, further buffers included.
+    fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+}
+
+/// A frame's bytes behind its headers.
+pub struct Bytes<'a, F>(pub &'a F);
+
+impl<F: Frame> Payload for Bytes<'_, F> {
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.0.copy(offset)
+    }
 }
 
 impl Frame for XdpContext {
@@ -23,12 +36,26 @@ impl Frame for XdpContext {
         // SAFETY: the context is the one that the kernel called us with.
         unsafe { bpf_xdp_get_buff_len(self.ctx) as u32 }
     }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: the context is the kernel's, and `bytes` has room for `N`.
+        let result =
+            unsafe { bpf_xdp_load_bytes(self.ctx, offset, bytes.as_mut_ptr().cast(), N as u32) };
+        (result == 0).then_some(bytes)
+    }
 }
 
 impl Frame for TcContext {
     #[inline(always)]
     fn length(&self) -> u32 {
         self.len()
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.load(offset as usize).ok()
     }
 }
 
@@ -121,5 +148,10 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
         self.remaining += length - self.length;
         self.length = length;
         count <= self.remaining
+    }
+
+    #[inline(always)]
+    fn position(&self) -> u32 {
+        self.length - self.remaining
     }
 }

@@ -11,9 +11,10 @@
 
 mod account;
 mod cursor;
+mod settle;
 mod tables;
 
-use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_ebpf::{Global, maps::Array};
@@ -21,14 +22,19 @@ use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
 use sccm_common::verdict::{self, Tables, Verdict};
-use sccm_common::{Disposition, Reason, ServiceClass};
+use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
-use crate::cursor::PacketCursor;
+use crate::cursor::{Bytes, PacketCursor};
+use crate::settle::settle;
 use crate::tables::Active;
 
 /// Which interface this copy of the program serves; set before it is loaded.
 #[unsafe(no_mangle)]
 static SLOT: Global<u32> = Global::new(0);
+
+/// Where in the network this copy sits, as a `Place`; set before it is loaded.
+#[unsafe(no_mangle)]
+static PLACE: Global<u32> = Global::new(0);
 
 /// Read by agents only: which layout these maps have.
 #[map]
@@ -36,50 +42,62 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Judges a frame that arrives.
 #[xdp(frags)]
-pub fn sccm_inbound(ctx: XdpContext) -> u32 {
+pub fn sccm_arriving(ctx: XdpContext) -> u32 {
     let mut cursor = PacketCursor::of_xdp(&ctx);
+    let place = Place::from_number(PLACE.load());
+    let direction = match place {
+        Place::Host | Place::Uplink => Direction::Inbound,
+        Place::Segment => Direction::Outbound,
+    };
     let Some(tables) = Active::load() else {
         error!(&ctx, "no active policy: dropping");
-        account::count(
-            SLOT.load(),
-            Direction::Inbound,
-            false,
-            NO_POLICY,
-            cursor.length(),
-        );
+        account::count(SLOT.load(), direction, false, NO_POLICY, cursor.length());
         return xdp_action::XDP_DROP;
     };
-    let verdict = verdict::inbound(&tables, &mut cursor);
+    let verdict = match wire::parse(&mut cursor) {
+        Ok(packet) => match settle(packet, Direction::Inbound) {
+            Some(packet) => verdict::arriving(&tables, packet, &Bytes(&ctx), place),
+            None => NO_POLICY,
+        },
+        Err(reason) => verdict::arriving_unparsed(&tables, reason),
+    };
     let observing = tables.policy().has(flag::OBSERVE);
-    account::count(
-        SLOT.load(),
-        Direction::Inbound,
-        observing,
-        verdict,
-        cursor.length(),
-    );
+    account::count(SLOT.load(), direction, observing, verdict, cursor.length());
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => xdp_action::XDP_DROP,
         Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
     }
 }
 
-/// Notes what a frame that leaves opens; the other programs on the hook decide its fate.
+/// Judges a frame that leaves: a host's own, or a gateway's own.
 #[classifier]
-pub fn sccm_outbound(ctx: TcContext) -> i32 {
+pub fn sccm_leaving(ctx: TcContext) -> i32 {
     let mut cursor = PacketCursor::of_skb(&ctx);
-    if let Some(tables) = Active::load() {
-        let verdict = verdict::outbound(&tables, &mut cursor);
-        let observing = tables.policy().has(flag::OBSERVE);
-        account::count(
-            SLOT.load(),
-            Direction::Outbound,
-            observing,
-            verdict,
-            cursor.length(),
-        );
+    let Some(tables) = Active::load() else {
+        return TC_ACT_UNSPEC;
+    };
+    let place = Place::from_number(PLACE.load());
+    let verdict = match wire::parse(&mut cursor) {
+        Ok(packet) => settle(packet, Direction::Outbound)
+            .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(&ctx), place)),
+        Err(_) => verdict::leaving_unparsed(place),
+    };
+    let Some(verdict) = verdict else {
+        return TC_ACT_UNSPEC;
+    };
+    let observing = tables.policy().has(flag::OBSERVE);
+    account::count(
+        SLOT.load(),
+        Direction::Outbound,
+        observing,
+        verdict,
+        cursor.length(),
+    );
+    match verdict.reason.disposition() {
+        Disposition::Drop if !observing => TC_ACT_SHOT,
+        // The other programs on the hook decide.
+        Disposition::Drop | Disposition::Pass => TC_ACT_UNSPEC,
     }
-    TC_ACT_UNSPEC
 }
 
 const NO_POLICY: Verdict = Verdict {

@@ -8,7 +8,9 @@ use sccm_common::abi::{CHUNKS as CHUNK_COUNT, InterfaceRecord, PolicyInfo, Servi
 use sccm_common::address::{Chunk, Entry, Family, Root};
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
+use sccm_common::fragment::{self, FragmentKey, FragmentState};
 use sccm_common::policy::{BANKS, Policy};
+use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::verdict::Tables;
 
 #[map]
@@ -25,6 +27,14 @@ static CHUNKS: Array<Chunk> = Array::with_max_entries(CHUNK_COUNT, 0);
 
 #[map]
 static FLOWS: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(DEFAULT_CAPACITY, 0);
+
+#[map]
+static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> =
+    LruHashMap::with_max_entries(fragment::CAPACITY, 0);
+
+#[map]
+static TRANSFERS: LruHashMap<TransferKey, TransferState> =
+    LruHashMap::with_max_entries(tftp::CAPACITY, 0);
 
 /// Read by agents only: what they say about each bank.
 #[map]
@@ -103,6 +113,31 @@ impl Tables for Active {
     fn open_flow(&self, key: &FlowKey, state: FlowState) {
         // Fails only without memory; then the answers are dropped and counted.
         let _ = FLOWS.insert(key, &state, 0);
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
+        // SAFETY: an element that is evicted and reused meanwhile is still a
+        // valid word of this type.
+        unsafe { FRAGMENTS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
+        // Fails only without memory; then the other fragments are orphans.
+        let _ = FRAGMENTS.insert(key, &state, 0);
+    }
+
+    #[inline(always)]
+    fn transfer(&self, key: &TransferKey) -> Option<TransferState> {
+        // SAFETY: as in `fragment`.
+        unsafe { TRANSFERS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn note_transfer(&self, key: &TransferKey, state: TransferState) {
+        // Fails only without memory; then the transfer is dropped and counted.
+        let _ = TRANSFERS.insert(key, &state, 0);
     }
 
     #[inline(always)]

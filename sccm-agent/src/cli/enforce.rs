@@ -1,16 +1,22 @@
 //! `sccm-agent enforce`: the program's main job.
 
 use super::PinArgs;
-use crate::enforce::{Enforcement, OnExit, Settings, XdpMode};
-use crate::policy::{Allow, Essential};
+use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
+use crate::policy::{Allow, Essential, Outbound};
 use crate::site::SiteArgs;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use sccm_common::Place;
+use sccm_common::flow::DEFAULT_CAPACITY;
+use sccm_common::policy::Timeouts;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 /// Where metrics are served. 9100 to 9999 are all allocated to other exporters.
 const DEFAULT_METRICS: &str = "127.0.0.1:19470";
+
+/// More flows than this would be more than 2 GiB of the kernel's memory.
+const MAX_FLOWS: i64 = 16 * 1024 * 1024;
 
 /// Let through what the roles of this host need, and drop the rest at the card
 #[derive(Debug, Clone, Args)]
@@ -19,9 +25,21 @@ pub struct EnforceArgs {
     #[arg(long = "role", value_name = "ROLE", required = true)]
     roles: Vec<String>,
 
-    /// An interface to enforce; may be given several times
-    #[arg(long = "interface", value_name = "IF", required = true)]
+    /// An interface of this host to enforce; may be given several times
+    #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
+
+    /// On a gateway: an interface at the side of the peers; may be given several times
+    #[arg(long = "uplink", value_name = "IF", conflicts_with = "interfaces")]
+    uplinks: Vec<String>,
+
+    /// On a gateway: an interface at the side of the protected systems; may be given several times
+    #[arg(long = "segment", value_name = "IF", conflicts_with = "interfaces")]
+    segments: Vec<String>,
+
+    /// What happens to what the protected systems open themselves
+    #[arg(long, value_enum, default_value_t)]
+    outbound: Outbound,
 
     /// Count what would be dropped, and drop nothing
     #[arg(long)]
@@ -31,6 +49,16 @@ pub struct EnforceArgs {
     /// ip/89; from one source as tcp/22@192.0.2.0/24; may be given several times
     #[arg(long, value_name = "WHAT[@PREFIX]")]
     allow: Vec<Allow>,
+
+    /// On a gateway: a port of the gateway itself, written like --allow; may be
+    /// given several times
+    #[arg(long, value_name = "WHAT[@PREFIX]", conflicts_with = "interfaces")]
+    manage: Vec<Allow>,
+
+    /// How many flows are remembered
+    #[arg(long, value_name = "FLOWS", default_value_t = DEFAULT_CAPACITY,
+          value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS))]
+    flow_capacity: u32,
 
     /// Where metrics are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_METRICS)]
@@ -52,9 +80,9 @@ pub struct EnforceArgs {
     #[arg(long, value_name = "ESSENTIAL", value_enum)]
     without_essential: Vec<Essential>,
 
-    /// Drop later fragments, which carry no ports to judge them by
+    /// Pass later fragments whose first fragment was not seen
     #[arg(long)]
-    refuse_later_fragments: bool,
+    pass_orphan_fragments: bool,
 
     /// Pass frames that are neither IP nor an essential
     #[arg(long)]
@@ -64,7 +92,66 @@ pub struct EnforceArgs {
     pins: PinArgs,
 
     #[command(flatten)]
+    timeouts: TimeoutArgs,
+
+    #[command(flatten)]
     site: SiteArgs,
+}
+
+/// How long flows live.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Timeouts of flows, in seconds")]
+pub struct TimeoutArgs {
+    /// TCP, until the protected system has gone on after its SYN
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_opening)]
+    timeout_tcp_opening: u32,
+
+    /// TCP, once it is open
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_established)]
+    timeout_tcp_established: u32,
+
+    /// TCP, after a FIN or RST
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_closing)]
+    timeout_tcp_closing: u32,
+
+    /// UDP, ICMP echo and everything else
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.other)]
+    timeout_other: u32,
+}
+
+impl EnforceArgs {
+    /// The ports, in the order of their places.
+    fn ports(&self) -> Result<Vec<Port>> {
+        let zones = [
+            (&self.interfaces, Place::Host),
+            (&self.uplinks, Place::Uplink),
+            (&self.segments, Place::Segment),
+        ];
+        let ports: Vec<Port> = zones
+            .into_iter()
+            .flat_map(|(names, place)| {
+                names.iter().map(move |name| Port {
+                    interface: name.clone(),
+                    place,
+                })
+            })
+            .collect();
+        let lacks = |names: &[String], others: &[String]| names.is_empty() && !others.is_empty();
+        ensure!(
+            !ports.is_empty(),
+            "nothing to enforce: give --interface IF on a host, or --uplink IF and --segment IF \
+             on a gateway"
+        );
+        ensure!(
+            !lacks(&self.uplinks, &self.segments),
+            "a gateway needs an --uplink too: the interface at the side of the peers"
+        );
+        ensure!(
+            !lacks(&self.segments, &self.uplinks),
+            "a gateway needs a --segment too: the interface at the side of the protected systems"
+        );
+        Ok(ports)
+    }
 }
 
 /// Enforces until a signal ends it.
@@ -74,12 +161,21 @@ pub struct EnforceArgs {
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     let settings = Settings {
         roles: args.roles.clone(),
-        interfaces: args.interfaces.clone(),
+        ports: args.ports()?,
         site: args.site.site()?,
         allow: args.allow.clone(),
+        manage: args.manage.clone(),
+        outbound: args.outbound,
+        timeouts: Timeouts {
+            tcp_opening: args.timeouts.timeout_tcp_opening,
+            tcp_established: args.timeouts.timeout_tcp_established,
+            tcp_closing: args.timeouts.timeout_tcp_closing,
+            other: args.timeouts.timeout_other,
+        },
+        flow_capacity: args.flow_capacity,
         without: args.without_essential.clone(),
         observe: args.observe,
-        refuse_later_fragments: args.refuse_later_fragments,
+        pass_orphan_fragments: args.pass_orphan_fragments,
         pass_other_ethertypes: args.pass_other_ethertypes,
         xdp_mode: args.xdp_mode,
         metrics_listen: args.metrics_listen,

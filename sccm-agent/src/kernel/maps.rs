@@ -3,51 +3,44 @@
 use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
-use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, Map, MapData, MapError, MapInfo, PerCpuArray};
 use sccm_common::abi::{self, CHUNKS, InterfaceRecord, PolicyInfo, ServiceRecord, map};
-use sccm_common::address::{Chunk, Entry, Family, Root};
+use sccm_common::address::{AddressClass, Chunk, Entry, Family, ROOT_ENTRIES, Root};
 use sccm_common::counter::{Counter, MAX_INTERFACES, PAGES, Page};
-use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
+use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::fragment::{self, FragmentKey, FragmentState};
 use sccm_common::policy::{BANKS, flag};
+use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::{Policy, ServiceClass};
 
 /// `membarrier(2)`: returns when every CPU has left what it was in.
 const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 
-/// Every map: name, sizes of key and value in bytes, entries.
-pub(super) fn shapes() -> [(&'static str, u32, u32, u32); map::ALL.len()] {
-    const INDEX: u32 = size_of::<u32>() as u32;
+/// Every map: name, sizes of key and value in bytes, entries where they are fixed.
+pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()] {
+    fn array<V>(name: &'static str, entries: u32) -> (&'static str, u32, u32, Option<u32>) {
+        table::<u32, V>(name, Some(entries))
+    }
+    fn table<K, V>(
+        name: &'static str,
+        entries: Option<u32>,
+    ) -> (&'static str, u32, u32, Option<u32>) {
+        (name, size_of::<K>() as u32, size_of::<V>() as u32, entries)
+    }
     [
-        (map::ABI, INDEX, 4, 1),
-        (map::ACTIVE, INDEX, 4, 1),
-        (map::POLICIES, INDEX, size_of::<Policy>() as u32, BANKS),
-        (
-            map::POLICY_INFO,
-            INDEX,
-            size_of::<PolicyInfo>() as u32,
-            BANKS,
-        ),
-        (map::ROOTS, INDEX, size_of::<Root>() as u32, BANKS * 2),
-        (map::CHUNKS, INDEX, size_of::<Chunk>() as u32, CHUNKS),
-        (map::COUNTERS, INDEX, size_of::<Page>() as u32, PAGES),
-        (
-            map::FLOWS,
-            size_of::<FlowKey>() as u32,
-            size_of::<FlowState>() as u32,
-            DEFAULT_CAPACITY,
-        ),
-        (
-            map::INTERFACES,
-            INDEX,
-            size_of::<InterfaceRecord>() as u32,
-            MAX_INTERFACES,
-        ),
-        (
-            map::SERVICES,
-            INDEX,
-            size_of::<ServiceRecord>() as u32,
-            ServiceClass::COUNT as u32,
-        ),
+        array::<u32>(map::ABI, 1),
+        array::<u32>(map::ACTIVE, 1),
+        array::<Policy>(map::POLICIES, BANKS),
+        array::<PolicyInfo>(map::POLICY_INFO, BANKS),
+        array::<Root>(map::ROOTS, BANKS * 2),
+        array::<Chunk>(map::CHUNKS, CHUNKS),
+        array::<Page>(map::COUNTERS, PAGES),
+        array::<InterfaceRecord>(map::INTERFACES, MAX_INTERFACES),
+        array::<ServiceRecord>(map::SERVICES, ServiceClass::COUNT as u32),
+        // Its capacity is a setting.
+        table::<FlowKey, FlowState>(map::FLOWS, None),
+        table::<FragmentKey, FragmentState>(map::FRAGMENTS, Some(fragment::CAPACITY)),
+        table::<TransferKey, TransferState>(map::TRANSFERS, Some(tftp::CAPACITY)),
     ]
 }
 
@@ -55,6 +48,13 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, u32); map::ALL.len()] {
 pub(super) fn abi_version(pins: &PinDir) -> Result<u32> {
     let map: Array<MapData, u32> = open(pins, map::ABI)?;
     Ok(map.get(&0, 0)?)
+}
+
+/// How many flows the pinned table has room for.
+pub(super) fn flow_capacity(pins: &PinDir) -> Result<u32> {
+    let path = pins.map(map::FLOWS);
+    let info = MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
+    Ok(info.max_entries())
 }
 
 /// What an agent reads and writes; the program has the rest to itself.
@@ -116,7 +116,7 @@ impl Maps {
         names::write_services(&mut self.services, &compiled.services)?;
         // A packet that began under the bank's last policy may still be reading it.
         grace_period()?;
-        if compiled.policy.has(flag::PEERS) {
+        if compiled.policy.has(flag::ADDRESSES) {
             self.write_addresses(compiled, inactive)?;
         }
         let policy: &Policy = &compiled.policy;
@@ -173,6 +173,14 @@ impl Maps {
         names::read_interfaces(&self.interfaces)
     }
 
+    /// Says of a slot that its interface has another name or number now.
+    ///
+    /// # Errors
+    /// The kernel refuses the write.
+    pub fn rename(&mut self, slot: u32, name: &str, index: u32) -> Result<()> {
+        names::write_interface(&mut self.interfaces, slot, name, index)
+    }
+
     /// The slot of an interface: its old one, or a free one.
     ///
     /// # Errors
@@ -201,7 +209,7 @@ impl Maps {
                 .context("writing the prefixes")?;
         }
         for family in [Family::V4, Family::V6] {
-            let mut root = Box::new([Entry::class(0); sccm_common::address::ROOT_ENTRIES]);
+            let mut root = Box::new([Entry::class(AddressClass::ANY); ROOT_ENTRIES]);
             for (placed, entry) in root.iter_mut().zip(compiled.addresses.root(family)) {
                 *placed = place(*entry);
             }

@@ -65,13 +65,22 @@ pub(super) fn claim_slot(
              run `sccm-agent detach`, then enforce again"
         );
     };
+    write_interface(map, slot, name, index)?;
+    Ok(slot)
+}
+
+pub(super) fn write_interface(
+    map: &mut Array<MapData, InterfaceRecord>,
+    slot: u32,
+    name: &str,
+    index: u32,
+) -> Result<()> {
     let record = InterfaceRecord {
         name: padded(name),
         index,
         reserved: 0,
     };
-    map.set(slot, record, 0)?;
-    Ok(slot)
+    Ok(map.set(slot, record, 0)?)
 }
 
 /// `text` in a record, cut to what fits with a zero behind it.

@@ -107,6 +107,14 @@ impl PinDir {
         }
     }
 
+    /// How many flows the pinned table has room for.
+    ///
+    /// # Errors
+    /// The pin cannot be opened.
+    pub fn flow_capacity(&self) -> Result<u32> {
+        super::maps::flow_capacity(self)
+    }
+
     /// Looks at what is pinned, without changing it.
     ///
     /// # Errors
@@ -128,7 +136,9 @@ impl PinDir {
             let path = self.map(name);
             let info =
                 MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-            if (info.key_size(), info.value_size(), info.max_entries()) != (key, value, entries) {
+            let fits = (info.key_size(), info.value_size()) == (key, value)
+                && entries.is_none_or(|entries| info.max_entries() == entries);
+            if !fits {
                 return Ok(false);
             }
         }

@@ -4,7 +4,8 @@ use super::{PinDir, object};
 use anyhow::{Context as _, Result};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use sccm_common::abi::{SLOT_GLOBAL, map, program};
+use sccm_common::Place;
+use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, map, program};
 
 /// A copy of both programs that knows its slot. Copies share the pinned maps.
 pub struct Programs {
@@ -12,12 +13,17 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Creates and pins the maps, without a program.
+    /// Creates and pins the maps, with room for `flow_capacity` flows, without a program.
     ///
     /// # Errors
     /// The kernel refuses a map.
-    pub fn create_maps(pins: &PinDir) -> Result<()> {
-        open(pins, 0).map(drop)
+    pub fn create_maps(pins: &PinDir, flow_capacity: u32) -> Result<()> {
+        let mut loader = loader(pins, &0, &0);
+        loader.map_max_entries(map::FLOWS, flow_capacity);
+        loader
+            .load(object::object())
+            .context("creating the kernel's maps")?;
+        Ok(())
     }
 
     /// Has the kernel verify the programs for the interface of `slot`, over the
@@ -25,10 +31,11 @@ impl Programs {
     ///
     /// # Errors
     /// The kernel refuses a program.
-    pub fn load(pins: &PinDir, slot: u32) -> Result<Self> {
-        let mut programs = Self {
-            ebpf: open(pins, slot)?,
-        };
+    pub fn load(pins: &PinDir, slot: u32, place: Place) -> Result<Self> {
+        let ebpf = loader(pins, &slot, &(place as u32))
+            .load(object::object())
+            .context("opening the kernel's maps")?;
+        let mut programs = Self { ebpf };
         programs.xdp()?.load().context("loading the XDP program")?;
         programs
             .classifier()?
@@ -42,7 +49,7 @@ impl Programs {
     /// # Errors
     /// The object lacks it: a build that went wrong.
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
-        self.program(program::INBOUND)
+        self.program(program::ARRIVING)
     }
 
     /// The program that notes what leaves.
@@ -50,7 +57,7 @@ impl Programs {
     /// # Errors
     /// The object lacks it: a build that went wrong.
     pub fn classifier(&mut self) -> Result<&mut SchedClassifier> {
-        self.program(program::OUTBOUND)
+        self.program(program::LEAVING)
     }
 
     pub(super) fn ebpf(&mut self) -> &mut Ebpf {
@@ -69,13 +76,12 @@ impl Programs {
     }
 }
 
-fn open(pins: &PinDir, slot: u32) -> Result<Ebpf> {
+fn loader<'a>(pins: &PinDir, slot: &'a u32, place: &'a u32) -> EbpfLoader<'a> {
     let mut loader = EbpfLoader::new();
-    loader.override_global(SLOT_GLOBAL, &slot, true);
+    loader.override_global(SLOT_GLOBAL, slot, true);
+    loader.override_global(PLACE_GLOBAL, place, true);
     for name in map::ALL {
         loader.map_pin_path(name, pins.map(name));
     }
     loader
-        .load(object::object())
-        .context("creating the kernel's maps")
 }

@@ -8,9 +8,15 @@
 use anyhow::{Result, bail};
 use ipnet::IpNet;
 use sccm_common::abi::CHUNKS;
-use sccm_common::address::{CHUNK_ENTRIES, CLASS_ANY, Chunk, Entry, Family, ROOT_ENTRIES};
+use sccm_common::address::{
+    AddressClass, CHUNK_ENTRIES, Chunk, Entry, Family, LOCAL_SELF, ROOT_ENTRIES,
+};
 use sccm_common::policy::{BANKS, MAX_PAIRS};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Local classes: the protected systems, and this machine itself.
+const LOCAL_CLASSES: usize = 2;
 
 /// Chunks that one bank may use.
 const BANK_CHUNKS: usize = (CHUNKS / BANKS) as usize;
@@ -36,7 +42,7 @@ impl AddressTable {
     }
 
     fn new() -> Self {
-        let root = vec![Entry::class(CLASS_ANY); ROOT_ENTRIES];
+        let root = vec![Entry::class(AddressClass::ANY); ROOT_ENTRIES];
         Self {
             roots: [root.clone(), root],
             chunks: Vec::new(),
@@ -44,7 +50,7 @@ impl AddressTable {
     }
 
     /// Gives `class` to all addresses of `prefix`. Narrower prefixes must come later.
-    fn insert(&mut self, prefix: &IpNet, class: u16) -> Result<()> {
+    fn insert(&mut self, prefix: &IpNet, class: AddressClass) -> Result<()> {
         let (family, bytes) = match prefix {
             IpNet::V4(prefix) => (Family::V4, prefix.network().octets().to_vec()),
             IpNet::V6(prefix) => (Family::V6, prefix.network().octets().to_vec()),
@@ -108,36 +114,64 @@ enum Place {
     Chunk(usize, usize),
 }
 
+/// What a prefix says of its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Peers that a rule is about.
+    Peer(IpNet),
+    /// An address of this machine, where that is told from the protected ones.
+    Own(IpAddr),
+}
+
+impl Scope {
+    fn prefix(self) -> IpNet {
+        match self {
+            Self::Peer(prefix) => prefix,
+            Self::Own(address) => IpNet::from(address),
+        }
+    }
+}
+
 /// Sorts addresses into classes by the scopes that cover them.
 ///
-/// Returns the trie and, for each class, the indexes of its scopes; class 0 has
-/// none of them.
-pub(super) fn classify(scopes: &[IpNet]) -> Result<(AddressTable, Vec<BTreeSet<usize>>)> {
-    let mut by_length: Vec<&IpNet> = scopes.iter().collect::<BTreeSet<_>>().into_iter().collect();
-    by_length.sort_by_key(|prefix| prefix.prefix_len());
+/// Returns the trie and, for each peer class, the indexes of its scopes; peer
+/// class 0 has none of them.
+pub(super) fn classify(scopes: &[Scope]) -> Result<(AddressTable, Vec<BTreeSet<usize>>)> {
+    let prefixes: BTreeSet<IpNet> = scopes.iter().map(|scope| scope.prefix()).collect();
+    let mut by_length: Vec<IpNet> = prefixes.into_iter().collect();
+    by_length.sort_by_key(IpNet::prefix_len);
     let mut table = AddressTable::new();
     let mut sets = vec![BTreeSet::new()];
-    let mut known: BTreeMap<BTreeSet<usize>, u16> = BTreeMap::new();
+    let mut known = BTreeMap::from([(BTreeSet::new(), 0)]);
     for prefix in by_length {
-        let covering: BTreeSet<usize> = scopes
-            .iter()
-            .enumerate()
-            .filter(|(_, scope)| scope.contains(prefix))
-            .map(|(index, _)| index)
-            .collect();
-        let class = match known.get(&covering) {
-            Some(class) => *class,
-            None => {
-                if sets.len() == MAX_PAIRS {
-                    bail!("the prefixes make more than {MAX_PAIRS} different sets of rights");
+        let mut covering = BTreeSet::new();
+        let mut local = AddressClass::ANY.local;
+        for (index, scope) in scopes.iter().enumerate() {
+            match scope {
+                Scope::Peer(peer) if peer.contains(&prefix) => {
+                    covering.insert(index);
                 }
-                let class = sets.len() as u16;
+                Scope::Own(address) if IpNet::from(*address) == prefix => local = LOCAL_SELF,
+                _ => {}
+            }
+        }
+        let peer = match known.get(&covering) {
+            Some(peer) => *peer,
+            None => {
+                let peer = sets.len() as u16;
                 sets.push(covering.clone());
-                known.insert(covering, class);
-                class
+                known.insert(covering, peer);
+                peer
             }
         };
-        table.insert(prefix, class)?;
+        // The access table holds a row for each local class.
+        if sets.len() * LOCAL_CLASSES > MAX_PAIRS {
+            bail!(
+                "the prefixes make more than {} different sets of rights",
+                MAX_PAIRS / LOCAL_CLASSES
+            );
+        }
+        table.insert(&prefix, AddressClass { local, peer })?;
     }
     Ok((table, sets))
 }
@@ -145,7 +179,6 @@ pub(super) fn classify(scopes: &[IpNet]) -> Result<(AddressTable, Vec<BTreeSet<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::IpAddr;
 
     /// Walks the trie as the kernel does, without sharing code with it.
     fn scopes_of(table: &AddressTable, sets: &[BTreeSet<usize>], address: &str) -> Vec<usize> {
@@ -160,7 +193,7 @@ mod tests {
                 Err(chunk) => entry = table.chunks()[chunk as usize][usize::from(*byte)],
             }
         }
-        sets[usize::from(entry.decode().unwrap())]
+        sets[usize::from(entry.decode().unwrap().peer)]
             .iter()
             .copied()
             .collect()
@@ -168,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_narrow_prefix_keeps_the_rights_of_the_wide_one() {
-        let scopes: Vec<IpNet> = [
+        let scopes: Vec<Scope> = [
             "10.0.0.0/8",
             "10.1.2.0/23",
             "10.1.2.3/32",
@@ -176,7 +209,7 @@ mod tests {
             "2001:db8::/33",
         ]
         .iter()
-        .map(|prefix| prefix.parse().unwrap())
+        .map(|prefix| Scope::Peer(prefix.parse().unwrap()))
         .collect();
         let (table, sets) = classify(&scopes).unwrap();
         for (address, expected) in [
@@ -200,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_host_of_ipv6_reaches_the_last_level() {
-        let (table, sets) = classify(&["2001:db8::abcd/128".parse().unwrap()]).unwrap();
+        let (table, sets) =
+            classify(&[Scope::Peer("2001:db8::abcd/128".parse().unwrap())]).unwrap();
         assert_eq!(scopes_of(&table, &sets, "2001:db8::abcd"), [0]);
         assert_eq!(scopes_of(&table, &sets, "2001:db8::abcc"), [0; 0]);
         assert_eq!(table.chunks().len(), 14);
@@ -209,8 +243,8 @@ mod tests {
     #[test]
     fn too_many_tables_are_an_error() {
         // Hosts without a common prefix need all fourteen levels each.
-        let scopes: Vec<IpNet> = (0..300u128)
-            .map(|n| IpNet::from(IpAddr::from((n << 112).to_be_bytes())))
+        let scopes: Vec<Scope> = (0..300u128)
+            .map(|n| Scope::Own(IpAddr::from((n << 112).to_be_bytes())))
             .collect();
         assert!(
             classify(&scopes)
@@ -218,5 +252,17 @@ mod tests {
                 .to_string()
                 .contains("wider prefixes")
         );
+    }
+
+    #[test]
+    fn an_own_address_is_told_apart_within_a_peer_prefix() {
+        let own = "10.0.0.1".parse().unwrap();
+        let scopes = [Scope::Peer("10.0.0.0/8".parse().unwrap()), Scope::Own(own)];
+        let (table, sets) = classify(&scopes).unwrap();
+        assert_eq!(scopes_of(&table, &sets, "10.0.0.1"), [0]);
+        assert_eq!(scopes_of(&table, &sets, "10.0.0.2"), [0]);
+        let last = table.chunks().last().unwrap();
+        assert_eq!(last[1].decode().unwrap().local, LOCAL_SELF);
+        assert_eq!(last[2].decode().unwrap().local, AddressClass::ANY.local);
     }
 }

@@ -1,17 +1,20 @@
 //! Puts the tables together: which classes each kind of peer may open.
 
+use super::addresses::{self, Scope};
 use super::services::{self, Entry};
-use super::{AddressTable, Allow, ServiceNames, Target, addresses};
-use crate::catalog::{Catalog, Role};
+use super::{AddressTable, Allow, ServiceNames, Target};
+use crate::catalog::{Catalog, Role, Service};
 use crate::site::Site;
 use anyhow::Result;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
 use sccm_common::address::{self, Family};
-use sccm_common::policy::flag;
+use sccm_common::policy::{Access, Timeouts, flag};
+use sccm_common::service::ServiceSet;
 use sccm_common::{Policy, Reason};
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 
 /// What a policy is made from.
 #[derive(Debug, Clone)]
@@ -20,18 +23,38 @@ pub struct Request<'a> {
     pub catalog: &'a Catalog,
     /// The site's settings.
     pub site: &'a Site,
-    /// The roles of the protected system.
+    /// The roles of the protected systems.
     pub roles: &'a [&'a Role],
-    /// Site-specific ports.
+    /// Site-specific ports of the protected systems.
     pub allow: &'a [Allow],
+    /// Ports of a gateway itself.
+    pub manage: &'a [Allow],
+    /// Addresses of a gateway itself; none on a host.
+    pub own: &'a [IpAddr],
+    /// What the protected systems may open.
+    pub outbound: Outbound,
+    /// How long flows live.
+    pub timeouts: Timeouts,
     /// Essentials that are taken away.
     pub without: &'a [Essential],
     /// Count what would be dropped, and drop nothing.
     pub observe: bool,
-    /// Drop fragments that have no transport header.
-    pub refuse_later_fragments: bool,
+    /// Pass later fragments whose first was not seen.
+    pub pass_orphan_fragments: bool,
     /// Pass frames that carry neither IP nor an essential.
     pub pass_other_ethertypes: bool,
+}
+
+/// What happens to what the protected systems open themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Outbound {
+    /// It passes, and its answers come back
+    #[default]
+    Track,
+    /// Only the roles' own links pass, and their answers come back
+    Enforce,
+    /// It passes, and nobody looks: its answers come back only where a link lets them in
+    Off,
 }
 
 /// An essential, by the name that its reason has in metrics.
@@ -77,20 +100,30 @@ pub struct Compiled {
 pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let mut services = names;
     let mut entries = vocabulary(request);
-    let first_allow = entries.len();
-    entries.extend(request.allow.iter().map(|allow| Entry {
-        name: allow.target.to_string(),
-        target: allow.target.clone(),
-    }));
+    let extras = request.allow.iter().chain(request.manage);
+    for allow in extras.clone() {
+        let entry = Entry {
+            name: allow.target.to_string(),
+            target: allow.target.clone(),
+        };
+        if !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
     let classes = services::classify(&entries, &mut services)?;
+    let of_target = |target: &Target| {
+        let mut set = ServiceSet::default();
+        for (entry, classes) in entries.iter().zip(&classes.of_entry) {
+            if entry.target == *target {
+                classes.iter().for_each(|class| set.insert(*class));
+            }
+        }
+        set
+    };
 
-    let scoped: Vec<(usize, IpNet)> = request
-        .allow
-        .iter()
-        .enumerate()
-        .filter_map(|(index, allow)| Some((index, allow.from?)))
-        .collect();
-    let scopes: Vec<IpNet> = scoped.iter().map(|(_, scope)| *scope).collect();
+    let peers = extras.filter_map(|allow| allow.from).map(Scope::Peer);
+    let own = request.own.iter().copied().map(Scope::Own);
+    let scopes: Vec<Scope> = peers.chain(own).collect();
     let (addresses, sets) = addresses::classify(&scopes)?;
 
     let mut policy = Box::new(Policy::EMPTY);
@@ -103,19 +136,25 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     for essential in request.without {
         policy.essentials.remove(essential.0);
     }
-
-    let open_to_all = open_to_all(request, &entries[..first_allow]);
-    for (class, set) in sets.iter().enumerate() {
-        let allowed = open_to_all
-            .iter()
-            .copied()
-            .chain(set.iter().map(|scope| first_allow + scoped[*scope].0))
-            .chain(unscoped(request.allow).map(|index| first_allow + index));
-        for entry in allowed {
-            for service in &classes.of_entry[entry] {
-                policy.inbound[class].insert(*service);
-            }
-        }
+    policy.timeouts = request.timeouts;
+    policy.peers = sets.len() as u32;
+    let protected = open_by_role(request, &of_target);
+    for (peer, set) in sets.iter().enumerate() {
+        let covers = |from: IpNet| set.iter().any(|scope| scopes[*scope] == Scope::Peer(from));
+        let extra = |rules: &[Allow]| {
+            let applying = rules.iter().filter(|rule| rule.from.is_none_or(covers));
+            applying.fold(ServiceSet::default(), |set, rule| {
+                set.union(of_target(&rule.target))
+            })
+        };
+        policy.access[peer] = Access {
+            inbound: protected.inbound.union(extra(request.allow)),
+            outbound: protected.outbound,
+        };
+        policy.access[sets.len() + peer] = Access {
+            inbound: extra(request.manage),
+            outbound: ServiceSet::ALL,
+        };
     }
     let info = PolicyInfo {
         generation: 0,
@@ -136,11 +175,8 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
 fn vocabulary(request: &Request<'_>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for service in request.catalog.links.iter().flat_map(|link| &link.services) {
-        for target in Target::of_service(service, request.site) {
-            let entry = Entry {
-                name: service.service.clone(),
-                target,
-            };
+        for (name, target) in rows(service, request.site) {
+            let entry = Entry { name, target };
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
@@ -149,37 +185,55 @@ fn vocabulary(request: &Request<'_>) -> Vec<Entry> {
     entries
 }
 
-/// The entries that some link opens to one of the roles. Without peers'
-/// addresses, whoever sends may be the other end of any link.
-fn open_to_all(request: &Request<'_>, vocabulary: &[Entry]) -> Vec<usize> {
-    let mut open = Vec::new();
+/// What the roles' links open, each way. Without peers' addresses, whoever it
+/// is may be the other end of any link.
+fn open_by_role(request: &Request<'_>, of_target: &impl Fn(&Target) -> ServiceSet) -> Access {
+    let mut access = Access::NONE;
+    let open = |set: &mut ServiceSet, service: &Service| {
+        for (_, target) in rows(service, request.site) {
+            *set = set.union(of_target(&target));
+        }
+    };
     for role in request.roles {
         for (_, _, service) in request.catalog.links_into(role, request.site) {
-            for target in Target::of_service(service, request.site) {
-                open.extend(
-                    vocabulary
-                        .iter()
-                        .enumerate()
-                        .filter(|(_, entry)| entry.target == target)
-                        .map(|(index, _)| index),
-                );
-            }
+            open(&mut access.inbound, service);
+        }
+        for (_, _, service) in request.catalog.links_out_of(role, request.site) {
+            open(&mut access.outbound, service);
         }
     }
-    open
+    access
 }
 
-fn unscoped(allow: &[Allow]) -> impl Iterator<Item = usize> {
-    let all = allow.iter().enumerate();
-    all.filter(|(_, allow)| allow.from.is_none())
-        .map(|(index, _)| index)
+/// A row of the catalog as named targets: its own, and what cannot do without it.
+fn rows(service: &Service, site: &Site) -> Vec<(String, Target)> {
+    let own = Target::of_service(service, site).into_iter();
+    let mut rows: Vec<_> = own
+        .map(|target| (service.service.clone(), target))
+        .collect();
+    if service.service == IKE {
+        // IKE only negotiates (RFC 7296, 2.23; RFC 4303; RFC 4302).
+        rows.extend([
+            ("ipsec-nat-traversal".to_owned(), Target::Udp(4500..=4500)),
+            ("esp".to_owned(), Target::Protocol(50)),
+            ("ah".to_owned(), Target::Protocol(51)),
+        ]);
+    }
+    rows
 }
 
-fn flags(request: &Request<'_>, peers: bool) -> u32 {
+/// The service of link 11 that brings the IPsec protocols with it.
+const IKE: &str = "ike";
+
+fn flags(request: &Request<'_>, addresses: bool) -> u32 {
     [
         (request.observe, flag::OBSERVE),
-        (peers, flag::PEERS),
-        (!request.refuse_later_fragments, flag::PASS_LATER_FRAGMENTS),
+        (addresses, flag::ADDRESSES),
+        (
+            request.outbound == Outbound::Enforce,
+            flag::OUTBOUND_ENFORCE,
+        ),
+        (request.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
         (request.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
     ]
     .into_iter()
@@ -211,8 +265,18 @@ fn hash(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
         let numbers: Vec<u8> = table.iter().map(|class| class.0).collect();
         hasher.update(&numbers);
     }
-    for set in &policy.inbound {
-        for word in set.0 {
+    let limits = policy.timeouts;
+    for number in [
+        policy.peers,
+        limits.tcp_opening,
+        limits.tcp_established,
+        limits.tcp_closing,
+        limits.other,
+    ] {
+        hasher.update(number.to_le_bytes());
+    }
+    for access in &policy.access {
+        for word in [access.inbound.0, access.outbound.0].concat() {
             hasher.update(word.to_le_bytes());
         }
     }

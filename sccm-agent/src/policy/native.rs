@@ -5,8 +5,10 @@
 use super::Compiled;
 use sccm_common::address::{self, Address, Entry, Family};
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
+use sccm_common::fragment::{FragmentKey, FragmentState};
+use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::verdict::{self, Tables};
-use sccm_common::{Policy, SliceCursor, Verdict};
+use sccm_common::{Place, Policy, SliceCursor, Verdict, wire};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,6 +18,8 @@ use std::rc::Rc;
 pub struct Native<'a> {
     compiled: &'a Compiled,
     flows: RefCell<HashMap<FlowKey, Rc<Cell<FlowState>>>>,
+    fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
+    transfers: RefCell<HashMap<TransferKey, TransferState>>,
     /// Seconds since boot, for whoever drives it.
     pub now: Cell<u32>,
 }
@@ -27,18 +31,27 @@ impl<'a> Native<'a> {
         Self {
             compiled,
             flows: RefCell::default(),
+            fragments: RefCell::default(),
+            transfers: RefCell::default(),
             now: Cell::new(0),
         }
     }
 
-    /// Judges a frame that arrives.
-    pub fn inbound(&self, frame: &[u8]) -> Verdict {
-        verdict::inbound(self, &mut SliceCursor::new(frame))
+    /// Judges a frame that arrives at `place`.
+    pub fn arriving(&self, frame: &[u8], place: Place) -> Verdict {
+        match wire::parse(&mut SliceCursor::new(frame)) {
+            Ok(packet) => verdict::arriving(self, &packet, frame, place),
+            Err(reason) => verdict::arriving_unparsed(self, reason),
+        }
     }
 
-    /// Notes a frame that leaves.
-    pub fn outbound(&self, frame: &[u8]) -> Verdict {
-        verdict::outbound(self, &mut SliceCursor::new(frame))
+    /// Judges a frame that leaves at `place`; `None` for one that a gateway
+    /// forwards.
+    pub fn leaving(&self, frame: &[u8], place: Place) -> Option<Verdict> {
+        match wire::parse(&mut SliceCursor::new(frame)) {
+            Ok(packet) => verdict::leaving(self, &packet, frame, place),
+            Err(_) => verdict::leaving_unparsed(place),
+        }
     }
 
     /// How many flows are known.
@@ -48,26 +61,27 @@ impl<'a> Native<'a> {
 }
 
 impl Compiled {
-    /// Whether `peer` may open TCP connections to `port`.
+    /// Whether `peer` may open TCP connections to `port` at `local`.
     #[must_use]
-    pub fn admits_tcp(&self, peer: IpAddr, port: u16) -> bool {
-        let (family, address) = match peer {
-            IpAddr::V4(peer) => (Family::V4, Address::v4(peer.octets())),
-            IpAddr::V6(peer) => {
-                let (high, low) = (peer.to_bits() >> 64, peer.to_bits());
-                (
-                    Family::V6,
-                    Address {
-                        high: high as u64,
-                        low: low as u64,
-                    },
-                )
-            }
+    pub fn admits_tcp(&self, peer: IpAddr, local: IpAddr, port: u16) -> bool {
+        let tables = Native::new(self);
+        let class = |address| {
+            let (family, address) = address_of(address);
+            address::classify(&tables, family, &address)
         };
-        let class = address::classify(&Native::new(self), family, &address);
-        self.policy
-            .inbound_services(class)
-            .contains(self.policy.tcp[usize::from(port)])
+        let access = self.policy.access(class(local).local, class(peer).peer);
+        access.inbound.contains(self.policy.tcp[usize::from(port)])
+    }
+}
+
+fn address_of(address: IpAddr) -> (Family, Address) {
+    match address {
+        IpAddr::V4(address) => (Family::V4, Address::v4(address.octets())),
+        IpAddr::V6(address) => {
+            let (high, low) = (address.to_bits() >> 64, address.to_bits());
+            let (high, low) = (high as u64, low as u64);
+            (Family::V6, Address { high, low })
+        }
     }
 }
 
@@ -115,6 +129,22 @@ impl Tables for Native<'_> {
         self.flows
             .borrow_mut()
             .insert(*key, Rc::new(Cell::new(state)));
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
+        self.fragments.borrow().get(key).copied()
+    }
+
+    fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
+        self.fragments.borrow_mut().insert(*key, state);
+    }
+
+    fn transfer(&self, key: &TransferKey) -> Option<TransferState> {
+        self.transfers.borrow().get(key).copied()
+    }
+
+    fn note_transfer(&self, key: &TransferKey, state: TransferState) {
+        self.transfers.borrow_mut().insert(*key, state);
     }
 
     fn now(&self) -> u32 {

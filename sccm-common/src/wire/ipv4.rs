@@ -16,7 +16,7 @@ const OFFSET: u16 = 0x1fff;
 /// The reason at which a packet ends that does not parse.
 #[inline(always)]
 pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
-    let [version_length, _, l0, l1, _, _, f0, f1] = cursor.take().ok_or(Reason::Ipv4Truncated)?;
+    let [version_length, _, l0, l1, i0, i1, f0, f1] = cursor.take().ok_or(Reason::Ipv4Truncated)?;
     let [hop_limit, protocol, _, _] = cursor.take().ok_or(Reason::Ipv4Truncated)?;
     let source = cursor.take().ok_or(Reason::Ipv4Truncated)?;
     let destination = cursor.take().ok_or(Reason::Ipv4Truncated)?;
@@ -50,6 +50,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
         has_options,
         payload: total - header,
         fragment: fragment_of(fragment & OFFSET, fragment & MORE_FRAGMENTS != 0),
+        id: u32::from(u16::from_be_bytes([i0, i1])),
         offset: u32::from(fragment & OFFSET) * 8,
     };
     transport::parse(cursor, datagram)

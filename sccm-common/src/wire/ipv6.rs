@@ -45,6 +45,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
     let mut has_options = false;
     let mut fragment = Fragment::Whole;
     let mut offset = 0;
+    let mut id = 0;
     let mut walked = 0;
     while is_extension(next) {
         if walked == MAX_EXTENSIONS {
@@ -53,7 +54,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
         if next == extension::HOP_BY_HOP && walked != 0 {
             return Err(Reason::Ipv6ExtensionOrder);
         }
-        let [following, length, b2, b3, _, _, _, _] =
+        let [following, length, b2, b3, b4, b5, b6, b7] =
             cursor.take().ok_or(Reason::Ipv6ExtensionTruncated)?;
         let mut size = EXTENSION_UNIT;
         match next {
@@ -61,6 +62,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
                 let field = u16::from_be_bytes([b2, b3]);
                 fragment = fragment_of(field >> 3, field & MORE_FRAGMENTS != 0);
                 offset = u32::from(field & !7);
+                id = u32::from_be_bytes([b4, b5, b6, b7]);
             }
             extension::ROUTING if b2 == 0 => return Err(Reason::Ipv6RoutingHeader0),
             _ => {
@@ -91,6 +93,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
         has_options,
         payload,
         fragment,
+        id,
         offset,
     };
     transport::parse(cursor, datagram)

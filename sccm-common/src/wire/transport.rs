@@ -11,9 +11,9 @@ const ICMP_HEADER: u32 = 8;
 const MAX_DATAGRAM: u32 = 65_535;
 
 pub(crate) const ICMP_ECHO: u8 = 8;
-const ICMP_ECHO_REPLY: u8 = 0;
+pub(crate) const ICMP_ECHO_REPLY: u8 = 0;
 pub(crate) const ICMPV6_ECHO: u8 = 128;
-const ICMPV6_ECHO_REPLY: u8 = 129;
+pub(crate) const ICMPV6_ECHO_REPLY: u8 = 129;
 
 /// What the network layer says of a packet.
 pub(super) struct Datagram {
@@ -26,6 +26,8 @@ pub(super) struct Datagram {
     /// Bytes behind the network headers, by their own account.
     pub payload: u32,
     pub fragment: Fragment,
+    /// Identification of the datagram, where it is in fragments.
+    pub id: u32,
     /// Where in the datagram this fragment begins, in bytes.
     pub offset: u32,
 }
@@ -44,6 +46,9 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
         destination_port: 0,
         tcp_flags: TcpFlags(0),
         icmp_type: 0,
+        fragment_id: datagram.id,
+        payload_offset: 0,
+        payload: 0,
     };
     if datagram.fragment == Fragment::Later {
         later_fragment(&datagram)?;
@@ -71,6 +76,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
             packet.source_port = u16::from_be_bytes([s0, s1]);
             packet.destination_port = u16::from_be_bytes([d0, d1]);
             packet.tcp_flags = TcpFlags(flags);
+            packet.payload = datagram.payload - header;
         }
         Protocol::UDP => {
             if datagram.payload < UDP_HEADER {
@@ -83,6 +89,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
             }
             packet.source_port = u16::from_be_bytes([s0, s1]);
             packet.destination_port = u16::from_be_bytes([d0, d1]);
+            packet.payload = length - UDP_HEADER;
         }
         Protocol::ICMP | Protocol::ICMPV6 | Protocol::IGMP => {
             if datagram.payload < ICMP_HEADER {
@@ -103,6 +110,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
         }
         _ => {}
     }
+    packet.payload_offset = cursor.position();
     Ok(packet)
 }
 

@@ -1,0 +1,152 @@
+//! The policy that would be, and everything that can speak against it.
+
+use super::settings::{Port, Settings};
+use crate::catalog::{Catalog, Role};
+use crate::interface::{Interface, Netlink};
+use crate::kernel::{Attached, PinDir, describe_program};
+use crate::lockout;
+use crate::policy::{self, Compiled, Outbound, Request, ServiceNames};
+use anyhow::{Result, bail, ensure};
+use sccm_common::counter::Direction;
+
+/// Services whose answers come from ports that only tracking knows.
+const TRACKED: [&str; 2] = ["tftp", "pptp"];
+
+/// Checks the roles, and what they ask of the other settings.
+///
+/// # Errors
+/// An unknown role, or an outbound mode with which a role cannot work.
+pub fn check_roles(settings: &Settings) -> Result<()> {
+    let catalog = Catalog::edition_2007()?;
+    for role in roles(&catalog, settings)? {
+        let mut services = catalog.links_into(role, &settings.site);
+        let tracked = services.find(|(_, _, row)| TRACKED.contains(&row.service.as_str()));
+        if let Some((link, _, row)) = tracked {
+            ensure!(
+                settings.outbound != Outbound::Off,
+                "role {} offers {} (link {}), which needs --outbound track or enforce",
+                role.id,
+                row.service,
+                link.id
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The interfaces of the ports, in their order.
+///
+/// # Errors
+/// One that does not exist, is down, or is a member of another that is given.
+pub async fn interfaces(netlink: &Netlink, ports: &[Port]) -> Result<Vec<Interface>> {
+    let mut interfaces: Vec<Interface> = Vec::new();
+    for port in ports {
+        let name = &port.interface;
+        let interface = netlink.interface(name).await?;
+        ensure!(
+            interface.up,
+            "interface {name} is down: bring it up with `ip link set {name} up`"
+        );
+        interfaces.push(interface);
+    }
+    for member in &interfaces {
+        let controller = interfaces
+            .iter()
+            .find(|other| member.controller == Some(other.index));
+        if let Some(controller) = controller {
+            bail!(
+                "{} is a member of {}, which is given too: give only one of them",
+                member.name,
+                controller.name
+            );
+        }
+    }
+    Ok(interfaces)
+}
+
+/// Compiles the policy for this machine as it is now.
+///
+/// # Errors
+/// More services or prefixes than the tables can tell apart.
+pub async fn compile(
+    settings: &Settings,
+    names: ServiceNames,
+    netlink: &Netlink,
+) -> Result<Compiled> {
+    let catalog = Catalog::edition_2007()?;
+    let own = match settings.is_gateway() {
+        true => netlink.own_addresses().await?,
+        // Whatever reaches a host's card is for the host.
+        false => Vec::new(),
+    };
+    let request = Request {
+        catalog: &catalog,
+        site: &settings.site,
+        roles: &roles(&catalog, settings)?,
+        allow: &settings.allow,
+        manage: &settings.manage,
+        own: &own,
+        outbound: settings.outbound,
+        timeouts: settings.timeouts,
+        without: &settings.without,
+        observe: settings.observe,
+        pass_orphan_fragments: settings.pass_orphan_fragments,
+        pass_other_ethertypes: settings.pass_other_ethertypes,
+    };
+    policy::compile(&request, names)
+}
+
+/// Refuses a policy that cannot go where it should, or would cut the operator off.
+///
+/// # Errors
+/// A foreign program on an interface, or an SSH session that would end.
+pub async fn check(
+    settings: &Settings,
+    compiled: &Compiled,
+    netlink: &Netlink,
+    interfaces: &[Interface],
+) -> Result<()> {
+    refuse_foreign_programs(&settings.pins, interfaces)?;
+    if settings.observe || settings.accept_lockout {
+        return Ok(());
+    }
+    let cut = lockout::sessions_cut(netlink, interfaces, compiled).await?;
+    if let Some(session) = cut.first() {
+        let flag = if settings.is_gateway() {
+            "manage"
+        } else {
+            "allow"
+        };
+        bail!(
+            "this would cut the SSH session {session}: let it in with \
+             `--{flag} tcp/{}@{}`, or say --accept-lockout",
+            session.local.port(),
+            session.peer.ip()
+        );
+    }
+    Ok(())
+}
+
+fn roles<'a>(catalog: &'a Catalog, settings: &Settings) -> Result<Vec<&'a Role>> {
+    let ids = settings.roles.iter();
+    ids.map(|id| Ok(catalog.role(id)?)).collect()
+}
+
+fn refuse_foreign_programs(pins: &PinDir, interfaces: &[Interface]) -> Result<()> {
+    let mut ours = Vec::new();
+    for slot in pins.slots() {
+        ours.extend(Attached::program_id(pins, slot, Direction::Inbound)?);
+    }
+    for interface in interfaces {
+        if let Some(program) = interface.xdp.filter(|program| !ours.contains(&program.id)) {
+            bail!(
+                "{} already has an XDP {}: sccm-agent replaces nothing that is not its own; \
+                 stop its owner, or remove it with `ip link set {} xdp off`",
+                interface.name,
+                describe_program(program.id),
+                interface.name
+            );
+        }
+    }
+    Ok(())
+}

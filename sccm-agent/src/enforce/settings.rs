@@ -1,0 +1,123 @@
+//! Everything that `enforce` is told, and what can be checked about it alone.
+
+use crate::kernel::PinDir;
+use crate::policy::{Allow, Essential, Outbound};
+use crate::site::Site;
+use anyhow::{Result, bail, ensure};
+use clap::ValueEnum;
+use sccm_common::Place;
+use sccm_common::counter::MAX_INTERFACES;
+use sccm_common::policy::Timeouts;
+use std::net::SocketAddr;
+
+/// Which way of attaching is acceptable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum XdpMode {
+    /// In the driver, or not at all
+    #[default]
+    Native,
+    /// In the kernel's stack: every driver can, about four times slower
+    Generic,
+    /// Native, and generic with a warning where the driver refuses
+    Auto,
+}
+
+/// What happens when the agent is told to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnExit {
+    /// Interfaces are as before
+    #[default]
+    Detach,
+    /// Enforcement goes on without the agent, until `sccm-agent detach`
+    Keep,
+}
+
+/// An interface, and where it is in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub interface: String,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Everything that `enforce` is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Role ids of the protected systems.
+    pub roles: Vec<String>,
+    /// The interfaces to enforce.
+    pub ports: Vec<Port>,
+    /// The site's settings.
+    pub site: Site,
+    /// Site-specific ports of the protected systems.
+    pub allow: Vec<Allow>,
+    /// Ports of a gateway itself.
+    pub manage: Vec<Allow>,
+    /// What the protected systems may open.
+    pub outbound: Outbound,
+    /// How long flows live.
+    pub timeouts: Timeouts,
+    /// How many flows are remembered.
+    pub flow_capacity: u32,
+    /// Essentials that are taken away.
+    pub without: Vec<Essential>,
+    /// Drop nothing, count what would be.
+    pub observe: bool,
+    /// Pass later fragments whose first was not seen.
+    pub pass_orphan_fragments: bool,
+    /// Pass frames that are neither IP nor an essential.
+    pub pass_other_ethertypes: bool,
+    /// Acceptable ways of attaching.
+    pub xdp_mode: XdpMode,
+    /// Where metrics are served.
+    pub metrics_listen: SocketAddr,
+    /// Where everything is pinned.
+    pub pins: PinDir,
+    /// What a signal to end means.
+    pub on_exit: OnExit,
+    /// Cut SSH sessions without asking.
+    pub accept_lockout: bool,
+}
+
+impl Settings {
+    /// Whether these are a gateway's, rather than a host's.
+    #[must_use]
+    pub fn is_gateway(&self) -> bool {
+        self.ports.iter().any(|port| port.place != Place::Host)
+    }
+
+    /// Checks what needs no machine to check.
+    ///
+    /// # Errors
+    /// What contradicts itself, and what to give instead.
+    pub fn check(&self) -> Result<()> {
+        for (place, port) in self.ports.iter().enumerate() {
+            if let Some(other) = self.ports[..place]
+                .iter()
+                .find(|other| other.interface == port.interface)
+            {
+                let name = &port.interface;
+                ensure!(
+                    other.place == port.place,
+                    "{name} is given as uplink and as segment: a gateway stands between two"
+                );
+                bail!("interface {name} is given twice");
+            }
+        }
+        ensure!(
+            self.ports.len() <= MAX_INTERFACES as usize,
+            "{} interfaces are given; one agent enforces at most {MAX_INTERFACES}",
+            self.ports.len()
+        );
+        ensure!(
+            self.manage.is_empty() || self.is_gateway(),
+            "--manage is for the gateway itself; on a host, --allow says it all"
+        );
+        ensure!(
+            self.flow_capacity > 0,
+            "--flow-capacity 0 remembers no flow: no answer came back"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! What became of the first fragment of a datagram, so that the others follow.
+//!
+//! Only a first fragment that passed is remembered, in a small table of its own
+//! that evicts its oldest: filling it from outside costs other fragmented
+//! datagrams, never a flow.
+
+use crate::address::{Address, Family};
+use crate::packet::Packet;
+
+/// Datagrams that are remembered at once.
+pub const CAPACITY: u32 = 16_384;
+
+/// Seconds for which later fragments follow, as long as Linux reassembles
+/// (`IP_FRAG_TIME`, include/net/ip.h).
+const LIFETIME: u32 = 30;
+
+/// What all fragments of a datagram share (RFC 791, 3.2; RFC 8200, 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FragmentKey {
+    /// The sender.
+    pub source: Address,
+    /// The receiver.
+    pub destination: Address,
+    /// The identification.
+    pub id: u32,
+    /// IPv4: the protocol. IPv6: 0, because later fragments need not say.
+    pub protocol: u32,
+}
+
+const _: () = assert!(size_of::<FragmentKey>() == 40);
+
+impl FragmentKey {
+    /// The datagram that a fragment belongs to.
+    #[inline(always)]
+    pub const fn of(packet: &Packet) -> Self {
+        Self {
+            source: packet.source,
+            destination: packet.destination,
+            id: packet.fragment_id,
+            protocol: match packet.family {
+                Family::V4 => packet.protocol.0 as u32,
+                Family::V6 => 0,
+            },
+        }
+    }
+}
+
+/// When the first fragment passed, in seconds since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct FragmentState(u64);
+
+impl FragmentState {
+    /// A first fragment that passed at `now`.
+    #[inline(always)]
+    pub const fn new(now: u32) -> Self {
+        Self(now as u64)
+    }
+
+    /// Whether later fragments still follow it at `now`.
+    #[inline(always)]
+    pub const fn is_fresh(self, now: u32) -> bool {
+        now.wrapping_sub(self.0 as u32) <= LIFETIME
+    }
+}

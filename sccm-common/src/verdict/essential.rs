@@ -1,0 +1,95 @@
+//! Which packets are essentials, by what they are rather than whom they serve.
+
+use crate::address::Family;
+use crate::packet::{Fragment, Packet, Protocol};
+use crate::reason::Reason;
+
+mod icmp {
+    pub const UNREACHABLE: u8 = 3;
+    pub const TIME_EXCEEDED: u8 = 11;
+    pub const PARAMETER_PROBLEM: u8 = 12;
+}
+
+mod icmpv6 {
+    pub const FIRST_ERROR: u8 = 1;
+    pub const LAST_ERROR: u8 = 4;
+    pub const LISTENER_QUERY: u8 = 130;
+    pub const LISTENER_DONE: u8 = 132;
+    pub const ROUTER_SOLICITATION: u8 = 133;
+    pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+    pub const LISTENER_REPORT_V2: u8 = 143;
+}
+
+mod dhcp {
+    pub const SERVER: u16 = 67;
+    pub const CLIENT: u16 = 68;
+    pub const SERVER_V6: u16 = 547;
+    pub const CLIENT_V6: u16 = 546;
+}
+
+/// The essential that a packet is, or the forgery of one; `None` for others.
+#[inline(always)]
+pub(super) fn of(packet: &Packet) -> Option<Reason> {
+    match packet.protocol {
+        Protocol::ICMP => matches!(
+            packet.icmp_type,
+            icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAMETER_PROBLEM
+        )
+        .then_some(Reason::IcmpError),
+        Protocol::ICMPV6 => match packet.icmp_type {
+            icmpv6::FIRST_ERROR..=icmpv6::LAST_ERROR => Some(Reason::IcmpError),
+            icmpv6::ROUTER_SOLICITATION..=icmpv6::NEIGHBOUR_ADVERTISEMENT => {
+                // A router forwards no hop limit of 255, so the sender is on the link.
+                let genuine = packet.hop_limit == 255 && packet.fragment == Fragment::Whole;
+                Some(if genuine {
+                    Reason::NeighbourDiscovery
+                } else {
+                    Reason::NeighbourDiscoveryForged
+                })
+            }
+            icmpv6::LISTENER_QUERY..=icmpv6::LISTENER_DONE | icmpv6::LISTENER_REPORT_V2 => {
+                let genuine = packet.hop_limit == 1
+                    && packet.has_options
+                    && packet.source.is_link_local_or_unspecified_v6();
+                Some(if genuine {
+                    Reason::Mld
+                } else {
+                    Reason::MembershipForged
+                })
+            }
+            _ => None,
+        },
+        Protocol::IGMP => {
+            // Version 1 has no router-alert option, so the TTL must do.
+            let genuine = packet.hop_limit == 1 && packet.destination.is_multicast(packet.family);
+            Some(if genuine {
+                Reason::Igmp
+            } else {
+                Reason::MembershipForged
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a packet comes from a DHCP server to a client.
+#[inline(always)]
+pub(super) const fn is_dhcp_reply(packet: &Packet) -> bool {
+    packet.protocol.0 == Protocol::UDP.0
+        && matches!(
+            (packet.family, packet.source_port, packet.destination_port),
+            (Family::V4, dhcp::SERVER, dhcp::CLIENT)
+                | (Family::V6, dhcp::SERVER_V6, dhcp::CLIENT_V6)
+        )
+}
+
+/// Whether a packet comes from a DHCP client to a server.
+#[inline(always)]
+pub(super) const fn is_dhcp_request(packet: &Packet) -> bool {
+    packet.protocol.0 == Protocol::UDP.0
+        && matches!(
+            (packet.family, packet.source_port, packet.destination_port),
+            (Family::V4, dhcp::CLIENT, dhcp::SERVER)
+                | (Family::V6, dhcp::CLIENT_V6, dhcp::SERVER_V6)
+        )
+}

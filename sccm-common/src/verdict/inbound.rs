@@ -1,0 +1,80 @@
+//! Towards the protected system.
+
+use super::{
+    Tables, Verdict, access, answered_service, essential, icmp_error, later_fragment, service_at,
+};
+use crate::cursor::Payload;
+use crate::flow::{FlowKey, FlowSlot, FlowState};
+use crate::packet::{Fragment, Packet, Protocol};
+use crate::reason::Reason;
+use crate::tftp;
+
+/// Essentials, then the access bit, then what the protected system opened.
+#[inline(always)]
+pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
+    tables: &T,
+    payload: &P,
+    packet: &Packet,
+    local: u16,
+    peer: u16,
+) -> Verdict {
+    if packet.fragment == Fragment::Later {
+        return later_fragment(tables, packet);
+    }
+    let policy = tables.policy();
+    if let Some(reason) = essential::of(packet) {
+        let related =
+            reason == Reason::IcmpError && icmp_error::quotes_a_flow(tables, payload, packet);
+        return Verdict::without_service(if related {
+            Reason::IcmpErrorRelated
+        } else {
+            policy.essentials.judge(reason)
+        });
+    }
+    if essential::is_dhcp_reply(packet) {
+        return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
+    }
+    let service = service_at(policy, packet, packet.destination_port);
+    if access(tables, local, peer).inbound.contains(service) {
+        if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
+            tftp::note_request(tables, payload, packet);
+        }
+        return Verdict {
+            reason: Reason::Service,
+            service,
+        };
+    }
+    let reason = if is_reply(tables, packet) || tftp::follows(tables, payload, packet) {
+        Reason::Reply
+    } else {
+        return Verdict {
+            reason: Reason::NotAllowed,
+            service,
+        };
+    };
+    Verdict {
+        reason,
+        service: answered_service(policy, packet),
+    }
+}
+
+/// Whether a packet answers a flow that the protected system opened; it keeps
+/// the flow alive, or closes it.
+#[inline(always)]
+fn is_reply<T: Tables>(tables: &T, packet: &Packet) -> bool {
+    // A bare SYN opens, and so never answers.
+    if packet.protocol == Protocol::TCP && packet.tcp_flags.is_bare_syn() {
+        return false;
+    }
+    let Some(flow) = tables.flow(&FlowKey::of_inbound(packet)) else {
+        return false;
+    };
+    let now = tables.now();
+    let state = flow.load();
+    if !state.is_alive(packet.protocol, &tables.policy().timeouts, now) {
+        return false;
+    }
+    let phase = state.phase().after_inbound(packet.tcp_flags);
+    flow.note(FlowState::new(phase, now));
+    true
+}

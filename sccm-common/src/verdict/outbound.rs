@@ -1,0 +1,129 @@
+//! From the protected system: what it opens is noted, and judged if asked.
+
+use super::{Tables, Verdict, access, answered_service, essential, later_fragment, service_at};
+use crate::cursor::Payload;
+use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
+use crate::packet::{Fragment, Packet, Protocol};
+use crate::policy::flag;
+use crate::reason::Reason;
+use crate::service::ServiceClass;
+use crate::{tftp, wire};
+
+/// The control port of PPTP (RFC 2637).
+const PPTP: u16 = 1723;
+
+/// Answers of allowed services pass and write nothing; everything else opens a
+/// flow, if it may.
+#[inline(always)]
+pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
+    tables: &T,
+    payload: &P,
+    packet: &Packet,
+    local: u16,
+    peer: u16,
+) -> Verdict {
+    let policy = tables.policy();
+    let enforcing = policy.has(flag::OUTBOUND_ENFORCE);
+    if packet.fragment == Fragment::Later {
+        return match enforcing {
+            true => later_fragment(tables, packet),
+            false => Verdict::without_service(Reason::Outbound),
+        };
+    }
+    if enforcing {
+        if let Some(reason) = essential::of(packet) {
+            return Verdict::without_service(policy.essentials.judge(reason));
+        }
+        if essential::is_dhcp_request(packet) {
+            return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
+        }
+    }
+    let rights = access(tables, local, peer);
+    let asked = service_at(policy, packet, packet.destination_port);
+    let answered = answered_service(policy, packet);
+
+    let key = FlowKey::of_outbound(packet);
+    let flow = tables.flow(&key);
+    let current = flow.as_ref().map(|flow| flow.load().phase());
+    // A tunnel is opened by its control connection, not by a right of its own.
+    let tunnel = packet.protocol == Protocol::GRE && flow.is_some();
+    let allowed = !enforcing || rights.outbound.contains(asked) || tunnel;
+    let phase = Phase::after_outbound(current, packet.protocol, packet.tcp_flags);
+    let state = FlowState::new(phase, tables.now());
+    if packet.protocol == Protocol::TCP && packet.payload != 0 {
+        note_pptp(tables, packet, &key);
+    }
+    if let Some(flow) = flow {
+        // Opened before; under a policy that has changed since, perhaps.
+        if allowed {
+            flow.note(state);
+        }
+        return verdict(allowed, asked);
+    }
+    if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
+        return verdict(true, answered);
+    }
+    if answers(packet) && rights.inbound.contains(answered) {
+        return verdict(true, answered);
+    }
+    if allowed && opens(packet) {
+        if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
+            tftp::note_request(tables, payload, packet);
+        }
+        tables.open_flow(&key, state);
+    }
+    // Answers to what was refused on its way in do no harm, and say little.
+    let service = if opens(packet) { asked } else { answered };
+    verdict(allowed, service)
+}
+
+#[inline(always)]
+const fn verdict(allowed: bool, service: ServiceClass) -> Verdict {
+    let reason = if allowed {
+        Reason::Outbound
+    } else {
+        Reason::OutboundNotAllowed
+    };
+    Verdict { reason, service }
+}
+
+/// Whether a packet may be the answer of a service: a bare SYN is none, and of
+/// ICMP only the echo reply.
+#[inline(always)]
+const fn answers(packet: &Packet) -> bool {
+    match packet.protocol {
+        Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
+        Protocol::ICMP => packet.icmp_type == wire::transport::ICMP_ECHO_REPLY,
+        Protocol::ICMPV6 => packet.icmp_type == wire::transport::ICMPV6_ECHO_REPLY,
+        _ => true,
+    }
+}
+
+/// Whether a packet of no known flow may write one: it opens something, or
+/// belongs to a stream already under way.
+#[inline(always)]
+const fn opens(packet: &Packet) -> bool {
+    match packet.protocol {
+        Protocol::TCP => !packet.tcp_flags.is_syn_ack() && !packet.tcp_flags.is_reset(),
+        Protocol::ICMP => packet.icmp_type == wire::transport::ICMP_ECHO,
+        Protocol::ICMPV6 => packet.icmp_type == wire::transport::ICMPV6_ECHO,
+        Protocol::IGMP => false,
+        _ => true,
+    }
+}
+
+/// Lets GRE in from the other end of a PPTP control connection (RFC 2637). Data
+/// on it comes only after a handshake, which nobody forges from afar.
+#[inline(always)]
+fn note_pptp<T: Tables>(tables: &T, packet: &Packet, control: &FlowKey) {
+    if packet.source_port != PPTP && packet.destination_port != PPTP {
+        return;
+    }
+    let tunnel = FlowKey {
+        local_port: 0,
+        peer_port: 0,
+        protocol: Protocol::GRE.0,
+        ..*control
+    };
+    tables.open_flow(&tunnel, FlowState::new(Phase::Open, tables.now()));
+}
