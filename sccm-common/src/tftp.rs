@@ -161,7 +161,7 @@ pub(crate) fn follows<T: Tables, P: Payload + ?Sized>(
         return false;
     };
     let code = u16::from_be_bytes([c0, c1]);
-    if code < opcode::DATA || code > opcode::OPTIONS {
+    if !matches!(code, opcode::DATA..=opcode::OPTIONS) {
         return false;
     }
     let Some((mut key, state)) = find(tables, packet) else {
