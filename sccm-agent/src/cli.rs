@@ -33,7 +33,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Enforce(enforce::EnforceArgs),
+    Enforce(Box<enforce::EnforceArgs>),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Roles(roles::RolesArgs),
