@@ -69,6 +69,8 @@ impl TcpFlags {
 pub enum Fragment {
     /// All of it.
     Whole,
+    /// All of it, though a fragment header says otherwise (RFC 6946).
+    Atomic,
     /// The first of several, with the transport header.
     First,
     /// A later one, without.

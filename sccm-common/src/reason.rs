@@ -117,7 +117,7 @@ reasons! {
     Ipv6ExtensionTruncated = 76, "ipv6-extension-truncated", Drop;
     /// More than six extension headers.
     Ipv6ExtensionDepth = 77, "ipv6-extension-depth", Drop;
-    /// A hop-by-hop header that is not the first (RFC 8200, 4.1).
+    /// A hop-by-hop header that is not the first, or a second fragment header (RFC 8200, 4.1).
     Ipv6ExtensionOrder = 78, "ipv6-extension-order", Drop;
     /// A routing header of type 0 (RFC 5095).
     Ipv6RoutingHeader0 = 79, "ipv6-routing-header-0", Drop;

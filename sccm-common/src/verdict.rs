@@ -182,12 +182,12 @@ fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Verdict {
 /// The service that a packet speaks of, were `port` the server's.
 #[inline(always)]
 fn service_at(policy: &Policy, packet: &Packet, port: u16) -> ServiceClass {
-    match packet.protocol {
-        Protocol::TCP => policy.tcp[port as usize],
-        Protocol::UDP => policy.udp[port as usize],
-        Protocol::ICMP => policy.icmp[packet.icmp_type as usize],
-        Protocol::ICMPV6 => policy.icmpv6[packet.icmp_type as usize],
-        protocol => policy.protocol[protocol.0 as usize],
+    match (packet.family, packet.protocol) {
+        (_, Protocol::TCP) => policy.tcp[port as usize],
+        (_, Protocol::UDP) => policy.udp[port as usize],
+        (Family::V4, Protocol::ICMP) => policy.icmp[packet.icmp_type as usize],
+        (Family::V6, Protocol::ICMPV6) => policy.icmpv6[packet.icmp_type as usize],
+        (_, protocol) => policy.protocol[protocol.0 as usize],
     }
 }
 

@@ -11,6 +11,10 @@ use sccm_common::cursor::{Cursor, MAX_SKIP, Payload};
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;
 
+/// The longest frame that is surely in one buffer: standard MTU, two VLAN tags.
+/// Asking for the length costs as much as all the parsing, so only longer ones pay.
+const LONGEST_PLAIN: u32 = 1522;
+
 /// A frame in the kernel's hands.
 pub trait Frame {
     /// Its length in bytes, further buffers included.
@@ -95,7 +99,10 @@ impl<'a> PacketCursor<'a, TcContext> {
 impl<'a, F: Frame> PacketCursor<'a, F> {
     #[inline(always)]
     fn new(frame: &'a F, at: usize, end: usize) -> Self {
-        let length = (end - at) as u32;
+        let mut length = (end - at) as u32;
+        if length > LONGEST_PLAIN {
+            length = frame.length();
+        }
         Self {
             frame,
             at,
@@ -143,7 +150,6 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
         if count <= self.remaining {
             return true;
         }
-        // Asking costs as much as all the parsing, and almost no frame needs it.
         let length = self.frame.length();
         self.remaining += length - self.length;
         self.length = length;

@@ -30,13 +30,13 @@ mod dhcp {
 /// The essential that a packet is, or the forgery of one; `None` for others.
 #[inline(always)]
 pub(super) fn of(packet: &Packet) -> Option<Reason> {
-    match packet.protocol {
-        Protocol::ICMP => matches!(
+    match (packet.family, packet.protocol) {
+        (Family::V4, Protocol::ICMP) => matches!(
             packet.icmp_type,
             icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAMETER_PROBLEM
         )
         .then_some(Reason::IcmpError),
-        Protocol::ICMPV6 => match packet.icmp_type {
+        (Family::V6, Protocol::ICMPV6) => match packet.icmp_type {
             icmpv6::FIRST_ERROR..=icmpv6::LAST_ERROR => Some(Reason::IcmpError),
             icmpv6::ROUTER_SOLICITATION..=icmpv6::NEIGHBOUR_ADVERTISEMENT => {
                 // A router forwards no hop limit of 255, so the sender is on the link.
@@ -59,7 +59,7 @@ pub(super) fn of(packet: &Packet) -> Option<Reason> {
             }
             _ => None,
         },
-        Protocol::IGMP => {
+        (Family::V4, Protocol::IGMP) => {
             // Version 1 has no router-alert option, so the TTL must do.
             let genuine = packet.hop_limit == 1 && packet.destination.is_multicast(packet.family);
             Some(if genuine {

@@ -49,6 +49,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
         hop_limit,
         has_options,
         payload: total - header,
+        before: header,
         fragment: fragment_of(fragment & OFFSET, fragment & MORE_FRAGMENTS != 0),
         id: u32::from(u16::from_be_bytes([i0, i1])),
         offset: u32::from(fragment & OFFSET) * 8,

@@ -60,7 +60,13 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
         match next {
             extension::FRAGMENT => {
                 let field = u16::from_be_bytes([b2, b3]);
-                fragment = fragment_of(field >> 3, field & MORE_FRAGMENTS != 0);
+                if fragment != Fragment::Whole {
+                    return Err(Reason::Ipv6ExtensionOrder);
+                }
+                fragment = match fragment_of(field >> 3, field & MORE_FRAGMENTS != 0) {
+                    Fragment::Whole => Fragment::Atomic,
+                    part => part,
+                };
                 offset = u32::from(field & !7);
                 id = u32::from_be_bytes([b4, b5, b6, b7]);
             }
@@ -92,6 +98,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
         hop_limit,
         has_options,
         payload,
+        before: 0,
         fragment,
         id,
         offset,

@@ -25,6 +25,9 @@ pub(super) struct Datagram {
     pub has_options: bool,
     /// Bytes behind the network headers, by their own account.
     pub payload: u32,
+    /// Bytes before those that count towards the size of a datagram: the header
+    /// of IPv4 (RFC 791, 3.1), nothing of IPv6 (RFC 8200, 4.5).
+    pub before: u32,
     pub fragment: Fragment,
     /// Identification of the datagram, where it is in fragments.
     pub id: u32,
@@ -117,7 +120,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
 /// A fragment without a transport header can still do harm by where it lands.
 #[inline(always)]
 fn later_fragment(datagram: &Datagram) -> Result<(), Reason> {
-    if datagram.offset + datagram.payload > MAX_DATAGRAM {
+    if datagram.before + datagram.offset + datagram.payload > MAX_DATAGRAM {
         return Err(Reason::FragmentOversize);
     }
     // Offset 1 (8 bytes) lands on the flags of the TCP header (RFC 3128), and

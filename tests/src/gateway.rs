@@ -1,0 +1,177 @@
+//! The stages on which protected systems sit behind something: a client, a gateway, a segment.
+//!
+//! The same addresses on every stage, so that a conversation reads the same wherever it is held.
+//! *Routed*: the gateway forwards between two subnets. *Bridged*: it joins the two cables, and
+//! both ends take the other subnet to be on their own cable. *Host*: no gateway; the agent is on
+//! the protected system itself. The uplink's side has one host for everybody outside: the client,
+//! a stranger (a second address of the same host) and "the Internet".
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::agent::{Agent, command};
+use crate::bpffs::BpfMount;
+use crate::netns::{Interface, Namespace, veth_pair};
+
+/// The client's addresses, one of each family; here and below in this order.
+pub const CLIENT: [IpAddr; 2] = [v4([192, 0, 2, 10]), v6(1, 0x10)];
+
+/// Further addresses of the client's host, for somebody else out there.
+pub const STRANGER: [IpAddr; 2] = [v4([192, 0, 2, 11]), v6(1, 0x11)];
+
+/// The gateway's addresses at its uplink.
+pub const UPLINK: [IpAddr; 2] = [v4([192, 0, 2, 1]), v6(1, 1)];
+
+/// The gateway's addresses at its segment.
+pub const SEGMENT: [IpAddr; 2] = [v4([198, 51, 100, 1]), v6(2, 1)];
+
+/// The protected system's addresses.
+pub const SERVER: [IpAddr; 2] = [v4([198, 51, 100, 20]), v6(2, 0x20)];
+
+/// Both families, as places in the constants above.
+pub const FAMILIES: [usize; 2] = [0, 1];
+
+/// What stands between the client and the protected system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// A router.
+    Routed,
+    /// A bridge.
+    Bridged,
+    /// Nothing but a cable.
+    Host,
+}
+
+/// All hosts, and a place for pins; all of it goes when this is dropped.
+#[derive(Debug)]
+pub struct Stage {
+    /// Everybody outside; its card is `eth0`.
+    pub client: Namespace,
+    /// The protected system; its card is `eth0`.
+    pub server: Namespace,
+    /// Has the cards `up0` and `seg0`, and `br0` if it is a bridge.
+    gateway: Option<Namespace>,
+    bpf: BpfMount,
+}
+
+impl Stage {
+    /// Makes the hosts and joins them.
+    ///
+    /// # Errors
+    /// Without root, or when `ip` refuses.
+    pub fn new(topology: Topology) -> Result<Self> {
+        let gateway = match topology {
+            Topology::Host => None,
+            Topology::Routed | Topology::Bridged => Some(Namespace::new("gateway")?),
+        };
+        let stage = Self {
+            client: Namespace::new("client")?,
+            server: Namespace::new("server")?,
+            gateway,
+            bpf: BpfMount::new()?,
+        };
+        let (client, server) = (&stage.client, &stage.server);
+        match (&stage.gateway, topology) {
+            (None, _) => {
+                let (outside, inside) = veth_pair(client, "eth0", server, "eth0")?;
+                give(outside, &[CLIENT, STRANGER])?;
+                give(inside, &[SERVER])?;
+            }
+            (Some(gateway), _) => {
+                give(veth_pair(client, "eth0", gateway, "up0")?.0, &[CLIENT, STRANGER])?;
+                give(veth_pair(server, "eth0", gateway, "seg0")?.0, &[SERVER])?;
+                if topology == Topology::Bridged {
+                    bridge(gateway)?;
+                } else {
+                    stage.route_between()?;
+                }
+            }
+        }
+        if topology != Topology::Routed {
+            for route in ["198.51.100.0/24", "2001:db8:2::/64"] {
+                client.route(&format!("{route} dev eth0"))?;
+            }
+            for route in ["192.0.2.0/24", "2001:db8:1::/64"] {
+                server.route(&format!("{route} dev eth0"))?;
+            }
+        }
+        Ok(stage)
+    }
+
+    /// The gateway.
+    ///
+    /// # Panics
+    /// On a stage without one.
+    pub fn gateway(&self) -> &Namespace {
+        self.gateway.as_ref().expect("this stage has a gateway")
+    }
+
+    /// Starts `sccm-agent enforce` where it belongs on this stage, for `role` and with further
+    /// arguments, separated by spaces.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn enforce(&self, role: &str, arguments: &str) -> Result<Agent<'_>> {
+        let (home, cards) = match &self.gateway {
+            Some(gateway) => (gateway, "--uplink up0 --segment seg0"),
+            None => (&self.server, "--interface eth0"),
+        };
+        let line = format!("enforce --role {role} {cards} {arguments}");
+        Agent::start(home, command(home, &line, &self.pins())?).context(line)
+    }
+
+    /// Where the agent pins.
+    pub fn pins(&self) -> PathBuf {
+        self.bpf.path().join("agent")
+    }
+
+    /// Gives a router its addresses again, as after a card has been replaced.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub fn give_uplink(&self) -> Result<()> {
+        give(self.gateway().interface("up0"), &[UPLINK])
+    }
+
+    fn route_between(&self) -> Result<()> {
+        let gateway = self.gateway();
+        gateway.sysctl("net.ipv4.ip_forward", "1")?;
+        gateway.sysctl("net.ipv6.conf.all.forwarding", "1")?;
+        self.give_uplink()?;
+        give(gateway.interface("seg0"), &[SEGMENT])?;
+        for (host, router) in [(&self.client, UPLINK), (&self.server, SEGMENT)] {
+            for address in router {
+                host.route(&format!("default via {address}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bridge(gateway: &Namespace) -> Result<()> {
+    gateway.ip("link add br0 type bridge")?;
+    for card in ["up0", "seg0"] {
+        gateway.ip(&format!("link set dev {card} master br0"))?;
+    }
+    give(gateway.interface("br0").up()?, &[UPLINK, SEGMENT])
+}
+
+fn give(card: Interface, addresses: &[[IpAddr; 2]]) -> Result<()> {
+    for [four, six] in addresses {
+        card.address(&format!("{four}/24"))?
+            .address(&format!("{six}/64"))?;
+    }
+    Ok(())
+}
+
+const fn v4(octets: [u8; 4]) -> IpAddr {
+    let [a, b, c, d] = octets;
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+/// `2001:db8:NET::HOST`.
+const fn v6(net: u16, host: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, host))
+}
