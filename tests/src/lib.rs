@@ -5,7 +5,9 @@
 //! What a killed process left behind is removed by the next one (see [`netns`], [`bpffs`]).
 
 pub mod bpffs;
+pub mod datapath;
 pub mod netns;
+pub mod oracle;
 pub mod packet;
 pub mod signals;
 pub mod traffic;
