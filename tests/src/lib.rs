@@ -6,8 +6,10 @@
 
 pub mod agent;
 pub mod bpffs;
+pub mod datapath;
 pub mod gateway;
 pub mod netns;
+pub mod oracle;
 pub mod packet;
 pub mod scrape;
 pub mod signals;

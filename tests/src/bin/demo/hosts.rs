@@ -47,6 +47,8 @@ impl Hosts {
             end.address(&format!("{v4}/24"))?
                 .address(&format!("{v6}/64"))?;
         }
+        // Below the role's dynamic RPC ports, through which the answers would pass unasked.
+        distribution_point.sysctl("net.ipv4.ip_local_port_range", "32768 49151")?;
         interrupt.check()?;
         let mut hosts = Self {
             _servers: Vec::new(),

@@ -15,6 +15,8 @@ mod counters;
 mod hosts;
 mod reasons;
 mod report;
+mod row;
+mod table;
 mod web;
 
 use std::path::PathBuf;
@@ -31,7 +33,8 @@ use agent::{Agent, Enforce};
 use attempt::{Attempt, Outcome};
 use hosts::Hosts;
 use reasons::Expectation;
-use report::{Report, Row};
+use report::Report;
+use row::Row;
 
 /// What the distribution point's agent is told to be.
 const ROLE: &str = "distribution-point";

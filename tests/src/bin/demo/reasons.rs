@@ -26,10 +26,10 @@ pub fn expect(catalog: &Catalog, role: &str, attempt: &Attempt) -> Result<Expect
         reason: reason.to_owned(),
     };
     if attempt.kind == Kind::Neighbour {
-        return Ok(passes("essential: no network works without it"));
+        return Ok(passes("essential to a network"));
     }
     if attempt.opener == Opener::DistributionPoint {
-        return Ok(passes("reply: the host itself began"));
+        return Ok(passes("reply: the host began"));
     }
     let site = Site::default();
     let role = catalog.role(role)?;
@@ -51,9 +51,9 @@ pub fn expect(catalog: &Catalog, role: &str, attempt: &Attempt) -> Result<Expect
     let reason = match owners(catalog, &site, attempt) {
         Some(owners) => owners,
         None if matches!(attempt.kind, Kind::Udp { from: 1.. }) => {
-            "in no link, and no reply: nobody asked".to_owned()
+            "no link, and no reply".to_owned()
         }
-        None => "in no link of the vendor's table".to_owned(),
+        None => "no link of the table".to_owned(),
     };
     Ok(Expectation {
         passes: false,
@@ -83,7 +83,7 @@ fn owners(catalog: &Catalog, site: &Site, attempt: &Attempt) -> Option<String> {
         _ => format!("link {first}, {more} more"),
     };
     Some(format!(
-        "{}: only for {} ({links})",
+        "{}: {} only ({links})",
         unique(&services),
         unique(&roles)
     ))
@@ -133,7 +133,7 @@ mod tests {
     fn what_belongs_to_another_role_is_dropped_and_says_whose_it_is() {
         let tftp = of("TFTP");
         assert!(!tftp.passes);
-        assert_eq!(tftp.reason, "tftp: only for pxe-service-point (link 8)");
+        assert_eq!(tftp.reason, "tftp: pxe-service-point only (link 8)");
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         for name in ["Telnet", "SSH", "unknown high port", "NTP answer, unasked"] {
             let expectation = of(name);
             assert!(!expectation.passes, "{name}");
-            assert!(expectation.reason.starts_with("in no link"), "{name}");
+            assert!(expectation.reason.starts_with("no link"), "{name}");
         }
     }
 }

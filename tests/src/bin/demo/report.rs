@@ -1,55 +1,14 @@
 //! The result as a person reads it: a headline, three tables of conversations, the counters, and
 //! two lines that sum it up.
 
-use std::env;
-use std::io::{self, IsTerminal};
-
 use anyhow::Result;
-use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Table, TableComponent, Width};
 use sccm_agent::output;
 
-use crate::attempt::{Attempt, Opener, Outcome};
-use crate::counters::{Count, Counters, Kind};
-use crate::reasons::Expectation;
+use crate::attempt::{Opener, Outcome};
+use crate::counters::Counters;
+use crate::row::Row;
+use crate::table::{self, bold};
 use crate::{agent, hosts};
-
-/// Columns of the conversations; what is left over is for the reason.
-const COLUMNS: [u16; 4] = [20, 13, 10, 12];
-
-/// One conversation: what should happen and what did.
-pub struct Row {
-    /// What was tried.
-    pub attempt: Attempt,
-    /// What should come of it.
-    pub expectation: Expectation,
-    /// What came of it without the agent.
-    pub without: Outcome,
-    /// What came of it with the agent.
-    pub with: Outcome,
-}
-
-impl Row {
-    /// What is wrong, if anything is.
-    fn fault(&self) -> Option<String> {
-        let works = |outcome: &Outcome| matches!(outcome, Outcome::Worked(_));
-        if !works(&self.without) {
-            return Some(format!(
-                "should work without the agent: {}",
-                words(&self.without)
-            ));
-        }
-        let should = match (self.expectation.passes, &self.with) {
-            (true, Outcome::Worked(_)) | (false, Outcome::Silent) => return None,
-            (true, _) => "should work",
-            (false, _) => "should be dropped",
-        };
-        Some(format!(
-            "{should} ({}): {}",
-            self.expectation.reason,
-            words(&self.with)
-        ))
-    }
-}
 
 /// Everything that the demo found out.
 pub struct Report {
@@ -91,16 +50,16 @@ impl Report {
                     .collect(),
             ),
             (
-                "Opened by itself",
+                "Opened by the host",
                 self.rows.iter().filter(|row| !client(row)).collect(),
             ),
         ];
         parts.extend(
             groups
                 .iter()
-                .map(|(title, rows)| conversations(title, rows)),
+                .map(|(title, rows)| table::conversations(title, rows)),
         );
-        parts.push(self.counters_table());
+        parts.push(table::counters(&self.counters));
         parts.push(self.details());
         parts.push(self.summary());
         output::print(parts.join("\n\n"))
@@ -128,15 +87,18 @@ impl Report {
     fn miscounts(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for protocol in ["tcp", "udp", "icmp", "icmpv6"] {
-            let silent =
-                |row: &&Row| row.with == Outcome::Silent && row.attempt.protocol() == protocol;
-            let tried = self.rows.iter().filter(silent).count() as u64;
+            let rows = self.rows.iter().filter(|row| {
+                !row.expectation.passes
+                    && row.with == Outcome::Silent
+                    && row.attempt.protocol() == protocol
+            });
+            let tried = rows.count() as u64;
             let counted = self
                 .counters
                 .packets(|kind| kind.dropped && kind.protocol == protocol);
             if counted < tried {
                 faults.push(format!(
-                    "{tried} {protocol} conversations were dropped, but only {counted} packets counted"
+                    "{tried} {protocol} conversations dropped, but {counted} packets counted"
                 ));
             }
         }
@@ -147,37 +109,6 @@ impl Report {
             ));
         }
         faults
-    }
-
-    fn counters_table(&self) -> String {
-        let mut table = output::list(["Counted", "reason", "service", "packets", "bytes"]);
-        let of = |which: fn(&Kind) -> bool| {
-            let counts = self.counters.counts.iter();
-            counts.filter(move |(kind, _)| which(kind))
-        };
-        for (kind, count) in of(|kind| !kind.dropped && !kind.outbound) {
-            table.add_row(counter_cells(kind, *count));
-        }
-        // What the host sends all passes, and half of it answers the lines above: one line for it.
-        let mut sent = Count::default();
-        for (_, count) in of(|kind| !kind.dropped && kind.outbound) {
-            sent.packets += count.packets;
-            sent.bytes += count.bytes;
-        }
-        let outbound = Kind {
-            reason: "outbound".into(),
-            ..Kind::default()
-        };
-        table.add_row(counter_cells(&outbound, sent));
-        for (kind, count) in of(|kind| kind.dropped) {
-            table.add_row(counter_cells(kind, *count));
-        }
-        for index in [3, 4] {
-            if let Some(column) = table.column_mut(index) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        finish(&mut table)
     }
 
     fn details(&self) -> String {
@@ -217,85 +148,4 @@ impl Report {
         lines.extend(self.miscounts().iter().map(|fault| format!("!! {fault}")));
         lines.join("\n")
     }
-}
-
-fn conversations(title: &str, rows: &[&Row]) -> String {
-    let mut table = output::list([title, "", "without", "with", "why"]);
-    for row in rows {
-        let (with, colour) = match (row.fault(), &row.with) {
-            (Some(_), outcome) => (format!("!! {}", words(outcome)), Color::Red),
-            (None, Outcome::Silent) => ("✗ dropped".to_owned(), Color::Yellow),
-            (None, outcome) => (format!("✓ {}", words(outcome)), Color::Green),
-        };
-        let why = match row.fault() {
-            Some(fault) => Cell::new(format!("!! {fault}")).fg(Color::Red),
-            None => Cell::new(&row.expectation.reason),
-        };
-        table.add_row([
-            Cell::new(row.attempt.name),
-            Cell::new(row.attempt),
-            Cell::new(words(&row.without)),
-            Cell::new(with).fg(colour),
-            why,
-        ]);
-    }
-    // All tables of conversations alike, whatever is in them.
-    let rest = table.width().unwrap_or_default();
-    let rest = rest.saturating_sub(COLUMNS.iter().sum());
-    for (index, width) in COLUMNS.into_iter().chain([rest]).enumerate() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
-        }
-    }
-    finish(&mut table)
-}
-
-fn counter_cells(kind: &Kind, count: Count) -> [String; 5] {
-    let verdict = if kind.dropped { "dropped" } else { "passed" };
-    let service = match kind.service.as_str() {
-        "none" => format!("{}, no service", kind.protocol),
-        service => format!("{} {service}", kind.protocol),
-    };
-    [
-        verdict.to_owned(),
-        kind.reason.clone(),
-        format!("{} {}", kind.protocol, kind.service)
-            .trim()
-            .to_owned(),
-        count.packets.to_string(),
-        count.bytes.to_string(),
-    ]
-}
-
-fn words(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Worked(how) => how,
-        Outcome::Silent => "no answer",
-        Outcome::Odd(what) => what,
-    }
-}
-
-/// The table's text, in colour only where [`colours`] says so.
-fn finish(table: &mut Table) -> String {
-    for border in [TableComponent::TopBorder, TableComponent::BottomBorder] {
-        table.remove_style(border);
-    }
-    table.set_style(TableComponent::HeaderLines, '─');
-    if !colours() {
-        table.force_no_tty();
-    }
-    output::lines(table)
-}
-
-fn bold(text: &str) -> String {
-    if colours() {
-        format!("\x1b[1m{text}\x1b[0m")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Whether a person looks on who has not asked for plain text (no-color.org).
-fn colours() -> bool {
-    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

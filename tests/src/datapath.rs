@@ -1,0 +1,198 @@
+//! The real kernel program, loaded but attached to nothing, run frame by frame.
+//!
+//! `BPF_PROG_TEST_RUN` hands a frame to the loaded program and returns what it decided. Maps,
+//! policy and counters are those that the agent uses, in a BPF file system of this test's own.
+//!
+//! Outbound frames go through the TC program the same way. The kernel takes the Ethernet header
+//! off the buffer that it makes for a test run, and puts it back in front for the programs of
+//! layer 2 (`bpf_prog_test_run_skb`, net/bpf/test_run.c): they see what an egress hook sees.
+//!
+//! The kernel runs no frame that is shorter than an Ethernet header ([`SHORTEST_FRAME`]), and none
+//! outbound that names IP but has no room for its header ([`runs_outbound`]).
+
+mod counted;
+mod judged;
+mod settings;
+
+use anyhow::{Context as _, Result, ensure};
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use aya::programs::{TestRun, TestRunOptions};
+use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_agent::policy::Compiled;
+use sccm_common::abi::map;
+use sccm_common::counter::Direction;
+use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::policy::BANKS;
+
+pub use counted::{Counts, Place};
+pub use judged::{Action, Judged};
+pub use settings::Settings;
+
+use crate::bpffs::BpfMount;
+
+/// The interface that the frames seem to come through.
+pub const INTERFACE: &str = "tested0";
+
+/// The kernel refuses a test run with less (`ETH_HLEN`, net/bpf/test_run.c).
+pub const SHORTEST_FRAME: usize = 14;
+
+/// `TC_ACT_UNSPEC`: the program leaves the frame's fate to others.
+const TC_ACT_UNSPEC: u32 = u32::MAX;
+
+/// Whether the kernel takes the frame for a test run of the TC program. It fills in a socket from
+/// the IP header, and newer kernels (6.18 is one) refuse a frame that ends before.
+#[must_use]
+pub fn runs_outbound(frame: &[u8]) -> bool {
+    let ip_header = match frame.get(12..14) {
+        Some([0x08, 0x00]) => 20,
+        Some([0x86, 0xdd]) => 40,
+        _ => 0,
+    };
+    frame.len() >= SHORTEST_FRAME + ip_header
+}
+
+/// The programs of one interface over maps of their own; all of it ends with this value.
+pub struct Datapath {
+    programs: Programs,
+    maps: Maps,
+    pins: PinDir,
+    /// What the counters said when they were last looked at.
+    counted: Counts,
+    _mount: BpfMount,
+}
+
+impl Datapath {
+    /// Loads the programs. They have no policy until one is published.
+    ///
+    /// # Errors
+    /// Without root, or when the kernel refuses the programs or their maps.
+    pub fn load() -> Result<Self> {
+        let mount = BpfMount::new()?;
+        let pins = PinDir::new(mount.path().join("agent"));
+        pins.create()?;
+        Programs::create_maps(&pins)?;
+        let mut maps = Maps::open(&pins)?;
+        // Not slot 0, so that a program that ignores its slot counts in the wrong place.
+        maps.claim_slot("other0", 1)?;
+        let slot = maps.claim_slot(INTERFACE, 2)?;
+        let programs = Programs::load(&pins, slot)?;
+        Ok(Self {
+            programs,
+            maps,
+            pins,
+            counted: Counts::default(),
+            _mount: mount,
+        })
+    }
+
+    /// Compiles a policy and makes it the active one. Counters and flows stay.
+    ///
+    /// # Errors
+    /// When the settings do not compile, or the kernel refuses the tables.
+    pub fn publish(&mut self, settings: &Settings) -> Result<Compiled> {
+        let compiled = settings.compile(self.maps.service_names()?)?;
+        self.maps.publish(&compiled)?;
+        Ok(compiled)
+    }
+
+    /// Runs the XDP program on a frame, and returns its decision.
+    ///
+    /// # Errors
+    /// When the kernel refuses the run, and for any XDP action but pass and drop.
+    pub fn run_inbound(&mut self, frame: &[u8]) -> Result<Action> {
+        let run = self.programs.xdp()?.test_run(options(frame));
+        let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
+        Action::of_xdp(run.return_value)
+    }
+
+    /// Runs the TC program on a frame. It decides nothing, which is checked.
+    ///
+    /// # Errors
+    /// When the kernel refuses the run, or the program returns a decision.
+    pub fn run_outbound(&mut self, frame: &[u8]) -> Result<()> {
+        let run = self.programs.classifier()?.test_run(options(frame));
+        let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
+        ensure!(
+            run.return_value == TC_ACT_UNSPEC,
+            "the TC program returned {}",
+            run.return_value as i32
+        );
+        Ok(())
+    }
+
+    /// [`Datapath::run_inbound`], and what the counters say about it.
+    ///
+    /// # Errors
+    /// Also when not exactly one counter rose, by one packet and the frame's length.
+    pub fn judge_inbound(&mut self, frame: &[u8]) -> Result<Judged> {
+        let action = self.run_inbound(frame)?;
+        let place = self.newly_counted()?.only(frame.len())?;
+        ensure!(place.interface == INTERFACE, "counted at {place:?}");
+        ensure!(
+            place.direction == Direction::Inbound,
+            "counted at {place:?}"
+        );
+        Ok(Judged::counted(action, place))
+    }
+
+    /// [`Datapath::run_outbound`], and what the counters say about it.
+    ///
+    /// # Errors
+    /// Also when not exactly one counter rose, by one packet and the frame's length.
+    pub fn judge_outbound(&mut self, frame: &[u8]) -> Result<Judged> {
+        self.run_outbound(frame)?;
+        let place = self.newly_counted()?.only(frame.len())?;
+        ensure!(place.interface == INTERFACE, "counted at {place:?}");
+        ensure!(
+            place.direction == Direction::Outbound,
+            "counted at {place:?}"
+        );
+        Ok(Judged::counted(Action::Pass, place))
+    }
+
+    /// The counters that rose since this was last asked, and by how much.
+    ///
+    /// # Errors
+    /// When the counters cannot be read, or one fell.
+    pub fn newly_counted(&mut self) -> Result<Counts> {
+        let now = Counts::of(self.maps.counters()?);
+        let risen = now.since(&self.counted)?;
+        self.counted = now;
+        Ok(risen)
+    }
+
+    /// How many flows the kernel remembers.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn flows(&self) -> Result<usize> {
+        let flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS)?;
+        let mut count = 0;
+        for key in flows.keys() {
+            key?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Spoils the word that names the active policy, as foreign hands on the maps could.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn lose_policy(&mut self) -> Result<()> {
+        let mut active: Array<MapData, u32> = self.open(map::ACTIVE)?;
+        Ok(active.set(0, BANKS, 0)?)
+    }
+
+    fn open<T: TryFrom<Map, Error = MapError>>(&self, name: &str) -> Result<T> {
+        let data = MapData::from_pin(self.pins.map(name))?;
+        Ok(T::try_from(Map::from_map_data(data)?)?)
+    }
+}
+
+fn options(frame: &[u8]) -> TestRunOptions<'_> {
+    TestRunOptions {
+        data_in: Some(frame),
+        ..TestRunOptions::default()
+    }
+}

@@ -1,0 +1,78 @@
+//! What became of a frame, in the kernel and in this process, in terms that can be compared.
+
+use anyhow::{Result, bail};
+use sccm_agent::policy::{Compiled, ServiceName};
+use sccm_common::policy::flag;
+use sccm_common::{Disposition, Reason, Verdict};
+
+use super::Place;
+
+/// `XDP_DROP` and `XDP_PASS` (include/uapi/linux/bpf.h).
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+/// What happens to a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on to the kernel's network stack.
+    Pass,
+    /// It ends at the card.
+    Drop,
+}
+
+impl Action {
+    pub(super) fn of_xdp(value: u32) -> Result<Self> {
+        match value {
+            XDP_PASS => Ok(Self::Pass),
+            XDP_DROP => Ok(Self::Drop),
+            other => bail!("the XDP program returned {other}"),
+        }
+    }
+}
+
+/// How a frame ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// What happened to it.
+    pub action: Action,
+    /// Whether the policy only observes.
+    pub observing: bool,
+    /// Why.
+    pub reason: Reason,
+    /// `tcp http`, where the reason speaks of a service.
+    pub service: Option<String>,
+}
+
+impl Judged {
+    pub(super) fn counted(action: Action, place: Place) -> Self {
+        Self {
+            action,
+            observing: place.observing,
+            reason: place.reason,
+            service: place.service,
+        }
+    }
+
+    /// A verdict of the native program, with the action that the kernel should take.
+    pub fn native(verdict: Verdict, compiled: &Compiled) -> Self {
+        let observing = compiled.policy.has(flag::OBSERVE);
+        let action = match verdict.reason.disposition() {
+            Disposition::Drop if !observing => Action::Drop,
+            Disposition::Drop | Disposition::Pass => Action::Pass,
+        };
+        let name = || compiled.services.get(verdict.service).map(label);
+        Self {
+            action,
+            observing,
+            reason: verdict.reason,
+            service: verdict.reason.service_row().and_then(|_| name()),
+        }
+    }
+}
+
+/// A service class by its name: `tcp http`.
+pub(super) fn label(name: &ServiceName) -> String {
+    format!("{} {}", name.protocol, name.service)
+        .trim_start()
+        .to_owned()
+}

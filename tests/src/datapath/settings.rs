@@ -1,0 +1,66 @@
+//! A policy request that owns what it is made from.
+
+use anyhow::{Result, anyhow};
+use sccm_agent::catalog::{Catalog, Role};
+use sccm_agent::policy::{Allow, Compiled, Essential, Request, ServiceNames, compile};
+use sccm_agent::site::Site;
+use sccm_common::Reason;
+
+/// What an operator would ask for: roles of the 2007 catalog, and the flags of `enforce`.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Ids of roles.
+    pub roles: Vec<String>,
+    /// The site's ports.
+    pub site: Site,
+    /// `--allow`, as a user writes it.
+    pub allow: Vec<&'static str>,
+    /// Essentials that are taken away.
+    pub without: Vec<Reason>,
+    /// Drop nothing.
+    pub observe: bool,
+    /// Drop later fragments.
+    pub refuse_later_fragments: bool,
+    /// Pass what is neither IP nor essential.
+    pub pass_other_ethertypes: bool,
+}
+
+impl Settings {
+    /// These roles, and the document's defaults.
+    pub fn roles(roles: &[&str]) -> Self {
+        Self {
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The policy, under the class numbers that `names` gave out before.
+    ///
+    /// # Errors
+    /// An unknown role, an `allow` that is malformed, or too many services.
+    pub fn compile(&self, names: ServiceNames) -> Result<Compiled> {
+        let catalog = Catalog::edition_2007()?;
+        let roles: Vec<&Role> = self
+            .roles
+            .iter()
+            .map(|role| catalog.role(role))
+            .collect::<Result<_, _>>()?;
+        let allow: Vec<Allow> = self
+            .allow
+            .iter()
+            .map(|text| text.parse().map_err(|error: String| anyhow!(error)))
+            .collect::<Result<_>>()?;
+        let without: Vec<Essential> = self.without.iter().copied().map(Essential).collect();
+        let request = Request {
+            catalog: &catalog,
+            site: &self.site,
+            roles: &roles,
+            allow: &allow,
+            without: &without,
+            observe: self.observe,
+            refuse_later_fragments: self.refuse_later_fragments,
+            pass_other_ethertypes: self.pass_other_ethertypes,
+        };
+        compile(&request, names)
+    }
+}
