@@ -21,11 +21,11 @@ use sccm_agent::kernel::{Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::counter::Direction;
-use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use sccm_common::policy::BANKS;
 
 pub use counted::{Counts, Place};
-pub use judged::{Action, Judged};
+pub use judged::{Action, Judged, OnHost};
 pub use settings::Settings;
 
 use crate::bpffs::BpfMount;
@@ -67,15 +67,23 @@ impl Datapath {
     /// # Errors
     /// Without root, or when the kernel refuses the programs or their maps.
     pub fn load() -> Result<Self> {
+        Self::load_at(sccm_common::Place::Host)
+    }
+
+    /// [`Datapath::load`], for an interface at this place.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_at(place: sccm_common::Place) -> Result<Self> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
-        Programs::create_maps(&pins)?;
+        Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
         let mut maps = Maps::open(&pins)?;
         // Not slot 0, so that a program that ignores its slot counts in the wrong place.
         maps.claim_slot("other0", 1)?;
         let slot = maps.claim_slot(INTERFACE, 2)?;
-        let programs = Programs::load(&pins, slot)?;
+        let programs = Programs::load(&pins, slot, place)?;
         Ok(Self {
             programs,
             maps,

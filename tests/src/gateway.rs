@@ -80,7 +80,10 @@ impl Stage {
                 give(inside, &[SERVER])?;
             }
             (Some(gateway), _) => {
-                give(veth_pair(client, "eth0", gateway, "up0")?.0, &[CLIENT, STRANGER])?;
+                give(
+                    veth_pair(client, "eth0", gateway, "up0")?.0,
+                    &[CLIENT, STRANGER],
+                )?;
                 give(veth_pair(server, "eth0", gateway, "seg0")?.0, &[SERVER])?;
                 if topology == Topology::Bridged {
                     bridge(gateway)?;
@@ -127,27 +130,55 @@ impl Stage {
         self.bpf.path().join("agent")
     }
 
-    /// Gives a router its addresses again, as after a card has been replaced.
+    /// Joins a router to the client by a new cable, after the old one has been deleted.
+    ///
+    /// # Errors
+    /// When there is a cable.
+    pub fn replace_uplink(&self) -> Result<()> {
+        let (outside, _) = veth_pair(&self.client, "eth0", self.gateway(), "up0")?;
+        give(outside, &[CLIENT, STRANGER])?;
+        self.give_uplink("up0")?;
+        routes(&self.client, UPLINK)
+    }
+
+    /// Joins a router to the protected system by a new cable, as above.
+    ///
+    /// # Errors
+    /// When there is a cable.
+    pub fn replace_segment(&self) -> Result<()> {
+        let (inside, card) = veth_pair(&self.server, "eth0", self.gateway(), "seg0")?;
+        give(inside, &[SERVER])?;
+        give(card, &[SEGMENT])?;
+        routes(&self.server, SEGMENT)
+    }
+
+    /// Gives a router's card the addresses of the uplink that it has lost.
     ///
     /// # Errors
     /// When `ip` refuses.
-    pub fn give_uplink(&self) -> Result<()> {
-        give(self.gateway().interface("up0"), &[UPLINK])
+    pub fn give_uplink(&self, card: &str) -> Result<()> {
+        for (address, length) in UPLINK.iter().zip([24, 64]) {
+            self.gateway()
+                .ip(&format!("address replace {address}/{length} dev {card} nodad"))?;
+        }
+        Ok(())
     }
 
     fn route_between(&self) -> Result<()> {
         let gateway = self.gateway();
         gateway.sysctl("net.ipv4.ip_forward", "1")?;
         gateway.sysctl("net.ipv6.conf.all.forwarding", "1")?;
-        self.give_uplink()?;
-        give(gateway.interface("seg0"), &[SEGMENT])?;
-        for (host, router) in [(&self.client, UPLINK), (&self.server, SEGMENT)] {
-            for address in router {
-                host.route(&format!("default via {address}"))?;
-            }
-        }
-        Ok(())
+        self.replace_uplink()?;
+        self.replace_segment()
     }
+}
+
+/// Makes a router the way to everywhere else.
+fn routes(host: &Namespace, router: [IpAddr; 2]) -> Result<()> {
+    for address in router {
+        host.route(&format!("default via {address}"))?;
+    }
+    Ok(())
 }
 
 fn bridge(gateway: &Namespace) -> Result<()> {

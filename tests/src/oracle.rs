@@ -70,7 +70,8 @@ impl Oracle {
     /// # Panics
     /// If the text is not JSON; later also where it is not of the documented shape.
     pub fn new(json: &str, numbers: Numbers) -> Self {
-        let catalog = serde_json::from_str(json).expect("the catalog is JSON");
+        let mut catalog: Value = serde_json::from_str(json).expect("the catalog is JSON");
+        bring_nat_traversal(&mut catalog);
         let mut oracle = Self {
             catalog,
             numbers,
@@ -234,6 +235,23 @@ fn lacks_dynamic(link: &Value) -> bool {
         .iter()
         .any(|row| list(&row["ports"]).contains(&Value::from("dynamic")));
     mapper && !dynamic
+}
+
+/// Link 11 names IKE alone; behind an address translator its packets, and those that it
+/// negotiates, use UDP 4500 (RFC 3947, 4).
+fn bring_nat_traversal(catalog: &mut Value) {
+    let links = catalog["links"].as_array_mut().expect("links");
+    for link in links {
+        let services = link["services"].as_array_mut().expect("services");
+        if services.iter().any(|row| row["service"] == "ike") {
+            services.push(serde_json::json!({
+                "service": "ipsec-nat-traversal",
+                "protocol": "udp",
+                "ports": ["4500"],
+                "notes": [],
+            }));
+        }
+    }
 }
 
 fn numbers(range: &RangeInclusive<u16>) -> Vec<usize> {

@@ -1,7 +1,7 @@
 //! What became of a frame, in the kernel and in this process, in terms that can be compared.
 
 use anyhow::{Result, bail};
-use sccm_agent::policy::{Compiled, ServiceName};
+use sccm_agent::policy::{Compiled, Native, ServiceName};
 use sccm_common::policy::flag;
 use sccm_common::{Disposition, Reason, Verdict};
 
@@ -67,6 +67,25 @@ impl Judged {
             reason: verdict.reason,
             service: verdict.reason.service_row().and_then(|_| name()),
         }
+    }
+}
+
+/// The native program as a host has it.
+pub trait OnHost {
+    /// Judges a frame that arrives.
+    fn inbound(&self, frame: &[u8]) -> Verdict;
+    /// Judges a frame that leaves.
+    fn outbound(&self, frame: &[u8]) -> Verdict;
+}
+
+impl OnHost for Native<'_> {
+    fn inbound(&self, frame: &[u8]) -> Verdict {
+        self.arriving(frame, sccm_common::Place::Host)
+    }
+
+    fn outbound(&self, frame: &[u8]) -> Verdict {
+        let verdict = self.leaving(frame, sccm_common::Place::Host);
+        verdict.expect("a host judges all that leaves")
     }
 }
 

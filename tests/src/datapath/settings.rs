@@ -2,9 +2,11 @@
 
 use anyhow::{Result, anyhow};
 use sccm_agent::catalog::{Catalog, Role};
-use sccm_agent::policy::{Allow, Compiled, Essential, Request, ServiceNames, compile};
+use sccm_agent::policy::{Allow, Compiled, Essential, Outbound, Request, ServiceNames, compile};
 use sccm_agent::site::Site;
 use sccm_common::Reason;
+use sccm_common::policy::Timeouts;
+use std::net::IpAddr;
 
 /// What an operator would ask for: roles of the 2007 catalog, and the flags of `enforce`.
 #[derive(Debug, Clone, Default)]
@@ -19,8 +21,14 @@ pub struct Settings {
     pub without: Vec<Reason>,
     /// Drop nothing.
     pub observe: bool,
-    /// Drop later fragments.
-    pub refuse_later_fragments: bool,
+    /// `--manage`, as a user writes it.
+    pub manage: Vec<&'static str>,
+    /// A gateway's own addresses.
+    pub own: Vec<IpAddr>,
+    /// What the protected systems may open.
+    pub outbound: Outbound,
+    /// Pass later fragments whose first was not seen.
+    pub pass_orphan_fragments: bool,
     /// Pass what is neither IP nor essential.
     pub pass_other_ethertypes: bool,
 }
@@ -45,20 +53,26 @@ impl Settings {
             .iter()
             .map(|role| catalog.role(role))
             .collect::<Result<_, _>>()?;
-        let allow: Vec<Allow> = self
-            .allow
-            .iter()
-            .map(|text| text.parse().map_err(|error: String| anyhow!(error)))
-            .collect::<Result<_>>()?;
+        let parsed = |rules: &[&str]| -> Result<Vec<Allow>> {
+            let rules = rules.iter();
+            rules
+                .map(|text| text.parse().map_err(|error: String| anyhow!(error)))
+                .collect()
+        };
+        let (allow, manage) = (parsed(&self.allow)?, parsed(&self.manage)?);
         let without: Vec<Essential> = self.without.iter().copied().map(Essential).collect();
         let request = Request {
             catalog: &catalog,
             site: &self.site,
             roles: &roles,
             allow: &allow,
+            manage: &manage,
+            own: &self.own,
+            outbound: self.outbound,
+            timeouts: Timeouts::DEFAULT,
             without: &without,
             observe: self.observe,
-            refuse_later_fragments: self.refuse_later_fragments,
+            pass_orphan_fragments: self.pass_orphan_fragments,
             pass_other_ethertypes: self.pass_other_ethertypes,
         };
         compile(&request, names)

@@ -1,0 +1,24 @@
+//! Whole conversations through the real program, held by real programs where there are any.
+//!
+//! Every file is one protocol or subject. Each test shows an allowed conversation that completes,
+//! a forbidden one beside it that does not, and the metrics that tell them apart. Servers are
+//! Debian's (`cargo xtask test` installs them); what no package speaks is made from sockets and
+//! frames. Each test has its own namespaces, so they run side by side.
+
+mod binl;
+mod cards;
+mod dhcp;
+mod http;
+mod icmp;
+mod ipsec;
+mod management;
+mod multicast;
+mod outbound;
+mod pptp;
+mod programs;
+mod smb;
+mod support;
+mod tftp;
+mod tftp_requests;
+mod tftp_tail;
+mod vlan;
