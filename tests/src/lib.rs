@@ -4,11 +4,13 @@
 //! and ends with it, also when a test panics. [`signals::Interrupt`] makes that hold for Ctrl-C.
 //! What a killed process left behind is removed by the next one (see [`netns`], [`bpffs`]).
 
+pub mod agent;
 pub mod bpffs;
 pub mod datapath;
 pub mod netns;
 pub mod oracle;
 pub mod packet;
+pub mod scrape;
 pub mod signals;
 pub mod traffic;
 mod unique;

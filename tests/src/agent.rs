@@ -1,0 +1,135 @@
+//! The real `sccm-agent` program as a process inside a throw-away host.
+//!
+//! Every wait has a limit, and a process that is dropped is killed and reaped, so a failing test
+//! leaves nothing behind. The program is the one that cargo put beside this test, and it must not
+//! be older than its sources: a test of yesterday's program proves nothing.
+
+mod binary;
+mod hosts;
+mod probe;
+mod process;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+
+pub use hosts::{Hosts, Status};
+pub use probe::{ALLOWED, FORBIDDEN, LONG};
+pub use process::{Finished, run};
+
+use crate::netns::Namespace;
+use crate::scrape::{self, Metrics};
+use process::Process;
+
+/// Where an agent serves metrics unless told otherwise.
+pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 19470);
+
+/// What most agents here are told: `enforce` with this.
+pub const POINT: &str = "--role distribution-point --interface eth0";
+
+/// How long an agent may take to attach, or to end. It takes a tenth of a second.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// `sccm-agent ARGUMENTS --pin-dir PINS` inside the namespace; arguments are separated by spaces.
+///
+/// # Errors
+/// When the program has not been built, or is older than its sources.
+pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Command> {
+    let mut command = inside.command(binary::find()?);
+    command
+        .args(arguments.split_whitespace())
+        .arg("--pin-dir")
+        .arg(pins)
+        .env_remove("RUST_LOG");
+    Ok(command)
+}
+
+/// An agent that is enforcing, with its metrics at [`METRICS`]; dropping it kills it.
+#[derive(Debug)]
+pub struct Agent<'n> {
+    inside: &'n Namespace,
+    process: Process,
+}
+
+impl<'n> Agent<'n> {
+    /// Starts `command` (an `enforce` made by [`command`]) and waits until it says that it is
+    /// ready.
+    ///
+    /// # Errors
+    /// When it ends instead, with what it said, or is not ready in time.
+    pub fn start(inside: &'n Namespace, command: Command) -> Result<Self> {
+        let mut agent = Self {
+            inside,
+            process: Process::spawn(command)?,
+        };
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end {
+            if let Some(code) = agent.process.has_ended()? {
+                bail!("the agent ended with {code}: {}", agent.log()?);
+            }
+            if matches!(agent.get("/-/ready"), Ok((200, _))) {
+                return Ok(agent);
+            }
+            sleep(Duration::from_millis(10));
+        }
+        bail!("the agent is not ready after {LIMIT:?}: {}", agent.log()?)
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        self.process.stderr()
+    }
+
+    /// The HTTP status and body that it answers for a path.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        scrape::get(self.inside, METRICS, path)
+    }
+
+    /// What `/metrics` says now.
+    ///
+    /// # Errors
+    /// When it does not answer, or not in Prometheus's format.
+    pub fn metrics(&self) -> Result<Metrics> {
+        let (status, body) = self.get("/metrics")?;
+        ensure!(status == 200, "/metrics answered {status}: {body}");
+        Metrics::parse(&body)
+    }
+
+    /// The first metrics that `enough` accepts. Packets are counted a moment after they are sent.
+    ///
+    /// # Errors
+    /// When none are in time, with the last ones.
+    pub fn metrics_when(&self, enough: impl Fn(&Metrics) -> bool) -> Result<Metrics> {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let metrics = self.metrics()?;
+            if enough(&metrics) {
+                return Ok(metrics);
+            }
+            if Instant::now() > end {
+                bail!("the counters do not get there: {metrics:#?}");
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends the signal and waits until the agent has ended.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn end(self, signal: Signal) -> Result<Finished> {
+        kill(self.process.id()?, signal).context("signalling the agent")?;
+        self.process.finish()
+    }
+}

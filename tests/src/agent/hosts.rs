@@ -1,0 +1,170 @@
+//! The stage of most tests: a client and a distribution point on one cable.
+//!
+//! `eth0` on either side; the client has 192.0.2.1 and 2001:db8::1, the point 192.0.2.2 and
+//! 2001:db8::2. Agents run in the point and pin below a bpf file system of its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use aya::maps::{Array, Map, MapData};
+use sccm_common::abi;
+use serde_json::Value;
+
+use super::{Agent, Finished, command, run};
+use crate::bpffs::BpfMount;
+use crate::netns::{Namespace, veth_pair};
+use crate::packet::Packet;
+
+/// Two hosts and a place for pins; all of it goes when this is dropped.
+#[derive(Debug)]
+pub struct Hosts {
+    /// The host that tries to get in.
+    pub client: Namespace,
+    /// The host that an agent protects.
+    pub point: Namespace,
+    bpf: BpfMount,
+}
+
+impl Hosts {
+    /// The client's addresses, one of each family.
+    pub const CLIENT: [IpAddr; 2] = addresses(1);
+    /// The point's addresses, in the same order.
+    pub const POINT: [IpAddr; 2] = addresses(2);
+
+    /// Makes the hosts, the cable and the mount.
+    ///
+    /// # Errors
+    /// Without root, or when `ip` refuses.
+    pub fn new() -> Result<Self> {
+        let hosts = Self {
+            client: Namespace::new("client")?,
+            point: Namespace::new("point")?,
+            bpf: BpfMount::new()?,
+        };
+        hosts.join_by_cable()?;
+        Ok(hosts)
+    }
+
+    /// Makes the cable, with new cards at both ends.
+    ///
+    /// # Errors
+    /// When there is one already.
+    pub fn join_by_cable(&self) -> Result<()> {
+        let (client, point) = veth_pair(&self.client, "eth0", &self.point, "eth0")?;
+        client.address("192.0.2.1/24")?.address("2001:db8::1/64")?;
+        point.address("192.0.2.2/24")?.address("2001:db8::2/64")?;
+        Ok(())
+    }
+
+    /// Where the point's agents pin; it exists once one has attached.
+    pub fn pins(&self) -> PathBuf {
+        self.bpf.path().join("agent")
+    }
+
+    /// `sccm-agent ARGUMENTS` in the point, with its pin directory.
+    ///
+    /// # Errors
+    /// As [`command`].
+    pub fn command(&self, arguments: &str) -> Result<Command> {
+        command(&self.point, arguments, &self.pins())
+    }
+
+    /// Starts `sccm-agent enforce ARGUMENTS` in the point.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn enforce(&self, arguments: &str) -> Result<Agent<'_>> {
+        let command = self.command(&format!("enforce {arguments}"))?;
+        Agent::start(&self.point, command)
+    }
+
+    /// Runs `sccm-agent ARGUMENTS` in the point to its end.
+    ///
+    /// # Errors
+    /// As [`run`]: not when the agent complains.
+    pub fn run(&self, arguments: &str) -> Result<Finished> {
+        run(self.command(arguments)?)
+    }
+
+    /// What `sccm-agent status` says in the point.
+    ///
+    /// # Errors
+    /// When it prints no JSON.
+    pub fn status(&self) -> Result<Status> {
+        let finished = self.run("status -o json")?;
+        let json = serde_json::from_str(&finished.stdout)
+            .with_context(|| format!("`status` printed {finished:?}"))?;
+        Ok(Status {
+            code: finished.code,
+            json,
+        })
+    }
+
+    /// An IPv4 and an IPv6 packet from the client to the point, with the real cards' addresses.
+    ///
+    /// # Errors
+    /// When a card is missing.
+    pub fn packets(&self) -> Result<[Packet; 2]> {
+        let from = self.client.interface("eth0").mac()?;
+        let to = self.point.interface("eth0").mac()?;
+        Ok([
+            Packet::ipv4("192.0.2.1", "192.0.2.2"),
+            Packet::ipv6("2001:db8::1", "2001:db8::2"),
+        ]
+        .map(|packet| packet.source_mac(from).destination_mac(to)))
+    }
+
+    /// Writes another layout version into the pinned maps, as another agent's would have.
+    ///
+    /// # Errors
+    /// When nothing is pinned.
+    pub fn set_layout_version(&self, version: u32) -> Result<()> {
+        let pin = self.pins().join("maps").join(abi::map::ABI);
+        let map = Map::from_map_data(MapData::from_pin(pin)?)?;
+        Ok(Array::<_, u32>::try_from(map)?.set(0, version, 0)?)
+    }
+
+    /// Whether any XDP program hangs on an interface of the point, as `ip` sees it.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn has_xdp(&self, interface: &str) -> Result<bool> {
+        let shown = self.point.ip(&format!("link show dev {interface}"))?;
+        Ok(shown.contains("xdp"))
+    }
+}
+
+/// The answer of `sccm-agent status -o json`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// What was printed.
+    pub json: Value,
+}
+
+impl Status {
+    /// State and mode of an interface; `-` for one that is not listed, or has no mode.
+    pub fn of(&self, interface: &str) -> (&str, &str) {
+        let listed = self.json["interfaces"].as_array().into_iter().flatten();
+        let entry = listed
+            .into_iter()
+            .find(|entry| entry["interface"] == interface);
+        let text = |field: &str| entry.and_then(|entry| entry[field].as_str()).unwrap_or("-");
+        (text("state"), text("mode"))
+    }
+
+    /// The active policy's generation; 0 if there is none.
+    pub fn generation(&self) -> u64 {
+        self.json["policy"]["generation"].as_u64().unwrap_or(0)
+    }
+}
+
+const fn addresses(host: u8) -> [IpAddr; 2] {
+    [
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)),
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host as u16)),
+    ]
+}

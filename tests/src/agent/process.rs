@@ -1,0 +1,106 @@
+//! A process whose output is kept, whose end is waited for only so long, and which does not
+//! outlive its owner.
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::Pid;
+use tempfile::NamedTempFile;
+
+use super::LIMIT;
+
+/// A process that has ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it logged or complained about.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Asserts that the input was refused: exit code 2, and each of `parts` in the complaint.
+    #[track_caller]
+    pub fn assert_refused(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(2), "{parts:?}: {self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "no {part:?} in {self:?}");
+        }
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started, or does not end in time; it is killed then.
+pub fn run(command: Command) -> Result<Finished> {
+    Process::spawn(command)?.finish()
+}
+
+/// A running process. Its output goes to files: a full pipe cannot hold it up.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    stdout: NamedTempFile,
+    stderr: NamedTempFile,
+}
+
+impl Process {
+    pub(super) fn spawn(mut command: Command) -> Result<Self> {
+        let (stdout, stderr) = (NamedTempFile::new()?, NamedTempFile::new()?);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(stdout.reopen()?)
+            .stderr(stderr.reopen()?)
+            .spawn()
+            .with_context(|| format!("cannot run {command:?}"))?;
+        Ok(Self {
+            child,
+            stdout,
+            stderr,
+        })
+    }
+
+    pub(super) fn id(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(self.child.id().try_into()?))
+    }
+
+    pub(super) fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    pub(super) fn stderr(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.stderr.path())?)
+    }
+
+    pub(super) fn finish(mut self) -> Result<Finished> {
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end {
+            if let Some(status) = self.has_ended()? {
+                return Ok(Finished {
+                    code: status.code(),
+                    stdout: std::fs::read_to_string(self.stdout.path())?,
+                    stderr: self.stderr()?,
+                });
+            }
+            sleep(Duration::from_millis(1));
+        }
+        bail!(
+            "the process does not end within {LIMIT:?}: {}",
+            self.stderr()?
+        )
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only if it has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
