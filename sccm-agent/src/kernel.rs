@@ -17,6 +17,7 @@ mod object;
 mod owner;
 mod pins;
 mod program;
+mod unhook;
 
 pub use attach::{Attached, Mode};
 pub use counters::Reading;

@@ -139,7 +139,8 @@ impl FlowState {
             (Protocol::TCP, Phase::Closing | Phase::PeerClosing) => timeouts.tcp_closing,
             _ => timeouts.other,
         };
-        now.wrapping_sub(self.0 as u32) <= limit
+        // Another CPU may have written a later second than this one has read.
+        now.saturating_sub(self.0 as u32) <= limit
     }
 }
 

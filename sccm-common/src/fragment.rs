@@ -61,6 +61,6 @@ impl FragmentState {
     /// Whether later fragments still follow it at `now`.
     #[inline(always)]
     pub const fn is_fresh(self, now: u32) -> bool {
-        now.wrapping_sub(self.0 as u32) <= LIFETIME
+        now.saturating_sub(self.0 as u32) <= LIFETIME
     }
 }

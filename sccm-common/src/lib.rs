@@ -29,6 +29,9 @@ pub mod wire;
 #[cfg(feature = "user")]
 mod pod;
 
+#[cfg(test)]
+mod testing;
+
 pub use address::Address;
 pub use cursor::{Cursor, Payload, SliceCursor};
 pub use packet::Packet;

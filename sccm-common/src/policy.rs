@@ -26,6 +26,8 @@ pub mod flag {
     pub const PASS_OTHER_ETHERTYPES: u32 = 1 << 3;
     /// What the protected systems open is judged, not only noted.
     pub const OUTBOUND_ENFORCE: u32 = 1 << 4;
+    /// What the protected systems open is not even noted.
+    pub const OUTBOUND_OFF: u32 = 1 << 5;
 }
 
 /// Seconds without a packet after which a flow is forgotten.
@@ -51,6 +53,12 @@ impl Timeouts {
         tcp_closing: 30,
         other: 180,
     };
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 /// What a pair of classes may open.

@@ -95,7 +95,7 @@ impl TransferState {
     #[inline(always)]
     pub const fn is_alive(self, now: u32) -> bool {
         let limit = if self.progress == ENDED { TAIL } else { IDLE };
-        now.wrapping_sub(self.seen) <= limit
+        now.saturating_sub(self.seen) <= limit
     }
 
     /// Where a packet brings it. `number` is the block's, `data` counts its bytes.

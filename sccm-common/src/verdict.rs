@@ -11,6 +11,9 @@ mod icmp_error;
 mod inbound;
 mod outbound;
 
+#[cfg(test)]
+mod tests;
+
 use crate::address::{self, AddressClass, Entry, Family, LOCAL_SELF};
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
@@ -108,7 +111,12 @@ pub fn arriving<T: Tables, P: Payload + ?Sized>(
         Place::Uplink | Place::Segment => class_of(tables, packet, &packet.destination),
     };
     let verdict = if place == Place::Segment && destination.local != LOCAL_SELF {
-        outbound::judge(tables, payload, packet, source.local, destination.peer)
+        // Nobody on the segment has the gateway's own rights, whatever source it claims.
+        let local = match source.local {
+            LOCAL_SELF => AddressClass::ANY.local,
+            local => local,
+        };
+        outbound::judge(tables, payload, packet, local, destination.peer)
     } else {
         inbound::judge(tables, payload, packet, destination.local, source.peer)
     };
@@ -155,10 +163,11 @@ pub const fn leaving_unparsed(place: Place) -> Option<Verdict> {
     }
 }
 
-/// Lets later fragments follow a first one that passed.
+/// Lets later fragments follow a first one that passed, where they are judged.
 #[inline(always)]
 fn remember_first<T: Tables>(tables: &T, packet: &Packet, verdict: Verdict) -> Verdict {
-    if packet.fragment == Fragment::First && verdict.reason.passes() {
+    let judged = verdict.reason != Reason::Outbound || tables.policy().has(flag::OUTBOUND_ENFORCE);
+    if packet.fragment == Fragment::First && verdict.reason.passes() && judged {
         let state = FragmentState::new(tables.now());
         tables.note_fragment(&FragmentKey::of(packet), state);
     }

@@ -15,14 +15,18 @@ mod judged;
 mod settings;
 
 use anyhow::{Context as _, Result, ensure};
+use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
-use aya::programs::{TestRun, TestRunOptions};
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use nix::time::{ClockId, clock_gettime};
 use sccm_agent::kernel::{Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::counter::Direction;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
+use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::BANKS;
+use sccm_common::tftp::{TransferKey, TransferState};
 
 pub use counted::{Counts, Place};
 pub use judged::{Action, Judged, OnHost};
@@ -35,9 +39,6 @@ pub const INTERFACE: &str = "tested0";
 
 /// The kernel refuses a test run with less (`ETH_HLEN`, net/bpf/test_run.c).
 pub const SHORTEST_FRAME: usize = 14;
-
-/// `TC_ACT_UNSPEC`: the program leaves the frame's fate to others.
-const TC_ACT_UNSPEC: u32 = u32::MAX;
 
 /// Whether the kernel takes the frame for a test run of the TC program. It fills in a socket from
 /// the IP header, and newer kernels (6.18 is one) refuse a frame that ends before.
@@ -54,6 +55,7 @@ pub fn runs_outbound(frame: &[u8]) -> bool {
 /// The programs of one interface over maps of their own; all of it ends with this value.
 pub struct Datapath {
     programs: Programs,
+    place: sccm_common::Place,
     maps: Maps,
     pins: PinDir,
     /// What the counters said when they were last looked at.
@@ -86,6 +88,7 @@ impl Datapath {
         let programs = Programs::load(&pins, slot, place)?;
         Ok(Self {
             programs,
+            place,
             maps,
             pins,
             counted: Counts::default(),
@@ -103,29 +106,30 @@ impl Datapath {
         Ok(compiled)
     }
 
+    /// The XDP program, for [`run`] on several CPUs at once.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn arriving(&mut self) -> Result<&Xdp> {
+        Ok(self.programs.xdp()?)
+    }
+
     /// Runs the XDP program on a frame, and returns its decision.
     ///
     /// # Errors
     /// When the kernel refuses the run, and for any XDP action but pass and drop.
     pub fn run_inbound(&mut self, frame: &[u8]) -> Result<Action> {
-        let run = self.programs.xdp()?.test_run(options(frame));
-        let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
-        Action::of_xdp(run.return_value)
+        run(self.arriving()?, frame)
     }
 
-    /// Runs the TC program on a frame. It decides nothing, which is checked.
+    /// Runs the TC program on a frame, and returns its decision.
     ///
     /// # Errors
-    /// When the kernel refuses the run, or the program returns a decision.
-    pub fn run_outbound(&mut self, frame: &[u8]) -> Result<()> {
+    /// When the kernel refuses the run, and for any action but leaving the frame to others, and drop.
+    pub fn run_outbound(&mut self, frame: &[u8]) -> Result<Action> {
         let run = self.programs.classifier()?.test_run(options(frame));
         let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
-        ensure!(
-            run.return_value == TC_ACT_UNSPEC,
-            "the TC program returned {}",
-            run.return_value as i32
-        );
-        Ok(())
+        Action::of_tc(run.return_value)
     }
 
     /// [`Datapath::run_inbound`], and what the counters say about it.
@@ -134,13 +138,11 @@ impl Datapath {
     /// Also when not exactly one counter rose, by one packet and the frame's length.
     pub fn judge_inbound(&mut self, frame: &[u8]) -> Result<Judged> {
         let action = self.run_inbound(frame)?;
-        let place = self.newly_counted()?.only(frame.len())?;
-        ensure!(place.interface == INTERFACE, "counted at {place:?}");
-        ensure!(
-            place.direction == Direction::Inbound,
-            "counted at {place:?}"
-        );
-        Ok(Judged::counted(action, place))
+        let direction = match self.place {
+            sccm_common::Place::Host | sccm_common::Place::Uplink => Direction::Inbound,
+            sccm_common::Place::Segment => Direction::Outbound,
+        };
+        self.counted_once(action, direction, frame)
     }
 
     /// [`Datapath::run_outbound`], and what the counters say about it.
@@ -148,14 +150,20 @@ impl Datapath {
     /// # Errors
     /// Also when not exactly one counter rose, by one packet and the frame's length.
     pub fn judge_outbound(&mut self, frame: &[u8]) -> Result<Judged> {
-        self.run_outbound(frame)?;
+        let action = self.run_outbound(frame)?;
+        self.counted_once(action, Direction::Outbound, frame)
+    }
+
+    fn counted_once(
+        &mut self,
+        action: Action,
+        direction: Direction,
+        frame: &[u8],
+    ) -> Result<Judged> {
         let place = self.newly_counted()?.only(frame.len())?;
         ensure!(place.interface == INTERFACE, "counted at {place:?}");
-        ensure!(
-            place.direction == Direction::Outbound,
-            "counted at {place:?}"
-        );
-        Ok(Judged::counted(Action::Pass, place))
+        ensure!(place.direction == direction, "counted at {place:?}");
+        Ok(Judged::counted(action, place))
     }
 
     /// The counters that rose since this was last asked, and by how much.
@@ -174,13 +182,39 @@ impl Datapath {
     /// # Errors
     /// When the map cannot be read.
     pub fn flows(&self) -> Result<usize> {
-        let flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS)?;
-        let mut count = 0;
-        for key in flows.keys() {
-            key?;
-            count += 1;
+        self.entries::<FlowKey, FlowState>(map::FLOWS)
+    }
+
+    /// How many first fragments the kernel remembers.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn fragments(&self) -> Result<usize> {
+        self.entries::<FragmentKey, FragmentState>(map::FRAGMENTS)
+    }
+
+    /// How many transfers and expectations of them the kernel remembers.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn transfers(&self) -> Result<usize> {
+        self.entries::<TransferKey, TransferState>(map::TRANSFERS)
+    }
+
+    /// Makes every flow seem silent for `seconds`, instead of waiting for it.
+    ///
+    /// # Errors
+    /// When the map cannot be written, or the kernel has not been up for as long.
+    pub fn age_flows(&mut self, seconds: u32) -> Result<()> {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?.tv_sec();
+        let seen = u32::try_from(now)?.checked_sub(seconds);
+        let seen = seen.context("the kernel came up only just now")?;
+        let mut flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS)?;
+        let known: Vec<_> = flows.iter().collect::<Result<_, _>>()?;
+        for (key, state) in known {
+            flows.insert(key, FlowState::new(state.phase(), seen), 0)?;
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Spoils the word that names the active policy, as foreign hands on the maps could.
@@ -192,10 +226,30 @@ impl Datapath {
         Ok(active.set(0, BANKS, 0)?)
     }
 
+    fn entries<K: Pod, V: Pod>(&self, name: &str) -> Result<usize> {
+        let map: HashMap<MapData, K, V> = self.open(name)?;
+        let mut count = 0;
+        for key in map.keys() {
+            key?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     fn open<T: TryFrom<Map, Error = MapError>>(&self, name: &str) -> Result<T> {
         let data = MapData::from_pin(self.pins.map(name))?;
         Ok(T::try_from(Map::from_map_data(data)?)?)
     }
+}
+
+/// Runs the XDP program on a frame, and returns its decision.
+///
+/// # Errors
+/// When the kernel refuses the run, and for any XDP action but pass and drop.
+pub fn run(program: &Xdp, frame: &[u8]) -> Result<Action> {
+    let run = program.test_run(options(frame));
+    let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
+    Action::of_xdp(run.return_value)
 }
 
 fn options(frame: &[u8]) -> TestRunOptions<'_> {

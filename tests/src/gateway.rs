@@ -72,32 +72,12 @@ impl Stage {
             gateway,
             bpf: BpfMount::new()?,
         };
-        let (client, server) = (&stage.client, &stage.server);
-        match (&stage.gateway, topology) {
-            (None, _) => {
-                let (outside, inside) = veth_pair(client, "eth0", server, "eth0")?;
-                give(outside, &[CLIENT, STRANGER])?;
-                give(inside, &[SERVER])?;
-            }
-            (Some(gateway), _) => {
-                give(
-                    veth_pair(client, "eth0", gateway, "up0")?.0,
-                    &[CLIENT, STRANGER],
-                )?;
-                give(veth_pair(server, "eth0", gateway, "seg0")?.0, &[SERVER])?;
-                if topology == Topology::Bridged {
-                    bridge(gateway)?;
-                } else {
-                    stage.route_between()?;
-                }
-            }
-        }
-        if topology != Topology::Routed {
-            for route in ["198.51.100.0/24", "2001:db8:2::/64"] {
-                client.route(&format!("{route} dev eth0"))?;
-            }
-            for route in ["192.0.2.0/24", "2001:db8:1::/64"] {
-                server.route(&format!("{route} dev eth0"))?;
+        match topology {
+            Topology::Routed => stage.route_between()?,
+            Topology::Bridged => stage.bridge_between()?,
+            Topology::Host => {
+                let (outside, inside) = veth_pair(&stage.client, "eth0", &stage.server, "eth0")?;
+                stage.give_neighbours(outside, inside)?;
             }
         }
         Ok(stage)
@@ -136,7 +116,7 @@ impl Stage {
     /// When there is a cable.
     pub fn replace_uplink(&self) -> Result<()> {
         let (outside, _) = veth_pair(&self.client, "eth0", self.gateway(), "up0")?;
-        give(outside, &[CLIENT, STRANGER])?;
+        give_outside(outside)?;
         self.give_uplink("up0")?;
         routes(&self.client, UPLINK)
     }
@@ -158,8 +138,9 @@ impl Stage {
     /// When `ip` refuses.
     pub fn give_uplink(&self, card: &str) -> Result<()> {
         for (address, length) in UPLINK.iter().zip([24, 64]) {
-            self.gateway()
-                .ip(&format!("address replace {address}/{length} dev {card} nodad"))?;
+            self.gateway().ip(&format!(
+                "address replace {address}/{length} dev {card} nodad"
+            ))?;
         }
         Ok(())
     }
@@ -171,6 +152,31 @@ impl Stage {
         self.replace_uplink()?;
         self.replace_segment()
     }
+
+    fn bridge_between(&self) -> Result<()> {
+        let gateway = self.gateway();
+        let (outside, _) = veth_pair(&self.client, "eth0", gateway, "up0")?;
+        let (inside, _) = veth_pair(&self.server, "eth0", gateway, "seg0")?;
+        gateway.ip("link add br0 type bridge")?;
+        for card in ["up0", "seg0"] {
+            gateway.ip(&format!("link set dev {card} master br0"))?;
+        }
+        give(gateway.interface("br0").up()?, &[UPLINK, SEGMENT])?;
+        self.give_neighbours(outside, inside)
+    }
+
+    /// Addresses for two ends of what is one cable to them, with the other's subnet on it.
+    fn give_neighbours(&self, outside: Interface, inside: Interface) -> Result<()> {
+        give_outside(outside)?;
+        give(inside, &[SERVER])?;
+        for subnet in ["198.51.100.0/24", "2001:db8:2::/64"] {
+            self.client.route(&format!("{subnet} dev eth0"))?;
+        }
+        for subnet in ["192.0.2.0/24", "2001:db8:1::/64"] {
+            self.server.route(&format!("{subnet} dev eth0"))?;
+        }
+        Ok(())
+    }
 }
 
 /// Makes a router the way to everywhere else.
@@ -181,12 +187,14 @@ fn routes(host: &Namespace, router: [IpAddr; 2]) -> Result<()> {
     Ok(())
 }
 
-fn bridge(gateway: &Namespace) -> Result<()> {
-    gateway.ip("link add br0 type bridge")?;
-    for card in ["up0", "seg0"] {
-        gateway.ip(&format!("link set dev {card} master br0"))?;
+/// The client's addresses, and those of somebody else, which nobody has who does not ask for them.
+fn give_outside(card: Interface) -> Result<()> {
+    give(card, &[CLIENT])?;
+    for (address, length) in STRANGER.iter().zip([24, 64]) {
+        let line = format!("address add {address}/{length} dev eth0 nodad preferred_lft 0");
+        card.namespace().ip(&line)?;
     }
-    give(gateway.interface("br0").up()?, &[UPLINK, SEGMENT])
+    Ok(())
 }
 
 fn give(card: Interface, addresses: &[[IpAddr; 2]]) -> Result<()> {

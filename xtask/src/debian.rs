@@ -1,7 +1,16 @@
-//! Programs that come from Debian's packages. `NEEDED` is the one list: add a
-//! line when a test or the demo starts a program that is not built here.
+//! Programs that come from Debian's packages. [`BASE`] and [`SERVERS`] are the
+//! lists: add a line when the demo or a test starts a program that is not built
+//! here.
+//!
+//! The servers are for the tests, which start them in namespaces of their own.
+//! Their packages would start them on this machine too, and at every boot; both
+//! is prevented.
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
 
 use crate::process::{command, is_installed, is_root, run, step};
 
@@ -9,18 +18,109 @@ use crate::process::{command, is_installed, is_root, run, step};
 struct Program {
     name: &'static str,
     package: &'static str,
+    /// Services that the package would run.
+    services: &'static [&'static str],
 }
 
-/// What the demo and the tests start.
-const NEEDED: &[Program] = &[Program {
-    name: "ip",
-    package: "iproute2",
-}];
+/// What the demo and all tests start.
+const BASE: &[Program] = &[Program::plain("ip", "iproute2")];
 
-/// Installs those of [`NEEDED`] that are missing.
+/// What the tests start of servers and clients.
+const SERVERS: &[Program] = &[
+    Program::plain("curl", "curl"),
+    Program::plain("smbclient", "smbclient"),
+    Program::plain("udhcpc", "udhcpc"),
+    // The program alone; the package dnsmasq is the service.
+    Program::plain("dnsmasq", "dnsmasq-base"),
+    Program {
+        name: "nginx",
+        package: "nginx-light",
+        services: &["nginx"],
+    },
+    Program {
+        name: "smbd",
+        package: "samba",
+        services: &["smbd", "nmbd", "samba-ad-dc"],
+    },
+    Program {
+        name: "in.tftpd",
+        package: "tftpd-hpa",
+        services: &["tftpd-hpa"],
+    },
+];
+
+impl Program {
+    /// One whose package runs nothing.
+    const fn plain(name: &'static str, package: &'static str) -> Self {
+        Self {
+            name,
+            package,
+            services: &[],
+        }
+    }
+}
+
+/// Installs those of [`BASE`] that are missing.
 pub fn ensure_programs() -> Result<()> {
-    let missing = NEEDED.iter().filter(|program| !is_installed(program.name));
-    install(&missing.map(|program| program.package).collect::<Vec<_>>())
+    ensure(BASE)
+}
+
+/// Installs those of [`SERVERS`] that are missing, and sees that none of them runs.
+pub fn ensure_servers() -> Result<()> {
+    ensure(SERVERS)
+}
+
+fn ensure(programs: &[Program]) -> Result<()> {
+    let missing = || {
+        programs
+            .iter()
+            .filter(|program| !is_installed(program.name))
+    };
+    let packages: Vec<&str> = missing().map(|program| program.package).collect();
+    let services: Vec<&str> = missing()
+        .flat_map(|program| program.services)
+        .copied()
+        .collect();
+    let _held_back = match services.is_empty() || !is_root() {
+        true => None,
+        false => HeldBack::new()?,
+    };
+    install(&packages)?;
+    if !services.is_empty() && is_installed("systemctl") {
+        run(command("systemctl")
+            .args(["--quiet", "disable"])
+            .args(services))?;
+    }
+    Ok(())
+}
+
+/// While it lives, packages start no service (invoke-rc.d(8), Debian Policy 9.3).
+struct HeldBack;
+
+/// Packages ask this program whether they may start a service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl HeldBack {
+    /// None where somebody has decided already, as in most containers.
+    fn new() -> Result<Option<Self>> {
+        if Path::new(POLICY).exists() {
+            return Ok(None);
+        }
+        let held_back = Self;
+        // 101: "forbidden".
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("writing {POLICY}"))?;
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("making {POLICY} executable"))?;
+        Ok(Some(held_back))
+    }
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(POLICY) {
+            eprintln!("remove {POLICY}, or no package will start its service: {error}");
+        }
+    }
 }
 
 /// Installs `packages`; an error says what to do where that is not possible.

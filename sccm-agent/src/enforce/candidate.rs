@@ -1,6 +1,6 @@
 //! The policy that would be, and everything that can speak against it.
 
-use super::settings::{Port, Settings};
+use super::settings::{Port, Settings, XdpMode};
 use crate::catalog::{Catalog, Role};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Attached, PinDir, describe_program};
@@ -107,6 +107,7 @@ pub async fn check(
     interfaces: &[Interface],
 ) -> Result<()> {
     refuse_foreign_programs(&settings.pins, interfaces)?;
+    refuse_another_mode(settings.xdp_mode, interfaces)?;
     if settings.observe || settings.accept_lockout {
         return Ok(());
     }
@@ -130,6 +131,26 @@ pub async fn check(
 fn roles<'a>(catalog: &'a Catalog, settings: &Settings) -> Result<Vec<&'a Role>> {
     let ids = settings.roles.iter();
     ids.map(|id| Ok(catalog.role(id)?)).collect()
+}
+
+/// A hook that is taken over keeps its mode: there is no changing it without a
+/// moment without any.
+fn refuse_another_mode(asked: XdpMode, interfaces: &[Interface]) -> Result<()> {
+    for interface in interfaces {
+        let Some(program) = interface.xdp else {
+            continue;
+        };
+        let mode = match (asked, program.generic) {
+            (XdpMode::Native, true) => "generic",
+            (XdpMode::Generic, false) => "native",
+            _ => continue,
+        };
+        bail!(
+            "{} is enforced in {mode} mode: say --xdp-mode {mode}, or run `sccm-agent detach` first",
+            interface.name
+        );
+    }
+    Ok(())
 }
 
 fn refuse_foreign_programs(pins: &PinDir, interfaces: &[Interface]) -> Result<()> {

@@ -20,12 +20,12 @@ pub fn attach_all(
     let pins = &settings.pins;
     if found == Found::Nothing {
         // What an agent left that died before it finished.
-        pins.remove()?;
-        pins.create()?;
+        pins.clear()?;
         Programs::create_maps(pins, settings.flow_capacity)?;
     }
     let before = pins.slots();
     let mut maps = Maps::open(pins)?;
+    let known = maps.interfaces()?;
     let mut programs = Vec::new();
     let mut slots = Vec::new();
     for (port, interface) in settings.ports.iter().zip(interfaces) {
@@ -38,6 +38,10 @@ pub fn attach_all(
         maps.unpublish().context("taking the policy back")?;
         for slot in slots.iter().filter(|slot| !before.contains(slot)) {
             Attached::detach(pins, *slot)?;
+        }
+        let is_known = |slot: &u32| known.iter().any(|(known, _)| known == slot);
+        for slot in slots.into_iter().filter(|slot| !is_known(slot)) {
+            maps.release_slot(slot)?;
         }
         return Err(error);
     }

@@ -5,14 +5,13 @@
 //! makes it stay. A pinned link of an earlier agent is updated in place, with no
 //! unfiltered packet in between.
 
+use super::unhook::unhook;
 use super::{PinDir, Programs};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use sccm_common::counter::Direction;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// How a program hangs on the card.
@@ -103,7 +102,7 @@ impl Attached {
     /// A pin that cannot be removed.
     pub fn detach(pins: &PinDir, slot: u32) -> Result<()> {
         for direction in [Direction::Inbound, Direction::Outbound] {
-            remove(&pins.link(slot, direction))?;
+            unhook(&pins.link(slot, direction))?;
         }
         Ok(())
     }
@@ -204,7 +203,7 @@ fn was_updated(result: Result<(), ProgramError>, path: &Path) -> Result<bool> {
         _ => None,
     };
     if number == Some(libc::ENOLINK) {
-        remove(path)?;
+        unhook(path)?;
         return Ok(false);
     }
     bail!("updating {}: {}", path.display(), root_cause(&error))
@@ -219,13 +218,4 @@ fn existing(path: &Path) -> Result<Option<FdLink>> {
 
 fn open(path: &Path) -> Result<PinnedLink> {
     PinnedLink::from_pin(path).with_context(|| format!("opening {}", path.display()))
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }

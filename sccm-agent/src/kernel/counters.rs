@@ -1,8 +1,9 @@
 //! The counters, with names.
 
 use crate::policy::{ServiceName, ServiceNames};
-use anyhow::Result;
-use aya::maps::{MapData, PerCpuArray};
+use anyhow::{Result, anyhow};
+use aya::maps::{MapData, PerCpuArray, PerCpuValues};
+use aya::util::nr_cpus;
 use sccm_common::Reason;
 use sccm_common::counter::{Counter, Direction, PAGE_COUNTERS, Page, describe, page};
 
@@ -53,6 +54,20 @@ pub(super) fn read(
         }
     }
     Ok(readings)
+}
+
+pub(super) fn reset(map: &mut PerCpuArray<MapData, Page>, slot: u32) -> Result<()> {
+    let cpus = nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
+    for page in pages(slot) {
+        let zero = vec![[Counter::default(); PAGE_COUNTERS]; cpus];
+        map.set(page, PerCpuValues::try_from(zero)?, 0)?;
+    }
+    Ok(())
+}
+
+fn pages(slot: u32) -> impl Iterator<Item = u32> {
+    let directions = [Direction::Inbound, Direction::Outbound].into_iter();
+    directions.flat_map(move |direction| [false, true].map(|mode| page(slot, direction, mode)))
 }
 
 fn sum(pages: &[Page]) -> Vec<Counter> {

@@ -189,6 +189,18 @@ impl Maps {
         names::claim_slot(&mut self.interfaces, name, index)
     }
 
+    /// Gives a slot back, with its counters at zero.
+    ///
+    /// # Errors
+    /// The kernel refuses the write.
+    pub fn release_slot(&mut self, slot: u32) -> Result<()> {
+        counters::reset(&mut self.counters, slot)?;
+        let free = InterfaceRecord::default();
+        self.interfaces
+            .set(slot, free, 0)
+            .context("releasing a slot")
+    }
+
     /// Every counter that is not zero, summed over the CPUs.
     ///
     /// # Errors

@@ -1,12 +1,15 @@
 //! Where programs and maps stay when the agent is gone.
 
-use anyhow::{Context as _, Result, bail};
+use super::unhook::unhook;
+use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::MapInfo;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sccm_common::abi::{self, map};
 use sccm_common::counter::{Direction, MAX_INTERFACES};
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The pin directory unless another is given.
@@ -93,9 +96,21 @@ impl PinDir {
         let directory =
             File::open(&self.0).with_context(|| format!("opening {}", self.0.display()))?;
         match directory.try_lock() {
-            Ok(()) => Ok(Lock {
-                _directory: directory,
-            }),
+            Ok(()) => {
+                // A `detach` may have removed the directory before the lock was ours.
+                ensure!(
+                    fs::metadata(&self.0).is_ok_and(|now| {
+                        directory
+                            .metadata()
+                            .is_ok_and(|held| held.ino() == now.ino())
+                    }),
+                    "{} was removed by another sccm-agent meanwhile: try again",
+                    self.0.display()
+                );
+                Ok(Lock {
+                    _directory: directory,
+                })
+            }
             Err(TryLockError::WouldBlock) => bail!(
                 "another sccm-agent works with {}: stop it first, or give this one \
                  a --pin-dir of its own",
@@ -145,26 +160,35 @@ impl PinDir {
         Ok(true)
     }
 
-    /// Removes every pin and the directory; what they held alive ends.
+    /// Removes every pin; what they held alive ends. The directory stays, because
+    /// the lock is on it.
     ///
     /// # Errors
     /// A pin that cannot be removed.
-    pub fn remove(&self) -> Result<()> {
+    pub fn clear(&self) -> Result<()> {
         // Links first: no program may run on without its maps' names.
+        for path in files(&self.links())? {
+            unhook(&path)?;
+        }
+        for path in files(&self.maps())? {
+            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// [`PinDir::clear`], and the directory goes too.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove(&self) -> Result<()> {
+        self.clear()?;
         for directory in [self.links(), self.maps(), self.0.clone()] {
-            let entries = match fs::read_dir(&directory) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("reading {}", directory.display()));
+            match fs::remove_dir(&directory) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("removing {}", directory.display()));
                 }
-            };
-            for entry in entries {
-                let path = entry?.path();
-                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+                _ => {}
             }
-            fs::remove_dir(&directory)
-                .with_context(|| format!("removing {}", directory.display()))?;
         }
         Ok(())
     }
@@ -205,6 +229,18 @@ impl PinDir {
     fn links(&self) -> PathBuf {
         self.0.join("links")
     }
+}
+
+/// The files of a directory; none of one that is not there.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("reading {}", directory.display()));
+        }
+    };
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn is_bpf_fs(path: &Path) -> bool {

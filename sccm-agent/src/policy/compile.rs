@@ -233,6 +233,7 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
             request.outbound == Outbound::Enforce,
             flag::OUTBOUND_ENFORCE,
         ),
+        (request.outbound == Outbound::Off, flag::OUTBOUND_OFF),
         (request.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
         (request.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
     ]

@@ -21,6 +21,10 @@ pub(super) fn quotes_a_flow<T: Tables, P: Payload + ?Sized>(
     let Some(key) = quoted else {
         return false;
     };
+    // An error goes to the sender of what it quotes.
+    if key.local != packet.destination {
+        return false;
+    }
     tables.flow(&key).is_some_and(|flow| {
         let protocol = Protocol(key.protocol);
         flow.load()

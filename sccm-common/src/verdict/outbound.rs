@@ -12,8 +12,8 @@ use crate::{tftp, wire};
 /// The control port of PPTP (RFC 2637).
 const PPTP: u16 = 1723;
 
-/// Answers of allowed services pass and write nothing; everything else opens a
-/// flow, if it may.
+/// Answers of allowed services pass and write no flow; everything else opens
+/// one, if it may.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -30,6 +30,10 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             false => Verdict::without_service(Reason::Outbound),
         };
     }
+    let asked = service_at(policy, packet, packet.destination_port);
+    if policy.has(flag::OUTBOUND_OFF) {
+        return verdict(true, asked);
+    }
     if enforcing {
         if let Some(reason) = essential::of(packet) {
             return Verdict::without_service(policy.essentials.judge(reason));
@@ -39,42 +43,45 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         }
     }
     let rights = access(tables, local, peer);
-    let asked = service_at(policy, packet, packet.destination_port);
     let answered = answered_service(policy, packet);
 
     let key = FlowKey::of_outbound(packet);
     let flow = tables.flow(&key);
-    let current = flow.as_ref().map(|flow| flow.load().phase());
+    let known = flow.as_ref().map(FlowSlot::load);
+    let now = tables.now();
     // A tunnel is opened by its control connection, not by a right of its own.
-    let tunnel = packet.protocol == Protocol::GRE && flow.is_some();
+    let tunnel = packet.protocol == Protocol::GRE
+        && known.is_some_and(|state| state.is_alive(packet.protocol, &policy.timeouts, now));
     let allowed = !enforcing || rights.outbound.contains(asked) || tunnel;
+    let current = known.map(FlowState::phase);
     let phase = Phase::after_outbound(current, packet.protocol, packet.tcp_flags);
-    let state = FlowState::new(phase, tables.now());
-    if packet.protocol == Protocol::TCP && packet.payload != 0 {
-        note_pptp(tables, packet, &key);
-    }
-    if let Some(flow) = flow {
-        // Opened before; under a policy that has changed since, perhaps.
-        if allowed {
-            flow.note(state);
+    let state = FlowState::new(phase, now);
+    match flow {
+        Some(flow) if allowed => flow.note(state),
+        // A flow without a right was opened under a policy that has changed since.
+        _ => {
+            if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
+                return verdict(true, answered);
+            }
+            if answers(packet) && rights.inbound.contains(answered) {
+                note_pptp(tables, packet, &key);
+                return verdict(true, answered);
+            }
+            // Answers to what was refused on its way in do no harm, and say little.
+            if !opens(packet) {
+                return verdict(allowed, answered);
+            }
+            if !allowed {
+                return verdict(false, asked);
+            }
+            tables.open_flow(&key, state);
         }
-        return verdict(allowed, asked);
     }
-    if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
-        return verdict(true, answered);
+    note_pptp(tables, packet, &key);
+    if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
+        tftp::note_request(tables, payload, packet);
     }
-    if answers(packet) && rights.inbound.contains(answered) {
-        return verdict(true, answered);
-    }
-    if allowed && opens(packet) {
-        if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
-            tftp::note_request(tables, payload, packet);
-        }
-        tables.open_flow(&key, state);
-    }
-    // Answers to what was refused on its way in do no harm, and say little.
-    let service = if opens(packet) { asked } else { answered };
-    verdict(allowed, service)
+    verdict(true, asked)
 }
 
 #[inline(always)]
@@ -116,7 +123,8 @@ const fn opens(packet: &Packet) -> bool {
 /// on it comes only after a handshake, which nobody forges from afar.
 #[inline(always)]
 fn note_pptp<T: Tables>(tables: &T, packet: &Packet, control: &FlowKey) {
-    if packet.source_port != PPTP && packet.destination_port != PPTP {
+    let control_data = packet.protocol == Protocol::TCP && packet.payload != 0;
+    if !control_data || (packet.source_port != PPTP && packet.destination_port != PPTP) {
         return;
     }
     let tunnel = FlowKey {

@@ -124,8 +124,10 @@ fn later_fragment(datagram: &Datagram) -> Result<(), Reason> {
         return Err(Reason::FragmentOversize);
     }
     // Offset 1 (8 bytes) lands on the flags of the TCP header (RFC 3128), and
-    // any offset within the header rewrites part of what was judged.
-    if datagram.protocol == Protocol::TCP && datagram.offset < TCP_HEADER {
+    // any offset within the header rewrites part of what was judged. On IPv6
+    // only the first fragment says which protocol it is (RFC 8200, 4.5).
+    let may_be_tcp = datagram.family == Family::V6 || datagram.protocol == Protocol::TCP;
+    if may_be_tcp && datagram.offset < TCP_HEADER {
         return Err(Reason::FragmentOverlap);
     }
     Ok(())

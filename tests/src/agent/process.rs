@@ -88,7 +88,7 @@ impl Process {
                     stderr: self.stderr()?,
                 });
             }
-            sleep(Duration::from_millis(5));
+            sleep(Duration::from_millis(1));
         }
         bail!(
             "the process does not end within {LIMIT:?}: {}",

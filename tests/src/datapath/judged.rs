@@ -11,6 +11,11 @@ use super::Place;
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
+/// `TC_ACT_SHOT`, and `TC_ACT_UNSPEC`: the program leaves the frame's fate to others
+/// (include/uapi/linux/pkt_cls.h).
+const TC_ACT_SHOT: u32 = 2;
+const TC_ACT_UNSPEC: u32 = u32::MAX;
+
 /// What happens to a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -21,11 +26,25 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether the frame goes on.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        self == Self::Pass
+    }
+
     pub(super) fn of_xdp(value: u32) -> Result<Self> {
         match value {
             XDP_PASS => Ok(Self::Pass),
             XDP_DROP => Ok(Self::Drop),
             other => bail!("the XDP program returned {other}"),
+        }
+    }
+
+    pub(super) fn of_tc(value: u32) -> Result<Self> {
+        match value {
+            TC_ACT_UNSPEC => Ok(Self::Pass),
+            TC_ACT_SHOT => Ok(Self::Drop),
+            other => bail!("the TC program returned {}", other as i32),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub own: Vec<IpAddr>,
     /// What the protected systems may open.
     pub outbound: Outbound,
+    /// How long flows live.
+    pub timeouts: Timeouts,
     /// Pass later fragments whose first was not seen.
     pub pass_orphan_fragments: bool,
     /// Pass what is neither IP nor essential.
@@ -69,7 +71,7 @@ impl Settings {
             manage: &manage,
             own: &self.own,
             outbound: self.outbound,
-            timeouts: Timeouts::DEFAULT,
+            timeouts: self.timeouts,
             without: &without,
             observe: self.observe,
             pass_orphan_fragments: self.pass_orphan_fragments,

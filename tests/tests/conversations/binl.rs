@@ -31,7 +31,10 @@ fn a_boot_server_answers_from_4011() -> Result<()> {
         metrics.tells_passed(&[("reason", "service"), ("service", "binl")])?;
         metrics.tells_passed(&[("reason", "outbound"), ("service", "binl")])?;
         metrics.tells_no_drop(&[("direction", "outbound")])?;
-        assert_eq!(metrics.dropped(&[("reason", "not-allowed"), ("protocol", "udp")]), 2);
+        assert_eq!(
+            metrics.dropped(&[("reason", "not-allowed"), ("protocol", "udp")]),
+            2
+        );
     }
     Ok(())
 }

@@ -24,7 +24,8 @@ fn servers(stage: &Stage) -> Result<Vec<Server>> {
 #[track_caller]
 fn assert_enforced(stage: &Stage) {
     for family in FAMILIES {
-        let connect = |port, patience| tcp_connect(&stage.client, (SERVER[family], port).into(), patience);
+        let connect =
+            |port, patience| tcp_connect(&stage.client, (SERVER[family], port).into(), patience);
         assert_eq!(connect(ALLOWED, LONG), Outcome::Connected);
         assert_eq!(connect(FORBIDDEN, PATIENCE), Outcome::TimedOut);
     }
@@ -82,8 +83,14 @@ fn a_replaced_card_at_the_segment_is_enforced_again() -> Result<()> {
     await_positive(&agent, GAP, "seg0")?;
     // Without its program, what the segment opens would find no answer.
     for family in FAMILIES {
-        let internet = tcp_server(&stage.client, (sccm_tests::gateway::CLIENT[family], 443).into())?;
-        assert_eq!(tcp_connect(&stage.server, internet.address(), LONG), Outcome::Connected);
+        let internet = tcp_server(
+            &stage.client,
+            (sccm_tests::gateway::CLIENT[family], 443).into(),
+        )?;
+        assert_eq!(
+            tcp_connect(&stage.server, internet.address(), LONG),
+            Outcome::Connected
+        );
     }
     Ok(())
 }

@@ -16,7 +16,10 @@ use crate::support::Told;
 /// Asks for a lease on `eth0` and returns the address that it is about.
 fn lease(client: &Namespace) -> Result<Option<String>> {
     let directory = tempfile::tempdir()?;
-    let (script, result) = (directory.path().join("script"), directory.path().join("lease"));
+    let (script, result) = (
+        directory.path().join("script"),
+        directory.path().join("lease"),
+    );
     // The address is written down and not set: the host has its addresses.
     let text = "#!/bin/sh\n[ \"$1\" = bound ] && echo \"$ip\" > \"$LEASE\"\nexit 0\n";
     fs::write(&script, text)?;
@@ -45,7 +48,11 @@ fn lease_by_role(stage: &Stage, outbound: &str, expected: &str) -> Result<()> {
         allowed.metrics()?
     );
     let metrics = allowed.metrics()?;
-    metrics.tells_passed(&[("reason", "service"), ("service", "dhcp"), ("interface", "up0")])?;
+    metrics.tells_passed(&[
+        ("reason", "service"),
+        ("service", "dhcp"),
+        ("interface", "up0"),
+    ])?;
     metrics.tells_no_drop(&[])?;
     end(allowed)?;
 

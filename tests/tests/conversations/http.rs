@@ -20,7 +20,12 @@ fn a_package_is_downloaded(topology: Topology) -> Result<()> {
     for family in FAMILIES {
         let (from, at) = (CLIENT[family], in_url(SERVER[family]));
         let options = format!("--interface {from} --max-time 20");
-        let done = curl(&stage.client, &options, &format!("http://{at}/package"), copy.path())?;
+        let done = curl(
+            &stage.client,
+            &options,
+            &format!("http://{at}/package"),
+            copy.path(),
+        )?;
         assert_eq!(done.code, Some(0), "{at}: {done:?}");
         assert_same(&package, copy.path());
 

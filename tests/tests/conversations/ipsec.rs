@@ -4,7 +4,8 @@ use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::packet::Packet;
 
-use crate::support::{Crossing, Told, packet};
+use crate::crossing::{Crossing, packet};
+use crate::support::Told;
 
 /// One packet of each protocol, and the name of its service.
 fn packets(family: usize) -> [(&'static str, Packet); 4] {
@@ -23,7 +24,11 @@ fn ipsec_reaches(role: &str, expected: bool) -> Result<()> {
     let crossing = Crossing::new(&stage)?;
     for family in FAMILIES {
         for (service, packet) in packets(family) {
-            assert_eq!(crossing.reaches(packet)?, expected, "{role}: {service}, family {family}");
+            assert_eq!(
+                crossing.reaches(packet)?,
+                expected,
+                "{role}: {service}, family {family}"
+            );
         }
     }
     let metrics = agent.metrics()?;

@@ -7,6 +7,7 @@
 
 mod binl;
 mod cards;
+mod crossing;
 mod dhcp;
 mod http;
 mod icmp;

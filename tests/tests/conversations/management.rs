@@ -21,7 +21,12 @@ fn servers(host: &Namespace, ports: &[u16]) -> Result<Vec<Server>> {
 }
 
 /// Whether a connection from `own` is answered.
-fn reaches(host: &Namespace, own: IpAddr, to: impl Into<SocketAddr>, answered: bool) -> Result<bool> {
+fn reaches(
+    host: &Namespace,
+    own: IpAddr,
+    to: impl Into<SocketAddr>,
+    answered: bool,
+) -> Result<bool> {
     let to = to.into();
     let patience = if answered { LONG } else { PATIENCE };
     let limit = TimeVal::milliseconds(patience.as_millis().try_into()?);
@@ -47,7 +52,9 @@ fn reaches(host: &Namespace, own: IpAddr, to: impl Into<SocketAddr>, answered: b
 }
 
 fn manage_lines() -> String {
-    CLIENT.map(|address| format!("--manage tcp/22@{address}")).join(" ")
+    CLIENT
+        .map(|address| format!("--manage tcp/22@{address}"))
+        .join(" ")
 }
 
 fn the_gateway_is_managed(topology: Topology, outbound: &str) -> Result<()> {
@@ -81,9 +88,21 @@ fn the_gateway_is_managed(topology: Topology, outbound: &str) -> Result<()> {
         }
     }
     let metrics = agent.metrics()?;
-    metrics.tells_passed(&[("reason", "service"), ("service", "tcp/22"), ("interface", "up0")])?;
-    metrics.tells_dropped(&[("reason", "not-allowed"), ("service", "tcp/22"), ("interface", "up0")])?;
-    metrics.tells_dropped(&[("reason", "not-allowed"), ("service", "http"), ("interface", "up0")])?;
+    metrics.tells_passed(&[
+        ("reason", "service"),
+        ("service", "tcp/22"),
+        ("interface", "up0"),
+    ])?;
+    metrics.tells_dropped(&[
+        ("reason", "not-allowed"),
+        ("service", "tcp/22"),
+        ("interface", "up0"),
+    ])?;
+    metrics.tells_dropped(&[
+        ("reason", "not-allowed"),
+        ("service", "http"),
+        ("interface", "up0"),
+    ])?;
     metrics.tells_dropped(&[("reason", "not-allowed"), ("interface", "seg0")])
 }
 
@@ -103,7 +122,12 @@ fn the_gateway_opens_what_it_likes(topology: Topology, outbound: &str) -> Result
     }
     metrics.tells_no_drop(&[])?;
     // The segment's ports are not open to others for it.
-    assert!(!reaches(&stage.client, CLIENT[0], (SERVER[0], 8080), false)?);
+    assert!(!reaches(
+        &stage.client,
+        CLIENT[0],
+        (SERVER[0], 8080),
+        false
+    )?);
     Ok(())
 }
 

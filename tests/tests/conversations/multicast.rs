@@ -88,7 +88,12 @@ fn a_stream_reaches_who_has_joined() -> Result<()> {
 #[test]
 fn joins_pass_in_every_version() -> Result<()> {
     let versions = [
-        ("igmp", 0, "net.ipv4.conf.eth0.force_igmp_version", ["2", "3"]),
+        (
+            "igmp",
+            0,
+            "net.ipv4.conf.eth0.force_igmp_version",
+            ["2", "3"],
+        ),
         ("mld", 1, "net.ipv6.conf.eth0.force_mld_version", ["1", "2"]),
     ];
     let stage = stage()?;

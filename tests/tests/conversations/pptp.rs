@@ -6,7 +6,8 @@ use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, STRANGER, Stage, Topology};
 use sccm_tests::traffic::{tcp_exchange, tcp_server};
 
-use crate::support::{Crossing, LONG, Told, packet};
+use crate::crossing::{Crossing, packet};
+use crate::support::{LONG, Told};
 
 const CONTROL: u16 = 1723;
 
@@ -34,8 +35,14 @@ fn a_tunnel_follows_its_control_connection(opened_inside: bool) -> Result<()> {
         }
         let metrics = agent.metrics()?;
         metrics.tells_passed(&[("service", "pptp")])?;
-        assert_eq!(metrics.passed(&[("reason", "reply"), ("service", "gre")]), 2);
-        assert_eq!(metrics.dropped(&[("reason", "not-allowed"), ("service", "gre")]), 4);
+        assert_eq!(
+            metrics.passed(&[("reason", "reply"), ("service", "gre")]),
+            2
+        );
+        assert_eq!(
+            metrics.dropped(&[("reason", "not-allowed"), ("service", "gre")]),
+            4
+        );
     }
     Ok(())
 }

@@ -106,9 +106,15 @@ pub fn nginx(host: &Namespace) -> Result<Daemon> {
 pub fn smbd(host: &Namespace) -> Result<Daemon> {
     let directory = directory()?;
     let path = directory.path().display();
-    let own = ["private dir", "lock directory", "state directory", "cache directory", "pid directory"]
-        .map(|setting| format!("{setting} = {path}\n"))
-        .concat();
+    let own = [
+        "private dir",
+        "lock directory",
+        "state directory",
+        "cache directory",
+        "pid directory",
+    ]
+    .map(|setting| format!("{setting} = {path}\n"))
+    .concat();
     let file = directory.path().join("smb.conf");
     fs::write(
         &file,
@@ -137,7 +143,10 @@ pub fn tftpd(host: &Namespace) -> Result<Daemon> {
 
 /// dnsmasq as a DHCP server on `eth0` that leases `range`, first to last address.
 pub fn dhcp_server(host: &Namespace, range: &str) -> Result<Daemon> {
-    dnsmasq(host, &["--interface=eth0", &format!("--dhcp-range={range},1h")])
+    dnsmasq(
+        host,
+        &["--interface=eth0", &format!("--dhcp-range={range},1h")],
+    )
 }
 
 /// dnsmasq as a DHCP relay from the cable of the address `local` to `server`.
@@ -150,7 +159,12 @@ fn dnsmasq(host: &Namespace, settings: &[&str]) -> Result<Daemon> {
     let leases = directory.path().join("leases");
     let mut command = host.command("/usr/sbin/dnsmasq");
     command
-        .args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root"])
+        .args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--user=root",
+        ])
         .args(["--no-ping", "--log-facility=-", "--log-dhcp", "--pid-file="])
         .arg(format!("--dhcp-leasefile={}", leases.display()))
         .args(settings);

@@ -11,13 +11,27 @@ use crate::programs::{Daemon, smbd};
 use crate::support::{Told, assert_same, write_file};
 
 /// Fetches `package` into `directory` with smbclient.
-fn fetch(stage: &Stage, server: &Daemon, family: usize, port: u16, directory: &TempDir) -> Result<Finished> {
+fn fetch(
+    stage: &Stage,
+    server: &Daemon,
+    family: usize,
+    port: u16,
+    directory: &TempDir,
+) -> Result<Finished> {
     let mut command = stage.client.command("smbclient");
     command
-        .args(["//server/share", "--no-pass", "--timeout=4", "--debuglevel=0"])
+        .args([
+            "//server/share",
+            "--no-pass",
+            "--timeout=4",
+            "--debuglevel=0",
+        ])
         .arg(format!("--ip-address={}", SERVER[family]))
         .arg(format!("--port={port}"))
-        .arg(format!("--configfile={}", server.directory().join("smb.conf").display()))
+        .arg(format!(
+            "--configfile={}",
+            server.directory().join("smb.conf").display()
+        ))
         .args(["--command", "get package"])
         .current_dir(directory);
     run(command)

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sccm_tests::agent::{Finished, run};
@@ -89,20 +88,26 @@ pub trait Told {
 
 impl Told for Metrics {
     fn tells_passed(&self, labels: &[(&str, &str)]) -> Result<()> {
-        ensure!(self.passed(labels) > 0, "none passed as {labels:?}: {self:#?}");
+        ensure!(
+            self.passed(labels) > 0,
+            "none passed as {labels:?}: {self:#?}"
+        );
         Ok(())
     }
 
     fn tells_dropped(&self, labels: &[(&str, &str)]) -> Result<()> {
-        ensure!(self.dropped(labels) > 0, "none dropped as {labels:?}: {self:#?}");
+        ensure!(
+            self.dropped(labels) > 0,
+            "none dropped as {labels:?}: {self:#?}"
+        );
         Ok(())
     }
 
     fn tells_no_drop(&self, labels: &[(&str, &str)]) -> Result<()> {
-        ensure!(self.dropped(labels) == 0, "some dropped as {labels:?}: {self:#?}");
+        ensure!(
+            self.dropped(labels) == 0,
+            "some dropped as {labels:?}: {self:#?}"
+        );
         Ok(())
     }
 }
-
-/// How long a raw frame may take to where it goes.
-pub const FRAME: Duration = PATIENCE;

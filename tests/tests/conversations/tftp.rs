@@ -10,7 +10,12 @@ use crate::support::{Told, assert_same, curl, in_url, udp, write_file};
 const IMAGE: u32 = 20 << 20;
 
 /// Downloads the image with each block size, from the addresses of `families`.
-fn an_image_arrives(topology: Topology, outbound: &str, families: &[usize], sizes: &[u32]) -> Result<()> {
+fn an_image_arrives(
+    topology: Topology,
+    outbound: &str,
+    families: &[usize],
+    sizes: &[u32],
+) -> Result<()> {
     let stage = Stage::new(topology)?;
     let server = tftpd(&stage.server)?;
     let image = server.directory().join("image");
@@ -21,7 +26,12 @@ fn an_image_arrives(topology: Topology, outbound: &str, families: &[usize], size
         let (from, at) = (CLIENT[*family], in_url(SERVER[*family]));
         for size in sizes {
             let options = format!("--interface {from} --max-time 18 --tftp-blksize {size}");
-            let done = curl(&stage.client, &options, &format!("tftp://{at}/image"), copy.path())?;
+            let done = curl(
+                &stage.client,
+                &options,
+                &format!("tftp://{at}/image"),
+                copy.path(),
+            )?;
             assert_eq!(done.code, Some(0), "{at}, blksize {size}: {done:?}");
             assert_same(&image, copy.path());
         }

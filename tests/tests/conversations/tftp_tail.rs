@@ -105,6 +105,8 @@ fn a_transfer_ends_with_its_last_block() -> Result<()> {
         assert_eq!(transfer.acknowledge(2), Reason::Reply);
         transfer.wait(AFTER_THE_TAIL);
         assert_eq!(transfer.acknowledge(2), Reason::NotAllowed);
+        // The request could still be answered from yet another port until now.
+        transfer.wait(AFTER_SILENCE);
         assert_eq!(transfer.data(2, 12), Reason::OutboundNotAllowed);
     })
 }
@@ -116,6 +118,7 @@ fn a_transfer_ends_with_its_error() -> Result<()> {
         assert_eq!(transfer.from_client(50000, &[0, 5, 0, 0, 0]), Reason::Reply);
         transfer.wait(AFTER_THE_TAIL);
         assert_eq!(transfer.acknowledge(1), Reason::NotAllowed);
+        transfer.wait(AFTER_SILENCE);
         assert_eq!(transfer.data(2, 512), Reason::OutboundNotAllowed);
     })
 }

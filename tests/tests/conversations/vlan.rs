@@ -6,7 +6,8 @@ use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::packet::Packet;
 
-use crate::support::{Crossing, Told, packet};
+use crate::crossing::{Crossing, packet};
+use crate::support::Told;
 
 #[test]
 fn tags_make_no_difference() -> Result<()> {
@@ -20,7 +21,11 @@ fn tags_make_no_difference() -> Result<()> {
     ];
     for family in FAMILIES {
         for tag in tags {
-            let to = |port| tag(packet(CLIENT[family], SERVER[family]).tcp(40000, port).syn());
+            let to = |port| {
+                tag(packet(CLIENT[family], SERVER[family])
+                    .tcp(40000, port)
+                    .syn())
+            };
             assert!(crossing.reaches(to(80))?);
             assert!(!crossing.reaches(to(8080))?);
         }
@@ -29,7 +34,10 @@ fn tags_make_no_difference() -> Result<()> {
     }
     let metrics = agent.metrics()?;
     let all = (FAMILIES.len() * tags.len()) as u64;
-    assert_eq!(metrics.passed(&[("reason", "service"), ("service", "http")]), all);
+    assert_eq!(
+        metrics.passed(&[("reason", "service"), ("service", "http")]),
+        all
+    );
     assert_eq!(metrics.dropped(&[("reason", "not-allowed")]), all);
     metrics.tells_dropped(&[("reason", "vlan-depth")])
 }

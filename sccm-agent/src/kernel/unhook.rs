@@ -1,0 +1,73 @@
+//! Taking a pinned hook off its interface, at once.
+//!
+//! Removing the pin alone lets the kernel free the link some time later, and the
+//! program goes on judging until then. aya does not offer `BPF_LINK_DETACH`, so
+//! this asks the kernel itself (kernel/bpf/syscall.c, since 5.9).
+
+use anyhow::{Context as _, Result};
+use std::ffi::CString;
+use std::fs;
+use std::io::{Error, ErrorKind};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_LINK_DETACH: libc::c_int = 34;
+
+/// `union bpf_attr`, as `BPF_OBJ_GET` reads it.
+#[repr(C)]
+struct ObjectGet {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+/// Detaches the link that is pinned at `path`, and removes the pin. A pin that
+/// is not there is no error, nor is a link whose card is gone.
+///
+/// # Errors
+/// The pin cannot be removed.
+pub fn unhook(path: &Path) -> Result<()> {
+    if let Err(error) = detach(path)
+        && error.kind() != ErrorKind::NotFound
+    {
+        tracing::debug!("detaching {}: {error}", path.display());
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn detach(path: &Path) -> Result<(), Error> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let get = ObjectGet {
+        path: path.as_ptr() as u64,
+        fd: 0,
+        flags: 0,
+    };
+    let number = bpf(BPF_OBJ_GET, &get)?;
+    // SAFETY: the kernel has just opened this descriptor for us alone.
+    let link = unsafe { OwnedFd::from_raw_fd(number) };
+    bpf(BPF_LINK_DETACH, &link.as_raw_fd()).map(drop)
+}
+
+/// `bpf(2)`; the kernel takes what is behind `attributes` as zeros.
+fn bpf<T>(command: libc::c_int, attributes: &T) -> Result<libc::c_int, Error> {
+    // SAFETY: the kernel reads the given size at most, of memory that outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_ref(attributes),
+            size_of::<T>(),
+        )
+    };
+    if result < 0 {
+        return Err(Error::last_os_error());
+    }
+    Ok(result as libc::c_int)
+}

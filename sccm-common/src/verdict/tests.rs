@@ -1,0 +1,10 @@
+//! The decision, driven by frames and a clock.
+
+mod flows;
+mod fragments;
+mod icmp_errors;
+mod outbound;
+mod places;
+mod tftp;
+mod tftp_ends;
+mod timeouts;

@@ -1,0 +1,200 @@
+//! ICMP errors belong to the flow whose packet they quote.
+
+use crate::Reason::{EssentialRemoved, IcmpError, IcmpErrorRelated};
+use crate::testing::frame::{SYN, TCP, UDP, packet, tcp_segment, udp_datagram};
+use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, v4, v6};
+use std::vec;
+use std::vec::Vec;
+
+/// The protected system's packets that open flows.
+fn openings(out: Link) -> [Vec<u8>; 3] {
+    [
+        out.tcp(40000, 80, SYN),
+        out.udp(40000, 53, b"who"),
+        out.echo(7),
+    ]
+}
+
+/// An error from a router on the way.
+fn error(family: crate::address::Family, quoted: &[u8]) -> Vec<u8> {
+    Link::new(family, STRANGER, PROTECTED).unreachable(quoted)
+}
+
+#[test]
+fn an_error_about_a_flow_is_related() {
+    for family in FAMILIES {
+        let out = Link::new(family, PROTECTED, PEER);
+        for opening in openings(out) {
+            let world = World::host();
+            let error = error(family, packet(&opening));
+            assert_eq!(world.arrives(&error), IcmpError);
+            world.leaves(&opening);
+            assert_eq!(world.arrives(&error), IcmpErrorRelated);
+            assert_eq!(world.flows(), 1);
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_error_counts_and_nothing_else_does() {
+    for (family, errors, others) in [
+        (
+            crate::address::Family::V4,
+            vec![3, 11, 12],
+            vec![0, 4, 5, 8, 13],
+        ),
+        (
+            crate::address::Family::V6,
+            vec![1, 2, 3, 4],
+            vec![0, 5, 127, 128, 137],
+        ),
+    ] {
+        let world = World::host();
+        let out = Link::new(family, PROTECTED, PEER);
+        let opening = out.udp(40000, 53, b"who");
+        world.leaves(&opening);
+        let from = Link::new(family, STRANGER, PROTECTED);
+        let reason = |kind| world.arrives(&from.control(kind, 0, packet(&opening)));
+        for kind in errors {
+            assert_eq!(reason(kind), IcmpErrorRelated, "{kind}");
+        }
+        for kind in others {
+            assert!(!reason(kind).passes(), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn the_essential_can_be_removed_and_related_errors_still_pass() {
+    for family in FAMILIES {
+        let out = Link::new(family, PROTECTED, PEER);
+        let mut world = World::host();
+        world.policy.essentials.remove(IcmpError);
+        let opening = out.udp(40000, 53, b"who");
+        let error = error(family, packet(&opening));
+        assert_eq!(world.arrives(&error), EssentialRemoved);
+        world.leaves(&opening);
+        assert_eq!(world.arrives(&error), IcmpErrorRelated);
+        world.wait(world.policy.timeouts.other + 1);
+        assert_eq!(
+            world.arrives(&error),
+            EssentialRemoved,
+            "the flow has ended"
+        );
+    }
+}
+
+#[test]
+fn an_error_refreshes_and_closes_nothing() {
+    for family in FAMILIES {
+        let out = Link::new(family, PROTECTED, PEER);
+        let world = World::host();
+        let opening = out.udp(40000, 53, b"who");
+        world.leaves(&opening);
+        world.wait(world.policy.timeouts.other);
+        let error = error(family, packet(&opening));
+        assert_eq!(world.arrives(&error), IcmpErrorRelated);
+        world.wait(1);
+        assert_eq!(world.arrives(&error), IcmpError);
+    }
+}
+
+#[test]
+fn another_packet_is_another_flow() {
+    for family in FAMILIES {
+        let out = Link::new(family, PROTECTED, PEER);
+        let world = World::host();
+        for opening in openings(out) {
+            world.leaves(&opening);
+        }
+        for quoted in [
+            out.tcp(40001, 80, SYN),
+            out.tcp(40000, 81, SYN),
+            out.udp(40000, 54, b""),
+            out.udp(80, 40000, b""),
+            out.echo(8),
+            out.back().udp(53, 40000, b"me"),
+            Link::new(family, PROTECTED, STRANGER).udp(40000, 53, b"who"),
+            Link::new(family, STRANGER, PEER).udp(40000, 53, b"who"),
+        ] {
+            assert_eq!(world.arrives(&error(family, packet(&quoted))), IcmpError);
+        }
+    }
+}
+
+#[test]
+fn an_error_goes_to_the_sender_of_what_it_quotes() {
+    for family in FAMILIES {
+        let world = World::host();
+        let opening = Link::new(family, PROTECTED, PEER).udp(40000, 53, b"who");
+        world.leaves(&opening);
+        let elsewhere = Link::new(family, PEER, STRANGER);
+        let error = elsewhere.unreachable(packet(&opening));
+        assert_eq!(world.arrives(&error), IcmpError);
+    }
+}
+
+#[test]
+fn quoted_ipv4_options_are_stepped_over() {
+    let out = v4(PROTECTED, PEER);
+    for words in 1..=10 {
+        let options = vec![1; words * 4];
+        let quoted = out.ipv4(UDP, &options, None, &udp_datagram(40000, 53, b"who"));
+        let world = World::host();
+        let error = error(out.family, packet(&quoted));
+        assert_eq!(world.arrives(&error), IcmpError);
+        world.leaves(&quoted);
+        assert_eq!(world.arrives(&error), IcmpErrorRelated, "{words} words");
+        assert_eq!(world.flows(), 1);
+    }
+}
+
+#[test]
+fn quoted_ipv6_extension_headers_are_left_to_the_essential() {
+    let out = v6(PROTECTED, PEER);
+    let body = [
+        &[TCP, 0, 1, 4, 0, 0, 0, 0],
+        &tcp_segment(40000, 80, SYN, &[])[..],
+    ]
+    .concat();
+    let quoted = out.ipv6(60, &body);
+    let world = World::host();
+    world.leaves(&quoted);
+    assert_eq!(world.flows(), 1);
+    assert_eq!(
+        world.arrives(&error(out.family, packet(&quoted))),
+        IcmpError
+    );
+}
+
+#[test]
+fn a_quote_needs_eight_bytes_of_transport() {
+    for family in FAMILIES {
+        let out = Link::new(family, PROTECTED, PEER);
+        let world = World::host();
+        let opening = out.tcp(40000, 80, SYN);
+        world.leaves(&opening);
+        let quoted = packet(&opening);
+        let needed = quoted.len() - 12;
+        for length in 0..=quoted.len() {
+            let expected = match length >= needed {
+                true => IcmpErrorRelated,
+                false => IcmpError,
+            };
+            let reason = world.arrives(&error(family, &quoted[..length]));
+            assert_eq!(reason, expected, "{length} bytes");
+        }
+    }
+}
+
+#[test]
+fn nonsense_in_a_quote_is_no_flow() {
+    for family in FAMILIES {
+        let world = World::host();
+        world.leaves(&Link::new(family, PROTECTED, PEER).udp(40000, 53, b"who"));
+        for byte in 0..=u8::MAX {
+            let reason = world.arrives(&error(family, &[byte; 64]));
+            assert_eq!(reason, IcmpError, "{byte:#x}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Agents that end, are killed, fail half way, or find a card that cannot do it natively.
+
+use std::net::Ipv6Addr;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use sccm_tests::agent::{ALLOWED, FORBIDDEN, Hosts, LONG, POINT};
+use sccm_tests::netns::veth_pair;
+use sccm_tests::traffic::{Outcome, PATIENCE, tcp_connect};
+
+/// Nothing of an agent is left, and it shows.
+#[track_caller]
+fn assert_gone(hosts: &Hosts) -> Result<()> {
+    hosts.assert_untouched()?;
+    assert_eq!(hosts.status()?.code, Some(3));
+    hosts.assert_tcp(&[FORBIDDEN], Outcome::Connected);
+    Ok(())
+}
+
+#[test]
+fn signals_detach() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    // Several times, because a detachment that is not finished when the agent ends would be in
+    // the way of the next one only sometimes.
+    for signal in [Signal::SIGTERM, Signal::SIGINT].repeat(3) {
+        let agent = hosts.enforce(POINT)?;
+        assert!(hosts.has_xdp("eth0")?);
+        let finished = agent.end(signal)?;
+        assert_eq!(finished.code, Some(0), "{signal}: {finished:?}");
+        assert_gone(&hosts)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn on_exit_keep_keeps_until_detach() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    let agent = hosts.enforce(&format!("{POINT} --on-exit keep"))?;
+    assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
+    hosts.assert_enforced();
+    assert_eq!(hosts.status()?.code, Some(0));
+
+    let finished = hosts.run("detach")?;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_gone(&hosts)?;
+
+    let finished = hosts.run("detach")?;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stdout.contains("nothing is attached"));
+    Ok(())
+}
+
+#[test]
+fn detach_leaves_room_for_the_next_agent_at_once() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    for _ in 0..3 {
+        hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
+        assert_eq!(hosts.run("detach")?.code, Some(0));
+        assert!(!hosts.has_xdp("eth0")?, "no program on the card");
+    }
+    Ok(())
+}
+
+/// The loopback interface has no driver that could run a program natively.
+#[test]
+fn a_failing_second_interface_takes_the_first_back() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    hosts
+        .run(&format!("enforce {POINT} --interface lo"))?
+        .assert_refused(&["lo", "native", "--xdp-mode generic"]);
+    assert_gone(&hosts)
+}
+
+#[test]
+fn a_failing_interface_leaves_the_others_and_the_policy_as_they_were() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    veth_pair(&hosts.client, "eth1", &hosts.point, "eth1")?;
+    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
+    let before = hosts.status()?;
+
+    hosts
+        .run(&format!(
+            "enforce {POINT} --interface eth1 --interface lo --allow tcp/{FORBIDDEN}"
+        ))?
+        .assert_refused(&["lo", "native"]);
+    assert_eq!(hosts.status()?, before);
+    assert!(!hosts.has_xdp("eth1")?, "a program on a new interface");
+    hosts.assert_enforced();
+
+    // And the next one that succeeds is the next generation.
+    let _agent = hosts.enforce(POINT)?;
+    assert_eq!(hosts.status()?.generation(), before.generation() + 1);
+    Ok(())
+}
+
+#[test]
+fn a_start_that_was_never_finished_is_taken_back() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
+    // The version is written last.
+    hosts.set_layout_version(0)?;
+    let _agent = hosts.enforce(POINT)?;
+    hosts.assert_enforced();
+    let status = hosts.status()?;
+    assert_eq!((status.code, status.generation()), (Some(0), 1));
+    Ok(())
+}
+
+#[test]
+fn generic_mode_works_and_is_named() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    let agent = hosts.enforce(&format!("{POINT} --xdp-mode generic"))?;
+    hosts.assert_enforced();
+    let status = hosts.status()?;
+    assert_eq!(status.of("eth0"), ("generic", "generic"));
+    assert_eq!(status.code, Some(4));
+    let generic = [("interface", "eth0"), ("mode", "generic")];
+    assert_eq!(agent.metrics()?.sum("sccm_enforcing", &generic), 1);
+    Ok(())
+}
+
+#[test]
+fn auto_falls_back_to_generic_only_where_it_must_and_says_so() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    // The metrics come in through the loopback interface.
+    let agent = hosts.enforce(&format!(
+        "{POINT} --interface lo --xdp-mode auto --allow tcp/19470"
+    ))?;
+    let log = agent.log()?;
+    assert!(log.contains("WARN"), "{log}");
+    assert!(log.contains("lo runs in generic mode"), "{log}");
+    assert!(!log.contains("eth0 runs in generic mode"), "{log}");
+    let status = hosts.status()?;
+    assert_eq!(status.of("eth0"), ("enforcing", "native"));
+    assert_eq!(status.of("lo"), ("generic", "generic"));
+    hosts.assert_enforced();
+    let inside = |port, patience| {
+        let to = (Ipv6Addr::LOCALHOST, port).into();
+        tcp_connect(&hosts.point, to, patience)
+    };
+    assert_eq!(inside(ALLOWED, LONG), Outcome::Connected);
+    assert_eq!(inside(FORBIDDEN, PATIENCE), Outcome::TimedOut);
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! What the kernel program remembers: flows, first fragments, transfers.
+//!
+//! The same decisions are proven in detail beside their source, with a clock that a test can set.
+//! Here is what only the kernel can show: the real maps, the real programs on both hooks, and what
+//! ten million forged packets leave behind. Instead of waiting, [`Datapath::age_flows`] rewrites
+//! the pinned flow table.
+
+mod flood;
+mod flows;
+mod fragments;
+mod gateway;
+mod outbound;
+mod tftp;
+
+use anyhow::Result;
+use sccm_agent::policy::Outbound;
+use sccm_common::Reason;
+use sccm_tests::datapath::{Datapath, Settings};
+use sccm_tests::packet::Packet;
+
+/// A system behind the program, and one on the other side, in both families.
+const FAMILIES: [Pair; 2] = [
+    Pair {
+        protected: "192.0.2.10",
+        peer: "198.51.100.7",
+    },
+    Pair {
+        protected: "2001:db8::10",
+        peer: "2001:db8:a::7",
+    },
+];
+
+/// Two addresses of one family.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    protected: &'static str,
+    peer: &'static str,
+}
+
+impl Pair {
+    /// From the protected system to the peer.
+    fn out(self) -> Packet {
+        packet(self.protected, self.peer)
+    }
+
+    /// From the peer to the protected system.
+    fn back(self) -> Packet {
+        packet(self.peer, self.protected)
+    }
+
+    fn is_v6(self) -> bool {
+        self.protected.contains(':')
+    }
+
+    /// An echo reply, one way or the other.
+    fn echo_reply(self, packet: Packet, id: u16) -> Packet {
+        let word = u32::from(id) << 16 | 1;
+        let reply = match self.is_v6() {
+            true => packet.icmpv6(129, 0),
+            false => packet.icmp(0, 0),
+        };
+        reply.control_word(word)
+    }
+}
+
+fn packet(from: &str, to: &str) -> Packet {
+    match from.contains(':') {
+        true => Packet::ipv6(from, to),
+        false => Packet::ipv4(from, to),
+    }
+}
+
+/// A PXE service point: DHCP, TFTP and BINL in, SQL out, and DNS for these tests.
+fn pxe(outbound: Outbound) -> Settings {
+    Settings {
+        allow: vec!["udp/53", "tcp/80"],
+        outbound,
+        ..Settings::roles(&["pxe-service-point"])
+    }
+}
+
+/// Loads the programs with a policy.
+fn datapath(settings: &Settings) -> Result<Datapath> {
+    let mut datapath = Datapath::load()?;
+    datapath.publish(settings)?;
+    Ok(datapath)
+}
+
+/// What becomes of packets, by the kernel's own counters.
+trait Fate {
+    fn arrives(&mut self, packet: &Packet) -> Result<Reason>;
+    fn leaves(&mut self, packet: &Packet) -> Result<Reason>;
+}
+
+impl Fate for Datapath {
+    fn arrives(&mut self, packet: &Packet) -> Result<Reason> {
+        let judged = self.judge_inbound(&packet.build())?;
+        assert_eq!(judged.action.passes(), judged.reason.passes(), "{judged:?}");
+        Ok(judged.reason)
+    }
+
+    fn leaves(&mut self, packet: &Packet) -> Result<Reason> {
+        let judged = self.judge_outbound(&packet.build())?;
+        assert_eq!(judged.action.passes(), judged.reason.passes(), "{judged:?}");
+        Ok(judged.reason)
+    }
+}
