@@ -14,7 +14,11 @@ use crate::state::lock;
 use anyhow::{Context as _, Result};
 use sccm_common::counter::Direction;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long a card that could not be attached to again is left alone.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// A port, and since when it has been without its programs.
 struct Watched {
@@ -41,10 +45,11 @@ pub async fn follow(settings: Settings, source: Arc<Source>) -> Result<()> {
     }
     let mut own = source.netlink.own_addresses().await?;
     loop {
-        changes
-            .next()
-            .await
-            .context("the kernel stopped reporting changes")?;
+        let waiting = ports.iter().any(|watched| watched.lost.is_some());
+        let change = timeout(if waiting { RETRY } else { Duration::MAX }, changes.next());
+        if let Ok(change) = change.await {
+            change.context("the kernel stopped reporting changes")?;
+        }
         let present = source.netlink.interfaces().await?;
         for watched in &mut ports {
             if let Err(error) = look_after(&settings, &source, watched, &present) {
