@@ -5,11 +5,14 @@
 //! programs in `sccm-ebpf` read them. Only [`kernel`] knows aya, so everything
 //! else can be tested without root.
 
+#![deny(unsafe_code)]
+
 pub mod catalog;
 pub mod cli;
 pub mod enforce;
 pub mod http;
 pub mod interface;
+#[expect(unsafe_code, reason = "it speaks to the kernel where aya does not")]
 pub mod kernel;
 pub mod lockout;
 pub mod log;
