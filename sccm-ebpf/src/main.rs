@@ -4,10 +4,6 @@
 //! maps, and the accounting of each verdict.
 #![no_std]
 #![no_main]
-#![expect(
-    missing_docs,
-    reason = "the macros of aya-ebpf generate undocumented functions"
-)]
 
 mod account;
 mod cursor;
@@ -42,7 +38,7 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Judges a frame that arrives.
 #[xdp(frags)]
-pub fn sccm_arriving(ctx: XdpContext) -> u32 {
+fn sccm_arriving(ctx: XdpContext) -> u32 {
     let mut cursor = PacketCursor::of_xdp(&ctx);
     let place = Place::from_number(PLACE.load());
     let direction = match place {
@@ -71,7 +67,7 @@ pub fn sccm_arriving(ctx: XdpContext) -> u32 {
 
 /// Judges a frame that leaves: a host's own, or a gateway's own.
 #[classifier]
-pub fn sccm_leaving(ctx: TcContext) -> i32 {
+fn sccm_leaving(ctx: TcContext) -> i32 {
     let mut cursor = PacketCursor::of_skb(&ctx);
     let Some(tables) = Active::load() else {
         return TC_ACT_UNSPEC;

@@ -112,7 +112,7 @@ impl Tables for Active {
     #[inline(always)]
     fn open_flow(&self, key: &FlowKey, state: FlowState) {
         // Fails only without memory; then the answers are dropped and counted.
-        let _ = FLOWS.insert(key, &state, 0);
+        let _ = FLOWS.insert(key, state, 0);
     }
 
     #[inline(always)]
@@ -125,7 +125,7 @@ impl Tables for Active {
     #[inline(always)]
     fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
         // Fails only without memory; then the other fragments are orphans.
-        let _ = FRAGMENTS.insert(key, &state, 0);
+        let _ = FRAGMENTS.insert(key, state, 0);
     }
 
     #[inline(always)]
@@ -137,7 +137,7 @@ impl Tables for Active {
     #[inline(always)]
     fn note_transfer(&self, key: &TransferKey, state: TransferState) {
         // Fails only without memory; then the transfer is dropped and counted.
-        let _ = TRANSFERS.insert(key, &state, 0);
+        let _ = TRANSFERS.insert(key, state, 0);
     }
 
     #[inline(always)]
