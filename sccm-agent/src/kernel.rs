@@ -19,7 +19,7 @@ mod pins;
 mod program;
 mod unhook;
 
-pub use attach::{Attached, Mode};
+pub use attach::{Attached, EgressHook, Mode};
 pub use counters::Reading;
 pub use maps::Maps;
 pub use owner::describe as describe_program;

@@ -33,6 +33,12 @@ enum Command {
     Setup,
     /// Sets up, builds, and shows the agent between two throw-away hosts. Needs root.
     Demo,
+    /// Sets up, builds, and measures what a packet costs. Needs root.
+    Bench {
+        /// Prints for tools.
+        #[arg(long)]
+        json: bool,
+    },
     /// Sets up, and runs every test. Needs root.
     Test {
         /// Passed on to `cargo test`.
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
     let command = Arguments::parse().command;
     let needs_root = match command {
         Command::Demo => Some("demo"),
+        Command::Bench { .. } => Some("bench"),
         Command::Test { .. } => Some("test"),
         Command::Setup | Command::Lint => None,
     };
@@ -75,6 +82,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup => setup::all(),
         Command::Demo => demo(),
+        Command::Bench { json } => bench(json),
         Command::Test { arguments } => test(&arguments),
         Command::Lint => lint::all(),
     }
@@ -95,6 +103,17 @@ fn demo() -> Result<()> {
     process::run(build.args(["--bin", "sccm-agent", "--bin", "demo"]))?;
     // In place of this process, so that Ctrl-C and other signals reach the demo itself.
     process::replace(&mut process::command(process::release_binary("demo")?))
+}
+
+fn bench(json: bool) -> Result<()> {
+    setup::all()?;
+    process::step("building the benchmark (release; a few minutes the first time)");
+    let mut build = process::cargo();
+    build.args(["build", "--release", "--package", "sccm-tests"]);
+    process::run(build.args(["--bin", "bench"]))?;
+    // In place of this process, as the demo.
+    let mut bench = process::command(process::release_binary("bench")?);
+    process::replace(bench.args(json.then_some("--json")))
 }
 
 fn test(arguments: &[String]) -> Result<()> {

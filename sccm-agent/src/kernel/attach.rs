@@ -1,16 +1,23 @@
 //! Hooks: attaching, taking over, and letting go.
 //!
-//! A hook is a BPF link. One that is only held by an [`Attached`] goes away with
-//! it, which is how a failure at the second interface undoes the first; pinning
-//! makes it stay. A pinned link of an earlier agent is updated in place, with no
+//! A hook is a BPF link, or where the kernel has none for what leaves, a filter
+//! (see `clsact`). One that is only held by an [`Attached`] goes away with it,
+//! which is how a failure at the second interface undoes the first; pinning
+//! makes it stay. What an earlier agent pinned is updated in place, with no
 //! unfiltered packet in between.
 
-use super::unhook::unhook;
+pub(super) mod clsact;
+mod link;
+mod netlink;
+mod tcx;
+mod xdp;
+
+use super::unhook::{Pinned, unhook};
 use super::{PinDir, Programs};
-use anyhow::{Context as _, Result, anyhow, bail};
-use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::TcAttachOptions;
-use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use anyhow::{Context as _, Result};
+use aya::programs::links::FdLink;
+use aya::programs::{SchedClassifier, XdpMode};
+use aya::util::KernelVersion;
 use sccm_common::counter::Direction;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +48,32 @@ impl Mode {
     }
 }
 
+/// How a program sees what leaves the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EgressHook {
+    /// By a TCX link.
+    Tcx,
+    /// By a filter of the clsact queueing discipline.
+    Clsact,
+}
+
+impl EgressHook {
+    /// What the running kernel has.
+    #[must_use]
+    pub fn of_this_kernel() -> Self {
+        // A kernel that does not tell its version is taken for an old one: clsact works on all.
+        KernelVersion::current().map_or(Self::Clsact, Self::of_kernel)
+    }
+
+    fn of_kernel(version: KernelVersion) -> Self {
+        if version >= KernelVersion::new(6, 6, 0) {
+            Self::Tcx
+        } else {
+            Self::Clsact
+        }
+    }
+}
+
 /// Both hooks of one interface.
 #[derive(Debug)]
 pub struct Attached {
@@ -51,13 +84,15 @@ pub struct Attached {
 #[derive(Debug)]
 enum Hook {
     /// New: goes away unless it is pinned here.
-    New(FdLink, PathBuf),
-    /// An earlier agent's pinned link, updated.
+    Link(FdLink, PathBuf),
+    /// New: goes away unless it is kept.
+    Filter(clsact::Filter),
+    /// An earlier agent's, updated.
     TakenOver,
 }
 
 impl Attached {
-    /// Attaches the programs to an interface, or updates the links that an
+    /// Attaches the programs to an interface, or updates the hooks that an
     /// earlier agent pinned for its slot.
     ///
     /// # Errors
@@ -69,15 +104,34 @@ impl Attached {
         interface: &str,
         mode: Mode,
     ) -> Result<Self> {
+        let egress = EgressHook::of_this_kernel();
+        Self::attach_with(programs, pins, slot, interface, mode, egress)
+    }
+
+    /// [`Attached::attach`], by this hook where a new one is made for what
+    /// leaves. One that is there keeps its kind.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_with(
+        programs: &mut Programs,
+        pins: &PinDir,
+        slot: u32,
+        interface: &str,
+        mode: Mode,
+        egress: EgressHook,
+    ) -> Result<Self> {
         let path = pins.link(slot, Direction::Inbound);
-        let inbound = match take_over_xdp(programs.xdp()?, &path)? {
+        let inbound = match xdp::take_over(programs.xdp()?, &path)? {
             true => Hook::TakenOver,
-            false => Hook::New(attach_xdp(programs.xdp()?, interface, mode)?, path),
+            false => Hook::Link(xdp::attach(programs.xdp()?, interface, mode)?, path),
         };
         let path = pins.link(slot, Direction::Outbound);
-        let outbound = match take_over_tc(programs.classifier()?, &path)? {
-            true => Hook::TakenOver,
-            false => Hook::New(attach_tc(programs.classifier()?, interface)?, path),
+        let program = programs.classifier()?;
+        let outbound = match (take_over_egress(program, interface, &path)?, egress) {
+            (true, _) => Hook::TakenOver,
+            (false, EgressHook::Tcx) => Hook::Link(tcx::attach(program, interface)?, path),
+            (false, EgressHook::Clsact) => Hook::Filter(clsact::attach(program, interface, &path)?),
         };
         Ok(Self { inbound, outbound })
     }
@@ -88,134 +142,65 @@ impl Attached {
     /// The kernel refuses a pin.
     pub fn pin(self) -> Result<()> {
         for hook in [self.inbound, self.outbound] {
-            if let Hook::New(link, path) = hook {
-                link.pin(&path)
-                    .with_context(|| format!("pinning {}", path.display()))?;
+            match hook {
+                Hook::Link(link, path) => {
+                    link.pin(&path)
+                        .with_context(|| format!("pinning {}", path.display()))?;
+                }
+                Hook::Filter(filter) => filter.keep(),
+                Hook::TakenOver => {}
             }
         }
         Ok(())
     }
 
-    /// Removes the pinned hooks of a slot; the interface is as before it was enforced.
+    /// Removes the pinned hooks of a slot; the interface passes everything again.
     ///
     /// # Errors
-    /// A pin that cannot be removed.
+    /// A hook or a pin that cannot be removed.
     pub fn detach(pins: &PinDir, slot: u32) -> Result<()> {
-        for direction in [Direction::Inbound, Direction::Outbound] {
-            unhook(&pins.link(slot, direction))?;
-        }
-        Ok(())
+        let outbound = pins.link(slot, Direction::Outbound);
+        unhook(&clsact::successor(&outbound))?;
+        unhook(&outbound)?;
+        unhook(&pins.link(slot, Direction::Inbound))
     }
 
     /// The id of the program behind the pinned hook of a slot, if there is one.
     ///
     /// # Errors
-    /// A pin that is not a link.
+    /// A pin that is no hook.
     pub fn program_id(pins: &PinDir, slot: u32, direction: Direction) -> Result<Option<u32>> {
         let path = pins.link(slot, direction);
-        if !path.exists() {
-            return Ok(None);
+        match Pinned::at(&path)? {
+            None => Ok(None),
+            Some(Pinned::Program(_)) => clsact::pinned_id(&path),
+            Some(Pinned::Link(_)) => Ok(Some(link::open(&path)?.info()?.program_id())),
         }
-        let link = FdLink::from(open(&path)?);
-        Ok(Some(link.info()?.program_id()))
     }
 }
 
-fn attach_xdp(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> {
-    let id = program
-        .attach(interface, mode.flags())
-        .map_err(|error| refused(&error, interface, mode))?;
-    let link = program.take_link(id)?;
-    // aya falls back to an attachment that ends with its process.
-    FdLink::try_from(link).map_err(|_| {
-        anyhow!(
-            "{interface} took the program only in a way that would end with this process: \
-             its driver is too old for BPF links, try `--xdp-mode generic`"
-        )
-    })
+/// Whether there was a hook that took the new program.
+fn take_over_egress(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<bool> {
+    match Pinned::at(path)? {
+        None => Ok(false),
+        Some(Pinned::Link(_)) => tcx::take_over(program, path),
+        Some(Pinned::Program(_)) => clsact::take_over(program, interface, path),
+    }
 }
 
-/// The kernel's refusal, with what people can do about it.
-fn refused(error: &ProgramError, interface: &str, mode: Mode) -> anyhow::Error {
-    let cause = root_cause(error);
-    let remedy = match mode {
-        Mode::Native => {
-            "the driver cannot run the program natively as it is set up; its reason may be in \
-             `dmesg` (MTU above what it takes, LRO on, too few queues). Mend that, or accept the \
-             slower way with `--xdp-mode generic`"
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tcx_came_with_6_6() {
+        for (minor, hook) in [
+            (1, EgressHook::Clsact),
+            (5, EgressHook::Clsact),
+            (6, EgressHook::Tcx),
+            (18, EgressHook::Tcx),
+        ] {
+            assert_eq!(EgressHook::of_kernel(KernelVersion::new(6, minor, 0)), hook);
         }
-        Mode::Generic => "another program may sit on the interface: see `ip link show`",
-    };
-    anyhow!(
-        "attaching to {interface} in {} mode: {cause}: {remedy}",
-        mode.label()
-    )
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
     }
-    cause.to_string()
-}
-
-fn attach_tc(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> {
-    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-    let id = program
-        .attach_with_options(interface, TcAttachType::Egress, order)
-        .map_err(|error| {
-            anyhow!(
-                "attaching to what leaves {interface}: {}",
-                root_cause(&error)
-            )
-        })?;
-    let link = program.take_link(id)?;
-    FdLink::try_from(link).map_err(|_| anyhow!("{interface} gave no BPF link for its egress"))
-}
-
-fn take_over_xdp(program: &mut Xdp, path: &Path) -> Result<bool> {
-    let Some(link) = existing(path)? else {
-        return Ok(false);
-    };
-    let result = program.attach_to_link(link.try_into()?);
-    let updated = was_updated(result.map(drop), path)?;
-    Ok(updated)
-}
-
-fn take_over_tc(program: &mut SchedClassifier, path: &Path) -> Result<bool> {
-    let Some(link) = existing(path)? else {
-        return Ok(false);
-    };
-    let result = program.attach_to_link(link.try_into()?);
-    let updated = was_updated(result.map(drop), path)?;
-    Ok(updated)
-}
-
-/// Whether the link took the new program. One whose card is gone cannot, and
-/// its pin is removed.
-fn was_updated(result: Result<(), ProgramError>, path: &Path) -> Result<bool> {
-    let Err(error) = result else {
-        return Ok(true);
-    };
-    let number = match &error {
-        ProgramError::SyscallError(syscall) => syscall.io_error.raw_os_error(),
-        _ => None,
-    };
-    if number == Some(libc::ENOLINK) {
-        unhook(path)?;
-        return Ok(false);
-    }
-    bail!("updating {}: {}", path.display(), root_cause(&error))
-}
-
-fn existing(path: &Path) -> Result<Option<FdLink>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    Ok(Some(FdLink::from(open(path)?)))
-}
-
-fn open(path: &Path) -> Result<PinnedLink> {
-    PinnedLink::from_pin(path).with_context(|| format!("opening {}", path.display()))
 }

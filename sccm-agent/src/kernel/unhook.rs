@@ -1,9 +1,11 @@
 //! Taking a pinned hook off its interface, at once.
 //!
-//! Removing the pin alone lets the kernel free the link some time later, and the
-//! program goes on judging until then. aya does not offer `BPF_LINK_DETACH`, so
-//! this asks the kernel itself (kernel/bpf/syscall.c, since 5.9).
+//! Removing the pin of a link alone lets the kernel free the link some time later,
+//! and the program goes on judging until then. aya does not offer
+//! `BPF_LINK_DETACH`, so this asks the kernel itself (kernel/bpf/syscall.c, since
+//! 5.9). A pinned program stands for the filter that runs it, which is removed.
 
+use super::attach::clsact;
 use anyhow::{Context as _, Result};
 use std::ffi::CString;
 use std::fs;
@@ -15,6 +17,9 @@ use std::path::Path;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
+/// What the kernel calls a descriptor of a program (kernel/bpf/syscall.c).
+const PROGRAM: &str = "anon_inode:bpf-prog";
+
 /// `union bpf_attr`, as `BPF_OBJ_GET` reads it.
 #[repr(C)]
 struct ObjectGet {
@@ -23,16 +28,53 @@ struct ObjectGet {
     flags: u32,
 }
 
-/// Detaches the link that is pinned at `path`, and removes the pin. A pin that
-/// is not there is no error, nor is a link whose card is gone.
+/// What is pinned for a hook. aya opens either as the other.
+pub enum Pinned {
+    /// A link.
+    Link(OwnedFd),
+    /// The program of a filter.
+    Program(OwnedFd),
+}
+
+impl Pinned {
+    /// What is pinned at `path`, if anything is.
+    ///
+    /// # Errors
+    /// The pin cannot be opened.
+    pub fn at(path: &Path) -> Result<Option<Self>> {
+        let opened = open(path).and_then(|fd| {
+            let name = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+            Ok(match name == Path::new(PROGRAM) {
+                true => Self::Program(fd),
+                false => Self::Link(fd),
+            })
+        });
+        match opened {
+            Ok(pinned) => Ok(Some(pinned)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("opening {}", path.display())),
+        }
+    }
+}
+
+/// Detaches what is pinned at `path`, and removes the pin. A pin that is not
+/// there is no error, nor is a hook whose card is gone.
 ///
 /// # Errors
-/// The pin cannot be removed.
+/// The filter or the pin cannot be removed.
 pub fn unhook(path: &Path) -> Result<()> {
-    if let Err(error) = detach(path)
-        && error.kind() != ErrorKind::NotFound
-    {
-        tracing::debug!("detaching {}: {error}", path.display());
+    match Pinned::at(path)? {
+        None => return Ok(()),
+        Some(Pinned::Program(_)) => {
+            if let Some(id) = clsact::pinned_id(path)? {
+                clsact::remove(id)?;
+            }
+        }
+        Some(Pinned::Link(link)) => {
+            if let Err(error) = bpf(BPF_LINK_DETACH, &link.as_raw_fd()) {
+                tracing::debug!("detaching {}: {error}", path.display());
+            }
+        }
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -42,7 +84,7 @@ pub fn unhook(path: &Path) -> Result<()> {
     }
 }
 
-fn detach(path: &Path) -> Result<(), Error> {
+fn open(path: &Path) -> Result<OwnedFd, Error> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let get = ObjectGet {
         path: path.as_ptr() as u64,
@@ -51,8 +93,7 @@ fn detach(path: &Path) -> Result<(), Error> {
     };
     let number = bpf(BPF_OBJ_GET, &get)?;
     // SAFETY: the kernel has just opened this descriptor for us alone.
-    let link = unsafe { OwnedFd::from_raw_fd(number) };
-    bpf(BPF_LINK_DETACH, &link.as_raw_fd()).map(drop)
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// `bpf(2)`; the kernel takes what is behind `attributes` as zeros.

@@ -148,7 +148,7 @@ impl Link {
         let header = 20 + options.len();
         let total = (header + body.len()) as u16;
         let (id, word) = part.map_or((0, 0x4000), |part| {
-            (part.id, part.offset / 8 | u16::from(part.more) << 13)
+            (part.id, (part.offset / 8) | (u16::from(part.more) << 13))
         });
         let mut frame = vec![0; 12];
         frame.extend([0x08, 0x00, 0x40 | (header / 4) as u8, 0]);

@@ -1,16 +1,17 @@
 //! The gateway itself: what it opens, and what may be opened on it from where.
 
-use anyhow::Result;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+
+use anyhow::{Context, Result};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
 use sccm_tests::gateway::{CLIENT, FAMILIES, SEGMENT, SERVER, STRANGER, Stage, Topology, UPLINK};
 use sccm_tests::netns::Namespace;
 use sccm_tests::traffic::{Server, tcp_exchange, tcp_server};
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
-
-use anyhow::Context;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::support::{LONG, PATIENCE, Told};
 
@@ -39,10 +40,12 @@ fn reaches(
         // Both bound the time of connecting, too.
         setsockopt(&open, sockopt::SendTimeout, &limit)?;
         setsockopt(&open, sockopt::ReceiveTimeout, &limit)?;
-        let at = |address: SocketAddr| SockaddrStorage::from(address);
-        use std::os::fd::AsRawFd;
-        bind(open.as_raw_fd(), &at((own, 0).into())).context("binding")?;
-        if connect(open.as_raw_fd(), &at(to)).is_err() {
+        bind(
+            open.as_raw_fd(),
+            &SockaddrStorage::from(SocketAddr::from((own, 0))),
+        )
+        .context("binding")?;
+        if connect(open.as_raw_fd(), &SockaddrStorage::from(to)).is_err() {
             return Ok(false);
         }
         let mut stream = TcpStream::from(open);

@@ -131,12 +131,13 @@ pub fn smbd(host: &Namespace) -> Result<Daemon> {
     Daemon::start(command, directory, &[("tcp", 445), ("tcp", 139)])
 }
 
-/// The TFTP server of tftpd-hpa, serving its directory.
+/// The TFTP server of tftpd-hpa, serving its directory, into which everybody may also write.
 pub fn tftpd(host: &Namespace) -> Result<Daemon> {
     let directory = directory()?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777))?;
     let mut command = host.command("/usr/sbin/in.tftpd");
     command
-        .args(["--foreground", "--address", ":69", "--secure"])
+        .args(["--foreground", "--address", ":69", "--create", "--secure"])
         .arg(directory.path());
     Daemon::start(command, directory, &[("udp", 69)])
 }

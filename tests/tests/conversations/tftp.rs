@@ -1,5 +1,7 @@
 //! TFTP transfers with tftpd-hpa (link 8): every block size, also those that IP must fragment.
 
+use std::path::Path;
+
 use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, STRANGER, Stage, Topology};
 
@@ -79,4 +81,33 @@ fn an_image_arrives_through_a_bridge() -> Result<()> {
 fn an_image_arrives_from_a_host() -> Result<()> {
     an_image_arrives(Topology::Host, "track", &FAMILIES, &[1468, 16384])?;
     an_image_arrives(Topology::Host, "enforce", &FAMILIES, &[1468, 16384])
+}
+
+#[test]
+fn fragments_arrive_in_the_segment() -> Result<()> {
+    for topology in [Topology::Routed, Topology::Host] {
+        let stage = Stage::new(topology)?;
+        let server = tftpd(&stage.server)?;
+        let agent = stage.enforce("pxe-service-point", "")?;
+        let log = tempfile::NamedTempFile::new()?;
+        write_file(log.path(), 1 << 20)?;
+        for family in FAMILIES {
+            let upload = log.path().display();
+            let options = format!("--tftp-blksize 16384 --max-time 18 --upload-file {upload}");
+            let name = format!("log{family}");
+            let url = format!("tftp://{}/{name}", in_url(SERVER[family]));
+            let done = curl(&stage.client, &options, &url, Path::new("/dev/null"))?;
+            assert_eq!(
+                done.code,
+                Some(0),
+                "{url}: {done:?}, {:#?}",
+                agent.metrics()?
+            );
+            assert_same(log.path(), &server.directory().join(name));
+        }
+        let metrics = agent.metrics()?;
+        metrics.tells_passed(&[("reason", "fragment-follows"), ("direction", "inbound")])?;
+        metrics.tells_no_drop(&[])?;
+    }
+    Ok(())
 }

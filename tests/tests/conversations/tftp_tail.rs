@@ -50,13 +50,13 @@ impl Transfer<'_> {
         packet.udp(ports.0, ports.1).data(bytes).build()
     }
 
-    fn from_client(&self, port: u16, bytes: &[u8]) -> Reason {
+    fn client_sends(&self, port: u16, bytes: &[u8]) -> Reason {
         let (client, server) = (CLIENT[self.family], SERVER[self.family]);
         let frame = self.datagram(client, server, (2070, port), bytes.to_vec());
         self.tables.arriving(&frame, Place::Uplink).reason
     }
 
-    fn from_server(&self, bytes: Vec<u8>) -> Reason {
+    fn server_sends(&self, bytes: Vec<u8>) -> Reason {
         let (client, server) = (CLIENT[self.family], SERVER[self.family]);
         let frame = self.datagram(server, client, (50000, 2070), bytes);
         self.tables.arriving(&frame, Place::Segment).reason
@@ -65,11 +65,11 @@ impl Transfer<'_> {
     fn data(&self, number: u8, bytes: usize) -> Reason {
         let mut block = vec![0, 3, 0, number];
         block.resize(4 + bytes, 0);
-        self.from_server(block)
+        self.server_sends(block)
     }
 
     fn acknowledge(&self, number: u8) -> Reason {
-        self.from_client(50000, &[0, 4, 0, number])
+        self.client_sends(50000, &[0, 4, 0, number])
     }
 
     fn wait(&self, seconds: u32) {
@@ -86,7 +86,7 @@ fn after_a_request(conversation: impl Fn(&Transfer)) -> Result<()> {
             family,
         };
         let request = b"\0\x01boot\0octet\0";
-        assert_eq!(transfer.from_client(69, request), Reason::Service);
+        assert_eq!(transfer.client_sends(69, request), Reason::Service);
         conversation(&transfer);
     }
     Ok(())
@@ -115,7 +115,10 @@ fn a_transfer_ends_with_its_last_block() -> Result<()> {
 fn a_transfer_ends_with_its_error() -> Result<()> {
     after_a_request(|transfer| {
         assert_eq!(transfer.data(1, 512), Reason::Outbound);
-        assert_eq!(transfer.from_client(50000, &[0, 5, 0, 0, 0]), Reason::Reply);
+        assert_eq!(
+            transfer.client_sends(50000, &[0, 5, 0, 0, 0]),
+            Reason::Reply
+        );
         transfer.wait(AFTER_THE_TAIL);
         assert_eq!(transfer.acknowledge(1), Reason::NotAllowed);
         transfer.wait(AFTER_SILENCE);

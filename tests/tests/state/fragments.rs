@@ -79,9 +79,13 @@ fn filling_the_table_from_outside_evicts_no_flow() -> Result<()> {
         assert_eq!(kernel.flows()?, usize::from(flows));
         kernel.newly_counted()?;
         for port in 0..flows {
-            let answer = pair.back().udp(161, 40000 + port);
-            assert_eq!(kernel.arrives(&answer)?, Reply, "{port}");
+            kernel.run_inbound(&pair.back().udp(161, 40000 + port).build())?;
         }
+        let counted = kernel.newly_counted()?.0.into_iter();
+        let ends: Vec<_> = counted
+            .map(|(place, count)| (place.reason, count.packets))
+            .collect();
+        assert_eq!(ends, [(Reply, u64::from(flows))]);
     }
     Ok(())
 }

@@ -57,9 +57,9 @@ fn enforce_lets_out_answers_and_essentials() -> Result<()> {
     for pair in FAMILIES {
         let mut kernel = datapath(&settings)?;
         let web = pair.out().tcp(80, 50000).syn().ack();
-        named(&mut kernel, &web, Left, "tcp http")?;
+        named(&mut kernel, &web, Left, "tcp http+tcp/80")?;
         // No answer without its question: the service's port opens nothing.
-        let opening = pair.out().tcp(80, 50000).syn();
+        let opening = pair.out().tcp(80, 40001).syn();
         assert_eq!(kernel.leaves(&opening)?, OutboundNotAllowed);
         assert_eq!(kernel.leaves(&pair.out().udp(53, 50000))?, Left);
         assert_eq!(kernel.leaves(&pair.echo_reply(pair.out(), 7))?, Left);

@@ -171,10 +171,13 @@ fn what_arrives_never_opens_anything() {
 fn a_pptp_control_connection_brings_its_tunnel() {
     // The protected system as the client, and as the server.
     let out = v4(PROTECTED, PEER);
-    for (mine, service) in [((40000, 1723), None), ((1723, 40000), Some(class::PPTP))] {
+    for (mine, service, flags) in [
+        ((40000, 1723), None, [SYN, ACK, RST]),
+        ((1723, 40000), Some(class::PPTP), [SYN | ACK, ACK, RST]),
+    ] {
         let world = World::host().inbound(service.as_slice());
         let theirs = out.back().ip(GRE, &[0; 16]);
-        for flags in [SYN, ACK, SYN | ACK, RST] {
+        for flags in flags {
             world.leaves(&out.tcp(mine.0, mine.1, flags));
         }
         assert_eq!(world.arrives(&theirs), NotAllowed, "{mine:?}");

@@ -1,0 +1,197 @@
+//! What leaves, on kernels without TCX: a filter of the clsact queueing discipline.
+//!
+//! Such a filter is no BPF link. It belongs to its interface, outlives every
+//! process, and cannot be pinned, so its program is pinned in the link's stead,
+//! before it is attached: no filter of ours is ever without its pin. Which
+//! interface has it is not stored but asked of the kernel: the one whose filter,
+//! at our fixed place, runs the pinned program.
+//!
+//! The queueing discipline stays when our filter goes. Empty, it passes
+//! everything, and whether somebody else is about to use it nobody can tell.
+
+use super::super::unhook::unhook;
+use super::link::root_cause;
+use super::netlink;
+use anyhow::{Context as _, Result, anyhow, bail};
+use aya::programs::links::Link as _;
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcHandle,
+};
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
+use nix::net::if_::{if_nameindex, if_nametoindex};
+use std::path::{Path, PathBuf};
+use std::{fs, mem};
+
+/// Before all others: a filter that decides ends the round, and ours decides
+/// nothing unless it drops.
+pub(super) const PRIORITY: u16 = 1;
+
+/// Ours among filters of the same priority; any number but one that `tc` would give.
+pub(super) const HANDLE: u16 = 0x5cc;
+
+/// A filter and its pin, which both go when it is dropped.
+#[derive(Debug)]
+pub struct Filter {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Filter {
+    const fn new(path: PathBuf) -> Self {
+        Self { path, kept: false }
+    }
+
+    /// Leaves filter and pin where they are.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = unhook(&self.path)
+        {
+            tracing::warn!("clearing up: {error:#}");
+        }
+    }
+}
+
+/// Pins the program at `path`, and attaches it to an interface.
+///
+/// # Errors
+/// The kernel refuses, or has somebody else's filter in our place.
+pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<Filter> {
+    let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
+    netlink::add_clsact(index).with_context(|| {
+        format!(
+            "adding the clsact queueing discipline to {interface} (an `ingress` one is in its \
+             way, see `tc qdisc show dev {interface}`; a kernel without the module sch_ingress \
+             has none)"
+        )
+    })?;
+    if let Some(id) = netlink::program_at(index)? {
+        bail!(
+            "what leaves {interface} has a filter in our place, which runs program {id}: stop its \
+             owner, or remove it with `tc filter del dev {interface} egress pref {PRIORITY} \
+             handle {HANDLE:#x} bpf`"
+        );
+    }
+    let filter = pin(program, path.to_path_buf())?;
+    let options = TcAttachOptions::Netlink(NlOptions {
+        priority: PRIORITY,
+        handle: handle(),
+        classid: None,
+    });
+    let id = program
+        .attach_with_options(interface, TcAttachType::Egress, options)
+        .map_err(|error| {
+            anyhow!(
+                "attaching a filter to what leaves {interface}: {}: another one of priority \
+                 {PRIORITY} may be in its way (see `tc filter show dev {interface} egress`), or \
+                 the kernel's module cls_bpf missing",
+                root_cause(&error)
+            )
+        })?;
+    leave_attached(program, id)?;
+    Ok(filter)
+}
+
+/// Whether the filter of the program that is pinned at `path` took the new one,
+/// which is then pinned there. A filter whose card is gone cannot, and its pin is
+/// removed.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<bool> {
+    let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
+    let running = netlink::program_at(index)?;
+    let successor = successor(path);
+    if running.is_some() && running == pinned_id(&successor)? {
+        rename(&successor, path)?;
+    }
+    unhook(&successor)?;
+    if running.is_none() || running != pinned_id(path)? {
+        unhook(path)?;
+        return Ok(false);
+    }
+    let filter = pin(program, successor.clone())?;
+    let there =
+        SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, handle(), None)?;
+    let id = program.attach_to_link(there).map_err(|error| {
+        anyhow!(
+            "replacing the filter of what leaves {interface}: {}",
+            root_cause(&error)
+        )
+    })?;
+    leave_attached(program, id)?;
+    rename(&successor, path)?;
+    filter.keep();
+    Ok(true)
+}
+
+/// Removes the filters that run a program, on whatever interface of this
+/// network namespace.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn remove(program: u32) -> Result<()> {
+    for interface in &if_nameindex().context("listing the interfaces")? {
+        if netlink::program_at(interface.index())? != Some(program) {
+            continue;
+        }
+        let name = interface.name().to_string_lossy();
+        SchedClassifierLink::attached(&name, TcAttachType::Egress, PRIORITY, handle(), None)?
+            .detach()
+            .map_err(|error| {
+                anyhow!(
+                    "removing the filter of what leaves {name}: {}",
+                    root_cause(&error)
+                )
+            })?;
+    }
+    Ok(())
+}
+
+/// Where the next program is pinned until it has replaced the one at `path`. If
+/// an agent dies in between, both names are there, and one of them is that of
+/// the program that runs.
+pub fn successor(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push("-next");
+    path.with_file_name(name)
+}
+
+/// The id of the program that is pinned at `path`, if there is one.
+///
+/// # Errors
+/// The pin cannot be opened.
+pub fn pinned_id(path: &Path) -> Result<Option<u32>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let info =
+        ProgramInfo::from_pin(path).with_context(|| format!("opening {}", path.display()))?;
+    Ok(Some(info.id()))
+}
+
+fn pin(program: &mut SchedClassifier, path: PathBuf) -> Result<Filter> {
+    program
+        .pin(&path)
+        .with_context(|| format!("pinning {}", path.display()))?;
+    Ok(Filter::new(path))
+}
+
+/// aya removes a filter with what stands for it; ours ends by [`unhook`] alone.
+fn leave_attached(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> Result<()> {
+    mem::forget(program.take_link(id)?);
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("renaming {}", from.display()))
+}
+
+const fn handle() -> TcHandle {
+    TcHandle::new(0, HANDLE)
+}

@@ -1,0 +1,35 @@
+//! What leaves: TCX, by a BPF link.
+
+use super::link::{open, root_cause, was_updated};
+use anyhow::{Result, anyhow};
+use aya::programs::links::FdLink;
+use aya::programs::tc::TcAttachOptions;
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
+use std::path::Path;
+
+/// Attaches; the link is the caller's.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn attach(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> {
+    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+    let id = program
+        .attach_with_options(interface, TcAttachType::Egress, order)
+        .map_err(|error| {
+            anyhow!(
+                "attaching to what leaves {interface}: {}",
+                root_cause(&error)
+            )
+        })?;
+    let link = program.take_link(id)?;
+    FdLink::try_from(link).map_err(|_| anyhow!("{interface} gave no BPF link for its egress"))
+}
+
+/// Whether the link that is pinned at `path` took the new program.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn take_over(program: &mut SchedClassifier, path: &Path) -> Result<bool> {
+    let result = program.attach_to_link(open(path)?.try_into()?);
+    was_updated(result.map(drop), path)
+}

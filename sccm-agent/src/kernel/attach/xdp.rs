@@ -1,0 +1,55 @@
+//! What arrives: XDP, by a BPF link.
+
+use super::Mode;
+use super::link::{open, root_cause, was_updated};
+use anyhow::{Result, anyhow};
+use aya::programs::links::FdLink;
+use aya::programs::{ProgramError, Xdp};
+use std::path::Path;
+
+/// Attaches; the link is the caller's.
+///
+/// # Errors
+/// The driver or the kernel refuses.
+pub fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> {
+    let id = program
+        .attach(interface, mode.flags())
+        .map_err(|error| refused(&error, interface, mode))?;
+    let link = program.take_link(id)?;
+    // aya falls back to an attachment that ends with its process.
+    FdLink::try_from(link).map_err(|_| {
+        anyhow!(
+            "{interface} took the program only in a way that would end with this process: \
+             its driver is too old for BPF links, try `--xdp-mode generic`"
+        )
+    })
+}
+
+/// Whether there was a pinned link that took the new program.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn take_over(program: &mut Xdp, path: &Path) -> Result<bool> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let result = program.attach_to_link(open(path)?.try_into()?);
+    was_updated(result.map(drop), path)
+}
+
+/// The kernel's refusal, with what people can do about it.
+fn refused(error: &ProgramError, interface: &str, mode: Mode) -> anyhow::Error {
+    let cause = root_cause(error);
+    let remedy = match mode {
+        Mode::Native => {
+            "the driver cannot run the program natively as it is set up; its reason may be in \
+             `dmesg` (MTU above what it takes, LRO on, too few queues). Mend that, or accept the \
+             slower way with `--xdp-mode generic`"
+        }
+        Mode::Generic => "another program may sit on the interface: see `ip link show`",
+    };
+    anyhow!(
+        "attaching to {interface} in {} mode: {cause}: {remedy}",
+        mode.label()
+    )
+}

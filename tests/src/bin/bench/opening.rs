@@ -1,0 +1,115 @@
+//! What it costs to open a flow, and to find one among many.
+//!
+//! Here every packet is of another peer (see [`Walk`]), so that every one opens a flow of its own,
+//! and the table's memory is as cold as in a network with many conversations. A round begins with
+//! a table of its own, because a flow once written is never new again.
+
+use std::os::fd::AsFd as _;
+
+use anyhow::{Result, ensure};
+use sccm_common::Reason;
+use sccm_common::flow::DEFAULT_CAPACITY;
+use sccm_tests::datapath::Settings;
+use sccm_tests::packet::Packet;
+
+use crate::floor::{self, Walk};
+use crate::series::{Series, Title};
+use crate::sys::{self, Hook};
+use crate::world::World;
+
+/// Flows that are opened in a table with room.
+const FLOWS: u32 = 100_000;
+
+/// Where an IPv4 frame without tags names the peer: the destination of what leaves ...
+const PEER_LEAVING: i16 = 30;
+/// ... and the source of what arrives.
+const PEER_ARRIVING: i16 = 26;
+
+/// The measurements of this module.
+pub struct Opening {
+    /// Each flow is new, and there is room.
+    opened: Series,
+    /// Each packet answers another one of them.
+    replies: Series,
+    /// Each flow is new, and takes the place of an old one.
+    evicting: Series,
+}
+
+impl Opening {
+    /// Without a round yet.
+    pub const fn new() -> Self {
+        const fn series(group: &'static str, name: &'static str, at_most: Option<u32>) -> Series {
+            Series::new(Title {
+                group,
+                name,
+                at_most,
+            })
+        }
+        let group = "another peer each time";
+        Self {
+            opened: series(group, "opening a flow (TC)", Some(250)),
+            replies: series(group, "reply, one of 100,000 flows", None),
+            evicting: series(group, "opening a flow, table full (TC)", None),
+        }
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or not every packet opened a flow.
+    pub fn round(&mut self, settings: &Settings) -> Result<()> {
+        let mut world = World::new(settings)?;
+        let empty = floor::empty(Hook::Leaving)?;
+        let floor = Walk::new(Hook::Leaving, PEER_LEAVING, empty.as_fd())?;
+        let ours = Walk::new(Hook::Leaving, PEER_LEAVING, world.program(Hook::Leaving)?)?;
+        let opening = |port: u16| Packet::ipv4("192.0.2.10", "10.0.0.0").udp(port, 161);
+        let open = |walk: &Walk, port, count| walk_on(walk, Hook::Leaving, &opening(port), count);
+
+        self.opened
+            .add(open(&floor, 40000, FLOWS)?, open(&ours, 40000, FLOWS)?);
+        self.replies(&mut world)?;
+        // One after the other, so that the table is full before the last begins.
+        open(&ours, 40001, DEFAULT_CAPACITY)?;
+        self.evicting
+            .add(open(&floor, 40002, FLOWS)?, open(&ours, 40002, FLOWS)?);
+        Ok(())
+    }
+
+    /// Answers to all flows, which proves that each was opened.
+    fn replies(&mut self, world: &mut World) -> Result<()> {
+        let empty = floor::empty(Hook::Arriving)?;
+        let floor = Walk::new(Hook::Arriving, PEER_ARRIVING, empty.as_fd())?;
+        let ours = Walk::new(
+            Hook::Arriving,
+            PEER_ARRIVING,
+            world.program(Hook::Arriving)?,
+        )?;
+        let answer = Packet::ipv4("10.0.0.0", "192.0.2.10")
+            .udp(161, 40000)
+            .payload(64);
+        let run = |walk: &Walk| walk_on(walk, Hook::Arriving, &answer, FLOWS);
+        self.replies.add(run(&floor)?, run(&ours)?);
+        let answered = world.counted(Reason::Reply)?;
+        ensure!(
+            answered == u64::from(FLOWS),
+            "{answered} of {FLOWS} flows were there to be answered"
+        );
+        Ok(())
+    }
+
+    /// What was measured.
+    pub fn series(self) -> [Series; 3] {
+        [self.opened, self.replies, self.evicting]
+    }
+}
+
+/// Runs a walk whose packets are all to pass, and returns the nanoseconds of each.
+fn walk_on(walk: &Walk, hook: Hook, packet: &Packet, count: u32) -> Result<u32> {
+    let run = sys::test_run(walk.program(), &packet.build(), count)?;
+    ensure!(
+        run.returned == hook.returns(true),
+        "a packet of another peer did not pass: {}",
+        run.returned
+    );
+    Ok(run.nanoseconds)
+}

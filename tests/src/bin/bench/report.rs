@@ -1,0 +1,143 @@
+//! The figures, as a table for people and as JSON for tools.
+//!
+//! The JSON: `machine`, the object of the header; `cases`, a list of `group`, `name`, `hook`-free
+//! differences in nanoseconds; `memory`, bytes by map. Names stay; fields may be added.
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, Table};
+use sccm_agent::output;
+use serde_json::{Value, json};
+
+use crate::machine::Machine;
+use crate::series::Series;
+
+/// The memory that the maps may take at most, in bytes.
+const MEMORY_AT_MOST: u64 = 64 << 20;
+
+/// Everything that a run found out.
+pub struct Report {
+    /// On what.
+    pub machine: Machine,
+    /// How often each case was measured.
+    pub rounds: u32,
+    /// What each case cost, in the order of the table.
+    pub series: Vec<Series>,
+    /// Kernel memory of each map: name, bytes.
+    pub memory: Vec<(&'static str, u64)>,
+}
+
+impl Report {
+    /// For people.
+    ///
+    /// # Errors
+    /// When nothing can be written.
+    pub fn print(&self) -> Result<()> {
+        output::print(self.header())?;
+        let mut group = "";
+        let mut table = None;
+        for series in &self.series {
+            if series.title.group != group {
+                self.finish(table.take())?;
+                group = series.title.group;
+            }
+            let table = table.get_or_insert_with(|| figures(group));
+            let over = [series.best_over_floor(), series.median_over_floor()];
+            let [best, median] = over.map(|figure| format!("{figure:+}"));
+            let at_most = series.title.at_most.map(|limit| format!("{limit:+}"));
+            table.add_row([
+                series.title.name.to_owned(),
+                format!("{}", series.best_floor()),
+                best,
+                median,
+                at_most.unwrap_or_default(),
+            ]);
+        }
+        self.finish(table)?;
+        output::print(self.memory_table())
+    }
+
+    /// For tools.
+    ///
+    /// # Errors
+    /// When nothing can be written.
+    pub fn print_json(&self) -> Result<()> {
+        let cases = self.series.iter().map(|series| {
+            json!({
+                "group": series.title.group,
+                "name": series.title.name,
+                "floor_best_ns": series.best_floor(),
+                "floor_median_ns": series.median_floor(),
+                "over_floor_best_ns": series.best_over_floor(),
+                "over_floor_median_ns": series.median_over_floor(),
+                "over_floor_at_most_ns": series.title.at_most,
+            })
+        });
+        let machine = &self.machine;
+        let memory: serde_json::Map<String, Value> = self
+            .memory
+            .iter()
+            .map(|(name, bytes)| ((*name).to_owned(), json!(bytes)))
+            .collect();
+        output::print_json(&json!({
+            "machine": {
+                "processor": machine.processor,
+                "processors": machine.processors,
+                "virtual": machine.is_virtual,
+                "kernel": machine.kernel,
+                "load": machine.load,
+            },
+            "rounds": self.rounds,
+            "cases": cases.collect::<Vec<_>>(),
+            "memory": { "maps": memory, "total": self.memory_total(), "at_most": MEMORY_AT_MOST },
+        }))
+    }
+
+    fn header(&self) -> String {
+        let machine = &self.machine;
+        let kind = if machine.is_virtual {
+            "virtual machine"
+        } else {
+            "machine"
+        };
+        format!(
+            "{} ({} processors, {kind}), Linux {}, load {}\n\
+             ns per packet over an empty program, by BPF_PROG_TEST_RUN, {} rounds\n",
+            machine.processor, machine.processors, machine.kernel, machine.load, self.rounds
+        )
+    }
+
+    fn finish(&self, table: Option<Table>) -> Result<()> {
+        table.map_or(Ok(()), |table| output::print(output::lines(&table)))
+    }
+
+    fn memory_total(&self) -> u64 {
+        self.memory.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn memory_table(&self) -> String {
+        let mut table = output::list(["kernel memory at the defaults", "MiB", "at most"]);
+        let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
+        let mut maps = self.memory.clone();
+        maps.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        for (name, bytes) in maps {
+            table.add_row([name.to_owned(), mebibytes(bytes), String::new()]);
+        }
+        let total = mebibytes(self.memory_total());
+        table.add_row(["total".to_owned(), total, mebibytes(MEMORY_AT_MOST)]);
+        align(&mut table);
+        output::lines(&table)
+    }
+}
+
+fn figures(group: &str) -> Table {
+    let mut table = output::list([group, "empty", "best", "median", "at most"]);
+    align(&mut table);
+    table
+}
+
+/// Figures to the right.
+fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}

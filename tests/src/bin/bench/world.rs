@@ -1,0 +1,102 @@
+//! The real programs with a policy, as descriptors to run.
+//!
+//! The tests' `Datapath` runs one frame and looks at its fate; measuring needs the programs
+//! themselves, both of them, and the kernel memory of the maps below them.
+
+use std::fs;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::maps::MapInfo;
+use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_common::abi::map;
+use sccm_common::flow::DEFAULT_CAPACITY;
+use sccm_common::{Place, Reason};
+use sccm_tests::bpffs::BpfMount;
+use sccm_tests::datapath::Settings;
+use sccm_tests::packet::Packet;
+
+use crate::sys::{self, Hook, Run};
+
+/// Programs of one host, with maps of their own and of the default capacity.
+pub struct World {
+    programs: Programs,
+    maps: Maps,
+    pins: PinDir,
+    _mount: BpfMount,
+}
+
+impl World {
+    /// Loads both programs, and publishes a policy.
+    ///
+    /// # Errors
+    /// Without root, or when the kernel refuses.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let mount = BpfMount::new()?;
+        let pins = PinDir::new(mount.path().join("agent"));
+        pins.create()?;
+        Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
+        let mut maps = Maps::open(&pins)?;
+        let slot = maps.claim_slot("measured0", 1)?;
+        let programs = Programs::load(&pins, slot, Place::Host)?;
+        let policy = settings.compile(maps.service_names()?)?;
+        maps.publish(&policy)?;
+        Ok(Self {
+            programs,
+            maps,
+            pins,
+            _mount: mount,
+        })
+    }
+
+    /// The program of a hook.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn program(&mut self, hook: Hook) -> Result<BorrowedFd<'_>> {
+        Ok(match hook {
+            Hook::Arriving => self.programs.xdp()?.fd()?.as_fd(),
+            Hook::Leaving => self.programs.classifier()?.fd()?.as_fd(),
+        })
+    }
+
+    /// Runs the program of a hook on one packet, `repeat` times.
+    ///
+    /// # Errors
+    /// When the kernel refuses the frame.
+    pub fn run(&mut self, hook: Hook, packet: &Packet, repeat: u32) -> Result<Run> {
+        sys::test_run(self.program(hook)?, &packet.build(), repeat)
+    }
+
+    /// How many packets ended for this reason.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn counted(&self, reason: Reason) -> Result<u64> {
+        let readings = self.maps.counters()?;
+        let readings = readings.iter().filter(|reading| reading.reason == reason);
+        Ok(readings.map(|reading| reading.count.packets).sum())
+    }
+
+    /// The kernel memory of each map: name, bytes.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn memory(&self) -> Result<Vec<(&'static str, u64)>> {
+        map::ALL
+            .iter()
+            .map(|name| Ok((*name, self.memory_of(name)?)))
+            .collect()
+    }
+
+    fn memory_of(&self, name: &str) -> Result<u64> {
+        let map = MapInfo::from_pin(self.pins.map(name))?.fd()?;
+        let path = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let value = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+        let value = value.with_context(|| format!("{path} names no memory"))?;
+        let bytes = value.trim().parse()?;
+        ensure!(bytes > 0, "{name} has no memory at all");
+        Ok(bytes)
+    }
+}
