@@ -203,7 +203,16 @@ fn find<T: Tables>(tables: &T, packet: &Packet) -> Option<(TransferKey, Transfer
         let state = tables.transfer(&key)?;
         state.is_alive(now).then_some((key, state))
     };
-    alive(from_server)
-        .or_else(|| alive(expected))
+    let known = tables.transfer(&from_server);
+    if let Some(state) = known
+        && state.is_alive(now)
+    {
+        return Some((from_server, state));
+    }
+    // A late block does not begin a transfer again that is over: only a request
+    // since then does.
+    let is_newer = |request: &TransferState| known.is_none_or(|over| request.seen > over.seen);
+    alive(expected)
+        .filter(|(_, request)| is_newer(request))
         .or_else(|| alive(from_client))
 }

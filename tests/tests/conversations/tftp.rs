@@ -90,7 +90,7 @@ fn fragments_arrive_in_the_segment() -> Result<()> {
         let server = tftpd(&stage.server)?;
         let agent = stage.enforce("pxe-service-point", "")?;
         let log = tempfile::NamedTempFile::new()?;
-        write_file(log.path(), 1 << 20)?;
+        write_file(log.path(), 1 << 18)?;
         for family in FAMILIES {
             let upload = log.path().display();
             let options = format!("--tftp-blksize 16384 --max-time 18 --upload-file {upload}");

@@ -19,6 +19,7 @@ fn ends(pair: &Pair) {
     assert!(pair.client(&acknowledgement(1)), "repeated");
     pair.world.wait(1);
     assert!(!pair.client(&acknowledgement(1)), "from the client, late");
+    assert!(!pair.server(&data(9, 512)), "from the server, late");
 }
 
 /// The transfer goes on until 60 seconds of silence.
