@@ -173,7 +173,7 @@ impl Attached {
         let path = pins.link(slot, direction);
         match Pinned::at(&path)? {
             None => Ok(None),
-            Some(Pinned::Program(_)) => clsact::pinned_id(&path),
+            Some(Pinned::Program(id)) => Ok(Some(id)),
             Some(Pinned::Link(_)) => Ok(Some(link::open(&path)?.info()?.program_id())),
         }
     }

@@ -7,6 +7,7 @@
 
 use super::attach::clsact;
 use anyhow::{Context as _, Result};
+use aya::programs::ProgramInfo;
 use std::ffi::CString;
 use std::fs;
 use std::io::{Error, ErrorKind};
@@ -32,8 +33,8 @@ struct ObjectGet {
 pub enum Pinned {
     /// A link.
     Link(OwnedFd),
-    /// The program of a filter.
-    Program(OwnedFd),
+    /// The program of a filter, by its id.
+    Program(u32),
 }
 
 impl Pinned {
@@ -42,18 +43,19 @@ impl Pinned {
     /// # Errors
     /// The pin cannot be opened.
     pub fn at(path: &Path) -> Result<Option<Self>> {
-        let opened = open(path).and_then(|fd| {
-            let name = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
-            Ok(match name == Path::new(PROGRAM) {
-                true => Self::Program(fd),
-                false => Self::Link(fd),
-            })
-        });
-        match opened {
-            Ok(pinned) => Ok(Some(pinned)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("opening {}", path.display())),
+        let fd = match open(path) {
+            Ok(fd) => fd,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("opening {}", path.display())),
+        };
+        let name = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+            .context("asking /proc what is pinned")?;
+        if name != Path::new(PROGRAM) {
+            return Ok(Some(Self::Link(fd)));
         }
+        let info =
+            ProgramInfo::from_pin(path).with_context(|| format!("opening {}", path.display()))?;
+        Ok(Some(Self::Program(info.id())))
     }
 }
 
@@ -65,11 +67,7 @@ impl Pinned {
 pub fn unhook(path: &Path) -> Result<()> {
     match Pinned::at(path)? {
         None => return Ok(()),
-        Some(Pinned::Program(_)) => {
-            if let Some(id) = clsact::pinned_id(path)? {
-                clsact::remove(id)?;
-            }
-        }
+        Some(Pinned::Program(id)) => clsact::remove(id)?,
         Some(Pinned::Link(link)) => {
             if let Err(error) = bpf(BPF_LINK_DETACH, &link.as_raw_fd()) {
                 tracing::debug!("detaching {}: {error}", path.display());

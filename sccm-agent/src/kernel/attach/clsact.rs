@@ -9,21 +9,21 @@
 //! The queueing discipline stays when our filter goes. Empty, it passes
 //! everything, and whether somebody else is about to use it nobody can tell.
 
-use super::super::unhook::unhook;
+use super::super::unhook::{Pinned, unhook};
 use super::link::root_cause;
 use super::netlink;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use aya::programs::links::Link as _;
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcHandle,
 };
-use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
+use aya::programs::{SchedClassifier, TcAttachType};
 use nix::net::if_::{if_nameindex, if_nametoindex};
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
 
-/// Before all others: a filter that decides ends the round, and ours decides
-/// nothing unless it drops.
+/// As early as can be: a filter that decides ends the round, and ours decides
+/// nothing unless it drops. Of the same priority, the newest comes first.
 pub(super) const PRIORITY: u16 = 1;
 
 /// Ours among filters of the same priority; any number but one that `tc` would give.
@@ -70,13 +70,6 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Re
              has none)"
         )
     })?;
-    if let Some(id) = netlink::program_at(index)? {
-        bail!(
-            "what leaves {interface} has a filter in our place, which runs program {id}: stop its \
-             owner, or remove it with `tc filter del dev {interface} egress pref {PRIORITY} \
-             handle {HANDLE:#x} bpf`"
-        );
-    }
     let filter = pin(program, path.to_path_buf())?;
     let options = TcAttachOptions::Netlink(NlOptions {
         priority: PRIORITY,
@@ -87,9 +80,11 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Re
         .attach_with_options(interface, TcAttachType::Egress, options)
         .map_err(|error| {
             anyhow!(
-                "attaching a filter to what leaves {interface}: {}: another one of priority \
-                 {PRIORITY} may be in its way (see `tc filter show dev {interface} egress`), or \
-                 the kernel's module cls_bpf missing",
+                "attaching a filter to what leaves {interface}: {}: if `tc filter show dev \
+                 {interface} egress` lists another one of priority {PRIORITY} and handle \
+                 {HANDLE:#x}, stop its owner, or remove it with `tc filter del dev {interface} \
+                 egress pref {PRIORITY} handle {HANDLE:#x} bpf`; a kernel without the module \
+                 cls_bpf has no such filters",
                 root_cause(&error)
             )
         })?;
@@ -105,12 +100,10 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Re
 /// The kernel refuses.
 pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<bool> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
-    let running = netlink::program_at(index)?;
     let successor = successor(path);
-    if running.is_some() && running == pinned_id(&successor)? {
-        rename(&successor, path)?;
-    }
+    // What an agent left that died between two programs.
     unhook(&successor)?;
+    let running = netlink::program_at(index)?;
     if running.is_none() || running != pinned_id(path)? {
         unhook(path)?;
         return Ok(false);
@@ -162,17 +155,11 @@ pub fn successor(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The id of the program that is pinned at `path`, if there is one.
-///
-/// # Errors
-/// The pin cannot be opened.
-pub fn pinned_id(path: &Path) -> Result<Option<u32>> {
-    if !path.exists() {
-        return Ok(None);
+fn pinned_id(path: &Path) -> Result<Option<u32>> {
+    match Pinned::at(path)? {
+        Some(Pinned::Program(id)) => Ok(Some(id)),
+        Some(Pinned::Link(_)) | None => Ok(None),
     }
-    let info =
-        ProgramInfo::from_pin(path).with_context(|| format!("opening {}", path.display()))?;
-    Ok(Some(info.id()))
 }
 
 fn pin(program: &mut SchedClassifier, path: PathBuf) -> Result<Filter> {

@@ -62,7 +62,7 @@ impl Opening {
         let empty = floor::empty(Hook::Leaving)?;
         let floor = Walk::new(Hook::Leaving, PEER_LEAVING, empty.as_fd())?;
         let ours = Walk::new(Hook::Leaving, PEER_LEAVING, world.program(Hook::Leaving)?)?;
-        let opening = |port: u16| Packet::ipv4("192.0.2.10", "10.0.0.0").udp(port, 161);
+        let opening = |port: u16| Packet::ipv4("192.0.2.10", "10.0.0.0").tcp(port, 443).syn();
         let open = |walk: &Walk, port, count| walk_on(walk, Hook::Leaving, &opening(port), count);
 
         self.opened
@@ -85,8 +85,9 @@ impl Opening {
             world.program(Hook::Arriving)?,
         )?;
         let answer = Packet::ipv4("10.0.0.0", "192.0.2.10")
-            .udp(161, 40000)
-            .payload(64);
+            .tcp(443, 40000)
+            .syn()
+            .ack();
         let run = |walk: &Walk| walk_on(walk, Hook::Arriving, &answer, FLOWS);
         self.replies.add(run(&floor)?, run(&ours)?);
         let answered = world.counted(Reason::Reply)?;

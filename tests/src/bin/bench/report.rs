@@ -1,7 +1,7 @@
 //! The figures, as a table for people and as JSON for tools.
 //!
-//! The JSON: `machine`, the object of the header; `cases`, a list of `group`, `name`, `hook`-free
-//! differences in nanoseconds; `memory`, bytes by map. Names stay; fields may be added.
+//! The JSON: `machine`, the object of the header; `cases`, a list of `group`, `name`, and
+//! nanoseconds; `memory`, bytes by map. Names stay; fields may be added.
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table};
