@@ -159,10 +159,11 @@ impl Attached {
     /// # Errors
     /// A hook or a pin that cannot be removed.
     pub fn detach(pins: &PinDir, slot: u32) -> Result<()> {
+        // Inbound first: without what notes flows, it would drop their answers.
+        unhook(&pins.link(slot, Direction::Inbound))?;
         let outbound = pins.link(slot, Direction::Outbound);
         unhook(&clsact::successor(&outbound))?;
-        unhook(&outbound)?;
-        unhook(&pins.link(slot, Direction::Inbound))
+        unhook(&outbound)
     }
 
     /// The id of the program behind the pinned hook of a slot, if there is one.
