@@ -10,6 +10,7 @@
 //! root; 128 and the number of the signal that ended it. No figure makes it fail.
 
 mod case;
+mod cases;
 mod floor;
 mod machine;
 mod opening;
@@ -79,14 +80,14 @@ fn failure(error: &anyhow::Error) -> ExitCode {
 fn measure(interrupt: &Interrupt) -> Result<Report> {
     let machine = Machine::look()?;
     machine::stay_on_one_processor()?;
-    let role = Settings::roles(&["distribution-point", "pxe-service-point"]);
+    let role = Settings::roles(&cases::ROLES);
     let peers = Settings {
-        allow: case::prefixes(),
+        allow: cases::prefixes(),
         ..role.clone()
     };
     let mut worlds = [
-        (World::new(&role)?, measured(case::of_a_role())),
-        (World::new(&peers)?, measured(case::of_peers())),
+        (World::new(&role)?, measured(cases::of_a_role())),
+        (World::new(&peers)?, measured(cases::of_peers())),
     ];
     let mut opening = Opening::new();
     for round in 1..=ROUNDS {

@@ -3,6 +3,8 @@
 //! The JSON: `machine`, the object of the header; `cases`, a list of `group`, `name`, and
 //! nanoseconds; `memory`, bytes by map. Names stay; fields may be added.
 
+use std::cmp::Reverse;
+
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table};
 use sccm_agent::output;
@@ -13,6 +15,9 @@ use crate::series::Series;
 
 /// The memory that the maps may take at most, in bytes.
 const MEMORY_AT_MOST: u64 = 64 << 20;
+
+/// Maps below this have no line of their own, in bytes.
+const SMALL_MAP: u64 = 1 << 17;
 
 /// Everything that a run found out.
 pub struct Report {
@@ -117,11 +122,16 @@ impl Report {
     fn memory_table(&self) -> String {
         let mut table = output::list(["kernel memory at the defaults", "MiB", "at most"]);
         let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
-        let mut maps = self.memory.clone();
-        maps.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        for (name, bytes) in maps {
+        let (mut large, small): (Vec<(&str, u64)>, Vec<_>) = self
+            .memory
+            .iter()
+            .partition(|(_, bytes)| *bytes >= SMALL_MAP);
+        large.sort_by_key(|(_, bytes)| Reverse(*bytes));
+        for (name, bytes) in large {
             table.add_row([name.to_owned(), mebibytes(bytes), String::new()]);
         }
+        let rest = small.into_iter().map(|(_, bytes)| bytes).sum();
+        table.add_row(["the others".to_owned(), mebibytes(rest), String::new()]);
         let total = mebibytes(self.memory_total());
         table.add_row(["total".to_owned(), total, mebibytes(MEMORY_AT_MOST)]);
         align(&mut table);

@@ -1,0 +1,166 @@
+//! The packets that are measured. To add a case, add a line.
+
+use sccm_common::Reason::{self, FragmentFollows, NotAllowed, Outbound, Reply, Service};
+use sccm_tests::packet::{ExtensionHeader, Packet};
+
+use crate::case::Case;
+use crate::sys::Hook;
+
+/// The roles of the protected system.
+pub const ROLES: [&str; 2] = ["distribution-point", "pxe-service-point"];
+
+/// TCP and UDP ports that they open, and one of each that they do not.
+const HTTP: u16 = 80;
+const BINL: u16 = 4011;
+const RDP: u16 = 3389;
+const DNS: u16 = 53;
+
+/// The protected system and a peer, of both families.
+const V4: (&str, &str) = ("192.0.2.10", "198.51.100.7");
+const V6: (&str, &str) = ("2001:db8::10", "2001:db8:ffff::7");
+
+/// From the peer.
+fn v4() -> Packet {
+    Packet::ipv4(V4.1, V4.0)
+}
+
+/// From the peer.
+fn v6() -> Packet {
+    Packet::ipv6(V6.1, V6.0)
+}
+
+/// To the peer.
+fn v4_out() -> Packet {
+    Packet::ipv4(V4.0, V4.1)
+}
+
+/// To the peer.
+fn v6_out() -> Packet {
+    Packet::ipv6(V6.0, V6.1)
+}
+
+/// Where no address counts: every packet is judged by its port alone.
+pub fn of_a_role() -> Vec<Case> {
+    [by_port(), by_state(), outbound()].concat()
+}
+
+fn by_port() -> Vec<Case> {
+    let case = |name, packet, reason| arriving("role only, inbound", name, packet, reason);
+    let opening = |packet: Packet, port| packet.tcp(50000, port).syn();
+    let datagram = |packet: Packet| packet.udp(50000, BINL).payload(64);
+    vec![
+        case("pass, IPv4 TCP", opening(v4(), HTTP), Service),
+        case("pass, IPv6 TCP", opening(v6(), HTTP), Service),
+        case("pass, IPv4 UDP", datagram(v4()), Service),
+        case("pass, IPv6 UDP", datagram(v6()), Service),
+        case("pass, VLAN tag", opening(v4().vlan(20), HTTP), Service),
+        case("drop, IPv4 TCP SYN", opening(v4(), RDP), NotAllowed),
+        case("drop, IPv6 TCP SYN", opening(v6(), RDP), NotAllowed),
+        case("drop, VLAN tag", opening(v4().vlan(20), RDP), NotAllowed),
+    ]
+}
+
+fn by_state() -> Vec<Case> {
+    let case = |name, packet, reason| arriving("state, inbound", name, packet, reason);
+    let limited = |name, packet, reason| case(name, packet, reason).at_most(40);
+    let segment = |packet: Packet| packet.tcp(50000, RDP).ack();
+    let datagram = |packet: Packet| packet.udp(50000, DNS).payload(64);
+    let tcp_answer = |packet: Packet| packet.tcp(1433, 40000).ack().payload(64);
+    let udp_answer = |packet: Packet| packet.udp(161, 40000).payload(64);
+    let reply = |name, opening, answer| limited(name, answer, Reply).after(Hook::Leaving, opening);
+    let follows = |name, first: Packet, later: Packet| {
+        let first = first.udp(50000, BINL).udp_length(96).payload(16);
+        let later = later.ip_protocol(17).payload(64);
+        case(name, later, FragmentFollows).after(Hook::Arriving, first)
+    };
+    let (tcp, udp) = (open_tcp, |packet: Packet| packet.udp(40000, 161));
+    vec![
+        limited("drop, flow miss, IPv4 TCP", segment(v4()), NotAllowed),
+        limited("drop, flow miss, IPv6 TCP", segment(v6()), NotAllowed),
+        limited("drop, flow miss, IPv4 UDP", datagram(v4()), NotAllowed),
+        limited("drop, flow miss, IPv6 UDP", datagram(v6()), NotAllowed),
+        case(
+            "drop, flow miss, like TFTP data",
+            v4().udp(50000, DNS).data(tftp_data()),
+            NotAllowed,
+        ),
+        reply("reply, IPv4 TCP", tcp(v4_out()), tcp_answer(v4())),
+        reply("reply, IPv6 TCP", tcp(v6_out()), tcp_answer(v6())),
+        reply("reply, IPv4 UDP", udp(v4_out()), udp_answer(v4())),
+        reply("reply, IPv6 UDP", udp(v6_out()), udp_answer(v6())),
+        follows(
+            "later fragment, IPv4",
+            v4().fragment(1, 0, true),
+            v4().fragment(1, 24, false),
+        ),
+        follows(
+            "later fragment, IPv6",
+            v6().extension(fragment(0, true)),
+            v6().extension(fragment(24, false)),
+        ),
+    ]
+}
+
+fn outbound() -> Vec<Case> {
+    let case = |name, packet| Case::new("outbound (TC)", name, Hook::Leaving, packet, Outbound);
+    let answer = |packet: Packet| packet.tcp(HTTP, 50000).ack().payload(64);
+    let known = |packet: Packet| packet.tcp(40000, 1433).ack().payload(64);
+    vec![
+        case("answer of an allowed service, IPv4", answer(v4_out())),
+        case("answer of an allowed service, IPv6", answer(v6_out())),
+        case("packet of an open flow, IPv4", known(v4_out()))
+            .after(Hook::Leaving, open_tcp(v4_out())),
+        case("packet of an open flow, IPv6", known(v6_out()))
+            .after(Hook::Leaving, open_tcp(v6_out())),
+    ]
+}
+
+/// Where the peers' prefixes count, as [`prefixes`] names them.
+pub fn of_peers() -> Vec<Case> {
+    let group = "16 prefixes of each family, inbound";
+    let case =
+        |name, packet: Packet, reason| arriving(group, name, packet.tcp(50000, 22).syn(), reason);
+    let named = (
+        Packet::ipv4("10.7.1.7", V4.0),
+        Packet::ipv6("2001:db8:7::7", V6.0),
+    );
+    vec![
+        case("pass, named peer, IPv4", named.0, Service),
+        case("pass, named peer, IPv6", named.1, Service),
+        case("drop, other peer, IPv4", v4(), NotAllowed),
+        case("drop, other peer, IPv6", v6(), NotAllowed),
+    ]
+}
+
+/// `--allow` of SSH from 16 prefixes of each family.
+pub fn prefixes() -> Vec<&'static str> {
+    let v4 = (0..16).map(|number| format!("tcp/22@10.{number}.1.0/24"));
+    let v6 = (0..16).map(|number| format!("tcp/22@2001:db8:{number:x}::/48"));
+    // The settings of a test are literals; these few live as long as the program.
+    v4.chain(v6).map(|text| &*text.leak()).collect()
+}
+
+fn arriving(group: &'static str, name: &'static str, packet: Packet, reason: Reason) -> Case {
+    Case::new(group, name, Hook::Arriving, packet, reason)
+}
+
+/// Opens the flow of the replies.
+fn open_tcp(packet: Packet) -> Packet {
+    packet.tcp(40000, 1433).syn()
+}
+
+/// Opcode 3 and a block number, which make the program look for the transfer.
+fn tftp_data() -> Vec<u8> {
+    let mut data = vec![0, 3, 0, 1];
+    data.resize(64, 0);
+    data
+}
+
+fn fragment(offset_bytes: u16, more: bool) -> ExtensionHeader {
+    let id = 1;
+    ExtensionHeader::Fragment {
+        id,
+        offset_bytes,
+        more,
+    }
+}
