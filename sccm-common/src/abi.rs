@@ -55,7 +55,7 @@ pub mod map {
 pub mod program {
     /// XDP: judges what arrives.
     pub const ARRIVING: &str = "sccm_arriving";
-    /// TC egress: notes what leaves.
+    /// TC egress: judges what leaves.
     pub const LEAVING: &str = "sccm_leaving";
 }
 
@@ -114,3 +114,7 @@ pub struct ServiceRecord {
     /// The services, padded with zeros.
     pub service: [u8; SERVICE_NAME_BYTES],
 }
+
+const _: () = assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + ROLES_BYTES);
+const _: () = assert!(size_of::<InterfaceRecord>() == 16 + 4 + 4);
+const _: () = assert!(size_of::<ServiceRecord>() == 8 + SERVICE_NAME_BYTES);

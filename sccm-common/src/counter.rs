@@ -19,6 +19,8 @@ pub struct Counter {
     pub bytes: u64,
 }
 
+const _: () = assert!(size_of::<Counter>() == 16);
+
 /// Reasons with a counter per service class.
 pub const SERVICE_ROWS: usize = 5;
 

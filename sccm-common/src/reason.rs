@@ -77,7 +77,7 @@ reasons! {
     Igmp = 24, "igmp", Pass;
     /// Group membership, IPv6 (RFC 3810).
     Mld = 25, "mld", Pass;
-    /// A DHCP answer to this host's own client.
+    /// A DHCP answer to this host's own client, or what the client asked.
     DhcpReply = 26, "dhcp-reply", Pass;
     /// A later fragment whose first was not seen; the setting lets them pass.
     LaterFragment = 27, "later-fragment", Pass;

@@ -76,6 +76,8 @@ pub struct TransferState {
     reserved: u32,
 }
 
+const _: () = assert!(size_of::<TransferState>() == 16);
+
 const LAST_BLOCK_SENT: u32 = 1;
 const ENDED: u32 = 2;
 

@@ -1,4 +1,4 @@
-//! The programs that the kernel runs: one judges what arrives, one notes what leaves.
+//! The programs that the kernel runs: one judges what arrives, one what leaves.
 //!
 //! All decisions are in `sccm-common`; here are only the packet cursor, the
 //! maps, and the accounting of each verdict.

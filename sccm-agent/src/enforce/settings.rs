@@ -114,10 +114,6 @@ impl Settings {
             self.manage.is_empty() || self.is_gateway(),
             "--manage is for the gateway itself; on a host, --allow says it all"
         );
-        ensure!(
-            self.flow_capacity > 0,
-            "--flow-capacity 0 remembers no flow: no answer came back"
-        );
         Ok(())
     }
 }

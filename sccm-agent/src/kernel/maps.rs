@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, Map, MapData, MapError, MapInfo, PerCpuArray};
 use sccm_common::abi::{self, CHUNKS, InterfaceRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::{AddressClass, Chunk, Entry, Family, ROOT_ENTRIES, Root};
-use sccm_common::counter::{Counter, MAX_INTERFACES, PAGES, Page};
+use sccm_common::counter::{MAX_INTERFACES, PAGES, Page};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
 use sccm_common::policy::{BANKS, flag};
@@ -255,5 +255,3 @@ fn grace_period() -> Result<()> {
     );
     Ok(())
 }
-
-const _: () = assert!(size_of::<Counter>() == 16);
