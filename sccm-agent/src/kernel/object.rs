@@ -18,6 +18,10 @@ pub fn object() -> &'static [u8] {
 }
 
 #[cfg(sccm_no_ebpf)]
+#[expect(
+    clippy::extra_unused_type_parameters,
+    reason = "only a generic function is evaluated as late as code is generated"
+)]
 fn missing<T>() -> &'static [u8] {
     const {
         panic!("the eBPF program is not built: run `cargo xtask setup`, then build again");
