@@ -13,7 +13,7 @@ pub use settings::{OnExit, Port, Settings, XdpMode};
 use crate::http;
 use crate::interface::Netlink;
 use crate::kernel::{Found, Lock, Maps, PinDir, Programs};
-use crate::metrics::{Gaps, Source, hash_text};
+use crate::metrics::{Gaps, Source, hash_text, roles_text};
 use crate::policy::ServiceNames;
 use crate::preflight;
 use anyhow::{Result, bail, ensure};
@@ -37,7 +37,7 @@ impl Enforcement {
     /// Whatever is wrong with the settings or the machine; nothing has changed then.
     pub async fn start(settings: Settings) -> Result<Self> {
         settings.check()?;
-        candidate::check_roles(&settings)?;
+        candidate::check_roles(&settings.policy)?;
         preflight::check()?;
         let netlink = Netlink::connect()?;
         let interfaces = candidate::interfaces(&netlink, &settings.ports).await?;
@@ -55,7 +55,7 @@ impl Enforcement {
             let hash = hash_text(&compiled.info.hash);
             tracing::info!(
                 hash = &hash[..12],
-                roles = settings.roles.join(","),
+                roles = %roles_text(&compiled.info),
                 metrics = %settings.metrics_listen,
                 "{}",
                 if settings.observe { "observing" } else { "enforcing" }

@@ -7,13 +7,22 @@
 mod addresses;
 mod allow;
 mod compile;
+mod hash;
+mod model;
 mod native;
+mod rights;
+mod scopes;
 mod services;
 mod target;
+mod vocabulary;
 
 pub use addresses::AddressTable;
 pub use allow::Allow;
-pub use compile::{Compiled, Essential, Outbound, Request, compile};
+pub use compile::{Compiled, Essential, Request, compile};
+pub use model::{
+    CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
+    default_internal,
+};
 pub use native::Native;
 pub use services::{ServiceName, ServiceNames};
 pub use target::Target;

@@ -22,7 +22,7 @@ pub struct Counter {
 const _: () = assert!(size_of::<Counter>() == 16);
 
 /// Reasons with a counter per service class.
-pub const SERVICE_ROWS: usize = 5;
+pub const SERVICE_ROWS: usize = 6;
 
 /// Counters of a page: the service rows, then one for each reason number.
 pub const PAGE_COUNTERS: usize = (SERVICE_ROWS + 1) * ServiceClass::COUNT;

@@ -28,6 +28,10 @@ pub mod flag {
     pub const OUTBOUND_ENFORCE: u32 = 1 << 4;
     /// What the protected systems open is not even noted.
     pub const OUTBOUND_OFF: u32 = 1 << 5;
+    /// The policy tells protected systems apart by their addresses.
+    pub const LOCAL_ADDRESSES: u32 = 1 << 6;
+    /// Addresses of local class 0 are not protected systems.
+    pub const LISTED_ONLY: u32 = 1 << 7;
 }
 
 /// Seconds without a packet after which a flow is forgotten.

@@ -56,6 +56,8 @@ reasons! {
     NotAllowed = 3, "not-allowed", Drop;
     /// The protected system has no link that opens this.
     OutboundNotAllowed = 4, "outbound-not-allowed", Drop;
+    /// To or from an address behind this machine that the policy does not list.
+    UnlistedHost = 5, "unlisted-host", Drop;
 
     /// Address resolution (RFC 826).
     Arp = 16, "arp", Pass;
@@ -156,7 +158,8 @@ impl Reason {
             | Self::Reply
             | Self::Outbound
             | Self::NotAllowed
-            | Self::OutboundNotAllowed => Some(self as usize),
+            | Self::OutboundNotAllowed
+            | Self::UnlistedHost => Some(self as usize),
             _ => None,
         }
     }

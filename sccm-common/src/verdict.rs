@@ -107,8 +107,8 @@ pub fn arriving<T: Tables, P: Payload + ?Sized>(
     let source = class_of(tables, packet, &packet.source);
     let destination = match place {
         // Whatever reaches a host's card is for the host.
-        Place::Host => AddressClass::ANY,
-        Place::Uplink | Place::Segment => class_of(tables, packet, &packet.destination),
+        Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => AddressClass::ANY,
+        _ => class_of(tables, packet, &packet.destination),
     };
     let verdict = if place == Place::Segment && destination.local != LOCAL_SELF {
         // Nobody on the segment has the gateway's own rights, whatever source it claims.
@@ -186,6 +186,16 @@ fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Verdict {
     } else {
         Reason::LaterFragmentRefused
     })
+}
+
+/// Why something without a right is dropped, seen from its protected end.
+#[inline(always)]
+fn refusal(policy: &Policy, local: u16, reason: Reason) -> Reason {
+    if local == AddressClass::ANY.local && policy.has(flag::LISTED_ONLY) {
+        Reason::UnlistedHost
+    } else {
+        reason
+    }
 }
 
 /// The service that a packet speaks of, were `port` the server's.

@@ -2,7 +2,7 @@
 
 use super::PinArgs;
 use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
-use crate::policy::{Allow, Essential, Outbound};
+use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
 use crate::site::SiteArgs;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -152,6 +152,33 @@ impl EnforceArgs {
         );
         Ok(ports)
     }
+
+    /// The policy that the flags describe: everything behind this machine has
+    /// these roles, and anybody may be the other end of their links.
+    fn policy(&self) -> Result<SitePolicy> {
+        let protected = Protected {
+            name: "protected".to_owned(),
+            roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
+            addresses: Vec::new(),
+        };
+        Ok(SitePolicy {
+            site: self.site.site()?,
+            outbound: self.outbound,
+            timeouts: Timeouts {
+                tcp_opening: self.timeouts.timeout_tcp_opening,
+                tcp_established: self.timeouts.timeout_tcp_established,
+                tcp_closing: self.timeouts.timeout_tcp_closing,
+                other: self.timeouts.timeout_other,
+            },
+            without: self.without_essential.clone(),
+            pass_orphan_fragments: self.pass_orphan_fragments,
+            pass_other_ethertypes: self.pass_other_ethertypes,
+            protect: vec![protected],
+            allow: self.allow.iter().map(Rule::from).collect(),
+            management: self.manage.iter().map(Rule::from).collect(),
+            ..SitePolicy::default()
+        })
+    }
 }
 
 /// Enforces until a signal ends it.
@@ -160,23 +187,10 @@ impl EnforceArgs {
 /// The settings or the machine do not allow it; nothing has changed then.
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     let settings = Settings {
-        roles: args.roles.clone(),
+        policy: args.policy()?,
         ports: args.ports()?,
-        site: args.site.site()?,
-        allow: args.allow.clone(),
-        manage: args.manage.clone(),
-        outbound: args.outbound,
-        timeouts: Timeouts {
-            tcp_opening: args.timeouts.timeout_tcp_opening,
-            tcp_established: args.timeouts.timeout_tcp_established,
-            tcp_closing: args.timeouts.timeout_tcp_closing,
-            other: args.timeouts.timeout_other,
-        },
         flow_capacity: args.flow_capacity,
-        without: args.without_essential.clone(),
         observe: args.observe,
-        pass_orphan_fragments: args.pass_orphan_fragments,
-        pass_other_ethertypes: args.pass_other_ethertypes,
         xdp_mode: args.xdp_mode,
         metrics_listen: args.metrics_listen,
         pins: args.pins.pins(),

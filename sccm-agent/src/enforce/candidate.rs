@@ -1,11 +1,11 @@
 //! The policy that would be, and everything that can speak against it.
 
 use super::settings::{Port, Settings, XdpMode};
-use crate::catalog::{Catalog, Role};
+use crate::catalog::Catalog;
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Attached, PinDir, describe_program};
 use crate::lockout;
-use crate::policy::{self, Compiled, Outbound, Request, ServiceNames};
+use crate::policy::{self, Compiled, Outbound, Request, ServiceNames, SitePolicy};
 use anyhow::{Result, bail, ensure};
 use sccm_common::counter::Direction;
 
@@ -16,15 +16,16 @@ const TRACKED: [&str; 2] = ["tftp", "pptp"];
 ///
 /// # Errors
 /// An unknown role, or an outbound mode with which a role cannot work.
-pub fn check_roles(settings: &Settings) -> Result<()> {
+pub fn check_roles(policy: &SitePolicy) -> Result<()> {
     let catalog = Catalog::edition_2007()?;
-    for role in roles(&catalog, settings)? {
-        let mut services = catalog.links_into(role, &settings.site);
+    for id in policy.roles() {
+        let role = catalog.role(id.as_str())?;
+        let mut services = catalog.links_into(role, &policy.site);
         let tracked = services.find(|(_, _, row)| TRACKED.contains(&row.service.as_str()));
         if let Some((link, _, row)) = tracked {
             ensure!(
-                settings.outbound != Outbound::Off,
-                "role {} offers {} (link {}), which needs --outbound track or enforce",
+                policy.outbound != Outbound::Off,
+                "role {} offers {} (link {}), which needs outbound track or enforce",
                 role.id,
                 row.service,
                 link.id
@@ -81,17 +82,9 @@ pub async fn compile(
     };
     let request = Request {
         catalog: &catalog,
-        site: &settings.site,
-        roles: &roles(&catalog, settings)?,
-        allow: &settings.allow,
-        manage: &settings.manage,
+        policy: &settings.policy,
         own: &own,
-        outbound: settings.outbound,
-        timeouts: settings.timeouts,
-        without: &settings.without,
         observe: settings.observe,
-        pass_orphan_fragments: settings.pass_orphan_fragments,
-        pass_other_ethertypes: settings.pass_other_ethertypes,
     };
     policy::compile(&request, names)
 }
@@ -126,11 +119,6 @@ pub async fn check(
         );
     }
     Ok(())
-}
-
-fn roles<'a>(catalog: &'a Catalog, settings: &Settings) -> Result<Vec<&'a Role>> {
-    let ids = settings.roles.iter();
-    ids.map(|id| Ok(catalog.role(id)?)).collect()
 }
 
 /// A hook that is taken over keeps its mode: there is no changing it without a

@@ -1,13 +1,11 @@
 //! Everything that `enforce` is told, and what can be checked about it alone.
 
 use crate::kernel::PinDir;
-use crate::policy::{Allow, Essential, Outbound};
-use crate::site::Site;
+use crate::policy::SitePolicy;
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use sccm_common::Place;
 use sccm_common::counter::MAX_INTERFACES;
-use sccm_common::policy::Timeouts;
 use std::net::SocketAddr;
 
 /// Which way of attaching is acceptable.
@@ -44,30 +42,14 @@ pub struct Port {
 /// Everything that `enforce` is told.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Role ids of the protected systems.
-    pub roles: Vec<String>,
+    /// The policy.
+    pub policy: SitePolicy,
     /// The interfaces to enforce.
     pub ports: Vec<Port>,
-    /// The site's settings.
-    pub site: Site,
-    /// Site-specific ports of the protected systems.
-    pub allow: Vec<Allow>,
-    /// Ports of a gateway itself.
-    pub manage: Vec<Allow>,
-    /// What the protected systems may open.
-    pub outbound: Outbound,
-    /// How long flows live.
-    pub timeouts: Timeouts,
     /// How many flows are remembered.
     pub flow_capacity: u32,
-    /// Essentials that are taken away.
-    pub without: Vec<Essential>,
     /// Drop nothing, count what would be.
     pub observe: bool,
-    /// Pass later fragments whose first was not seen.
-    pub pass_orphan_fragments: bool,
-    /// Pass frames that are neither IP nor an essential.
-    pub pass_other_ethertypes: bool,
     /// Acceptable ways of attaching.
     pub xdp_mode: XdpMode,
     /// Where metrics are served.
@@ -111,7 +93,7 @@ impl Settings {
             self.ports.len()
         );
         ensure!(
-            self.manage.is_empty() || self.is_gateway(),
+            self.policy.management.is_empty() || self.is_gateway(),
             "--manage is for the gateway itself; on a host, --allow says it all"
         );
         Ok(())

@@ -12,11 +12,7 @@ use sccm_common::address::{
     AddressClass, CHUNK_ENTRIES, Chunk, Entry, Family, LOCAL_SELF, ROOT_ENTRIES,
 };
 use sccm_common::policy::{BANKS, MAX_PAIRS};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-
-/// Local classes: the protected systems, and this machine itself.
-const LOCAL_CLASSES: usize = 2;
+use std::collections::BTreeSet;
 
 /// Chunks that one bank may use.
 const BANK_CHUNKS: usize = (CHUNKS / BANKS) as usize;
@@ -114,74 +110,88 @@ enum Place {
     Chunk(usize, usize),
 }
 
-/// What a prefix says of its addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// Peers that a rule is about.
-    Peer(IpNet),
-    /// An address of this machine, where that is told from the protected ones.
-    Own(IpAddr),
+/// What a prefix says of its addresses. The numbers are the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tag {
+    /// As the other end of a packet.
+    Peer(u16),
+    /// As the protected end.
+    Local(u16),
+    /// They are this machine's own, where that is told from the protected ones.
+    Own,
 }
 
-impl Scope {
-    fn prefix(self) -> IpNet {
-        match self {
-            Self::Peer(prefix) => prefix,
-            Self::Own(address) => IpNet::from(address),
-        }
-    }
+/// Addresses in classes: those of one class carry the same tags.
+pub(super) struct Classes {
+    /// Where the kernel finds the classes of an address.
+    pub table: AddressTable,
+    /// For each peer class its tags; class 0 has none.
+    pub peers: Vec<BTreeSet<u16>>,
+    /// For each local class its tags; class 0 has none, nor has [`LOCAL_SELF`].
+    pub locals: Vec<BTreeSet<u16>>,
 }
 
-/// Sorts addresses into classes by the scopes that cover them.
-///
-/// Returns the trie and, for each peer class, the indexes of its scopes; peer
-/// class 0 has none of them.
-pub(super) fn classify(scopes: &[Scope]) -> Result<(AddressTable, Vec<BTreeSet<usize>>)> {
-    let prefixes: BTreeSet<IpNet> = scopes.iter().map(|scope| scope.prefix()).collect();
+/// Sorts addresses into classes. An address has the tags of every prefix that
+/// covers it, however narrow another one is.
+pub(super) fn classify(scopes: &[(IpNet, Tag)]) -> Result<Classes> {
+    let prefixes: BTreeSet<IpNet> = scopes.iter().map(|(prefix, _)| prefix.trunc()).collect();
     let mut by_length: Vec<IpNet> = prefixes.into_iter().collect();
     by_length.sort_by_key(IpNet::prefix_len);
-    let mut table = AddressTable::new();
-    let mut sets = vec![BTreeSet::new()];
-    let mut known = BTreeMap::from([(BTreeSet::new(), 0)]);
+    let mut classes = Classes {
+        table: AddressTable::new(),
+        peers: vec![BTreeSet::new()],
+        locals: vec![BTreeSet::new(), BTreeSet::new()],
+    };
     for prefix in by_length {
-        let mut covering = BTreeSet::new();
-        let mut local = AddressClass::ANY.local;
-        for (index, scope) in scopes.iter().enumerate() {
-            match scope {
-                Scope::Peer(peer) if peer.contains(&prefix) => {
-                    covering.insert(index);
-                }
-                Scope::Own(address) if IpNet::from(*address) == prefix => local = LOCAL_SELF,
-                _ => {}
-            }
-        }
-        let peer = match known.get(&covering) {
-            Some(peer) => *peer,
-            None => {
-                let peer = sets.len() as u16;
-                sets.push(covering.clone());
-                known.insert(covering, peer);
-                peer
-            }
+        let covering: BTreeSet<Tag> = scopes
+            .iter()
+            .filter(|(scope, _)| scope.contains(&prefix))
+            .map(|(_, tag)| *tag)
+            .collect();
+        let peers = covering.iter().filter_map(|tag| match tag {
+            Tag::Peer(tag) => Some(*tag),
+            _ => None,
+        });
+        let locals = covering.iter().filter_map(|tag| match tag {
+            Tag::Local(tag) => Some(*tag),
+            _ => None,
+        });
+        let local = match covering.contains(&Tag::Own) {
+            true => LOCAL_SELF,
+            false => number(&mut classes.locals, locals.collect()),
         };
-        // The access table holds a row for each local class.
-        if sets.len() * LOCAL_CLASSES > MAX_PAIRS {
+        let peer = number(&mut classes.peers, peers.collect());
+        if classes.peers.len() * classes.locals.len() > MAX_PAIRS {
             bail!(
-                "the prefixes make more than {} different sets of rights",
-                MAX_PAIRS / LOCAL_CLASSES
+                "the prefixes make {} different sets of peers and {} of protected systems; \
+                 together there can be {MAX_PAIRS} pairs: let prefixes share their roles",
+                classes.peers.len(),
+                classes.locals.len()
             );
         }
-        table.insert(&prefix, AddressClass { local, peer })?;
+        classes
+            .table
+            .insert(&prefix, AddressClass { local, peer })?;
     }
-    Ok((table, sets))
+    Ok(classes)
+}
+
+/// The number of a set of tags, which may be new.
+fn number(known: &mut Vec<BTreeSet<u16>>, set: BTreeSet<u16>) -> u16 {
+    let number = known.iter().position(|known| *known == set);
+    number.unwrap_or_else(|| {
+        known.push(set);
+        known.len() - 1
+    }) as u16
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     /// Walks the trie as the kernel does, without sharing code with it.
-    fn scopes_of(table: &AddressTable, sets: &[BTreeSet<usize>], address: &str) -> Vec<usize> {
+    fn scopes_of(table: &AddressTable, sets: &[BTreeSet<u16>], address: &str) -> Vec<u16> {
         let (family, bytes) = match address.parse().unwrap() {
             IpAddr::V4(address) => (Family::V4, address.octets().to_vec()),
             IpAddr::V6(address) => (Family::V6, address.octets().to_vec()),
@@ -201,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_narrow_prefix_keeps_the_rights_of_the_wide_one() {
-        let scopes: Vec<Scope> = [
+        let scopes: Vec<(IpNet, Tag)> = [
             "10.0.0.0/8",
             "10.1.2.0/23",
             "10.1.2.3/32",
@@ -209,9 +219,11 @@ mod tests {
             "2001:db8::/33",
         ]
         .iter()
-        .map(|prefix| Scope::Peer(prefix.parse().unwrap()))
+        .zip(0..)
+        .map(|(prefix, tag)| (prefix.parse().unwrap(), Tag::Peer(tag)))
         .collect();
-        let (table, sets) = classify(&scopes).unwrap();
+        let classes = classify(&scopes).unwrap();
+        let (table, sets) = (classes.table, classes.peers);
         for (address, expected) in [
             ("9.255.255.255", vec![]),
             ("10.0.0.0", vec![0]),
@@ -233,8 +245,9 @@ mod tests {
 
     #[test]
     fn a_host_of_ipv6_reaches_the_last_level() {
-        let (table, sets) =
-            classify(&[Scope::Peer("2001:db8::abcd/128".parse().unwrap())]).unwrap();
+        let host = "2001:db8::abcd/128".parse().unwrap();
+        let classes = classify(&[(host, Tag::Peer(0))]).unwrap();
+        let (table, sets) = (classes.table, classes.peers);
         assert_eq!(scopes_of(&table, &sets, "2001:db8::abcd"), [0]);
         assert_eq!(scopes_of(&table, &sets, "2001:db8::abcc"), [0; 0]);
         assert_eq!(table.chunks().len(), 14);
@@ -243,12 +256,14 @@ mod tests {
     #[test]
     fn too_many_tables_are_an_error() {
         // Hosts without a common prefix need all fourteen levels each.
-        let scopes: Vec<Scope> = (0..300u128)
-            .map(|n| Scope::Own(IpAddr::from((n << 112).to_be_bytes())))
+        let scopes: Vec<(IpNet, Tag)> = (0..300u128)
+            .map(|n| IpAddr::from((n << 112).to_be_bytes()))
+            .map(|host| (IpNet::from(host), Tag::Own))
             .collect();
         assert!(
             classify(&scopes)
-                .unwrap_err()
+                .err()
+                .unwrap()
                 .to_string()
                 .contains("wider prefixes")
         );
@@ -256,9 +271,12 @@ mod tests {
 
     #[test]
     fn an_own_address_is_told_apart_within_a_peer_prefix() {
-        let own = "10.0.0.1".parse().unwrap();
-        let scopes = [Scope::Peer("10.0.0.0/8".parse().unwrap()), Scope::Own(own)];
-        let (table, sets) = classify(&scopes).unwrap();
+        let scopes = [
+            ("10.0.0.0/8".parse().unwrap(), Tag::Peer(0)),
+            ("10.0.0.1/32".parse().unwrap(), Tag::Own),
+        ];
+        let classes = classify(&scopes).unwrap();
+        let (table, sets) = (classes.table, classes.peers);
         assert_eq!(scopes_of(&table, &sets, "10.0.0.1"), [0]);
         assert_eq!(scopes_of(&table, &sets, "10.0.0.2"), [0]);
         let last = table.chunks().last().unwrap();

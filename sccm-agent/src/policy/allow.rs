@@ -1,5 +1,6 @@
 //! `--allow`: ports that this site needs and the vendor's table does not know.
 
+use super::Rule;
 use super::target::{ICMP_ECHO_REQUEST, ICMPV6_ECHO_REQUEST, Target};
 use ipnet::IpNet;
 use std::fmt;
@@ -47,7 +48,20 @@ impl fmt::Display for Allow {
     }
 }
 
-fn parse_target(text: &str) -> Result<Target, String> {
+impl From<&Allow> for Rule {
+    /// A rule without a word of its own: it is called what it lets in.
+    fn from(allow: &Allow) -> Self {
+        Self {
+            name: allow.to_string(),
+            targets: vec![allow.target.clone()],
+            from: allow.from.into_iter().collect(),
+            to: Vec::new(),
+            reason: String::new(),
+        }
+    }
+}
+
+pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
     match text {
         "gre" => return Ok(Target::Protocol(47)),
         "esp" => return Ok(Target::Protocol(50)),
@@ -96,7 +110,7 @@ fn number(text: &str, what: &str) -> Result<u8, String> {
         .map_err(|_| format!("`{text}` is not an {what} from 0 to 255"))
 }
 
-fn prefix(text: &str) -> Result<IpNet, String> {
+pub(crate) fn prefix(text: &str) -> Result<IpNet, String> {
     let parsed = text
         .parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))

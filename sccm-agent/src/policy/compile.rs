@@ -1,19 +1,14 @@
 //! Puts the tables together: which classes each kind of peer may open.
 
-use super::addresses::{self, Scope};
-use super::services::{self, Entry};
-use super::{AddressTable, Allow, ServiceNames, Target};
-use crate::catalog::{Catalog, Role, Service};
-use crate::site::Site;
+use super::services::{self, ServiceNames};
+use super::vocabulary::Vocabulary;
+use super::{AddressTable, Outbound, SitePolicy, addresses, hash, rights, scopes};
+use crate::catalog::{Catalog, RoleId};
 use anyhow::Result;
 use clap::ValueEnum;
-use ipnet::IpNet;
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
-use sccm_common::address::{self, Family};
-use sccm_common::policy::{Access, Timeouts, flag};
-use sccm_common::service::ServiceSet;
+use sccm_common::policy::flag;
 use sccm_common::{Policy, Reason};
-use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 /// What a policy is made from.
@@ -21,40 +16,12 @@ use std::net::IpAddr;
 pub struct Request<'a> {
     /// The vendor's table.
     pub catalog: &'a Catalog,
-    /// The site's settings.
-    pub site: &'a Site,
-    /// The roles of the protected systems.
-    pub roles: &'a [&'a Role],
-    /// Site-specific ports of the protected systems.
-    pub allow: &'a [Allow],
-    /// Ports of a gateway itself.
-    pub manage: &'a [Allow],
+    /// What the site wants.
+    pub policy: &'a SitePolicy,
     /// Addresses of a gateway itself; none on a host.
     pub own: &'a [IpAddr],
-    /// What the protected systems may open.
-    pub outbound: Outbound,
-    /// How long flows live.
-    pub timeouts: Timeouts,
-    /// Essentials that are taken away.
-    pub without: &'a [Essential],
     /// Count what would be dropped, and drop nothing.
     pub observe: bool,
-    /// Pass later fragments whose first was not seen.
-    pub pass_orphan_fragments: bool,
-    /// Pass frames that carry neither IP nor an essential.
-    pub pass_other_ethertypes: bool,
-}
-
-/// What happens to what the protected systems open themselves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Outbound {
-    /// It passes, and its answers come back
-    #[default]
-    Track,
-    /// Only the roles' own links pass, and their answers come back
-    Enforce,
-    /// It passes, and nobody looks: its answers come back only where a link lets them in
-    Off,
 }
 
 /// An essential, by the name that its reason has in metrics.
@@ -96,35 +63,14 @@ pub struct Compiled {
 /// Compiles a policy. `names` are those of earlier policies under the same counters.
 ///
 /// # Errors
-/// More services or prefixes than the tables can tell apart.
+/// A role that the catalog does not know; more services, prefixes or sets of
+/// rights than the tables can tell apart.
 pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let mut services = names;
-    let mut entries = vocabulary(request);
-    let extras = request.allow.iter().chain(request.manage);
-    for allow in extras.clone() {
-        let entry = Entry {
-            name: allow.target.to_string(),
-            target: allow.target.clone(),
-        };
-        if !entries.contains(&entry) {
-            entries.push(entry);
-        }
-    }
-    let classes = services::classify(&entries, &mut services)?;
-    let of_target = |target: &Target| {
-        let mut set = ServiceSet::default();
-        for (entry, classes) in entries.iter().zip(&classes.of_entry) {
-            if entry.target == *target {
-                classes.iter().for_each(|class| set.insert(*class));
-            }
-        }
-        set
-    };
-
-    let peers = extras.filter_map(|allow| allow.from).map(Scope::Peer);
-    let own = request.own.iter().copied().map(Scope::Own);
-    let scopes: Vec<Scope> = peers.chain(own).collect();
-    let (addresses, sets) = addresses::classify(&scopes)?;
+    let vocabulary = Vocabulary::of(request.catalog, request.policy);
+    let classes = services::classify(vocabulary.entries(), &mut services)?;
+    let scopes = scopes::of(request.policy, request.own);
+    let sorted = addresses::classify(&scopes.prefixes)?;
 
     let mut policy = Box::new(Policy::EMPTY);
     policy.tcp.copy_from_slice(&classes.tcp);
@@ -132,168 +78,62 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.icmp.copy_from_slice(&classes.icmp);
     policy.icmpv6.copy_from_slice(&classes.icmpv6);
     policy.protocol.copy_from_slice(&classes.protocol);
-    policy.flags = flags(request, !scopes.is_empty());
-    for essential in request.without {
+    policy.flags = flags(request, !scopes.prefixes.is_empty());
+    for essential in &request.policy.without {
         policy.essentials.remove(essential.0);
     }
-    policy.timeouts = request.timeouts;
-    policy.peers = sets.len() as u32;
-    let protected = open_by_role(request, &of_target);
-    for (peer, set) in sets.iter().enumerate() {
-        let covers = |from: IpNet| set.iter().any(|scope| scopes[*scope] == Scope::Peer(from));
-        let extra = |rules: &[Allow]| {
-            let applying = rules.iter().filter(|rule| rule.from.is_none_or(covers));
-            applying.fold(ServiceSet::default(), |set, rule| {
-                set.union(of_target(&rule.target))
-            })
-        };
-        policy.access[peer] = Access {
-            inbound: protected.inbound.union(extra(request.allow)),
-            outbound: protected.outbound,
-        };
-        policy.access[sets.len() + peer] = Access {
-            inbound: extra(request.manage),
-            outbound: ServiceSet::ALL,
-        };
+    policy.timeouts = request.policy.timeouts;
+    policy.peers = sorted.peers.len() as u32;
+    let set_of = |target: &_| vocabulary.classes_of(target, &classes);
+    let rights = rights::Rights::new(request.catalog, request.policy, &set_of)?;
+    let mut pair = 0;
+    for local in scopes.locals(&sorted.locals) {
+        for peer in scopes.peers(&sorted.peers) {
+            policy.access[pair] = rights.between(&local, &peer);
+            pair += 1;
+        }
     }
     let info = PolicyInfo {
         generation: 0,
-        hash: hash(&policy, &addresses),
+        hash: hash::of(&policy, &sorted.table),
         flags: policy.flags,
         reserved: 0,
-        roles: role_list(request),
+        roles: role_list(&request.policy.roles()),
     };
     Ok(Compiled {
         policy,
         info,
-        addresses,
+        addresses: sorted.table,
         services,
     })
 }
 
-/// Everything that the catalog can name, whether or not it applies here.
-fn vocabulary(request: &Request<'_>) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
-    for service in request.catalog.links.iter().flat_map(|link| &link.services) {
-        for (name, target) in rows(service, request.site) {
-            let entry = Entry { name, target };
-            if !entries.contains(&entry) {
-                entries.push(entry);
-            }
-        }
-    }
-    entries
-}
-
-/// What the roles' links open, each way. Without peers' addresses, whoever it
-/// is may be the other end of any link.
-fn open_by_role(request: &Request<'_>, of_target: &impl Fn(&Target) -> ServiceSet) -> Access {
-    let mut access = Access::NONE;
-    let open = |set: &mut ServiceSet, service: &Service| {
-        for (_, target) in rows(service, request.site) {
-            *set = set.union(of_target(&target));
-        }
-    };
-    for role in request.roles {
-        for (_, _, service) in request.catalog.links_into(role, request.site) {
-            open(&mut access.inbound, service);
-        }
-        for (_, _, service) in request.catalog.links_out_of(role, request.site) {
-            open(&mut access.outbound, service);
-        }
-    }
-    access
-}
-
-/// A row of the catalog as named targets: its own, and what cannot do without it.
-fn rows(service: &Service, site: &Site) -> Vec<(String, Target)> {
-    let own = Target::of_service(service, site).into_iter();
-    let mut rows: Vec<_> = own
-        .map(|target| (service.service.clone(), target))
-        .collect();
-    if service.service == IKE {
-        // IKE only negotiates (RFC 7296, 2.23; RFC 4303; RFC 4302).
-        rows.extend([
-            ("ipsec-nat-traversal".to_owned(), Target::Udp(4500..=4500)),
-            ("esp".to_owned(), Target::Protocol(50)),
-            ("ah".to_owned(), Target::Protocol(51)),
-        ]);
-    }
-    rows
-}
-
-/// The service of link 11 that brings the IPsec protocols with it.
-const IKE: &str = "ike";
-
 fn flags(request: &Request<'_>, addresses: bool) -> u32 {
+    let policy = request.policy;
+    let listed = |listed: bool| {
+        let mut entries = policy.protect.iter();
+        entries.any(|entry| entry.addresses.is_empty() != listed)
+    };
     [
         (request.observe, flag::OBSERVE),
         (addresses, flag::ADDRESSES),
-        (
-            request.outbound == Outbound::Enforce,
-            flag::OUTBOUND_ENFORCE,
-        ),
-        (request.outbound == Outbound::Off, flag::OUTBOUND_OFF),
-        (request.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
-        (request.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
+        (policy.outbound == Outbound::Enforce, flag::OUTBOUND_ENFORCE),
+        (policy.outbound == Outbound::Off, flag::OUTBOUND_OFF),
+        (policy.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
+        (policy.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
+        (listed(true), flag::LOCAL_ADDRESSES),
+        (!listed(false), flag::LISTED_ONLY),
     ]
     .into_iter()
     .filter(|(set, _)| *set)
     .fold(0, |flags, (_, flag)| flags | flag)
 }
 
-fn role_list(request: &Request<'_>) -> [u8; ROLES_BYTES] {
-    let roles: Vec<&str> = request.roles.iter().map(|role| role.id.as_str()).collect();
+fn role_list(roles: &[&RoleId]) -> [u8; ROLES_BYTES] {
+    let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
     let mut list = [0; ROLES_BYTES];
     for (byte, value) in list.iter_mut().zip(roles.join(",").bytes()) {
         *byte = value;
     }
     list
-}
-
-/// Two policies with the same hash decide alike.
-fn hash(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(policy.flags.to_le_bytes());
-    hasher.update(policy.essentials.0.to_le_bytes());
-    for table in [
-        &policy.tcp[..],
-        &policy.udp,
-        &policy.icmp,
-        &policy.icmpv6,
-        &policy.protocol,
-    ] {
-        let numbers: Vec<u8> = table.iter().map(|class| class.0).collect();
-        hasher.update(&numbers);
-    }
-    let limits = policy.timeouts;
-    for number in [
-        policy.peers,
-        limits.tcp_opening,
-        limits.tcp_established,
-        limits.tcp_closing,
-        limits.other,
-    ] {
-        hasher.update(number.to_le_bytes());
-    }
-    for access in &policy.access {
-        for word in [access.inbound.0, access.outbound.0].concat() {
-            hasher.update(word.to_le_bytes());
-        }
-    }
-    for family in [Family::V4, Family::V6] {
-        hash_entries(&mut hasher, addresses.root(family));
-    }
-    for chunk in addresses.chunks() {
-        hash_entries(&mut hasher, chunk);
-    }
-    hasher.finalize().into()
-}
-
-fn hash_entries(hasher: &mut Sha256, entries: &[address::Entry]) {
-    let bytes: Vec<u8> = entries
-        .iter()
-        .flat_map(|entry| entry.to_le_bytes())
-        .collect();
-    hasher.update(&bytes);
 }

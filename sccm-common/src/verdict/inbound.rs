@@ -1,7 +1,8 @@
 //! Towards the protected system.
 
 use super::{
-    Tables, Verdict, access, answered_service, essential, icmp_error, later_fragment, service_at,
+    Tables, Verdict, access, answered_service, essential, icmp_error, later_fragment, refusal,
+    service_at,
 };
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
@@ -48,7 +49,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         Reason::Reply
     } else {
         return Verdict {
-            reason: Reason::NotAllowed,
+            reason: refusal(policy, local, Reason::NotAllowed),
             service,
         };
     };

@@ -1,6 +1,8 @@
 //! From the protected system: what it opens is noted, and judged if asked.
 
-use super::{Tables, Verdict, access, answered_service, essential, later_fragment, service_at};
+use super::{
+    Tables, Verdict, access, answered_service, essential, later_fragment, refusal, service_at,
+};
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
 use crate::packet::{Fragment, Packet, Protocol};
@@ -32,7 +34,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     }
     let asked = service_at(policy, packet, packet.destination_port);
     if policy.has(flag::OUTBOUND_OFF) {
-        return verdict(true, asked);
+        return passes(asked);
     }
     if enforcing {
         if let Some(reason) = essential::of(packet) {
@@ -61,18 +63,21 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         // A flow without a right was opened under a policy that has changed since.
         _ => {
             if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
-                return verdict(true, answered);
+                return passes(answered);
             }
             if answers(packet) && rights.inbound.contains(answered) {
                 note_pptp(tables, packet, &key);
-                return verdict(true, answered);
+                return passes(answered);
             }
             // Answers to what was refused on its way in do no harm, and say little.
-            if !opens(packet) {
-                return verdict(allowed, answered);
-            }
+            let opens = opens(packet);
+            let service = if opens { asked } else { answered };
             if !allowed {
-                return verdict(false, asked);
+                let reason = refusal(policy, local, Reason::OutboundNotAllowed);
+                return Verdict { reason, service };
+            }
+            if !opens {
+                return passes(service);
             }
             tables.open_flow(&key, state);
         }
@@ -81,17 +86,15 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
         tftp::note_request(tables, payload, packet);
     }
-    verdict(true, asked)
+    passes(asked)
 }
 
 #[inline(always)]
-const fn verdict(allowed: bool, service: ServiceClass) -> Verdict {
-    let reason = if allowed {
-        Reason::Outbound
-    } else {
-        Reason::OutboundNotAllowed
-    };
-    Verdict { reason, service }
+const fn passes(service: ServiceClass) -> Verdict {
+    Verdict {
+        reason: Reason::Outbound,
+        service,
+    }
 }
 
 /// Whether a packet may be the answer of a service: a bare SYN is none, and of

@@ -1,8 +1,11 @@
 //! A policy request that owns what it is made from.
 
 use anyhow::{Result, anyhow};
-use sccm_agent::catalog::{Catalog, Role};
-use sccm_agent::policy::{Allow, Compiled, Essential, Outbound, Request, ServiceNames, compile};
+use sccm_agent::catalog::Catalog;
+use sccm_agent::policy::{
+    Allow, Compiled, Essential, Outbound, Protected, Request, Rule, ServiceNames, SitePolicy,
+    compile,
+};
 use sccm_agent::site::Site;
 use sccm_common::Reason;
 use sccm_common::policy::Timeouts;
@@ -50,32 +53,38 @@ impl Settings {
     /// An unknown role, an `allow` that is malformed, or too many services.
     pub fn compile(&self, names: ServiceNames) -> Result<Compiled> {
         let catalog = Catalog::edition_2007()?;
-        let roles: Vec<&Role> = self
-            .roles
-            .iter()
-            .map(|role| catalog.role(role))
-            .collect::<Result<_, _>>()?;
-        let parsed = |rules: &[&str]| -> Result<Vec<Allow>> {
+        let parsed = |rules: &[&str]| -> Result<Vec<Rule>> {
             let rules = rules.iter();
             rules
-                .map(|text| text.parse().map_err(|error: String| anyhow!(error)))
+                .map(|text| {
+                    text.parse::<Allow>()
+                        .map_err(|error: String| anyhow!(error))
+                })
+                .map(|allow| Ok(Rule::from(&allow?)))
                 .collect()
         };
-        let (allow, manage) = (parsed(&self.allow)?, parsed(&self.manage)?);
-        let without: Vec<Essential> = self.without.iter().copied().map(Essential).collect();
-        let request = Request {
-            catalog: &catalog,
-            site: &self.site,
-            roles: &roles,
-            allow: &allow,
-            manage: &manage,
-            own: &self.own,
+        let protected = Protected {
+            name: "protected".to_owned(),
+            roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
+            addresses: Vec::new(),
+        };
+        let policy = SitePolicy {
+            site: self.site.clone(),
             outbound: self.outbound,
             timeouts: self.timeouts,
-            without: &without,
-            observe: self.observe,
+            without: self.without.iter().copied().map(Essential).collect(),
             pass_orphan_fragments: self.pass_orphan_fragments,
             pass_other_ethertypes: self.pass_other_ethertypes,
+            protect: vec![protected],
+            allow: parsed(&self.allow)?,
+            management: parsed(&self.manage)?,
+            ..SitePolicy::default()
+        };
+        let request = Request {
+            catalog: &catalog,
+            policy: &policy,
+            own: &self.own,
+            observe: self.observe,
         };
         compile(&request, names)
     }

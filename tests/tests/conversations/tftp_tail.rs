@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use sccm_agent::catalog::Catalog;
-use sccm_agent::policy::{Compiled, Native, Outbound, Request, ServiceNames, compile};
-use sccm_agent::site::Site;
-use sccm_common::policy::Timeouts;
+use sccm_agent::policy::{
+    Compiled, Native, Outbound, Protected, Request, ServiceNames, SitePolicy, compile,
+};
 use sccm_common::{Place, Reason};
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER};
 use sccm_tests::packet::Packet;
@@ -17,19 +17,21 @@ const AFTER_SILENCE: u32 = 61;
 
 fn policy() -> Result<Compiled> {
     let catalog = Catalog::edition_2007()?;
+    let server = Protected {
+        name: "server".to_owned(),
+        roles: vec!["pxe-service-point".into()],
+        addresses: Vec::new(),
+    };
+    let policy = SitePolicy {
+        outbound: Outbound::Enforce,
+        protect: vec![server],
+        ..SitePolicy::default()
+    };
     let request = Request {
         catalog: &catalog,
-        site: &Site::default(),
-        roles: &[catalog.role("pxe-service-point")?],
-        allow: &[],
-        manage: &[],
+        policy: &policy,
         own: &[],
-        outbound: Outbound::Enforce,
-        timeouts: Timeouts::DEFAULT,
-        without: &[],
         observe: false,
-        pass_orphan_fragments: false,
-        pass_other_ethertypes: false,
     };
     compile(&request, ServiceNames::default())
 }

@@ -1,0 +1,146 @@
+//! What a policy is, whoever wrote it: a site's file, or the flags of `enforce`.
+//!
+//! The model speaks the operator's language: roles, addresses, rules with a
+//! reason. The compiler turns it into tables; nothing here depends on how.
+
+use super::{Essential, Target};
+use crate::catalog::RoleId;
+use crate::site::Site;
+use clap::ValueEnum;
+use ipnet::IpNet;
+use sccm_common::policy::Timeouts;
+use std::collections::BTreeMap;
+
+/// Peers that ask for PXE boot service: build networks. Where nobody is named,
+/// [`CLIENT`] may.
+pub const PXE_CLIENT: &str = "pxe-client";
+
+/// Relays that forward DHCP for them (RFC 1542).
+pub const DHCP_RELAY: &str = "dhcp-relay";
+
+/// The role of managed computers.
+pub const CLIENT: &str = "client";
+
+/// The role of every address that is not [`SitePolicy::internal`].
+pub const INTERNET: &str = "internet";
+
+/// A site's policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SitePolicy {
+    /// The ports of this site.
+    pub site: Site,
+    /// What the protected systems may open.
+    pub outbound: Outbound,
+    /// How long flows live.
+    pub timeouts: Timeouts,
+    /// Essentials that are taken away.
+    pub without: Vec<Essential>,
+    /// Pass later fragments whose first was not seen.
+    pub pass_orphan_fragments: bool,
+    /// Pass frames that carry neither IP nor an essential.
+    pub pass_other_ethertypes: bool,
+    /// What is not the Internet. Prefixes that the policy names count in any case.
+    pub internal: Vec<IpNet>,
+    /// The addresses that hold each role, or [`PXE_CLIENT`] or [`DHCP_RELAY`].
+    /// `None`: any address may be the other end of any link.
+    pub peers: Option<BTreeMap<RoleId, Vec<IpNet>>>,
+    /// The protected systems.
+    pub protect: Vec<Protected>,
+    /// What the document does not know and this site needs.
+    pub allow: Vec<Rule>,
+    /// What reaches a gateway itself.
+    pub management: Vec<Rule>,
+}
+
+/// Systems with the same roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protected {
+    /// What the operator calls them.
+    pub name: String,
+    /// Ids of roles; rights are those of all of them.
+    pub roles: Vec<RoleId>,
+    /// Where they are; none: every address that no other entry names.
+    pub addresses: Vec<IpNet>,
+}
+
+/// Something that is let in without a link of the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// What the operator calls it.
+    pub name: String,
+    /// What may be opened.
+    pub targets: Vec<Target>,
+    /// By whom; none: by anybody.
+    pub from: Vec<IpNet>,
+    /// Where; none: at every protected system (or at the gateway itself, for
+    /// [`SitePolicy::management`]).
+    pub to: Vec<IpNet>,
+    /// Why, in the operator's words; may be empty.
+    pub reason: String,
+}
+
+/// What happens to what the protected systems open themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Outbound {
+    /// It passes, and its answers come back
+    #[default]
+    Track,
+    /// Only the roles' own links pass, and their answers come back
+    Enforce,
+    /// It passes, and nobody looks: its answers come back only where a link lets them in
+    Off,
+}
+
+impl Default for SitePolicy {
+    /// Protects nothing, and lets nothing in.
+    fn default() -> Self {
+        Self {
+            site: Site::default(),
+            outbound: Outbound::default(),
+            timeouts: Timeouts::DEFAULT,
+            without: Vec::new(),
+            pass_orphan_fragments: false,
+            pass_other_ethertypes: false,
+            internal: default_internal(),
+            peers: None,
+            protect: Vec::new(),
+            allow: Vec::new(),
+            management: Vec::new(),
+        }
+    }
+}
+
+impl SitePolicy {
+    /// The roles of all protected systems, each once, in the order of the policy.
+    #[must_use]
+    pub fn roles(&self) -> Vec<&RoleId> {
+        let mut roles = Vec::new();
+        for role in self.protect.iter().flat_map(|entry| &entry.roles) {
+            if !roles.contains(&role) {
+                roles.push(role);
+            }
+        }
+        roles
+    }
+}
+
+/// The prefixes that never belong to the Internet: private (RFC 1918), shared
+/// (RFC 6598), loopback, link-local (RFC 3927, RFC 4291) and unique local (RFC 4193).
+#[must_use]
+pub fn default_internal() -> Vec<IpNet> {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    let v4 = |a, b, length| ipnet::Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), length).into();
+    let v6 = |first, length| {
+        ipnet::Ipv6Net::new_assert(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0), length).into()
+    };
+    vec![
+        v4(10, 0, 8),
+        v4(172, 16, 12),
+        v4(192, 168, 16),
+        v4(100, 64, 10),
+        v4(127, 0, 8),
+        v4(169, 254, 16),
+        v6(0xfc00, 7),
+        v6(0xfe80, 10),
+    ]
+}

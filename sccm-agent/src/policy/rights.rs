@@ -1,0 +1,208 @@
+//! What two ends may open to each other, by the document and by the site's rules.
+
+use super::scopes::{Local, Peer};
+use super::vocabulary::rows;
+use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, Rule, SitePolicy, Target};
+use crate::catalog::{ANY, Catalog, Link, Protocol, Role, RoleId, Service};
+use anyhow::Result;
+use ipnet::IpNet;
+use sccm_common::policy::Access;
+use sccm_common::service::ServiceSet;
+use std::collections::BTreeSet;
+
+const PXE_SERVICE_POINT: &str = "pxe-service-point";
+const DHCP: &str = "dhcp";
+
+/// A row of a link of one protected entry, with the other end's role.
+struct Row<'a> {
+    link: &'a Link,
+    other: &'a RoleId,
+    service: &'a Service,
+    classes: ServiceSet,
+}
+
+/// What an entry of the policy may be asked, and may ask.
+struct Entry<'a> {
+    inbound: Vec<Row<'a>>,
+    outbound: Vec<Row<'a>>,
+}
+
+/// The rights of one policy.
+pub(super) struct Rights<'a> {
+    catalog: &'a Catalog,
+    policy: &'a SitePolicy,
+    entries: Vec<Entry<'a>>,
+    /// For each rule, its classes.
+    allow: Vec<(&'a Rule, ServiceSet)>,
+    management: Vec<(&'a Rule, ServiceSet)>,
+}
+
+impl<'a> Rights<'a> {
+    /// Reads the links of every entry. `set_of` gives the classes of a target.
+    ///
+    /// # Errors
+    /// A role that the catalog does not know.
+    pub fn new(
+        catalog: &'a Catalog,
+        policy: &'a SitePolicy,
+        set_of: &impl Fn(&Target) -> ServiceSet,
+    ) -> Result<Self> {
+        let row = |(link, other, service)| Row {
+            link,
+            other,
+            service,
+            classes: union(rows(service, &policy.site).iter().map(|(_, t)| set_of(t))),
+        };
+        let mut entries = Vec::new();
+        for protected in &policy.protect {
+            let mut entry = Entry {
+                inbound: Vec::new(),
+                outbound: Vec::new(),
+            };
+            for id in &protected.roles {
+                let role: &Role = catalog.role(id.as_str())?;
+                let into = catalog.links_into(role, &policy.site);
+                entry.inbound.extend(into.map(row));
+                let out = catalog.links_out_of(role, &policy.site);
+                entry.outbound.extend(out.map(row));
+            }
+            entries.push(entry);
+        }
+        let classes = |rule: &'a Rule| (rule, union(rule.targets.iter().map(set_of)));
+        Ok(Self {
+            catalog,
+            policy,
+            entries,
+            allow: policy.allow.iter().map(classes).collect(),
+            management: policy.management.iter().map(classes).collect(),
+        })
+    }
+
+    /// What `local` and `peer` may open to each other.
+    pub fn between(&self, local: &Local<'_>, peer: &Peer<'_>) -> Access {
+        let from = |rule: &Rule| is_everybody(&rule.from) || peer.sources.contains(&&rule.from[..]);
+        match local {
+            Local::Own => Access {
+                inbound: union(classes(&self.management, from)),
+                outbound: ServiceSet::ALL,
+            },
+            Local::Group => {
+                let all: Vec<usize> = (0..self.entries.len()).collect();
+                let links = self.links(&all, peer, |row| row.service.protocol == Protocol::Udp);
+                let rules = union(classes(&self.allow, from));
+                Access {
+                    inbound: links.inbound.union(rules),
+                    outbound: links.outbound,
+                }
+            }
+            Local::Systems {
+                entries,
+                destinations,
+            } => {
+                let to = |rule: &Rule| match is_everybody(&rule.to) {
+                    true => !entries.is_empty(),
+                    false => destinations.contains(&&rule.to[..]),
+                };
+                let links = self.links(entries, peer, |_| true);
+                let rules = union(classes(&self.allow, |rule| from(rule) && to(rule)));
+                Access {
+                    inbound: links.inbound.union(rules),
+                    outbound: links.outbound,
+                }
+            }
+        }
+    }
+
+    /// What the document's links say.
+    fn links(
+        &self,
+        entries: &[usize],
+        peer: &Peer<'_>,
+        about: impl Fn(&Row<'_>) -> bool,
+    ) -> Access {
+        let roles = self.roles(peer);
+        let mut access = Access::NONE;
+        for entry in entries.iter().map(|index| &self.entries[*index]) {
+            for row in entry.inbound.iter().filter(|row| about(row)) {
+                let datagram = row.service.protocol == Protocol::Udp;
+                if self.opens(row, peer, &roles) {
+                    access.inbound = access.inbound.union(row.classes);
+                }
+                // Offers of a service go to everybody, too: DHCP's do.
+                if peer.group && datagram {
+                    access.outbound = access.outbound.union(row.classes);
+                }
+            }
+            for row in entry.outbound.iter().filter(|row| about(row)) {
+                let datagram = row.service.protocol == Protocol::Udp;
+                if self.holds(row.other, &roles) || (peer.group && datagram) {
+                    access.outbound = access.outbound.union(row.classes);
+                }
+            }
+        }
+        access
+    }
+
+    /// Every role that a peer holds, those that it is by its roles included.
+    fn roles(&self, peer: &Peer<'_>) -> BTreeSet<&'a str> {
+        let mut roles = BTreeSet::new();
+        for role in self.catalog.roles.iter() {
+            if peer.roles.contains(&role.id) {
+                roles.extend(self.catalog.lineage(role).iter().map(|id| id.as_str()));
+            }
+        }
+        for own in [PXE_CLIENT, DHCP_RELAY] {
+            if peer.roles.iter().any(|id| id.as_str() == own) {
+                roles.insert(own);
+            }
+        }
+        if !peer.internal && !peer.group && !peer.unconfigured {
+            roles.insert(INTERNET);
+        }
+        roles
+    }
+
+    /// Whether a peer may be the end of a link that this role names.
+    fn holds(&self, role: &RoleId, roles: &BTreeSet<&str>) -> bool {
+        self.policy.peers.is_none() || role.as_str() == ANY || roles.contains(role.as_str())
+    }
+
+    /// Whether a peer may open what a row lists.
+    fn opens(&self, row: &Row<'_>, peer: &Peer<'_>, roles: &BTreeSet<&str>) -> bool {
+        let Some(named) = &self.policy.peers else {
+            return true;
+        };
+        let booting = row.link.to.as_str() == PXE_SERVICE_POINT && row.other.as_str() == CLIENT;
+        if !booting {
+            return self.holds(row.other, roles);
+        }
+        let named = |role: &str| named.contains_key(&RoleId::from(role));
+        let clients = if named(PXE_CLIENT) {
+            PXE_CLIENT
+        } else {
+            CLIENT
+        };
+        let asks_for_an_address = row.service.service == DHCP;
+        roles.contains(clients)
+            || asks_for_an_address && (peer.unconfigured || roles.contains(DHCP_RELAY))
+    }
+}
+
+fn is_everybody(list: &[IpNet]) -> bool {
+    list.is_empty()
+}
+
+fn classes(
+    rules: &[(&Rule, ServiceSet)],
+    applies: impl Fn(&Rule) -> bool,
+) -> impl Iterator<Item = ServiceSet> {
+    rules
+        .iter()
+        .filter(move |(rule, _)| applies(rule))
+        .map(|(_, classes)| *classes)
+}
+
+fn union(sets: impl IntoIterator<Item = ServiceSet>) -> ServiceSet {
+    sets.into_iter()
+        .fold(ServiceSet::default(), ServiceSet::union)
+}

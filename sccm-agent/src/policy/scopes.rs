@@ -1,0 +1,215 @@
+//! Which addresses a policy tells apart, and what each kind of them is.
+//!
+//! Every prefix that the policy names becomes a scope: the holders of a role,
+//! the sources of a rule, the protected systems. An address is everything that
+//! any scope around it says, so rights add up and a narrow prefix never takes
+//! from a wide one. What the sorted classes stand for is read back from here.
+
+use super::SitePolicy;
+use super::addresses::Tag;
+use crate::catalog::RoleId;
+use ipnet::IpNet;
+use sccm_common::address::LOCAL_SELF;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What a peer's address may say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PeerScope<'a> {
+    /// It holds this role.
+    Role(&'a RoleId),
+    /// It is among the sources of rules with exactly this list.
+    Source(&'a [IpNet]),
+    /// It is not of the Internet.
+    Internal,
+    /// It is no address yet: a machine that asks for one.
+    Unconfigured,
+    /// It stands for many, as a destination.
+    Group,
+}
+
+/// What a protected address may say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LocalScope<'a> {
+    /// It is this entry of the policy.
+    Entry(usize),
+    /// It is among the destinations of rules with exactly this list.
+    Destination(&'a [IpNet]),
+    /// It stands for many.
+    Group,
+}
+
+/// The other end of a packet.
+#[derive(Debug, Default)]
+pub(super) struct Peer<'a> {
+    /// The roles that it holds, unless anybody may hold any.
+    pub roles: BTreeSet<&'a RoleId>,
+    /// The source lists that it is in.
+    pub sources: Vec<&'a [IpNet]>,
+    /// Whether it is anything but the Internet.
+    pub internal: bool,
+    /// Whether it has no address yet.
+    pub unconfigured: bool,
+    /// Whether it stands for many.
+    pub group: bool,
+}
+
+/// The protected end of a packet.
+#[derive(Debug)]
+pub(super) enum Local<'a> {
+    /// This machine, as a gateway.
+    Own,
+    /// Everybody: a broadcast or multicast address.
+    Group,
+    /// Protected systems.
+    Systems {
+        /// The entries of the policy that it is.
+        entries: Vec<usize>,
+        /// The destination lists that it is in.
+        destinations: Vec<&'a [IpNet]>,
+    },
+}
+
+/// The scopes of a policy.
+pub(super) struct Scopes<'a> {
+    /// What is to be sorted into classes.
+    pub prefixes: Vec<(IpNet, Tag)>,
+    peers: Vec<PeerScope<'a>>,
+    locals: Vec<LocalScope<'a>>,
+    /// Entries without addresses: they are whatever no other entry is.
+    elsewhere: Vec<usize>,
+}
+
+/// The scopes that a policy needs, with a gateway's own addresses.
+pub(super) fn of<'a>(policy: &'a SitePolicy, own: &[IpAddr]) -> Scopes<'a> {
+    let mut scopes = Scopes {
+        prefixes: Vec::new(),
+        peers: Vec::new(),
+        locals: Vec::new(),
+        elsewhere: Vec::new(),
+    };
+    for rule in policy.allow.iter().chain(&policy.management) {
+        scopes.peer(PeerScope::Source(&rule.from), &rule.from);
+    }
+    for rule in &policy.allow {
+        scopes.local(LocalScope::Destination(&rule.to), &rule.to);
+    }
+    for (index, entry) in policy.protect.iter().enumerate() {
+        scopes.local(LocalScope::Entry(index), &entry.addresses);
+        if entry.addresses.is_empty() {
+            scopes.elsewhere.push(index);
+        }
+    }
+    if let Some(peers) = &policy.peers {
+        for (role, addresses) in peers {
+            scopes.peer(PeerScope::Role(role), addresses);
+        }
+        // What is protected here is a peer of what is protected elsewhere.
+        for entry in &policy.protect {
+            for role in &entry.roles {
+                scopes.peer(PeerScope::Role(role), &entry.addresses);
+            }
+        }
+        let named: Vec<IpNet> = scopes.prefixes.iter().map(|(prefix, _)| *prefix).collect();
+        // A whole family is no statement about who belongs to the site.
+        let named: Vec<IpNet> = named.into_iter().filter(|p| p.prefix_len() > 0).collect();
+        scopes.peer(PeerScope::Internal, &policy.internal);
+        scopes.peer(PeerScope::Internal, &named);
+        scopes.peer(PeerScope::Unconfigured, &unspecified());
+        scopes.peer(PeerScope::Group, &groups());
+    }
+    if !scopes.locals.is_empty() {
+        scopes.local(LocalScope::Group, &groups());
+    }
+    let own = own.iter().map(|address| (IpNet::from(*address), Tag::Own));
+    scopes.prefixes.extend(own);
+    scopes
+}
+
+impl<'a> Scopes<'a> {
+    fn peer(&mut self, scope: PeerScope<'a>, addresses: &[IpNet]) {
+        let tag = Tag::Peer(number(&mut self.peers, scope, addresses));
+        let tagged = addresses.iter().map(|prefix| (*prefix, tag));
+        self.prefixes.extend(tagged);
+    }
+
+    fn local(&mut self, scope: LocalScope<'a>, addresses: &[IpNet]) {
+        let tag = Tag::Local(number(&mut self.locals, scope, addresses));
+        let tagged = addresses.iter().map(|prefix| (*prefix, tag));
+        self.prefixes.extend(tagged);
+    }
+
+    /// What each peer class is, in the order of their numbers.
+    pub fn peers(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Peer<'a>> {
+        classes.iter().map(|tags| {
+            let mut peer = Peer::default();
+            for tag in tags {
+                match self.peers[usize::from(*tag)] {
+                    PeerScope::Role(role) => {
+                        peer.roles.insert(role);
+                    }
+                    PeerScope::Source(sources) => peer.sources.push(sources),
+                    PeerScope::Internal => peer.internal = true,
+                    PeerScope::Unconfigured => peer.unconfigured = true,
+                    PeerScope::Group => peer.group = true,
+                }
+            }
+            peer
+        })
+    }
+
+    /// What each local class is, in the order of their numbers.
+    pub fn locals(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Local<'a>> {
+        classes.iter().enumerate().map(|(class, tags)| {
+            if class == usize::from(LOCAL_SELF) {
+                return Local::Own;
+            }
+            let mut entries = Vec::new();
+            let mut destinations = Vec::new();
+            for tag in tags {
+                match self.locals[usize::from(*tag)] {
+                    LocalScope::Entry(index) => entries.push(index),
+                    LocalScope::Destination(list) => destinations.push(list),
+                    LocalScope::Group => return Local::Group,
+                }
+            }
+            if entries.is_empty() {
+                entries.clone_from(&self.elsewhere);
+            }
+            Local::Systems {
+                entries,
+                destinations,
+            }
+        })
+    }
+}
+
+/// The number of a scope, which may be new. One without addresses needs none.
+fn number<S: PartialEq + Copy>(known: &mut Vec<S>, scope: S, addresses: &[IpNet]) -> u16 {
+    let found = known.iter().position(|known| *known == scope);
+    let number = found.unwrap_or(known.len());
+    if found.is_none() && !addresses.is_empty() {
+        known.push(scope);
+    }
+    number as u16
+}
+
+/// Where a packet comes from whose sender has no address yet.
+fn unspecified() -> [IpNet; 2] {
+    [
+        IpNet::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        IpNet::from(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    ]
+}
+
+/// Broadcast (RFC 919) and multicast (RFC 5771, RFC 4291).
+fn groups() -> [IpNet; 3] {
+    [
+        IpNet::from(IpAddr::V4(Ipv4Addr::BROADCAST)),
+        IpNet::V4(ipnet::Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4)),
+        IpNet::V6(ipnet::Ipv6Net::new_assert(
+            Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0),
+            8,
+        )),
+    ]
+}
