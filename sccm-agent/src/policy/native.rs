@@ -6,6 +6,7 @@ use super::Compiled;
 use sccm_common::address::{self, Address, Entry, Family};
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
+use sccm_common::policy::Access;
 use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::verdict::{self, Tables};
 use sccm_common::{Place, Policy, SliceCursor, Verdict, wire};
@@ -61,16 +62,22 @@ impl<'a> Native<'a> {
 }
 
 impl Compiled {
-    /// Whether `peer` may open TCP connections to `port` at `local`.
+    /// What a protected system at `local` and a peer may open to each other.
     #[must_use]
-    pub fn admits_tcp(&self, peer: IpAddr, local: IpAddr, port: u16) -> bool {
+    pub fn access(&self, local: IpAddr, peer: IpAddr) -> &Access {
         let tables = Native::new(self);
         let class = |address| {
             let (family, address) = address_of(address);
             address::classify(&tables, family, &address)
         };
-        let access = self.policy.access(class(local).local, class(peer).peer);
-        access.inbound.contains(self.policy.tcp[usize::from(port)])
+        self.policy.access(class(local).local, class(peer).peer)
+    }
+
+    /// Whether `peer` may open TCP connections to `port` at `local`.
+    #[must_use]
+    pub fn admits_tcp(&self, peer: IpAddr, local: IpAddr, port: u16) -> bool {
+        let service = self.policy.tcp[usize::from(port)];
+        self.access(local, peer).inbound.contains(service)
     }
 }
 

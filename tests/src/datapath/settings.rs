@@ -1,7 +1,8 @@
 //! A policy request that owns what it is made from.
 
 use anyhow::{Result, anyhow};
-use sccm_agent::catalog::Catalog;
+use ipnet::IpNet;
+use sccm_agent::catalog::{Catalog, RoleId};
 use sccm_agent::policy::{
     Allow, Compiled, Essential, Outbound, Protected, Request, Rule, ServiceNames, SitePolicy,
     compile,
@@ -9,6 +10,7 @@ use sccm_agent::policy::{
 use sccm_agent::site::Site;
 use sccm_common::Reason;
 use sccm_common::policy::Timeouts;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What an operator would ask for: roles of the 2007 catalog, and the flags of `enforce`.
@@ -16,6 +18,10 @@ use std::net::IpAddr;
 pub struct Settings {
     /// Ids of roles.
     pub roles: Vec<String>,
+    /// Where they are; none: everywhere.
+    pub addresses: Vec<&'static str>,
+    /// Roles and their holders, as `(role, prefix)`; none: anybody may be any.
+    pub peers: Vec<(&'static str, &'static str)>,
     /// The site's ports.
     pub site: Site,
     /// `--allow`, as a user writes it.
@@ -66,8 +72,13 @@ impl Settings {
         let protected = Protected {
             name: "protected".to_owned(),
             roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
-            addresses: Vec::new(),
+            addresses: parsed_prefixes(&self.addresses)?,
         };
+        let mut peers = BTreeMap::<RoleId, Vec<IpNet>>::new();
+        for (role, prefix) in &self.peers {
+            let holders = peers.entry((*role).into()).or_default();
+            holders.extend(parsed_prefixes(&[prefix])?);
+        }
         let policy = SitePolicy {
             site: self.site.clone(),
             outbound: self.outbound,
@@ -75,6 +86,7 @@ impl Settings {
             without: self.without.iter().copied().map(Essential).collect(),
             pass_orphan_fragments: self.pass_orphan_fragments,
             pass_other_ethertypes: self.pass_other_ethertypes,
+            peers: (!peers.is_empty()).then_some(peers),
             protect: vec![protected],
             allow: parsed(&self.allow)?,
             management: parsed(&self.manage)?,
@@ -88,4 +100,8 @@ impl Settings {
         };
         compile(&request, names)
     }
+}
+
+fn parsed_prefixes(texts: &[&str]) -> Result<Vec<IpNet>> {
+    texts.iter().map(|text| Ok(text.parse()?)).collect()
 }
