@@ -7,6 +7,7 @@
 mod addresses;
 mod allow;
 mod compile;
+mod explain;
 mod hash;
 mod model;
 mod native;
@@ -19,6 +20,7 @@ mod vocabulary;
 pub use addresses::AddressTable;
 pub use allow::Allow;
 pub use compile::{Compiled, Essential, Request, compile};
+pub use explain::{Explanation, Ground, Opener, Question, explain};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
     default_internal,

@@ -2,14 +2,14 @@
 //!
 //! It runs the same functions over the same tables; only the maps are vectors.
 
-use super::Compiled;
+use super::{Compiled, Target};
 use sccm_common::address::{self, Address, Entry, Family};
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::Access;
 use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::verdict::{self, Tables};
-use sccm_common::{Place, Policy, SliceCursor, Verdict, wire};
+use sccm_common::{Place, Policy, ServiceClass, SliceCursor, Verdict, wire};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -73,10 +73,22 @@ impl Compiled {
         self.policy.access(class(local).local, class(peer).peer)
     }
 
+    /// The service class of a target; of its first port where there are several.
+    #[must_use]
+    pub fn class_of(&self, target: &Target) -> ServiceClass {
+        match target {
+            Target::Tcp(ports) => self.policy.tcp[usize::from(*ports.start())],
+            Target::Udp(ports) => self.policy.udp[usize::from(*ports.start())],
+            Target::Icmp(kind) => self.policy.icmp[usize::from(*kind)],
+            Target::Icmpv6(kind) => self.policy.icmpv6[usize::from(*kind)],
+            Target::Protocol(number) => self.policy.protocol[usize::from(*number)],
+        }
+    }
+
     /// Whether `peer` may open TCP connections to `port` at `local`.
     #[must_use]
     pub fn admits_tcp(&self, peer: IpAddr, local: IpAddr, port: u16) -> bool {
-        let service = self.policy.tcp[usize::from(port)];
+        let service = self.class_of(&Target::Tcp(port..=port));
         self.access(local, peer).inbound.contains(service)
     }
 }

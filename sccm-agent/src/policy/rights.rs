@@ -13,25 +13,38 @@ use std::collections::BTreeSet;
 const PXE_SERVICE_POINT: &str = "pxe-service-point";
 const DHCP: &str = "dhcp";
 
-/// A row of a link of one protected entry, with the other end's role.
-struct Row<'a> {
-    link: &'a Link,
-    other: &'a RoleId,
-    service: &'a Service,
+/// Who opens, seen from the protected end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The peer.
+    Inbound,
+    /// The protected system.
+    Outbound,
+}
+
+/// A row of a link that a protected entry has, with the other end's role.
+pub(super) struct Row<'a> {
+    pub way: Way,
+    pub link: &'a Link,
+    pub other: &'a RoleId,
+    pub service: &'a Service,
+    pub targets: Vec<Target>,
     classes: ServiceSet,
 }
 
-/// What an entry of the policy may be asked, and may ask.
-struct Entry<'a> {
-    inbound: Vec<Row<'a>>,
-    outbound: Vec<Row<'a>>,
+impl Row<'_> {
+    /// Whether it is carried by UDP, which alone can be sent to many.
+    pub fn is_datagram(&self) -> bool {
+        self.service.protocol == Protocol::Udp
+    }
 }
 
 /// The rights of one policy.
 pub(super) struct Rights<'a> {
     catalog: &'a Catalog,
     policy: &'a SitePolicy,
-    entries: Vec<Entry<'a>>,
+    /// For each protected entry, the rows of its roles.
+    entries: Vec<Vec<Row<'a>>>,
     /// For each rule, its classes.
     allow: Vec<(&'a Rule, ServiceSet)>,
     management: Vec<(&'a Rule, ServiceSet)>,
@@ -47,26 +60,29 @@ impl<'a> Rights<'a> {
         policy: &'a SitePolicy,
         set_of: &impl Fn(&Target) -> ServiceSet,
     ) -> Result<Self> {
-        let row = |(link, other, service)| Row {
-            link,
-            other,
-            service,
-            classes: union(rows(service, &policy.site).iter().map(|(_, t)| set_of(t))),
+        let row = |way, (link, other, service)| {
+            let named = rows(service, &policy.site).into_iter();
+            let targets: Vec<Target> = named.map(|(_, target)| target).collect();
+            Row {
+                way,
+                link,
+                other,
+                service,
+                classes: union(targets.iter().map(set_of)),
+                targets,
+            }
         };
         let mut entries = Vec::new();
         for protected in &policy.protect {
-            let mut entry = Entry {
-                inbound: Vec::new(),
-                outbound: Vec::new(),
-            };
+            let mut rows = Vec::new();
             for id in &protected.roles {
                 let role: &Role = catalog.role(id.as_str())?;
                 let into = catalog.links_into(role, &policy.site);
-                entry.inbound.extend(into.map(row));
+                rows.extend(into.map(|found| row(Way::Inbound, found)));
                 let out = catalog.links_out_of(role, &policy.site);
-                entry.outbound.extend(out.map(row));
+                rows.extend(out.map(|found| row(Way::Outbound, found)));
             }
-            entries.push(entry);
+            entries.push(rows);
         }
         let classes = |rule: &'a Rule| (rule, union(rule.targets.iter().map(set_of)));
         Ok(Self {
@@ -88,7 +104,7 @@ impl<'a> Rights<'a> {
             },
             Local::Group => {
                 let all: Vec<usize> = (0..self.entries.len()).collect();
-                let links = self.links(&all, peer, |row| row.service.protocol == Protocol::Udp);
+                let links = self.links(&all, peer, |row| row.is_datagram());
                 let rules = union(classes(&self.allow, from));
                 Access {
                     inbound: links.inbound.union(rules),
@@ -122,29 +138,33 @@ impl<'a> Rights<'a> {
     ) -> Access {
         let roles = self.roles(peer);
         let mut access = Access::NONE;
-        for entry in entries.iter().map(|index| &self.entries[*index]) {
-            for row in entry.inbound.iter().filter(|row| about(row)) {
-                let datagram = row.service.protocol == Protocol::Udp;
-                if self.opens(row, peer, &roles) {
-                    access.inbound = access.inbound.union(row.classes);
-                }
-                // Offers of a service go to everybody, too: DHCP's do.
-                if peer.group && datagram {
-                    access.outbound = access.outbound.union(row.classes);
-                }
+        for row in entries.iter().flat_map(|index| &self.entries[*index]) {
+            if !about(row) {
+                continue;
             }
-            for row in entry.outbound.iter().filter(|row| about(row)) {
-                let datagram = row.service.protocol == Protocol::Udp;
-                if self.holds(row.other, &roles) || (peer.group && datagram) {
-                    access.outbound = access.outbound.union(row.classes);
-                }
+            if self.opens(row, peer, &roles) {
+                let side = match row.way {
+                    Way::Inbound => &mut access.inbound,
+                    Way::Outbound => &mut access.outbound,
+                };
+                *side = side.union(row.classes);
+            }
+            // A group as destination: offers of a service go to everybody (DHCP's
+            // do), and so does what a role sends to many.
+            if peer.group && row.is_datagram() {
+                access.outbound = access.outbound.union(row.classes);
             }
         }
         access
     }
 
+    /// The rows of a protected entry.
+    pub fn rows(&self, entry: usize) -> &[Row<'a>] {
+        &self.entries[entry]
+    }
+
     /// Every role that a peer holds, those that it is by its roles included.
-    fn roles(&self, peer: &Peer<'_>) -> BTreeSet<&'a str> {
+    pub fn roles(&self, peer: &Peer<'_>) -> BTreeSet<&'a str> {
         let mut roles = BTreeSet::new();
         for role in self.catalog.roles.iter() {
             if peer.roles.contains(&role.id) {
@@ -167,12 +187,14 @@ impl<'a> Rights<'a> {
         self.policy.peers.is_none() || role.as_str() == ANY || roles.contains(role.as_str())
     }
 
-    /// Whether a peer may open what a row lists.
-    fn opens(&self, row: &Row<'_>, peer: &Peer<'_>, roles: &BTreeSet<&str>) -> bool {
+    /// Whether a peer is one whom a row lets open, or be opened to.
+    pub fn opens(&self, row: &Row<'_>, peer: &Peer<'_>, roles: &BTreeSet<&str>) -> bool {
         let Some(named) = &self.policy.peers else {
             return true;
         };
-        let booting = row.link.to.as_str() == PXE_SERVICE_POINT && row.other.as_str() == CLIENT;
+        let booting = row.way == Way::Inbound
+            && row.link.to.as_str() == PXE_SERVICE_POINT
+            && row.other.as_str() == CLIENT;
         if !booting {
             return self.holds(row.other, roles);
         }

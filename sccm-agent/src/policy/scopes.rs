@@ -141,46 +141,79 @@ impl<'a> Scopes<'a> {
 
     /// What each peer class is, in the order of their numbers.
     pub fn peers(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Peer<'a>> {
-        classes.iter().map(|tags| {
-            let mut peer = Peer::default();
-            for tag in tags {
-                match self.peers[usize::from(*tag)] {
-                    PeerScope::Role(role) => {
-                        peer.roles.insert(role);
-                    }
-                    PeerScope::Source(sources) => peer.sources.push(sources),
-                    PeerScope::Internal => peer.internal = true,
-                    PeerScope::Unconfigured => peer.unconfigured = true,
-                    PeerScope::Group => peer.group = true,
-                }
-            }
-            peer
-        })
+        classes.iter().map(|tags| self.peer_with(tags))
     }
 
     /// What each local class is, in the order of their numbers.
     pub fn locals(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Local<'a>> {
-        classes.iter().enumerate().map(|(class, tags)| {
-            if class == usize::from(LOCAL_SELF) {
-                return Local::Own;
-            }
-            let mut entries = Vec::new();
-            let mut destinations = Vec::new();
-            for tag in tags {
-                match self.locals[usize::from(*tag)] {
-                    LocalScope::Entry(index) => entries.push(index),
-                    LocalScope::Destination(list) => destinations.push(list),
-                    LocalScope::Group => return Local::Group,
-                }
-            }
-            if entries.is_empty() {
-                entries.clone_from(&self.elsewhere);
-            }
-            Local::Systems {
-                entries,
-                destinations,
-            }
+        let classes = classes.iter().enumerate();
+        classes.map(|(class, tags)| match class == usize::from(LOCAL_SELF) {
+            true => Local::Own,
+            false => self.local_with(tags),
         })
+    }
+
+    /// What an address is as the other end, found without any table.
+    pub fn peer_at(&self, address: IpAddr) -> Peer<'a> {
+        let tags = self.tags_at(address).filter_map(|tag| match tag {
+            Tag::Peer(number) => Some(number),
+            _ => None,
+        });
+        self.peer_with(&tags.collect())
+    }
+
+    /// What an address is as the protected end, found without any table.
+    pub fn local_at(&self, address: IpAddr) -> Local<'a> {
+        if self.tags_at(address).any(|tag| tag == Tag::Own) {
+            return Local::Own;
+        }
+        let tags = self.tags_at(address).filter_map(|tag| match tag {
+            Tag::Local(number) => Some(number),
+            _ => None,
+        });
+        self.local_with(&tags.collect())
+    }
+
+    fn tags_at(&self, address: IpAddr) -> impl Iterator<Item = Tag> {
+        let covering = self.prefixes.iter();
+        covering
+            .filter(move |(prefix, _)| prefix.contains(&address))
+            .map(|(_, tag)| *tag)
+    }
+
+    fn peer_with(&self, tags: &BTreeSet<u16>) -> Peer<'a> {
+        let mut peer = Peer::default();
+        for tag in tags {
+            match self.peers[usize::from(*tag)] {
+                PeerScope::Role(role) => {
+                    peer.roles.insert(role);
+                }
+                PeerScope::Source(sources) => peer.sources.push(sources),
+                PeerScope::Internal => peer.internal = true,
+                PeerScope::Unconfigured => peer.unconfigured = true,
+                PeerScope::Group => peer.group = true,
+            }
+        }
+        peer
+    }
+
+    fn local_with(&self, tags: &BTreeSet<u16>) -> Local<'a> {
+        let mut entries = Vec::new();
+        let mut destinations = Vec::new();
+        for tag in tags {
+            match self.locals[usize::from(*tag)] {
+                LocalScope::Entry(index) => entries.push(index),
+                LocalScope::Destination(list) => destinations.push(list),
+                LocalScope::Group => return Local::Group,
+            }
+        }
+        if entries.is_empty() {
+            entries.clone_from(&self.elsewhere);
+        }
+        Local::Systems {
+            entries,
+            destinations,
+        }
     }
 }
 

@@ -37,6 +37,17 @@ impl Target {
         }
     }
 
+    /// Whether everything that `other` speaks of is spoken of here too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(own), Self::Tcp(other)) | (Self::Udp(own), Self::Udp(other)) => {
+                own.start() <= other.start() && other.end() <= own.end()
+            }
+            _ => self == other,
+        }
+    }
+
     /// The name of its protocol.
     #[must_use]
     pub const fn protocol(&self) -> &'static str {

@@ -1,0 +1,244 @@
+//! Why something may be opened, or what would have to be different.
+//!
+//! The answer is the compiled policy's own; the grounds are looked for among
+//! the same rows and rules that it was compiled from.
+
+use super::rights::{Rights, Row, Way};
+use super::scopes::{self, Local, Peer};
+use super::{Outbound, Request, Rule, ServiceNames, Target, compile, vocabulary};
+use crate::catalog::{ANY, Catalog, Link, RoleId, Service};
+use anyhow::Result;
+use sccm_common::service::ServiceSet;
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// Which end opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opener {
+    /// The peer, to the protected system.
+    Peer,
+    /// The protected system, to the peer.
+    Protected,
+}
+
+/// What is asked about.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Which end opens.
+    pub opener: Opener,
+    /// The protected end.
+    pub protected: IpAddr,
+    /// The other end.
+    pub peer: IpAddr,
+    /// What is opened.
+    pub target: Target,
+}
+
+/// A link or a rule that lets something be opened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Ground {
+    /// The document says so.
+    Link {
+        /// The link's id.
+        link: String,
+        /// The document's line of the row.
+        line: u32,
+        /// The role that opens.
+        from: String,
+        /// The role that listens.
+        to: String,
+        /// What is spoken.
+        service: String,
+    },
+    /// The site says so.
+    Rule {
+        /// The rule's name.
+        name: String,
+        /// Why, in the operator's words.
+        reason: String,
+    },
+    /// `outbound` is `track` or `off`: whatever the protected systems open passes.
+    OutboundNotEnforced,
+    /// A gateway may open anything itself.
+    Gateway,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// Whether it may be opened.
+    pub allowed: bool,
+    /// What the protected end is: names of entries, or what it is instead.
+    pub protected: String,
+    /// The roles that the peer holds; `None` where anybody may hold any.
+    pub peer_roles: Option<Vec<String>>,
+    /// What allows it.
+    pub because: Vec<Ground>,
+    /// Where it is not allowed: links that would, for other roles at either end.
+    pub would_allow: Vec<Ground>,
+}
+
+/// Explains one question under a policy.
+///
+/// # Errors
+/// The policy does not compile.
+pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation> {
+    let policy = request.policy;
+    let compiled = compile(request, ServiceNames::default())?;
+    let scopes = scopes::of(policy, request.own);
+    let (local, peer) = (
+        scopes.local_at(question.protected),
+        scopes.peer_at(question.peer),
+    );
+    // Classes decide nothing here: rows are compared by their targets.
+    let rights = Rights::new(request.catalog, policy, &|_| ServiceSet::default())?;
+    let roles = rights.roles(&peer);
+
+    let access = compiled.access(question.protected, question.peer);
+    let class = compiled.class_of(&question.target);
+    let (allowed, way) = match question.opener {
+        Opener::Peer => (access.inbound.contains(class), Way::Inbound),
+        Opener::Protected => (
+            access.outbound.contains(class) || policy.outbound != Outbound::Enforce,
+            Way::Outbound,
+        ),
+    };
+    let speaks =
+        |row: &&Row<'_>| row.way == way && row.targets.iter().any(|t| t.covers(&question.target));
+    let rows: Vec<&Row<'_>> = entries(&local, policy.protect.len())
+        .into_iter()
+        .flat_map(|entry| rights.rows(entry))
+        .filter(speaks)
+        .collect();
+    let to_many = |row: &Row<'_>| way == Way::Outbound && peer.group && row.is_datagram();
+    let (open, closed): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows
+        .into_iter()
+        .partition(|row| rights.opens(row, &peer, &roles) || to_many(row));
+    let mut because: Vec<Ground> = open.into_iter().map(ground).collect();
+    if question.opener == Opener::Peer {
+        let rules = match local {
+            Local::Own => &policy.management,
+            _ => &policy.allow,
+        };
+        because.extend(
+            rules
+                .iter()
+                .filter(|rule| applies(rule, question))
+                .map(rule_ground),
+        );
+    } else {
+        if matches!(local, Local::Own) {
+            because.push(Ground::Gateway);
+        }
+        if policy.outbound != Outbound::Enforce {
+            because.push(Ground::OutboundNotEnforced);
+        }
+    }
+    let mut would_allow: Vec<Ground> = closed.into_iter().map(ground).collect();
+    if would_allow.is_empty() {
+        would_allow = in_catalog(request.catalog, request, &question.target);
+    }
+    for grounds in [&mut because, &mut would_allow] {
+        grounds.sort();
+        grounds.dedup();
+    }
+    if allowed {
+        would_allow.clear();
+    } else {
+        because.clear();
+    }
+    Ok(Explanation {
+        allowed,
+        protected: describe(&local, request),
+        peer_roles: policy.peers.is_some().then(|| held(&peer, &roles)),
+        because,
+        would_allow,
+    })
+}
+
+fn entries(local: &Local<'_>, all: usize) -> Vec<usize> {
+    match local {
+        Local::Own => Vec::new(),
+        Local::Group => (0..all).collect(),
+        Local::Systems { entries, .. } => entries.clone(),
+    }
+}
+
+fn describe(local: &Local<'_>, request: &Request<'_>) -> String {
+    match local {
+        Local::Own => "this gateway".to_owned(),
+        Local::Group => "everybody (a group address)".to_owned(),
+        Local::Systems { entries, .. } if entries.is_empty() => "not listed".to_owned(),
+        Local::Systems { entries, .. } => {
+            let names = entries
+                .iter()
+                .map(|entry| request.policy.protect[*entry].name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+fn held(peer: &Peer<'_>, roles: &std::collections::BTreeSet<&str>) -> Vec<String> {
+    let mut held: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
+    if peer.unconfigured {
+        held.push("no address yet".to_owned());
+    }
+    held
+}
+
+fn applies(rule: &Rule, question: &Question) -> bool {
+    let covers = |list: &[ipnet::IpNet], address: IpAddr| {
+        list.is_empty() || list.iter().any(|prefix| prefix.contains(&address))
+    };
+    rule.targets
+        .iter()
+        .any(|target| target.covers(&question.target))
+        && covers(&rule.from, question.peer)
+        && covers(&rule.to, question.protected)
+}
+
+fn rule_ground(rule: &Rule) -> Ground {
+    Ground::Rule {
+        name: rule.name.clone(),
+        reason: rule.reason.clone(),
+    }
+}
+
+fn ground(row: &Row<'_>) -> Ground {
+    let (from, to) = match (row.way, row.other == &row.link.from) {
+        (Way::Inbound, true) | (Way::Outbound, false) => (&row.link.from, &row.link.to),
+        (Way::Inbound, false) | (Way::Outbound, true) => (&row.link.to, &row.link.from),
+    };
+    link_ground(row.link, row.service, from, to)
+}
+
+fn link_ground(link: &Link, service: &Service, from: &RoleId, to: &RoleId) -> Ground {
+    Ground::Link {
+        link: link.id.clone(),
+        line: service.line,
+        from: from.to_string(),
+        to: to.to_string(),
+        service: service.service.clone(),
+    }
+}
+
+/// Every link of the document that carries the target.
+fn in_catalog(catalog: &Catalog, request: &Request<'_>, target: &Target) -> Vec<Ground> {
+    let mut grounds = Vec::new();
+    for role in &catalog.roles {
+        for (link, opener, service) in catalog.links_into(role, &request.policy.site) {
+            let carries = vocabulary::rows(service, &request.policy.site)
+                .iter()
+                .any(|(_, carried)| carried.covers(target));
+            if carries && opener.as_str() != ANY {
+                grounds.push(link_ground(link, service, opener, &role.id));
+            }
+        }
+    }
+    grounds
+}
+
+#[cfg(test)]
+mod tests;
