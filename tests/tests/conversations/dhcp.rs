@@ -62,7 +62,7 @@ fn lease_by_role(stage: &Stage, outbound: &str, expected: &str) -> Result<()> {
     let dropped = metrics.samples.iter().any(|sample| {
         sample.name == "sccm_dropped_packets_total"
             && sample.labels["service"].contains("dhcp")
-            && sample.value > 0
+            && sample.value > 0.0
     });
     assert!(dropped, "{metrics:#?}");
     end(refused)
