@@ -10,7 +10,7 @@ use sccm_tests::agent::{Agent, run};
 use sccm_tests::gateway::{SERVER, Stage, Topology, UPLINK};
 use sccm_tests::netns::Namespace;
 
-use crate::programs::{dhcp_relay, dhcp_server};
+use crate::dnsmasq::{dhcp_relay, dhcp_server};
 use crate::support::Told;
 
 /// Asks for a lease on `eth0` and returns the address that it is about.
@@ -88,11 +88,7 @@ fn a_lease_comes_by_broadcast_through_a_bridge() -> Result<()> {
 fn a_lease_comes_through_a_relay_on_the_router() -> Result<()> {
     let stage = Stage::new(Topology::Routed)?;
     let _server = dhcp_server(&stage.server, "192.0.2.100,192.0.2.150,255.255.255.0")?;
-    let _relay = dhcp_relay(
-        stage.gateway(),
-        &UPLINK[0].to_string(),
-        &SERVER[0].to_string(),
-    )?;
+    let _relay = dhcp_relay(stage.gateway(), UPLINK[0], &[SERVER[0]])?;
     for outbound in ["track", "enforce"] {
         lease_by_role(&stage, outbound, "192.0.2.1")?;
     }

@@ -29,7 +29,11 @@ impl Daemon {
     }
 
     /// Starts `command` and waits until it listens on `sockets`, such as `tcp 80`.
-    fn start(mut command: Command, directory: TempDir, sockets: &[(&str, u16)]) -> Result<Self> {
+    pub fn start(
+        mut command: Command,
+        directory: TempDir,
+        sockets: &[(&str, u16)],
+    ) -> Result<Self> {
         let log = fs::File::create(directory.path().join("log"))?;
         let process = command
             .stdin(Stdio::null())
@@ -73,7 +77,7 @@ impl Drop for Daemon {
 }
 
 /// A directory that servers may read which have given root's rights up.
-fn directory() -> Result<TempDir> {
+pub fn directory() -> Result<TempDir> {
     let directory = tempfile::tempdir()?;
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
     Ok(directory)
@@ -140,34 +144,4 @@ pub fn tftpd(host: &Namespace) -> Result<Daemon> {
         .args(["--foreground", "--address", ":69", "--create", "--secure"])
         .arg(directory.path());
     Daemon::start(command, directory, &[("udp", 69)])
-}
-
-/// dnsmasq as a DHCP server on `eth0` that leases `range`, first to last address.
-pub fn dhcp_server(host: &Namespace, range: &str) -> Result<Daemon> {
-    dnsmasq(
-        host,
-        &["--interface=eth0", &format!("--dhcp-range={range},1h")],
-    )
-}
-
-/// dnsmasq as a DHCP relay from the cable of the address `local` to `server`.
-pub fn dhcp_relay(host: &Namespace, local: &str, server: &str) -> Result<Daemon> {
-    dnsmasq(host, &[&format!("--dhcp-relay={local},{server}")])
-}
-
-fn dnsmasq(host: &Namespace, settings: &[&str]) -> Result<Daemon> {
-    let directory = directory()?;
-    let leases = directory.path().join("leases");
-    let mut command = host.command("/usr/sbin/dnsmasq");
-    command
-        .args([
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--port=0",
-            "--user=root",
-        ])
-        .args(["--no-ping", "--log-facility=-", "--log-dhcp", "--pid-file="])
-        .arg(format!("--dhcp-leasefile={}", leases.display()))
-        .args(settings);
-    Daemon::start(command, directory, &[("udp", 67)])
 }
