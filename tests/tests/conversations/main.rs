@@ -16,6 +16,7 @@ mod icmp;
 mod ipsec;
 mod management;
 mod multicast;
+mod multicast_routed;
 mod outbound;
 mod pptp;
 mod programs;

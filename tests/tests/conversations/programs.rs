@@ -3,6 +3,7 @@
 //! They stay in the foreground, so that the process that was started is the one that is killed.
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -29,10 +30,16 @@ impl Daemon {
     }
 
     /// Starts `command` and waits until it listens on `sockets`, such as `tcp 80`.
-    pub fn start(
+    pub fn start(command: Command, directory: TempDir, sockets: &[(&str, u16)]) -> Result<Self> {
+        let listens = |it: &Self| sockets.iter().all(|socket| it.listens(*socket));
+        Self::start_until(command, directory, listens)
+    }
+
+    /// Starts `command` and waits until it is ready.
+    fn start_until(
         mut command: Command,
         directory: TempDir,
-        sockets: &[(&str, u16)],
+        ready: impl Fn(&Self) -> bool,
     ) -> Result<Self> {
         let log = fs::File::create(directory.path().join("log"))?;
         let process = command
@@ -43,11 +50,11 @@ impl Daemon {
             .with_context(|| format!("cannot run {command:?}: `cargo xtask test` installs it"))?;
         let mut daemon = Self { process, directory };
         let end = Instant::now() + LIMIT;
-        while !sockets.iter().all(|socket| daemon.listens(*socket)) {
+        while !ready(&daemon) {
             let ended = daemon.process.try_wait()?;
             if ended.is_some() || Instant::now() > end {
                 let log = fs::read_to_string(daemon.directory().join("log"))?;
-                bail!("{command:?} does not listen ({ended:?}): {log}");
+                bail!("{command:?} does not get ready ({ended:?}): {log}");
             }
             sleep(Duration::from_millis(20));
         }
@@ -58,13 +65,17 @@ impl Daemon {
     fn listens(&self, (protocol, port): (&str, u16)) -> bool {
         let suffix = format!(":{port:04X}");
         ["", "6"].iter().any(|family| {
-            let path = format!("/proc/{}/net/{protocol}{family}", self.process.id());
-            let sockets = fs::read_to_string(path).unwrap_or_default();
-            sockets
+            self.net(&format!("{protocol}{family}"))
                 .lines()
                 .filter_map(|line| line.split_whitespace().nth(1))
                 .any(|local| local.ends_with(&suffix))
         })
+    }
+
+    /// What the kernel says of its namespace in this file below `/proc/net`; empty without it.
+    fn net(&self, file: &str) -> String {
+        let path = format!("/proc/{}/net/{file}", self.process.id());
+        fs::read_to_string(path).unwrap_or_default()
     }
 }
 
@@ -144,4 +155,40 @@ pub fn tftpd(host: &Namespace) -> Result<Daemon> {
         .args(["--foreground", "--address", ":69", "--create", "--secure"])
         .arg(directory.path());
     Daemon::start(command, directory, &[("udp", 69)])
+}
+
+/// smcrouted on a router, which forwards what each of `routes`, (source, group), sends from the
+/// card `from` to the card `to`.
+pub fn multicast_router(
+    host: &Namespace,
+    from: &str,
+    to: &str,
+    routes: &[(IpAddr, IpAddr)],
+) -> Result<Daemon> {
+    let directory = directory()?;
+    let path = directory.path();
+    let mut lines: String = [from, to]
+        .map(|card| format!("phyint {card} enable\n"))
+        .concat();
+    for (source, group) in routes {
+        lines += &format!("mroute from {from} source {source} group {group} to {to}\n");
+    }
+    let file = path.join("smcroute.conf");
+    fs::write(&file, lines)?;
+    let mut command = host.command("/usr/sbin/smcrouted");
+    command
+        .args(["-n", "-N", "-f"])
+        .arg(file)
+        .arg("-P")
+        .arg(path.join("pid"))
+        .arg("-u")
+        .arg(path.join("socket"));
+    // Behind a line of titles, the kernel lists a route a line.
+    let listed = |it: &Daemon| -> usize {
+        ["ip_mr_cache", "ip6_mr_cache"]
+            .iter()
+            .map(|file| it.net(file).lines().skip(1).count())
+            .sum()
+    };
+    Daemon::start_until(command, directory, |it| listed(it) == routes.len())
 }
