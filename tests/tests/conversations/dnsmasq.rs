@@ -42,6 +42,12 @@ pub fn dhcpv6_server(host: &Namespace, range: &str) -> Result<Daemon> {
     dnsmasq(host, &["--interface=eth0", &range], &[("udp", 547)])
 }
 
+/// A DHCPv6 relay from the cable of the address `local` to `server`.
+pub fn dhcpv6_relay(host: &Namespace, local: IpAddr, server: IpAddr) -> Result<Daemon> {
+    let relay = format!("--dhcp-relay={local},{server}");
+    dnsmasq(host, &[&relay], &[("udp", 547)])
+}
+
 fn dnsmasq(host: &Namespace, settings: &[&str], sockets: &[(&str, u16)]) -> Result<Daemon> {
     let directory = directory()?;
     let leases = directory.path().join("leases");

@@ -8,7 +8,6 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
 use sccm_tests::agent::Agent;
 use sccm_tests::gateway::{CLIENT, SERVER, Stage, Topology, UPLINK};
 use sccm_tests::netns::{Namespace, veth_pair};
@@ -18,7 +17,7 @@ use sccm_tests::traffic::{Outcome, tcp_connect};
 use crate::dnsmasq::{boot_server, dhcp_relay, dhcp_server};
 use crate::firmware::{Firmware, fetch};
 use crate::programs::{Daemon, nginx, tftpd};
-use crate::support::{PATIENCE, Told, assert_same, curl, hear, udp, write_file};
+use crate::support::{PATIENCE, Told, assert_same, curl, end, hear, udp, write_file};
 
 /// Bytes of the boot program, and of what comes over HTTP.
 const PROGRAM: u32 = 300_000;
@@ -138,9 +137,7 @@ impl Site {
         assert_eq!(metrics.dropped(&udp), 2, "{metrics:#?}");
         metrics.tells_no_drop(&[("interface", "seg0")])?;
         metrics.tells_no_drop(&[("interface", "up1")])?;
-        // With it go its counters.
-        let ended = agent.end(Signal::SIGTERM)?;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
+        end(agent)?;
         Ok(metrics)
     }
 
