@@ -48,6 +48,11 @@ impl EssentialSet {
 
     #[inline(always)]
     const fn bit(reason: Reason) -> Option<u32> {
+        // Question and answer are of no use without each other.
+        let reason = match reason {
+            Reason::DhcpRequest => Reason::DhcpReply,
+            other => other,
+        };
         let place = (reason as u8).wrapping_sub(Reason::Arp as u8);
         if place < ESSENTIALS.len() as u8 {
             Some(1 << place)
@@ -75,5 +80,13 @@ mod tests {
                 assert_eq!(set.judge(reason), expected);
             }
         }
+    }
+
+    #[test]
+    fn requests_of_dhcp_go_with_their_answers() {
+        let mut set = EssentialSet::ALL;
+        assert_eq!(set.judge(Reason::DhcpRequest), Reason::DhcpRequest);
+        set.remove(Reason::DhcpReply);
+        assert_eq!(set.judge(Reason::DhcpRequest), Reason::EssentialRemoved);
     }
 }

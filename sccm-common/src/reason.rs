@@ -79,7 +79,7 @@ reasons! {
     Igmp = 24, "igmp", Pass;
     /// Group membership, IPv6 (RFC 3810).
     Mld = 25, "mld", Pass;
-    /// A DHCP answer to this host's own client, or what the client asked.
+    /// A DHCP answer to a client among the protected systems.
     DhcpReply = 26, "dhcp-reply", Pass;
     /// A later fragment whose first was not seen; the setting lets them pass.
     LaterFragment = 27, "later-fragment", Pass;
@@ -90,6 +90,8 @@ reasons! {
     FragmentFollows = 29, "fragment-follows", Pass;
     /// An ICMP error about a packet of a flow that the protected system opened.
     IcmpErrorRelated = 30, "icmp-error-related", Pass;
+    /// What a DHCP client among the protected systems asks; stays with `dhcp-reply`.
+    DhcpRequest = 31, "dhcp-request", Pass;
 
     /// The frame ends within its Ethernet header.
     EthernetTruncated = 64, "ethernet-truncated", Drop;

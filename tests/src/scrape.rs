@@ -40,19 +40,19 @@ pub fn get(inside: &Namespace, address: SocketAddr, path: &str) -> Result<(u16, 
     Ok((status, body.to_owned()))
 }
 
-/// One line of metrics. All of the agent's values are whole numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One line of metrics.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The metric's name.
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its value.
-    pub value: u64,
+    /// Its value: 0 or above, and finite, as all of the agent's are.
+    pub value: f64,
 }
 
 /// All metrics at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
     /// In the order of the answer.
     pub samples: Vec<Sample>,
@@ -62,7 +62,7 @@ impl Metrics {
     /// Reads the text format.
     ///
     /// # Errors
-    /// A line that is not a comment and not a sample with a whole number.
+    /// A line that is not a comment and not a sample.
     pub fn parse(text: &str) -> Result<Self> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let samples = lines
@@ -73,16 +73,16 @@ impl Metrics {
 
     /// Packets that were dropped and have all of these labels.
     pub fn dropped(&self, labels: &[(&str, &str)]) -> u64 {
-        self.sum("sccm_dropped_packets_total", labels)
+        self.sum("sccm_dropped_packets_total", labels) as u64
     }
 
     /// Packets that were passed and have all of these labels.
     pub fn passed(&self, labels: &[(&str, &str)]) -> u64 {
-        self.sum("sccm_passed_packets_total", labels)
+        self.sum("sccm_passed_packets_total", labels) as u64
     }
 
     /// The sum of the samples of this name that have all of these labels; 0 if there are none.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.samples
             .iter()
             .filter(|sample| sample.name == name)
@@ -102,10 +102,14 @@ fn sample(line: &str) -> Option<Sample> {
         Some((name, labels)) => (name, labels.strip_suffix('}')?),
         None => (metric, ""),
     };
+    let value: f64 = value.parse().ok()?;
+    if !value.is_finite() || value.is_sign_negative() {
+        return None;
+    }
     Some(Sample {
         name: name.to_owned(),
         labels: pairs(labels)?,
-        value: value.parse().ok()?,
+        value,
     })
 }
 
@@ -129,17 +133,17 @@ mod tests {
     const TEXT: &str = "# TYPE a counter\n\
                         a{reason=\"reply\",service=\"x,y=z\"} 3\n\
                         a{reason=\"service\",service=\"\"} 4\n\
-                        b 5\n";
+                        b 0.25\n";
 
     #[test]
     fn samples_are_selected_by_name_and_labels() {
         let metrics = Metrics::parse(TEXT).unwrap();
-        assert_eq!(metrics.sum("a", &[]), 7);
-        assert_eq!(metrics.sum("a", &[("service", "x,y=z")]), 3);
-        assert_eq!(metrics.sum("a", &[("reason", "service")]), 4);
-        assert_eq!(metrics.sum("a", &[("else", "")]), 0);
-        assert_eq!(metrics.sum("b", &[]), 5);
-        assert_eq!(metrics.sum("c", &[]), 0);
+        assert_eq!(metrics.sum("a", &[]), 7.0);
+        assert_eq!(metrics.sum("a", &[("service", "x,y=z")]), 3.0);
+        assert_eq!(metrics.sum("a", &[("reason", "service")]), 4.0);
+        assert_eq!(metrics.sum("a", &[("else", "")]), 0.0);
+        assert_eq!(metrics.sum("b", &[]), 0.25);
+        assert_eq!(metrics.sum("c", &[]), 0.0);
     }
 
     #[test]
@@ -149,7 +153,8 @@ mod tests {
             "a{b=\"c\" 1",
             "a{b=c} 1",
             "a -1",
-            "a 1.5",
+            "a 1,5",
+            "a NaN",
             "a{b=\"c\"}",
         ] {
             assert!(Metrics::parse(text).is_err(), "{text}");

@@ -68,7 +68,7 @@ fn are_counted(agent: &Agent, all: &[Series], other: &str) -> Result<Metrics> {
         } else {
             &[]
         };
-        metrics.sum(&format!("{}_packets_total", table(passes)), labels)
+        metrics.sum(&format!("{}_packets_total", table(passes)), labels) as u64
     };
     let metrics = agent.metrics_when(|metrics| {
         [true, false]
@@ -81,7 +81,7 @@ fn are_counted(agent: &Agent, all: &[Series], other: &str) -> Result<Metrics> {
         let bytes = |series: &Series| series.count * series.frame.len() as u64;
         let counted = |unit| {
             let name = format!("{}_{unit}_total", table(series.passes));
-            metrics.sum(&name, &series.labels)
+            metrics.sum(&name, &series.labels) as u64
         };
         let name = &series.labels;
         let expected: u64 = alike().map(|series| series.count).sum();
@@ -101,7 +101,7 @@ fn every_frame_is_counted_once() -> Result<()> {
     let agent = hosts.enforce(POINT)?;
     let all = send_series(&hosts)?;
     let metrics = are_counted(&agent, &all, "sccm_dropped")?;
-    assert_eq!(metrics.sum("sccm_would_drop_packets_total", &[]), 0);
+    assert_eq!(metrics.sum("sccm_would_drop_packets_total", &[]), 0.0);
     Ok(())
 }
 
@@ -113,7 +113,7 @@ fn observing_drops_nothing_and_counts_the_same() -> Result<()> {
     let metrics = are_counted(&agent, &all, "sccm_would_drop")?;
     assert_eq!(
         metrics.sum("sccm_enforcing", &[("interface", "eth0")]),
-        0,
+        0.0,
         "observing is not enforcing"
     );
 

@@ -47,7 +47,7 @@ fn exactly_the_ports_of_the_table_are_open() -> Result<()> {
             "sccm_enforcing",
             &[("interface", "eth0"), ("mode", "native")]
         ),
-        1
+        1.0
     );
     assert_eq!(hosts.status()?.code, Some(0));
     Ok(())
@@ -89,7 +89,7 @@ fn several_roles_add_up() -> Result<()> {
         "roles",
         "distribution-point,sql-server,software-update-point",
     )];
-    assert_eq!(agent.metrics()?.sum("sccm_policy_info", &roles), 1);
+    assert_eq!(agent.metrics()?.sum("sccm_policy_info", &roles), 1.0);
     Ok(())
 }
 

@@ -115,7 +115,7 @@ fn generic_mode_works_and_is_named() -> Result<()> {
     assert_eq!(status.of("eth0"), ("generic", "generic"));
     assert_eq!(status.code, Some(4));
     let generic = [("interface", "eth0"), ("mode", "generic")];
-    assert_eq!(agent.metrics()?.sum("sccm_enforcing", &generic), 1);
+    assert_eq!(agent.metrics()?.sum("sccm_enforcing", &generic), 1.0);
     Ok(())
 }
 

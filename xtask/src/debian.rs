@@ -33,6 +33,11 @@ const SERVERS: &[Program] = &[
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
     Program {
+        name: "smcrouted",
+        package: "smcroute",
+        services: &["smcroute", "smcroute-helper"],
+    },
+    Program {
         name: "nginx",
         package: "nginx-light",
         services: &["nginx"],

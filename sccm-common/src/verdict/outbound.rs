@@ -41,7 +41,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             return Verdict::without_service(policy.essentials.judge(reason));
         }
         if essential::is_dhcp_request(packet) {
-            return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
+            return Verdict::without_service(policy.essentials.judge(Reason::DhcpRequest));
         }
     }
     let rights = access(tables, local, peer);
@@ -64,6 +64,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         _ => {
             if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
                 return passes(answered);
+            }
+            if is_to_group(packet) && rights.inbound.contains(asked) {
+                return verdict(true, asked);
             }
             if answers(packet) && rights.inbound.contains(answered) {
                 note_pptp(tables, packet, &key);
@@ -97,11 +100,19 @@ const fn passes(service: ServiceClass) -> Verdict {
     }
 }
 
-/// Whether a packet may be the answer of a service: a bare SYN is none, and of
-/// ICMP only the echo reply.
+/// Whether a packet is a stream's to a group of clients, whose service is told by
+/// the port that it goes to: a group has asked for nothing.
+#[inline(always)]
+const fn is_to_group(packet: &Packet) -> bool {
+    packet.protocol.0 == Protocol::UDP.0 && packet.destination.is_multicast(packet.family)
+}
+
+/// Whether a packet may be the answer of a service: a bare SYN is none, of ICMP
+/// only the echo reply, and of UDP nothing to a group.
 #[inline(always)]
 const fn answers(packet: &Packet) -> bool {
     match packet.protocol {
+        Protocol::UDP => !is_to_group(packet),
         Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
         Protocol::ICMP => packet.icmp_type == wire::transport::ICMP_ECHO_REPLY,
         Protocol::ICMPV6 => packet.icmp_type == wire::transport::ICMPV6_ECHO_REPLY,

@@ -1,6 +1,6 @@
 //! Cards that go down and up, get another name, or are replaced while the agent runs.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sccm_tests::agent::Agent;
 use sccm_tests::gateway::{FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::traffic::{Outcome, Server, tcp_connect, tcp_server};
@@ -31,28 +31,16 @@ fn assert_enforced(stage: &Stage) {
     }
 }
 
-/// The value of a metric of one interface. The gap is a fraction, unlike all others.
+/// The value of a metric of one interface.
 fn value(agent: &Agent, metric: &str, interface: &str) -> Result<f64> {
-    let (_, text) = agent.get("/metrics")?;
-    let interface = format!("interface=\"{interface}\"");
-    let line = text
-        .lines()
-        .find(|line| line.starts_with(&format!("{metric}{{")) && line.contains(&interface));
-    match line.and_then(|line| line.rsplit_once(' ')) {
-        Some((_, value)) => value.parse().with_context(|| format!("{metric}: {value}")),
-        None => Ok(0.0),
-    }
+    Ok(agent.metrics()?.sum(metric, &[("interface", interface)]))
 }
 
 /// Waits until a metric of an interface is above 0.
 fn await_positive(agent: &Agent, metric: &str, interface: &str) -> Result<()> {
-    for _ in 0..500 {
-        if value(agent, metric, interface)? > 0.0 {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    anyhow::bail!("{metric} of {interface} stays 0: {}", agent.log()?)
+    let labels = [("interface", interface)];
+    agent.metrics_when(|metrics| metrics.sum(metric, &labels) > 0.0)?;
+    Ok(())
 }
 
 const GAP: &str = "sccm_interface_gap_seconds_total";

@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sccm_tests::agent::{Agent, run};
+use sccm_tests::agent::run;
 use sccm_tests::gateway::{SERVER, Stage, Topology, UPLINK};
 use sccm_tests::netns::Namespace;
 
-use crate::programs::{dhcp_relay, dhcp_server};
-use crate::support::Told;
+use crate::dnsmasq::{dhcp_relay, dhcp_server};
+use crate::support::{Told, end};
 
 /// Asks for a lease on `eth0` and returns the address that it is about.
 fn lease(client: &Namespace) -> Result<Option<String>> {
@@ -62,16 +62,10 @@ fn lease_by_role(stage: &Stage, outbound: &str, expected: &str) -> Result<()> {
     let dropped = metrics.samples.iter().any(|sample| {
         sample.name == "sccm_dropped_packets_total"
             && sample.labels["service"].contains("dhcp")
-            && sample.value > 0
+            && sample.value > 0.0
     });
     assert!(dropped, "{metrics:#?}");
     end(refused)
-}
-
-fn end(agent: Agent) -> Result<()> {
-    let finished = agent.end(nix::sys::signal::Signal::SIGTERM)?;
-    assert_eq!(finished.code, Some(0), "{finished:?}");
-    Ok(())
 }
 
 #[test]
@@ -88,13 +82,36 @@ fn a_lease_comes_by_broadcast_through_a_bridge() -> Result<()> {
 fn a_lease_comes_through_a_relay_on_the_router() -> Result<()> {
     let stage = Stage::new(Topology::Routed)?;
     let _server = dhcp_server(&stage.server, "192.0.2.100,192.0.2.150,255.255.255.0")?;
-    let _relay = dhcp_relay(
-        stage.gateway(),
-        &UPLINK[0].to_string(),
-        &SERVER[0].to_string(),
-    )?;
+    let _relay = dhcp_relay(stage.gateway(), UPLINK[0], &[SERVER[0]])?;
     for outbound in ["track", "enforce"] {
         lease_by_role(&stage, outbound, "192.0.2.1")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_protected_system_gets_a_lease_from_outside() -> Result<()> {
+    for (topology, card) in [(Topology::Bridged, "seg0"), (Topology::Host, "eth0")] {
+        let stage = Stage::new(topology)?;
+        let _server = dhcp_server(&stage.client, "192.0.2.100,192.0.2.150,255.255.255.0")?;
+        for outbound in ["track", "enforce"] {
+            let agent = stage.enforce("distribution-point", &format!("--outbound {outbound}"))?;
+            let address = lease(&stage.server)?;
+            let metrics = agent.metrics()?;
+            assert!(address.is_some(), "{topology:?}, {outbound}: {metrics:#?}");
+            metrics.tells_passed(&[("reason", "dhcp-reply"), ("direction", "inbound")])?;
+            metrics.tells_no_drop(&[])?;
+            if outbound == "enforce" {
+                metrics.tells_passed(&[("reason", "dhcp-request"), ("interface", card)])?;
+            }
+            end(agent)?;
+        }
+        let without = "--outbound enforce --without-essential dhcp-reply";
+        let without = stage.enforce("distribution-point", without)?;
+        assert_eq!(lease(&stage.server)?, None);
+        without
+            .metrics()?
+            .tells_dropped(&[("reason", "essential-removed"), ("interface", card)])?;
     }
     Ok(())
 }

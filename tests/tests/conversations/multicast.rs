@@ -1,6 +1,6 @@
 //! A distribution point's multicast stream, to a client that has really joined its group.
 //!
-//! Behind a bridge, because a router of multicast is a program of its own.
+//! Behind a bridge; `multicast_routed` has the same behind a router.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -11,17 +11,20 @@ use sccm_tests::netns::Namespace;
 
 use crate::support::{LONG, PATIENCE, Told, assert_silent, receive};
 
-const GROUP: [IpAddr; 2] = [
+/// A group of either family.
+pub const GROUP: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(239, 1, 2, 3)),
     IpAddr::V6(Ipv6Addr::new(0xff15, 0, 0, 0, 0, 1, 2, 3)),
 ];
 
-/// In the document's range, and beside it.
-const STREAM: u16 = 63500;
-const OTHER: u16 = 62000;
+/// A port in the document's range.
+pub const STREAM: u16 = 63500;
+
+/// A port beside it.
+pub const OTHER: u16 = 62000;
 
 /// A socket that has joined its group on `eth0`.
-fn join(host: &Namespace, own: IpAddr, group: IpAddr, port: u16) -> Result<UdpSocket> {
+pub fn join(host: &Namespace, own: IpAddr, group: IpAddr, port: u16) -> Result<UdpSocket> {
     host.enter(|| {
         let socket = UdpSocket::bind((group, port))?;
         match (group, own) {
@@ -35,7 +38,8 @@ fn join(host: &Namespace, own: IpAddr, group: IpAddr, port: u16) -> Result<UdpSo
     .with_context(|| format!("joining {group}"))
 }
 
-fn socket(host: &Namespace, address: impl Into<SocketAddr>) -> Result<UdpSocket> {
+/// A UDP socket, which waits for ever.
+pub fn socket(host: &Namespace, address: impl Into<SocketAddr>) -> Result<UdpSocket> {
     let address = address.into();
     Ok(host.enter(|| UdpSocket::bind(address))?)
 }

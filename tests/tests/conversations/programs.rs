@@ -3,6 +3,7 @@
 //! They stay in the foreground, so that the process that was started is the one that is killed.
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -29,7 +30,17 @@ impl Daemon {
     }
 
     /// Starts `command` and waits until it listens on `sockets`, such as `tcp 80`.
-    fn start(mut command: Command, directory: TempDir, sockets: &[(&str, u16)]) -> Result<Self> {
+    pub fn start(command: Command, directory: TempDir, sockets: &[(&str, u16)]) -> Result<Self> {
+        let listens = |it: &Self| sockets.iter().all(|socket| it.listens(*socket));
+        Self::start_until(command, directory, listens)
+    }
+
+    /// Starts `command` and waits until it is ready.
+    fn start_until(
+        mut command: Command,
+        directory: TempDir,
+        ready: impl Fn(&Self) -> bool,
+    ) -> Result<Self> {
         let log = fs::File::create(directory.path().join("log"))?;
         let process = command
             .stdin(Stdio::null())
@@ -39,11 +50,11 @@ impl Daemon {
             .with_context(|| format!("cannot run {command:?}: `cargo xtask test` installs it"))?;
         let mut daemon = Self { process, directory };
         let end = Instant::now() + LIMIT;
-        while !sockets.iter().all(|socket| daemon.listens(*socket)) {
+        while !ready(&daemon) {
             let ended = daemon.process.try_wait()?;
             if ended.is_some() || Instant::now() > end {
                 let log = fs::read_to_string(daemon.directory().join("log"))?;
-                bail!("{command:?} does not listen ({ended:?}): {log}");
+                bail!("{command:?} does not get ready ({ended:?}): {log}");
             }
             sleep(Duration::from_millis(20));
         }
@@ -54,13 +65,17 @@ impl Daemon {
     fn listens(&self, (protocol, port): (&str, u16)) -> bool {
         let suffix = format!(":{port:04X}");
         ["", "6"].iter().any(|family| {
-            let path = format!("/proc/{}/net/{protocol}{family}", self.process.id());
-            let sockets = fs::read_to_string(path).unwrap_or_default();
-            sockets
+            self.net(&format!("{protocol}{family}"))
                 .lines()
                 .filter_map(|line| line.split_whitespace().nth(1))
                 .any(|local| local.ends_with(&suffix))
         })
+    }
+
+    /// What the kernel says of its namespace in this file below `/proc/net`; empty without it.
+    fn net(&self, file: &str) -> String {
+        let path = format!("/proc/{}/net/{file}", self.process.id());
+        fs::read_to_string(path).unwrap_or_default()
     }
 }
 
@@ -73,7 +88,7 @@ impl Drop for Daemon {
 }
 
 /// A directory that servers may read which have given root's rights up.
-fn directory() -> Result<TempDir> {
+pub fn directory() -> Result<TempDir> {
     let directory = tempfile::tempdir()?;
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
     Ok(directory)
@@ -142,32 +157,38 @@ pub fn tftpd(host: &Namespace) -> Result<Daemon> {
     Daemon::start(command, directory, &[("udp", 69)])
 }
 
-/// dnsmasq as a DHCP server on `eth0` that leases `range`, first to last address.
-pub fn dhcp_server(host: &Namespace, range: &str) -> Result<Daemon> {
-    dnsmasq(
-        host,
-        &["--interface=eth0", &format!("--dhcp-range={range},1h")],
-    )
-}
-
-/// dnsmasq as a DHCP relay from the cable of the address `local` to `server`.
-pub fn dhcp_relay(host: &Namespace, local: &str, server: &str) -> Result<Daemon> {
-    dnsmasq(host, &[&format!("--dhcp-relay={local},{server}")])
-}
-
-fn dnsmasq(host: &Namespace, settings: &[&str]) -> Result<Daemon> {
+/// smcrouted on a router, which forwards what each of `routes`, (source, group), sends from the
+/// card `from` to the card `to`.
+pub fn multicast_router(
+    host: &Namespace,
+    from: &str,
+    to: &str,
+    routes: &[(IpAddr, IpAddr)],
+) -> Result<Daemon> {
     let directory = directory()?;
-    let leases = directory.path().join("leases");
-    let mut command = host.command("/usr/sbin/dnsmasq");
+    let path = directory.path();
+    let mut lines: String = [from, to]
+        .map(|card| format!("phyint {card} enable\n"))
+        .concat();
+    for (source, group) in routes {
+        lines += &format!("mroute from {from} source {source} group {group} to {to}\n");
+    }
+    let file = path.join("smcroute.conf");
+    fs::write(&file, lines)?;
+    let mut command = host.command("/usr/sbin/smcrouted");
     command
-        .args([
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--port=0",
-            "--user=root",
-        ])
-        .args(["--no-ping", "--log-facility=-", "--log-dhcp", "--pid-file="])
-        .arg(format!("--dhcp-leasefile={}", leases.display()))
-        .args(settings);
-    Daemon::start(command, directory, &[("udp", 67)])
+        .args(["-n", "-N", "-f"])
+        .arg(file)
+        .arg("-P")
+        .arg(path.join("pid"))
+        .arg("-u")
+        .arg(path.join("socket"));
+    // Behind a line of titles, the kernel lists a route a line.
+    let listed = |it: &Daemon| -> usize {
+        ["ip_mr_cache", "ip6_mr_cache"]
+            .iter()
+            .map(|file| it.net(file).lines().skip(1).count())
+            .sum()
+    };
+    Daemon::start_until(command, directory, |it| listed(it) == routes.len())
 }

@@ -65,7 +65,7 @@ fn a_file_is_fetched_from_a_share() -> Result<()> {
     let dropped = metrics.samples.iter().any(|sample| {
         sample.name == "sccm_dropped_packets_total"
             && sample.labels.get("service").is_some_and(|name| names(name))
-            && sample.value > 0
+            && sample.value > 0.0
     });
     assert!(dropped, "{metrics:#?}");
     Ok(())

@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use sccm_tests::agent::{Finished, run};
+use nix::sys::signal::Signal;
+use sccm_tests::agent::{Agent, Finished, run};
 use sccm_tests::netns::Namespace;
 use sccm_tests::scrape::Metrics;
 
@@ -39,6 +40,13 @@ pub fn curl(inside: &Namespace, what: &str, url: &str, to: &Path) -> Result<Fini
     run(command)
 }
 
+/// Ends an agent that takes everything with it, its counters, too.
+pub fn end(agent: Agent) -> Result<()> {
+    let finished = agent.end(Signal::SIGTERM)?;
+    ensure!(finished.code == Some(0), "{finished:?}");
+    Ok(())
+}
+
 /// An address as it stands in a URL.
 pub fn in_url(address: IpAddr) -> String {
     match address {
@@ -57,22 +65,34 @@ pub fn udp(inside: &Namespace, address: impl Into<SocketAddr>) -> Result<UdpSock
     Ok(socket)
 }
 
+/// What arrives at a socket in the time that it waits, and from whom.
+pub fn hear(socket: &UdpSocket) -> Result<Option<(Vec<u8>, SocketAddr)>> {
+    let mut buffer = [0; 65536];
+    loop {
+        match socket.recv_from(&mut buffer) {
+            Ok((length, from)) => return Ok(Some((buffer[..length].to_vec(), from))),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            // A machine that is stopped and goes on ends the call (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// What arrives at a socket where nothing may be lost, and from whom.
 pub fn receive(socket: &UdpSocket) -> Result<(Vec<u8>, SocketAddr)> {
     socket.set_read_timeout(Some(LONG))?;
-    let mut buffer = [0; 65536];
-    let received = socket.recv_from(&mut buffer);
+    let heard = hear(socket);
     socket.set_read_timeout(Some(PATIENCE))?;
-    let (length, from) = received.context("nothing arrives")?;
-    Ok((buffer[..length].to_vec(), from))
+    heard?.context("nothing arrives")
 }
 
 /// Asserts that nothing arrives at a socket.
 #[track_caller]
 pub fn assert_silent(socket: &UdpSocket) {
-    match socket.recv_from(&mut [0; 65536]) {
-        Ok((length, from)) => panic!("{length} bytes arrive from {from}"),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+    match hear(socket) {
+        Ok(heard) => assert_eq!(heard, None),
+        Err(error) => panic!("{error:#}"),
     }
 }
 

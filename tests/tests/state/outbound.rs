@@ -3,7 +3,7 @@
 use anyhow::Result;
 use sccm_agent::policy::Outbound;
 use sccm_common::Reason::{
-    self, Arp, DhcpReply, IcmpError, NotAllowed, Outbound as Left, OutboundNotAllowed, Reply,
+    self, Arp, DhcpRequest, IcmpError, NotAllowed, Outbound as Left, OutboundNotAllowed, Reply,
     Service,
 };
 use sccm_tests::datapath::{Action, Datapath, Settings};
@@ -70,13 +70,35 @@ fn enforce_lets_out_answers_and_essentials() -> Result<()> {
             false => (pair.out().icmp(3, 3), pair.out().udp(68, 67)),
         };
         assert_eq!(kernel.leaves(&error.payload(28))?, IcmpError);
-        assert_eq!(kernel.leaves(&request.payload(240))?, DhcpReply);
+        assert_eq!(kernel.leaves(&request.payload(240))?, DhcpRequest);
         assert_eq!(kernel.flows()?, 0);
     }
     let mut kernel = datapath(&settings)?;
     let arp = Packet::arp_request("192.0.2.10", "192.0.2.1");
     assert_eq!(kernel.leaves(&arp)?, Left);
     assert_eq!(kernel.arrives(&arp)?, Arp);
+    Ok(())
+}
+
+#[test]
+fn a_stream_to_a_group_is_told_by_the_port_that_it_goes_to() -> Result<()> {
+    let settings = Settings {
+        outbound: Outbound::Enforce,
+        ..Settings::roles(&["distribution-point"])
+    };
+    for group in [
+        Packet::ipv4("192.0.2.2", "239.1.2.3"),
+        Packet::ipv6("2001:db8::2", "ff15::1:2:3"),
+    ] {
+        let mut kernel = datapath(&settings)?;
+        for from in [63500, 40000] {
+            let stream = group.clone().udp(from, 63500);
+            named(&mut kernel, &stream, Left, "udp multicast")?;
+            let beside = group.clone().udp(from, 62000);
+            named(&mut kernel, &beside, OutboundNotAllowed, "udp none")?;
+        }
+        assert_eq!(kernel.flows()?, 0);
+    }
     Ok(())
 }
 

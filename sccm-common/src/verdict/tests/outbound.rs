@@ -1,13 +1,15 @@
 //! The three ways to treat what the protected systems open.
 
 use crate::Reason::{
-    DhcpReply, EssentialRemoved, IcmpError, NotAllowed, Outbound, OutboundNotAllowed, Reply,
+    DhcpRequest, EssentialRemoved, IcmpError, NotAllowed, Outbound, OutboundNotAllowed, Reply,
     Service,
 };
+use crate::address::Family;
 use crate::policy::flag;
 use crate::testing::frame::{ACK, FIN, GRE, Part, RST, SYN, UDP, udp_datagram};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class, v4, v6};
 use crate::{Reason, ServiceClass};
+use std::vec::Vec;
 
 const TCP: ServiceClass = ServiceClass::TCP;
 const UDP_NONE: ServiceClass = ServiceClass::UDP;
@@ -95,6 +97,36 @@ fn enforce_lets_out_answers_to_allowed_services() {
     }
 }
 
+/// The same datagram to a group: 239.0.0.1 or ff15::1.
+fn to_group(mut frame: Vec<u8>, family: Family) -> Vec<u8> {
+    match family {
+        Family::V4 => frame[30] = 239,
+        Family::V6 => frame[38..40].copy_from_slice(&[0xff, 0x15]),
+    }
+    frame
+}
+
+#[test]
+fn a_stream_to_a_group_is_told_by_the_port_that_it_goes_to() {
+    for out in ways() {
+        let group = |from, to| to_group(out.udp(from, to, b"part"), out.family);
+        let world = World::host().inbound(&[class::DNS]).enforcing(&[]);
+        // A session has one port for both; other senders pick one.
+        leaves(&world, &group(53, 53), Outbound, class::DNS);
+        leaves(&world, &group(40000, 53), Outbound, class::DNS);
+        leaves(&world, &group(53, 54), OutboundNotAllowed, UDP_NONE);
+        // To one system, only an answer.
+        let unicast = |from, to| out.udp(from, to, b"part");
+        leaves(&world, &unicast(53, 54), Outbound, class::DNS);
+        leaves(&world, &unicast(40000, 53), OutboundNotAllowed, class::DNS);
+        assert_eq!(world.flows(), 0);
+
+        let tracking = World::host().inbound(&[class::DNS]);
+        leaves(&tracking, &group(40000, 53), Outbound, class::DNS);
+        assert_eq!(tracking.flows(), 0);
+    }
+}
+
 #[test]
 fn enforce_lets_out_the_essentials() {
     for out in ways() {
@@ -111,7 +143,7 @@ fn enforce_lets_out_the_essentials() {
         v6(PROTECTED, PEER).udp(546, 547, b"solicit"),
     ];
     for request in requests {
-        assert_eq!(world.leaves(&request), DhcpReply);
+        assert_eq!(world.leaves(&request), DhcpRequest);
     }
     // Only from a client's port to a server's.
     let relayed = v4(PROTECTED, PEER).udp(67, 67, b"discover");
