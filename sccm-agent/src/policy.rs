@@ -14,10 +14,12 @@ mod rights;
 mod scopes;
 mod services;
 mod target;
+mod tracking;
 mod vocabulary;
 
 pub use addresses::AddressTable;
 pub use allow::Allow;
+pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
@@ -26,3 +28,4 @@ pub use model::{
 pub use native::Native;
 pub use services::{ServiceName, ServiceNames};
 pub use target::Target;
+pub use tracking::check_roles;
