@@ -9,6 +9,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod config;
 pub mod enforce;
 pub mod http;
 pub mod interface;

@@ -15,10 +15,12 @@ mod rights;
 mod scopes;
 mod services;
 mod target;
+mod tracking;
 mod vocabulary;
 
 pub use addresses::AddressTable;
 pub use allow::Allow;
+pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};
 pub use explain::{Explanation, Ground, Opener, Question, explain};
 pub use model::{
@@ -28,3 +30,4 @@ pub use model::{
 pub use native::Native;
 pub use services::{ServiceName, ServiceNames};
 pub use target::Target;
+pub use tracking::check_roles;

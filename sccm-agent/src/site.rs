@@ -10,7 +10,9 @@ mod ports;
 #[cfg(test)]
 mod tests;
 
-pub use args::SiteArgs;
+pub(crate) use args::known_feature;
+pub use args::{SiteArgs, SiteError};
+pub(crate) use ports::parse_port;
 pub use ports::{HttpPorts, PortRange, WsusPorts};
 
 use crate::catalog::{Link, PortSpec, Service};

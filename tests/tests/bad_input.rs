@@ -65,9 +65,9 @@ fn every_wrong_setting_is_refused_with_its_remedy() -> Result<()> {
         ),
         (
             "--http-port 8080 --https-port 8080",
-            &["8080", "--http-port or --https-port"],
+            &["8080", "http-port or https-port"],
         ),
-        ("--http-port 443", &["443", "--http-port or --https-port"]),
+        ("--http-port 443", &["443", "http-port or https-port"]),
         // Note 4.
         (
             "--wsus-http-port 80 --wsus-https-port 8531",
@@ -77,7 +77,7 @@ fn every_wrong_setting_is_refused_with_its_remedy() -> Result<()> {
             "--wsus-http-port 8530 --wsus-https-port 443",
             &["HTTPS port 8531", "note 4"],
         ),
-        ("--wsus-https-port 8531", &["needs --wsus-http-port"]),
+        ("--wsus-https-port 8531", &["needs wsus-http-port"]),
         ("--wsus-http-port 65535", &["65535", "note 4"]),
         // Site-specific ports.
         ("--allow tcp", &["names no port", "tcp/22"]),

@@ -1,6 +1,7 @@
 //! `sccm-agent enforce`: the program's main job.
 
 use super::PinArgs;
+use crate::config;
 use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
 use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
 use crate::site::SiteArgs;
@@ -10,6 +11,7 @@ use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use sccm_common::policy::Timeouts;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Where metrics are served. 9100 to 9999 are all allocated to other exporters.
@@ -18,11 +20,29 @@ const DEFAULT_METRICS: &str = "127.0.0.1:19470";
 /// More flows than this would be more than 2 GiB of the kernel's memory.
 const MAX_FLOWS: i64 = 16 * 1024 * 1024;
 
+/// What a policy file says in their place.
+const POLICY_FLAGS: [&str; 9] = [
+    "roles",
+    "outbound",
+    "allow",
+    "manage",
+    "without_essential",
+    "pass_orphan_fragments",
+    "pass_other_ethertypes",
+    "TimeoutArgs",
+    "SiteArgs",
+];
+
 /// Let through what the roles of this host need, and drop the rest at the card
 #[derive(Debug, Clone, Args)]
 pub struct EnforceArgs {
+    /// The site's policy file, in place of --role and every other flag that says
+    /// what passes; docs/policy.md describes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = POLICY_FLAGS)]
+    config: Option<PathBuf>,
+
     /// A role of this host, as listed by `sccm-agent roles`; may be given several times
-    #[arg(long = "role", value_name = "ROLE", required = true)]
+    #[arg(long = "role", value_name = "ROLE", required_unless_present = "config")]
     roles: Vec<String>,
 
     /// An interface of this host to enforce; may be given several times
@@ -153,9 +173,13 @@ impl EnforceArgs {
         Ok(ports)
     }
 
-    /// The policy that the flags describe: everything behind this machine has
-    /// these roles, and anybody may be the other end of their links.
+    /// The policy of the file; or else the one that the flags describe: everything
+    /// behind this machine has these roles, and anybody may be the other end of
+    /// their links.
     fn policy(&self) -> Result<SitePolicy> {
+        if let Some(path) = &self.config {
+            return config::load(path);
+        }
         let protected = Protected {
             name: "protected".to_owned(),
             roles: self.roles.iter().map(|role| role.as_str().into()).collect(),

@@ -5,35 +5,10 @@ use crate::catalog::Catalog;
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Attached, PinDir, describe_program};
 use crate::lockout;
-use crate::policy::{self, Compiled, Outbound, Request, ServiceNames, SitePolicy};
+pub use crate::policy::check_roles;
+use crate::policy::{self, Compiled, Request, ServiceNames};
 use anyhow::{Result, bail, ensure};
 use sccm_common::counter::Direction;
-
-/// Services whose answers come from ports that only tracking knows.
-const TRACKED: [&str; 2] = ["tftp", "pptp"];
-
-/// Checks the roles, and what they ask of the other settings.
-///
-/// # Errors
-/// An unknown role, or an outbound mode with which a role cannot work.
-pub fn check_roles(policy: &SitePolicy) -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
-    for id in policy.roles() {
-        let role = catalog.role(id.as_str())?;
-        let mut services = catalog.links_into(role, &policy.site);
-        let tracked = services.find(|(_, _, row)| TRACKED.contains(&row.service.as_str()));
-        if let Some((link, _, row)) = tracked {
-            ensure!(
-                policy.outbound != Outbound::Off,
-                "role {} offers {} (link {}), which needs outbound track or enforce",
-                role.id,
-                row.service,
-                link.id
-            );
-        }
-    }
-    Ok(())
-}
 
 /// The interfaces of the ports, in their order.
 ///

@@ -2,9 +2,25 @@
 
 use super::{HttpPorts, PortRange, Site, WsusPorts, ports::parse_port};
 use crate::catalog::{Catalog, nearest};
-use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use std::{collections::BTreeSet, num::NonZeroU16};
+use std::{collections::BTreeSet, error::Error, fmt, num::NonZeroU16};
+
+/// A setting that breaks a rule of the document, or is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteError {
+    /// The setting, as flags and policy files name it: `https-port`.
+    pub setting: &'static str,
+    /// What is wrong with it, and what to give instead.
+    pub message: String,
+}
+
+impl fmt::Display for SiteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for SiteError {}
 
 /// The flags of every command that works with a site's ports. A flag that is
 /// not given leaves the document's default.
@@ -66,13 +82,20 @@ impl SiteArgs {
     /// # Errors
     /// Ports that break a rule of the document, and unknown features; the
     /// message says what to give instead.
-    pub fn site(&self) -> Result<Site> {
+    pub fn site(&self) -> Result<Site, SiteError> {
         let default = Site::default();
         let http = HttpPorts::new(
             self.http_port.unwrap_or(default.http.http()),
             self.https_port.unwrap_or(default.http.https()),
         )
-        .map_err(|error| anyhow!(error))?;
+        .map_err(|message| SiteError {
+            setting: if self.https_port.is_some() {
+                "https-port"
+            } else {
+                "http-port"
+            },
+            message,
+        })?;
         Ok(Site {
             http,
             wsus: self.wsus()?,
@@ -89,34 +112,52 @@ impl SiteArgs {
         })
     }
 
-    fn wsus(&self) -> Result<Option<WsusPorts>> {
+    fn wsus(&self) -> Result<Option<WsusPorts>, SiteError> {
         let pair = match (self.wsus_http_port, self.wsus_https_port) {
             (None, None) => return Ok(None),
-            (None, Some(_)) => {
-                bail!("--wsus-https-port needs --wsus-http-port: HTTPS follows from HTTP (note 4)")
-            }
+            (None, Some(_)) => Err(
+                "wsus-https-port needs wsus-http-port: HTTPS follows from HTTP (note 4)".to_owned(),
+            ),
             (Some(http), None) => WsusPorts::with_http(http),
             (Some(http), Some(https)) => WsusPorts::new(http, https),
         };
-        pair.map(Some).map_err(|error| anyhow!(error))
+        let setting = match self.wsus_https_port {
+            Some(_) => "wsus-https-port",
+            None => "wsus-http-port",
+        };
+        pair.map(Some)
+            .map_err(|message| SiteError { setting, message })
     }
 
-    fn features(&self) -> Result<BTreeSet<String>> {
-        let catalog = Catalog::edition_2007()?;
-        let known = catalog.features();
+    fn features(&self) -> Result<BTreeSet<String>, SiteError> {
+        let wrong = |message: String| SiteError {
+            setting: "enable",
+            message,
+        };
+        let catalog = Catalog::edition_2007().map_err(|error| wrong(error.to_string()))?;
         for asked in &self.enable {
-            if !known.contains(asked.as_str()) {
-                let hint = match nearest(asked, known.iter().copied()).as_slice() {
-                    [] => String::new(),
-                    alike => format!("; did you mean {}?", alike.join(" or ")),
-                };
-                let all: Vec<&str> = known.into_iter().collect();
-                bail!(
-                    "unknown feature `{asked}`{hint} (there are: {})",
-                    all.join(", ")
-                );
-            }
+            known_feature(&catalog, asked).map_err(wrong)?;
         }
         Ok(self.enable.iter().cloned().collect())
     }
+}
+
+/// Whether some link waits for this feature.
+///
+/// # Errors
+/// Names those that look most alike, and all.
+pub(crate) fn known_feature(catalog: &Catalog, asked: &str) -> Result<(), String> {
+    let known = catalog.features();
+    if known.contains(asked) {
+        return Ok(());
+    }
+    let hint = match nearest(asked, known.iter().copied()).as_slice() {
+        [] => String::new(),
+        alike => format!("; did you mean {}?", alike.join(" or ")),
+    };
+    let all: Vec<&str> = known.into_iter().collect();
+    Err(format!(
+        "unknown feature `{asked}`{hint} (there are: {})",
+        all.join(", ")
+    ))
 }

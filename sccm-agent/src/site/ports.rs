@@ -70,7 +70,7 @@ impl HttpPorts {
     pub fn new(http: NonZeroU16, https: NonZeroU16) -> Result<Self, String> {
         if http == https {
             return Err(format!(
-                "HTTP and HTTPS cannot both use port {http}: change --http-port or --https-port"
+                "HTTP and HTTPS cannot both use port {http}: change http-port or https-port"
             ));
         }
         Ok(Self { http, https })
@@ -156,7 +156,7 @@ impl WsusPorts {
 ///
 /// # Errors
 /// Anything but a whole number from 1 to 65535.
-pub(super) fn parse_port(text: &str) -> Result<NonZeroU16, String> {
+pub(crate) fn parse_port(text: &str) -> Result<NonZeroU16, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not a port: give a whole number from 1 to 65535"))
 }

@@ -140,7 +140,7 @@ fn wsus_ports_keep_note_4() {
             "must use HTTPS port 8531, not 443",
         ),
         ("--wsus-http-port 65535", "there is none"),
-        ("--wsus-https-port 443", "needs --wsus-http-port"),
+        ("--wsus-https-port 443", "needs wsus-http-port"),
     ] {
         refused(flags, complaint);
     }

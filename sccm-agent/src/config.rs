@@ -1,0 +1,131 @@
+//! The site's policy file: TOML in, a [`SitePolicy`] out, or every mistake with
+//! its place.
+//!
+//! `policy.toml` and the files of `policy.d` beside it are parsed, merged into
+//! one tree, and read key by key. Nothing is guessed and nothing is passed over:
+//! a key that is unknown, a prefix with host bits, a rule without a reason are
+//! mistakes, and a policy with mistakes is none. The compiler, which turns the
+//! result into tables, is elsewhere. `docs/policy.md` describes the file.
+
+mod context;
+mod files;
+mod merge;
+mod names;
+mod node;
+mod peers;
+mod place;
+mod prefixes;
+mod protect;
+mod rules;
+mod site;
+#[cfg(test)]
+mod tests;
+
+pub use context::{MAX_PREFIXES, MAX_RULES};
+pub use files::MAX_BYTES;
+pub use place::{Place, Problem, Problems};
+
+use crate::catalog::Catalog;
+use crate::policy::{SitePolicy, check_roles};
+use anyhow::Result;
+use context::Context;
+use files::{Budget, Source};
+use node::Table;
+use place::Span;
+use std::path::Path;
+use toml::de::DeTable;
+
+/// Reads the policy of `path` and of `policy.d/*.toml` beside it.
+///
+/// # Errors
+/// [`Problems`]: everything that is wrong with the files, each with its place.
+pub fn load(path: &Path) -> Result<SitePolicy> {
+    let catalog = Catalog::edition_2007()?;
+    let mut bytes = Budget::default();
+    let sources = match files::all(path, &mut bytes) {
+        Ok(sources) => sources,
+        Err(problem) => {
+            let mut problems = Problems::default();
+            problems.add(|| problem.place, problem.message);
+            return Err(problems.into());
+        }
+    };
+    let folder = files::folder_of(path);
+    Ok(read_all(&catalog, &sources, folder, bytes)?)
+}
+
+/// Reads files whose text is at hand.
+fn read_all(
+    catalog: &Catalog,
+    sources: &[Source],
+    folder: &Path,
+    bytes: Budget,
+) -> Result<SitePolicy, Problems> {
+    let mut cx = Context::new(catalog, sources, folder, bytes);
+    let policy = tree(&mut cx).map(|tree| read(tree, &mut cx));
+    match policy.filter(|_| cx.problems.is_empty()) {
+        Some(policy) => Ok(policy),
+        None => Err(cx.problems.sorted()),
+    }
+}
+
+/// All files as one tree; `None` if one of them is not TOML.
+fn tree<'a>(cx: &mut Context<'a>) -> Option<Table<'a>> {
+    let sources: &'a [Source] = cx.sources;
+    let mut trees = Vec::new();
+    for (file, source) in sources.iter().enumerate() {
+        match DeTable::parse(&source.text) {
+            Ok(table) => trees.push((file, table)),
+            Err(error) => {
+                let start = error.span().map_or(0, |span| span.start);
+                cx.refuse(Span { file, start }, error.message().replace('\n', "; "));
+            }
+        }
+    }
+    if trees.len() < sources.len() {
+        return None;
+    }
+    let mut whole: Option<Table<'a>> = None;
+    for (file, table) in trees {
+        let table = Table::of_file(file, table, cx);
+        match &mut whole {
+            Some(whole) => merge::merge(whole, table, cx),
+            None => whole = Some(table),
+        }
+    }
+    whole
+}
+
+fn read(mut tree: Table<'_>, cx: &mut Context<'_>) -> SitePolicy {
+    let mut policy = SitePolicy::default();
+    let site = tree.table("site", cx);
+    let outbound = site::read(site, &mut policy, cx);
+    let timeouts = tree.table("timeouts", cx);
+    policy.timeouts = site::timeouts(timeouts, cx);
+    let peers = tree.table("peers", cx);
+    policy.peers = peers::read(peers, cx);
+
+    if !tree.entries.contains_key("protect") {
+        let message = "nothing is protected: write a [[protect]] with a name and roles";
+        cx.refuse(tree.span, message);
+    }
+    let protect = tree.tables("protect", "[[protect]]", cx);
+    policy.protect = protect::read(protect, cx);
+    let allow = tree.tables("allow", "[[allow]]", cx);
+    let mut management = Vec::new();
+    if let Some(mut table) = tree.table("management", cx) {
+        management = table.tables("allow", "[[management.allow]]", cx);
+        table.finish(cx);
+    }
+    (policy.allow, policy.management) = rules::read(allow, management, &policy.protect, cx);
+    tree.finish(cx);
+    if cx.problems.is_empty()
+        && let Err(error) = check_roles(&policy)
+    {
+        cx.refuse(
+            outbound.unwrap_or(Span { file: 0, start: 0 }),
+            error.to_string(),
+        );
+    }
+    policy
+}

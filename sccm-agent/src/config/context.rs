@@ -1,0 +1,77 @@
+//! What every part of the reader needs at hand.
+
+use super::files::{Budget, Source};
+use super::place::{Place, Problem, Problems, Span};
+use crate::catalog::Catalog;
+use std::path::Path;
+
+/// Prefixes of all lists together.
+pub const MAX_PREFIXES: usize = 100_000;
+
+/// Rules, `[[allow]]` and `[[management.allow]]` together.
+pub const MAX_RULES: usize = 4096;
+
+/// The files, what is wrong with them, and what may still be read.
+pub(super) struct Context<'a> {
+    pub catalog: &'a Catalog,
+    pub sources: &'a [Source],
+    /// What lists of addresses are relative to.
+    pub folder: &'a Path,
+    pub problems: Problems,
+    pub bytes: Budget,
+    /// Prefixes that have been named.
+    prefixes: usize,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(
+        catalog: &'a Catalog,
+        sources: &'a [Source],
+        folder: &'a Path,
+        bytes: Budget,
+    ) -> Self {
+        Self {
+            catalog,
+            sources,
+            folder,
+            problems: Problems::default(),
+            bytes,
+            prefixes: 0,
+        }
+    }
+
+    /// Notes a mistake.
+    pub fn refuse(&mut self, span: Span, message: impl Into<String>) {
+        let sources = self.sources;
+        self.problems.add(|| place(sources, span), message);
+    }
+
+    /// Notes a mistake in a file that is none of the sources.
+    pub fn refuse_elsewhere(&mut self, problem: Problem) {
+        self.problems.add(|| problem.place, problem.message);
+    }
+
+    /// Where a span is.
+    pub fn place(&self, span: Span) -> Place {
+        place(self.sources, span)
+    }
+
+    /// Counts prefixes, and says once where there are too many.
+    pub fn count(&mut self, prefixes: usize, span: Span) -> bool {
+        let before = self.prefixes;
+        self.prefixes = before.saturating_add(prefixes);
+        if before <= MAX_PREFIXES && self.prefixes > MAX_PREFIXES {
+            let message = format!(
+                "with this the policy names more than {MAX_PREFIXES} prefixes (a name counts \
+                 as all addresses behind it): name fewer or wider prefixes"
+            );
+            self.refuse(span, message);
+        }
+        self.prefixes <= MAX_PREFIXES
+    }
+}
+
+fn place(sources: &[Source], span: Span) -> Place {
+    let source = &sources[span.file];
+    Place::within(&source.path, &source.text, span.start)
+}

@@ -1,0 +1,124 @@
+//! Lists of addresses: in the policy itself, or one prefix a line in a file.
+
+use super::context::Context;
+use super::node::{Node, Table, Value};
+use super::place::{Place, Problem};
+use crate::policy::prefix;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// Stands for every address.
+const ANY: &str = "any";
+
+/// Every address of both families.
+pub(super) fn everywhere() -> [IpNet; 2] {
+    [Ipv4Net::default().into(), Ipv6Net::default().into()]
+}
+
+/// Who is meant.
+pub(super) enum Addresses {
+    Any,
+    Listed(Vec<IpNet>),
+}
+
+/// Reads `"any"`, a list of prefixes, or `{ file = "..." }`.
+pub(super) fn read(node: Node<'_>, cx: &mut Context<'_>) -> Option<Addresses> {
+    match node.value {
+        Value::Text(text) if text == ANY => Some(Addresses::Any),
+        Value::Text(text) => {
+            let message =
+                format!("write [\"{text}\"], a list; \"{ANY}\" alone stands for everybody");
+            cx.refuse(node.span, message);
+            None
+        }
+        Value::Table(table) => Some(Addresses::Listed(of_file(table, cx)?)),
+        _ => Some(Addresses::Listed(listed(node, cx))),
+    }
+}
+
+/// Reads a list of prefixes; those that are none are left out, and refused.
+pub(super) fn listed(node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
+    let span = node.span;
+    let Some(texts) = node.texts(cx) else {
+        return Vec::new();
+    };
+    if !cx.count(texts.len(), span) {
+        return Vec::new();
+    }
+    let mut prefixes = Vec::with_capacity(texts.len());
+    for text in texts {
+        if text.text == ANY {
+            let message = format!("\"{ANY}\" stands alone, without a list around it");
+            cx.refuse(text.span, message);
+            continue;
+        }
+        match prefix(&text.text) {
+            Ok(prefix) => prefixes.push(prefix),
+            Err(message) => cx.refuse(text.span, message),
+        }
+    }
+    prefixes
+}
+
+fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
+    "a list of addresses".clone_into(&mut table.name);
+    let at = table.span;
+    let name = table.require("file", "\"clients.txt\"", cx);
+    table.finish(cx);
+    let name = name?.text(cx)?;
+    let path = cx.folder.join(&*name.text);
+    let source = match cx.bytes.read(&path) {
+        Ok(source) => source,
+        Err(problem) => {
+            // Without a place of its own, that of who asked for the file.
+            match problem.place.position {
+                Some(_) => cx.refuse_elsewhere(problem),
+                None => cx.refuse(name.span, problem.to_string()),
+            }
+            return None;
+        }
+    };
+    let mut prefixes = Vec::new();
+    for (line, text) in source.text.lines().enumerate() {
+        let content = text.split('#').next().unwrap_or_default().trim();
+        if content.is_empty() {
+            continue;
+        }
+        match prefix(content) {
+            Ok(prefix) => prefixes.push(prefix),
+            Err(message) => {
+                let column = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
+                let place = Place {
+                    file: path.clone(),
+                    position: Some((line + 1, column)),
+                };
+                cx.refuse_elsewhere(Problem { place, message });
+            }
+        }
+    }
+    if prefixes.is_empty() {
+        let message = format!("{} lists no address: it needs at least one", path.display());
+        cx.refuse(name.span, message);
+    }
+    cx.count(prefixes.len(), at).then_some(prefixes)
+}
+
+/// Prefixes in an order in which a search is quick.
+pub(super) struct Cover(Vec<IpNet>);
+
+impl Cover {
+    /// All addresses of these prefixes.
+    pub fn of(prefixes: &[IpNet]) -> Self {
+        // Disjoint, so that only the last one that begins before can matter.
+        let mut disjoint = IpNet::aggregate(&prefixes.to_vec());
+        disjoint.sort_by_key(IpNet::network);
+        Self(disjoint)
+    }
+
+    /// Whether it has every address of `prefix`.
+    pub fn has(&self, prefix: &IpNet) -> bool {
+        let after = self
+            .0
+            .partition_point(|net| net.network() <= prefix.network());
+        after > 0 && self.0[after - 1].contains(prefix)
+    }
+}

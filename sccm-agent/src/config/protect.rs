@@ -1,0 +1,66 @@
+//! `[[protect]]`: the systems behind this machine, or this machine itself.
+
+use super::context::Context;
+use super::names::Names;
+use super::node::Table;
+use super::place::Span;
+use super::prefixes;
+use crate::catalog::RoleId;
+use crate::policy::{INTERNET, Protected};
+
+/// Reads every entry, in the order of the files.
+pub(super) fn read(tables: Vec<Table<'_>>, cx: &mut Context<'_>) -> Vec<Protected> {
+    let mut names = Names::default();
+    let mut elsewhere: Option<Span> = None;
+    let mut entries = Vec::new();
+    for mut table in tables {
+        let span = table.span;
+        let name = names.read(&mut table, cx);
+        let roles = roles(&mut table, cx);
+        let node = table.take("addresses");
+        if node.is_none() {
+            match elsewhere {
+                Some(first) => {
+                    let message = format!(
+                        "this [[protect]] has no addresses, nor has the one at {}: only one can \
+                         stand for all others; give this one addresses, or put the roles together",
+                        cx.place(first)
+                    );
+                    cx.refuse(span, message);
+                }
+                None => elsewhere = Some(span),
+            }
+        }
+        let addresses = node.map(|node| prefixes::listed(node, cx));
+        table.finish(cx);
+        if let Some(name) = name {
+            entries.push(Protected {
+                name,
+                roles,
+                addresses: addresses.unwrap_or_default(),
+            });
+        }
+    }
+    entries
+}
+
+fn roles(table: &mut Table<'_>, cx: &mut Context<'_>) -> Vec<RoleId> {
+    let node = table.require("roles", "[\"distribution-point\"]", cx);
+    let mut roles = Vec::new();
+    for text in node.and_then(|node| node.texts(cx)).unwrap_or_default() {
+        let id = RoleId::from(&*text.text);
+        let wrong = match cx.catalog.role(id.as_str()) {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if id.as_str() == INTERNET => {
+                Some("the Internet cannot be protected: name a role of your own systems".to_owned())
+            }
+            Ok(_) if roles.contains(&id) => Some(format!("{id} is listed twice")),
+            Ok(_) => None,
+        };
+        match wrong {
+            Some(message) => cx.refuse(text.span, message),
+            None => roles.push(id),
+        }
+    }
+    roles
+}

@@ -1,0 +1,219 @@
+//! `[[allow]]` and `[[management.allow]]`: what the document does not know.
+
+use super::context::{Context, MAX_RULES};
+use super::names::Names;
+use super::node::{Node, Table, Text};
+use super::prefixes::{self, Addresses, Cover};
+use crate::catalog::nearest;
+use crate::policy::{Protected, Rule, Target, parse_target, prefix};
+use ipnet::IpNet;
+
+/// Protocols whose `ports` say more; the others have none.
+const WITH_PORTS: [&str; 5] = ["tcp", "udp", "icmp", "icmpv6", "ip"];
+const WITHOUT: [&str; 3] = ["gre", "esp", "ah"];
+
+/// Characters of a reason: it is shown in one line.
+const LONGEST_REASON: usize = 200;
+
+/// Where the rules of `[[allow]]` may lead.
+struct Destinations<'a> {
+    protect: &'a [Protected],
+    cover: Cover,
+}
+
+/// Reads both kinds, `(allow, management)`.
+pub(super) fn read(
+    allow: Vec<Table<'_>>,
+    management: Vec<Table<'_>>,
+    protect: &[Protected],
+    cx: &mut Context<'_>,
+) -> (Vec<Rule>, Vec<Rule>) {
+    if let Some(surplus) = allow.iter().chain(&management).nth(MAX_RULES) {
+        let message = format!("this is more than {MAX_RULES} rules: put ports or sources together");
+        cx.refuse(surplus.span, message);
+        return (Vec::new(), Vec::new());
+    }
+    let destinations = Destinations::new(protect);
+    let mut names = Names::default();
+    let mut rules = |tables: Vec<Table<'_>>, to: Option<&Destinations<'_>>| -> Vec<Rule> {
+        let rules = tables.into_iter();
+        rules
+            .filter_map(|table| rule(table, to, &mut names, cx))
+            .collect()
+    };
+    let allow = rules(allow, Some(&destinations));
+    (allow, rules(management, None))
+}
+
+/// One rule. Without `destinations` it is about the gateway itself.
+fn rule(
+    mut table: Table<'_>,
+    destinations: Option<&Destinations<'_>>,
+    names: &mut Names,
+    cx: &mut Context<'_>,
+) -> Option<Rule> {
+    let name = names.read(&mut table, cx);
+    let targets = targets(&mut table, cx);
+    let from = table
+        .require("from", "[\"192.0.2.0/24\"], or \"any\"", cx)
+        .and_then(|node| prefixes::read(node, cx));
+    let to = destinations.and_then(|all| Some(all.read(table.take("to")?, cx)));
+    let reason = reason(&mut table, cx);
+    table.finish(cx);
+    Some(Rule {
+        name: name?,
+        targets,
+        from: match from? {
+            Addresses::Any => Vec::new(),
+            Addresses::Listed(listed) => listed,
+        },
+        to: to.unwrap_or_default(),
+        reason: reason?,
+    })
+}
+
+fn reason(table: &mut Table<'_>, cx: &mut Context<'_>) -> Option<String> {
+    let reason = table
+        .require("reason", "\"why this site needs it\"", cx)?
+        .text(cx)?;
+    let text = reason.text.trim();
+    let wrong = if text.is_empty() {
+        Some("the reason is empty: say why this site needs the rule".to_owned())
+    } else if text.chars().any(char::is_control) || text.chars().count() > LONGEST_REASON {
+        Some(format!(
+            "a reason is one line of at most {LONGEST_REASON} characters"
+        ))
+    } else {
+        None
+    };
+    match wrong {
+        Some(message) => {
+            cx.refuse(reason.span, message);
+            None
+        }
+        None => Some(text.to_owned()),
+    }
+}
+
+fn targets(table: &mut Table<'_>, cx: &mut Context<'_>) -> Vec<Target> {
+    let protocol = table
+        .require("protocol", "\"tcp\"", cx)
+        .and_then(|node| node.text(cx));
+    let Some(protocol) = protocol else {
+        // Its ports mean nothing without it.
+        table.take("ports");
+        return Vec::new();
+    };
+    let word = &*protocol.text;
+    if WITHOUT.contains(&word) {
+        if let Some(ports) = table.take("ports") {
+            cx.refuse(
+                ports.span,
+                format!("{word} has no ports: leave `ports` out"),
+            );
+        }
+        return target(word, &protocol, cx).into_iter().collect();
+    }
+    if !WITH_PORTS.contains(&word) {
+        table.take("ports");
+        let all = [&WITH_PORTS[..], &WITHOUT[..]].concat();
+        let hint = match nearest(word, all.iter().copied()).as_slice() {
+            [] => format!("write one of {}", all.join(", ")),
+            alike => format!("did you mean {}?", alike.join(" or ")),
+        };
+        cx.refuse(protocol.span, format!("unknown protocol `{word}`; {hint}"));
+        return Vec::new();
+    }
+    let example = match word {
+        "icmp" | "icmpv6" => "[\"echo-request\"], or the numbers of types",
+        "ip" => "[89], the numbers of protocols",
+        _ => "[22, \"5000-5010\"]",
+    };
+    let list = table
+        .require("ports", example, cx)
+        .and_then(|node| node.list(cx));
+    let mut targets = Vec::new();
+    for port in list.unwrap_or_default() {
+        let Some(port) = port.text_or_number(cx) else {
+            continue;
+        };
+        targets.extend(target(&format!("{word}/{}", port.text), &port, cx));
+    }
+    targets
+}
+
+fn target(text: &str, place: &Text<'_>, cx: &mut Context<'_>) -> Option<Target> {
+    match parse_target(text) {
+        Ok(target) => Some(target),
+        Err(message) => {
+            cx.refuse(place.span, message);
+            None
+        }
+    }
+}
+
+impl<'a> Destinations<'a> {
+    fn new(protect: &'a [Protected]) -> Self {
+        let all: Vec<IpNet> = match protect.iter().any(|entry| entry.addresses.is_empty()) {
+            true => prefixes::everywhere().to_vec(),
+            false => protect
+                .iter()
+                .flat_map(|entry| entry.addresses.clone())
+                .collect(),
+        };
+        Self {
+            protect,
+            cover: Cover::of(&all),
+        }
+    }
+
+    /// Names of protected systems, and addresses among them.
+    fn read(&self, node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
+        let mut to = Vec::new();
+        for text in node.texts(cx).unwrap_or_default() {
+            let named = self.protect.iter().find(|entry| entry.name == text.text);
+            let found = match named {
+                Some(entry) => of_entry(entry),
+                None => self.address(&text.text).map(|prefix| vec![prefix]),
+            };
+            match found {
+                Ok(prefixes) if cx.count(prefixes.len(), text.span) => to.extend(prefixes),
+                Ok(_) => {}
+                Err(message) => cx.refuse(text.span, message),
+            }
+        }
+        to
+    }
+
+    fn address(&self, text: &str) -> Result<IpNet, String> {
+        // No IPv4 address begins with a letter, and every IPv6 address has a colon.
+        if text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') {
+            let names = self.protect.iter().map(|entry| entry.name.as_str());
+            return Err(match nearest(text, names).as_slice() {
+                [] => format!("no [[protect]] is called `{text}`"),
+                alike => format!(
+                    "no [[protect]] is called `{text}`; did you mean {}?",
+                    alike.join(" or ")
+                ),
+            });
+        }
+        let prefix = prefix(text)?;
+        match self.cover.has(&prefix) {
+            true => Ok(prefix),
+            false => Err(format!(
+                "{prefix} lies in no protected prefix: name a [[protect]], or addresses of one"
+            )),
+        }
+    }
+}
+
+fn of_entry(entry: &Protected) -> Result<Vec<IpNet>, String> {
+    if entry.addresses.is_empty() {
+        return Err(format!(
+            "`{}` has no addresses of its own that a rule could be for: give it some, or leave \
+             `to` out",
+            entry.name
+        ));
+    }
+    Ok(entry.addresses.clone())
+}

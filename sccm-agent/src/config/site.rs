@@ -1,0 +1,170 @@
+//! `[site]` and `[timeouts]`: what is different here.
+//!
+//! The settings are those of the flags, under the same names, and the document's
+//! own rules between them are checked where flags are checked:
+//! [`SiteArgs::site`].
+
+use super::context::Context;
+use super::node::{Table, Text};
+use super::place::Span;
+use super::prefixes;
+use crate::catalog::nearest;
+use crate::policy::{Outbound, SitePolicy};
+use crate::site::{PortRange, SiteArgs, known_feature, parse_port};
+use clap::ValueEnum;
+use sccm_common::policy::Timeouts;
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+/// Reads `[site]` into `policy`. Returns where `outbound` is set.
+pub(super) fn read(
+    table: Option<Table<'_>>,
+    policy: &mut SitePolicy,
+    cx: &mut Context<'_>,
+) -> Option<Span> {
+    let mut table = table?;
+    if let Some(edition) = table.take("edition").and_then(|node| node.text(cx)) {
+        let known = &cx.catalog.edition;
+        if edition.text != known.as_str() {
+            let message = format!("there is no edition `{}`: write \"{known}\"", edition.text);
+            cx.refuse(edition.span, message);
+        }
+    }
+    let whole = table.span;
+    let mut spans = BTreeMap::new();
+    let args = settings(&mut table, &mut spans, cx);
+    match args.site() {
+        Ok(site) => policy.site = site,
+        Err(error) => {
+            let span = spans.get(error.setting).copied().unwrap_or(whole);
+            cx.refuse(span, error.message);
+        }
+    }
+    let mut outbound = None;
+    if let Some(text) = table.take("outbound").and_then(|node| node.text(cx)) {
+        outbound = Some(text.span);
+        policy.outbound = choice::<Outbound>(&text, cx).unwrap_or_default();
+    }
+    if let Some(node) = table.take("internal") {
+        policy.internal = prefixes::listed(node, cx);
+    }
+    if let Some(essentials) = table
+        .take("without-essentials")
+        .and_then(|node| node.texts(cx))
+    {
+        policy.without = essentials
+            .iter()
+            .filter_map(|text| choice(text, cx))
+            .collect();
+    }
+    policy.pass_orphan_fragments = flag(&mut table, "pass-orphan-fragments", cx);
+    policy.pass_other_ethertypes = flag(&mut table, "pass-other-ethertypes", cx);
+    table.finish(cx);
+    outbound
+}
+
+/// What flags would say. `spans` gets the place of each setting.
+fn settings(
+    table: &mut Table<'_>,
+    spans: &mut BTreeMap<&'static str, Span>,
+    cx: &mut Context<'_>,
+) -> SiteArgs {
+    let mut port = |key: &'static str| -> Option<NonZeroU16> {
+        let text = table.take(key)?.text_or_number(cx)?;
+        spans.insert(key, text.span);
+        read_as(&text, parse_port, cx)
+    };
+    let mut args = SiteArgs {
+        http_port: port("http-port"),
+        https_port: port("https-port"),
+        wsus_http_port: port("wsus-http-port"),
+        wsus_https_port: port("wsus-https-port"),
+        sql_port: port("sql-port"),
+        wake_on_lan_port: port("wake-on-lan-port"),
+        amt_provisioning_port: port("amt-provisioning-port"),
+        ..SiteArgs::default()
+    };
+    let mut range = |key: &'static str| -> Option<PortRange> {
+        let text = table.take(key)?.text(cx)?;
+        read_as(&text, str::parse, cx)
+    };
+    args.rpc_range = range("rpc-range");
+    args.multicast_range = range("multicast-range");
+    args.site_server_initiated_only = flag(table, "site-server-initiated-only", cx);
+    args.rpc_dynamic_with_mapper = flag(table, "rpc-dynamic-with-mapper", cx);
+    let features = table.take("enable").and_then(|node| node.texts(cx));
+    for feature in features.unwrap_or_default() {
+        match known_feature(cx.catalog, &feature.text) {
+            Ok(()) => args.enable.push(feature.text.into_owned()),
+            Err(message) => cx.refuse(feature.span, message),
+        }
+    }
+    args
+}
+
+/// Reads `[timeouts]`.
+pub(super) fn timeouts(table: Option<Table<'_>>, cx: &mut Context<'_>) -> Timeouts {
+    let mut timeouts = Timeouts::DEFAULT;
+    let Some(mut table) = table else {
+        return timeouts;
+    };
+    for (key, seconds) in [
+        ("tcp-opening", &mut timeouts.tcp_opening),
+        ("tcp-established", &mut timeouts.tcp_established),
+        ("tcp-closing", &mut timeouts.tcp_closing),
+        ("other", &mut timeouts.other),
+    ] {
+        let Some(text) = table.take(key).and_then(|node| node.text_or_number(cx)) else {
+            continue;
+        };
+        match text.text.parse() {
+            Ok(number @ 1..) => *seconds = number,
+            _ => {
+                let message = format!("`{}` is no number of seconds from 1 on", text.text);
+                cx.refuse(text.span, message);
+            }
+        }
+    }
+    table.finish(cx);
+    timeouts
+}
+
+fn flag(table: &mut Table<'_>, key: &'static str, cx: &mut Context<'_>) -> bool {
+    let value = table.take(key).and_then(|node| node.boolean(cx));
+    value.unwrap_or_default()
+}
+
+fn read_as<T>(
+    text: &Text<'_>,
+    parse: impl Fn(&str) -> Result<T, String>,
+    cx: &mut Context<'_>,
+) -> Option<T> {
+    match parse(&text.text) {
+        Ok(value) => Some(value),
+        Err(message) => {
+            cx.refuse(text.span, message);
+            None
+        }
+    }
+}
+
+/// One of the words that a flag takes.
+fn choice<T: ValueEnum>(text: &Text<'_>, cx: &mut Context<'_>) -> Option<T> {
+    if let Ok(value) = T::from_str(&text.text, false) {
+        return Some(value);
+    }
+    let values: Vec<_> = T::value_variants()
+        .iter()
+        .filter_map(ValueEnum::to_possible_value)
+        .collect();
+    let words: Vec<&str> = values.iter().map(|value| value.get_name()).collect();
+    let hint = match nearest(&text.text, words.iter().copied()).as_slice() {
+        [] => format!("write one of {}", words.join(", ")),
+        alike => format!("did you mean {}?", alike.join(" or ")),
+    };
+    cx.refuse(
+        text.span,
+        format!("`{}` is unknown here; {hint}", text.text),
+    );
+    None
+}

@@ -1,0 +1,51 @@
+//! What is read of a good file, and what is said of a bad one, and where.
+
+mod bad_rules;
+mod bad_values;
+mod good;
+mod merging;
+
+use super::*;
+use std::path::PathBuf;
+
+/// Reads files that are not there, the first of them the policy file.
+fn read(texts: &[&str]) -> Result<SitePolicy, Problems> {
+    let names = ["policy.toml", "10.toml", "20.toml"];
+    let sources: Vec<Source> = names
+        .iter()
+        .zip(texts)
+        .map(|(name, text)| Source {
+            path: PathBuf::from(name),
+            text: (*text).to_owned(),
+        })
+        .collect();
+    let catalog = Catalog::edition_2007().unwrap();
+    read_all(&catalog, &sources, Path::new(""), Budget::default())
+}
+
+/// A policy that is good once `text` is.
+fn with_entry(text: &str) -> String {
+    format!(
+        "{text}\n[[protect]]\nname = \"dp\"\nroles = [\"distribution-point\"]\naddresses = [\"10.2.0.0/24\"]\n"
+    )
+}
+
+#[track_caller]
+fn good(text: &str) -> SitePolicy {
+    read(&[&with_entry(text)]).unwrap_or_else(|problems| panic!("{text}\n{problems}"))
+}
+
+/// Asserts that one mistake is found, at `line:column`, in words that have `parts`.
+#[track_caller]
+fn refused(text: &str, place: &str, parts: &[&str]) {
+    let Err(problems) = read(&[text]) else {
+        panic!("not refused: {}", &text[..text.len().min(2000)])
+    };
+    assert_eq!(problems.list().len(), 1, "{text}\n{problems}");
+    let problem = problems.list()[0].to_string();
+    let message = problem.strip_prefix(&format!("policy.toml:{place}: "));
+    let message = message.unwrap_or_else(|| panic!("{text}\nnot at {place}: {problem}"));
+    for part in parts {
+        assert!(message.contains(part), "{text}\nlacks {part}: {message}");
+    }
+}

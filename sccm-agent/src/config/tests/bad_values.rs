@@ -1,0 +1,167 @@
+use super::*;
+
+/// `value` stands in line 2, in column 8 behind `key = `.
+#[track_caller]
+fn site(setting: &str, column: usize, parts: &[&str]) {
+    let text = with_entry(&format!("[site]\n{setting}"));
+    refused(&text, &format!("2:{column}"), parts);
+}
+
+#[track_caller]
+fn peers(setting: &str, column: usize, parts: &[&str]) {
+    let text = with_entry(&format!("[peers]\n{setting}"));
+    refused(&text, &format!("2:{column}"), parts);
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest() {
+    site(
+        "htp-port = 80",
+        1,
+        &["[site] has no key `htp-port`", "did you mean http-port"],
+    );
+    site("HTTP_PORT = 80", 1, &["did you mean http-port"]);
+    site("xyzzy = 80", 1, &["there are edition, http-port"]);
+    refused(
+        &with_entry("[timeouts]\nothr = 1"),
+        "2:1",
+        &["did you mean other?"],
+    );
+    refused(
+        &with_entry("[sites]\na = 1"),
+        "1:2",
+        &["no key `sites`", "did you mean site?"],
+    );
+    refused(
+        &with_entry("[management]\nalow = []"),
+        "2:1",
+        &["did you mean allow?"],
+    );
+}
+
+#[test]
+fn settings_of_a_site_are_checked() {
+    site("edition = \"2012\"", 11, &["no edition `2012`", "\"2007\""]);
+    site("http-port = 0", 13, &["1 to 65535"]);
+    site("http-port = -1", 13, &["1 to 65535"]);
+    site("sql-port = 65536", 12, &["1 to 65535"]);
+    site("sql-port = 99999999999999999999", 12, &["64 bits"]);
+    site("http-port = 80.5", 13, &["a number with a fraction"]);
+    site("http-port = true", 13, &["not true or false"]);
+    site("http-port = [80]", 13, &["not a list"]);
+    site("http-port = 443", 13, &["both use port 443"]);
+    site(
+        "rpc-range = \"60000-50000\"",
+        13,
+        &["reversed", "50000-60000"],
+    );
+    site("rpc-range = \"100-2000\"", 13, &["1024 or above"]);
+    site("rpc-range = 50000", 13, &["text in quotes", "a number"]);
+    site("wsus-https-port = 8531", 19, &["needs wsus-http-port"]);
+    site(
+        "outbound = \"enforced\"",
+        12,
+        &["`enforced`", "did you mean enforce?"],
+    );
+    site("outbound = \"x\"", 12, &["track, enforce, off"]);
+    site(
+        "enable = [\"named-pipe\"]",
+        11,
+        &["did you mean named-pipes"],
+    );
+    site("enable = []", 10, &["list is empty"]);
+    site("without-essentials = [\"ldp\"]", 23, &["did you mean lldp"]);
+    site(
+        "pass-orphan-fragments = \"yes\"",
+        25,
+        &["true or false", "not text"],
+    );
+    site(
+        "internal = [\"10.0.0.1/8\"]",
+        13,
+        &["write 10.0.0.0/8 or 10.0.0.1"],
+    );
+    refused(
+        &with_entry("[timeouts]\nother = 0"),
+        "2:9",
+        &["`0`", "from 1 on"],
+    );
+    refused(
+        &with_entry("site = 5"),
+        "1:8",
+        &["a table belongs here, not a number"],
+    );
+    refused(
+        &with_entry("[site]\nwsus-http-port = 80\nwsus-https-port = 81"),
+        "3:19",
+        &["must use HTTPS port 443"],
+    );
+}
+
+#[test]
+fn outbound_off_is_refused_where_tracking_is_needed() {
+    let text =
+        "[site]\noutbound = \"off\"\n[[protect]]\nname = \"pxe\"\nroles = [\"pxe-service-point\"]";
+    refused(text, "2:12", &["tftp", "needs outbound track or enforce"]);
+}
+
+#[test]
+fn holders_of_roles_are_checked() {
+    peers(
+        "clients = \"any\"",
+        1,
+        &["unknown role `clients`", "did you mean client"],
+    );
+    peers("pxe-clients = \"any\"", 1, &["did you mean pxe-client"]);
+    peers("internet = \"any\"", 1, &["[site] internal"]);
+    peers("any = \"any\"", 1, &["no role"]);
+    peers("client = \"10.0.0.0/8\"", 10, &["write [\"10.0.0.0/8\"]"]);
+    peers("client = [\"any\"]", 11, &["stands alone"]);
+    peers("client = []", 10, &["list is empty"]);
+    peers(
+        "client = [\"10.1.2.3/8\"]",
+        11,
+        &["write 10.0.0.0/8 or 10.1.2.3"],
+    );
+    peers(
+        "client = [\"10.0.0.0/33\"]",
+        11,
+        &["not an address or prefix"],
+    );
+    peers(
+        "client = [\"2001:db8::1/32\"]",
+        11,
+        &["write 2001:db8::/32 or 2001:db8::1"],
+    );
+    peers("client = [10]", 11, &["text in quotes"]);
+    peers(
+        "client = { file = \"no.txt\" }",
+        19,
+        &["no.txt: there is no such file"],
+    );
+    peers("client = {}", 10, &["lacks `file`"]);
+    let list = "client = { file = \"bad.txt\", fil = 1 }";
+    let problems = read(&[&with_entry(&format!(
+        "[peers]
+{list}"
+    ))])
+    .unwrap_err();
+    assert!(
+        problems
+            .to_string()
+            .contains("2:30: a list of addresses has no key `fil`"),
+        "{problems}"
+    );
+    refused(
+        &with_entry("[peers]"),
+        "1:1",
+        &["names nobody", "leave [peers] out"],
+    );
+}
+
+#[test]
+fn columns_count_characters() {
+    let rule = "{ reason = \"größe\", name = \"r\", from = \"any\", protocol = \"tpc\" }";
+    let text = with_entry(&format!("[management]\nallow = [{rule}]"));
+    refused(&text, "2:67", &["unknown protocol `tpc`"]);
+}

@@ -1,0 +1,161 @@
+use super::*;
+use crate::policy::{Essential, Outbound, Target, default_internal};
+use ipnet::IpNet;
+use sccm_common::Reason;
+use sccm_common::policy::Timeouts;
+
+fn nets(list: &[&str]) -> Vec<IpNet> {
+    list.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn an_entry_is_all_that_a_policy_needs() {
+    let policy = good("");
+    assert_eq!(policy.protect[0].name, "dp");
+    assert_eq!(policy.protect[0].roles, ["distribution-point".into()]);
+    assert_eq!(policy.protect[0].addresses, nets(&["10.2.0.0/24"]));
+    assert_eq!(policy.peers, None);
+    assert_eq!(policy.internal, default_internal());
+    assert_eq!(policy.timeouts, Timeouts::DEFAULT);
+    assert_eq!(policy.outbound, Outbound::Track);
+}
+
+#[test]
+fn every_setting_of_a_site_arrives() {
+    let policy = good(
+        r#"
+        [site]
+        edition = "2007"
+        http-port = 8080
+        https-port = "8443"
+        wsus-http-port = 9000
+        wsus-https-port = 9001
+        sql-port = 14330
+        wake-on-lan-port = 7
+        amt-provisioning-port = 9972
+        rpc-range = "5000-6000"
+        multicast-range = "64001-65000"
+        site-server-initiated-only = true
+        rpc-dynamic-with-mapper = true
+        enable = ["named-pipes"]
+        outbound = "enforce"
+        internal = ["10.0.0.0/8"]
+        without-essentials = ["lldp"]
+        pass-orphan-fragments = true
+        pass-other-ethertypes = true
+        [timeouts]
+        tcp-opening = 1
+        tcp-established = 2
+        tcp-closing = 3
+        other = 4
+        "#,
+    );
+    let site = &policy.site;
+    assert_eq!(
+        (site.http.http().get(), site.http.https().get()),
+        (8080, 8443)
+    );
+    let wsus = site.wsus.unwrap();
+    assert_eq!((wsus.http().get(), wsus.https().get()), (9000, 9001));
+    assert_eq!(site.sql.get(), 14330);
+    assert_eq!(site.wake_on_lan.get(), 7);
+    assert_eq!(site.amt_provisioning.get(), 9972);
+    assert_eq!(std::ops::RangeInclusive::from(site.rpc_range), 5000..=6000);
+    assert_eq!(
+        std::ops::RangeInclusive::from(site.multicast_range),
+        64001..=65000
+    );
+    assert!(site.site_server_initiated_only && site.rpc_dynamic_with_mapper);
+    assert!(site.features.contains("named-pipes"));
+    assert_eq!(policy.outbound, Outbound::Enforce);
+    assert_eq!(policy.internal, nets(&["10.0.0.0/8"]));
+    assert_eq!(policy.without, [Essential(Reason::Lldp)]);
+    assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes);
+    let timeouts = Timeouts {
+        tcp_opening: 1,
+        tcp_established: 2,
+        tcp_closing: 3,
+        other: 4,
+    };
+    assert_eq!(policy.timeouts, timeouts);
+}
+
+#[test]
+fn peers_are_lists_or_anybody() {
+    let policy = good(
+        r#"
+        [peers]
+        client = "any"
+        site-server = ["10.1.0.5", "2001:db8::5"]
+        pxe-client = ["10.9.0.0/16"]
+        dhcp-relay = ["10.9.0.1"]
+        "#,
+    );
+    let peers = policy.peers.unwrap();
+    assert_eq!(peers[&"client".into()], nets(&["0.0.0.0/0", "::/0"]));
+    assert_eq!(
+        peers[&"site-server".into()],
+        nets(&["10.1.0.5/32", "2001:db8::5/128"])
+    );
+    assert_eq!(peers[&"pxe-client".into()], nets(&["10.9.0.0/16"]));
+    assert_eq!(peers[&"dhcp-relay".into()], nets(&["10.9.0.1/32"]));
+}
+
+#[test]
+fn rules_are_read_whole() {
+    let policy = good(
+        r#"
+        [[allow]]
+        name = "backup"
+        protocol = "tcp"
+        ports = [10000, "10001-10010"]
+        from = ["192.0.2.0/24"]
+        to = ["dp", "10.2.0.7"]
+        reason = "nightly backup"
+        [[allow]]
+        name = "ping"
+        protocol = "icmp"
+        ports = ["echo-request", 13]
+        from = "any"
+        reason = "monitoring"
+        [[allow]]
+        name = "tunnel"
+        protocol = "gre"
+        from = "any"
+        reason = "old branch"
+        [[management.allow]]
+        name = "ospf"
+        protocol = "ip"
+        ports = [89]
+        from = ["10.0.0.0/8"]
+        reason = "routing"
+        "#,
+    );
+    let [backup, ping, tunnel] = &policy.allow[..] else {
+        panic!("{:?}", policy.allow)
+    };
+    assert_eq!(
+        backup.targets,
+        [Target::Tcp(10000..=10000), Target::Tcp(10001..=10010)]
+    );
+    assert_eq!(backup.from, nets(&["192.0.2.0/24"]));
+    assert_eq!(backup.to, nets(&["10.2.0.0/24", "10.2.0.7/32"]));
+    assert_eq!(backup.reason, "nightly backup");
+    assert_eq!(ping.targets, [Target::Icmp(8), Target::Icmp(13)]);
+    assert!(ping.from.is_empty() && ping.to.is_empty());
+    assert_eq!(tunnel.targets, [Target::Protocol(47)]);
+    assert_eq!(policy.management[0].targets, [Target::Protocol(89)]);
+    assert_eq!(policy.management[0].from, nets(&["10.0.0.0/8"]));
+}
+
+#[test]
+fn both_spellings_of_management_are_the_same() {
+    let rule = r#"name = "ssh", protocol = "tcp", ports = [22], from = "any", reason = "r""#;
+    let short = good(&format!("[management]\nallow = [{{ {rule} }}]"));
+    let long = good(&format!(
+        "[[management.allow]]\n{}",
+        rule.replace(", ", "\n")
+    ));
+    assert_eq!(short.management, long.management);
+    assert_eq!(short.management.len(), 1);
+}

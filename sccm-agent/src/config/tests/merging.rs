@@ -1,0 +1,81 @@
+use super::*;
+
+const RULE: &str = "[[allow]]\nname = \"NAME\"\nprotocol = \"tcp\"\nports = [22]\nfrom = \"any\"\n\
+                    reason = \"r\"\n";
+
+fn rule(name: &str) -> String {
+    RULE.replace("NAME", name)
+}
+
+#[test]
+fn files_add_up() {
+    let first = with_entry("[site]\nhttp-port = 8080\n[peers]\nclient = \"any\"");
+    let second = format!(
+        "[site]\nsql-port = 1500\n[peers]\nprovider = [\"10.1.0.1\"]\n{}",
+        rule("b")
+    );
+    let third = rule("a");
+    let policy = read(&[&first, &second, &third]).unwrap();
+    assert_eq!(policy.site.http.http().get(), 8080);
+    assert_eq!(policy.site.sql.get(), 1500);
+    assert_eq!(policy.peers.unwrap().len(), 2);
+    let names: Vec<&str> = policy.allow.iter().map(|rule| &*rule.name).collect();
+    assert_eq!(names, ["b", "a"]);
+}
+
+#[test]
+fn conflicts_name_both_places() {
+    let base = with_entry("[site]\nhttp-port = 8080\n[peers]\nclient = [\"10.0.0.0/8\"]");
+    let rules = with_entry(&rule("a"));
+    for (first, second, expected) in [
+        (
+            &base,
+            "[site]\n  http-port = 8081",
+            "10.toml:2:3: `http-port` is set already, at policy.toml:2:1",
+        ),
+        (
+            &base,
+            "[peers]\nclient = [\"11.0.0.0/8\"]",
+            "10.toml:2:1: `client` is set already, at policy.toml:4:1",
+        ),
+        (
+            &base,
+            "[[protect]]\nname = \"dp\"\nroles = [\"client\"]\naddresses = [\"10.3.0.1\"]",
+            "10.toml:2:8: the name `dp` is given already, at policy.toml:6:8",
+        ),
+        (
+            &rules,
+            &rule("a"),
+            "10.toml:2:8: the name `a` is given already, at policy.toml:2:8",
+        ),
+        (
+            &base,
+            "protect = 5",
+            "10.toml:1:1: `protect` is set already, at policy.toml:5:3",
+        ),
+    ] {
+        let problems = read(&[first, second]).unwrap_err().to_string();
+        assert!(problems.starts_with(expected), "{problems}");
+    }
+}
+
+#[test]
+fn a_name_is_for_one_rule_of_either_kind() {
+    let text = with_entry(&(rule("a") + &rule("a").replace("allow", "management.allow")));
+    refused(&text, "8:8", &["`a` is given already, at policy.toml:2:8"]);
+}
+
+#[test]
+fn every_file_that_is_no_toml_is_named() {
+    let problems = read(&["a = ", "[[[", "x"]).unwrap_err();
+    let files: Vec<_> = problems
+        .list()
+        .iter()
+        .map(|p| p.place.to_string())
+        .collect();
+    assert_eq!(
+        files,
+        ["10.toml:1:3", "20.toml:1:2", "policy.toml:1:5"],
+        "{problems}"
+    );
+}
