@@ -66,7 +66,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
                 return passes(answered);
             }
             if is_to_group(packet) && rights.inbound.contains(asked) {
-                return verdict(true, asked);
+                return passes(asked);
             }
             if answers(packet) && rights.inbound.contains(answered) {
                 note_pptp(tables, packet, &key);
