@@ -6,8 +6,12 @@
 pub mod catalog;
 pub mod detach;
 pub mod enforce;
+pub mod explain;
+mod policy_args;
 pub mod roles;
 pub mod status;
+
+pub use policy_args::PolicyArgs;
 
 use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
 use crate::log::{self, LogFormat};
@@ -36,6 +40,7 @@ enum Command {
     Enforce(Box<enforce::EnforceArgs>),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
+    Explain(Box<explain::ExplainArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
 }
@@ -65,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Enforce(args) => enforce::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
+        Command::Explain(args) => explain::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
     };

@@ -1,17 +1,12 @@
 //! `sccm-agent enforce`: the program's main job.
 
-use super::PinArgs;
-use crate::config;
+use super::{PinArgs, PolicyArgs};
 use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
-use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
-use crate::site::SiteArgs;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
-use sccm_common::policy::Timeouts;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Where metrics are served. 9100 to 9999 are all allocated to other exporters.
@@ -20,30 +15,11 @@ const DEFAULT_METRICS: &str = "127.0.0.1:19470";
 /// More flows than this would be more than 2 GiB of the kernel's memory.
 const MAX_FLOWS: i64 = 16 * 1024 * 1024;
 
-/// What a policy file says in their place.
-const POLICY_FLAGS: [&str; 9] = [
-    "roles",
-    "outbound",
-    "allow",
-    "manage",
-    "without_essential",
-    "pass_orphan_fragments",
-    "pass_other_ethertypes",
-    "TimeoutArgs",
-    "SiteArgs",
-];
-
 /// Let through what the roles of this host need, and drop the rest at the card
 #[derive(Debug, Clone, Args)]
 pub struct EnforceArgs {
-    /// The site's policy file, in place of --role and every other flag that says
-    /// what passes; docs/policy.md describes it
-    #[arg(long, value_name = "FILE", conflicts_with_all = POLICY_FLAGS)]
-    config: Option<PathBuf>,
-
-    /// A role of this host, as listed by `sccm-agent roles`; may be given several times
-    #[arg(long = "role", value_name = "ROLE", required_unless_present = "config")]
-    roles: Vec<String>,
+    #[command(flatten)]
+    policy: PolicyArgs,
 
     /// An interface of this host to enforce; may be given several times
     #[arg(long = "interface", value_name = "IF")]
@@ -57,23 +33,9 @@ pub struct EnforceArgs {
     #[arg(long = "segment", value_name = "IF", conflicts_with = "interfaces")]
     segments: Vec<String>,
 
-    /// What happens to what the protected systems open themselves
-    #[arg(long, value_enum, default_value_t)]
-    outbound: Outbound,
-
     /// Count what would be dropped, and drop nothing
     #[arg(long)]
     observe: bool,
-
-    /// A port of this site, as tcp/22, udp/5000-5010, icmp/echo-request, gre or
-    /// ip/89; from one source as tcp/22@192.0.2.0/24; may be given several times
-    #[arg(long, value_name = "WHAT[@PREFIX]")]
-    allow: Vec<Allow>,
-
-    /// On a gateway: a port of the gateway itself, written like --allow; may be
-    /// given several times
-    #[arg(long, value_name = "WHAT[@PREFIX]", conflicts_with = "interfaces")]
-    manage: Vec<Allow>,
 
     /// How many flows are remembered
     #[arg(long, value_name = "FLOWS", default_value_t = DEFAULT_CAPACITY,
@@ -96,47 +58,8 @@ pub struct EnforceArgs {
     #[arg(long)]
     accept_lockout: bool,
 
-    /// Drop an essential, without which the network may break; may be given several times
-    #[arg(long, value_name = "ESSENTIAL", value_enum)]
-    without_essential: Vec<Essential>,
-
-    /// Pass later fragments whose first fragment was not seen
-    #[arg(long)]
-    pass_orphan_fragments: bool,
-
-    /// Pass frames that are neither IP nor an essential
-    #[arg(long)]
-    pass_other_ethertypes: bool,
-
     #[command(flatten)]
     pins: PinArgs,
-
-    #[command(flatten)]
-    timeouts: TimeoutArgs,
-
-    #[command(flatten)]
-    site: SiteArgs,
-}
-
-/// How long flows live.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Timeouts of flows, in seconds")]
-pub struct TimeoutArgs {
-    /// TCP, until the protected system has gone on after its SYN
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_opening)]
-    timeout_tcp_opening: u32,
-
-    /// TCP, once it is open
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_established)]
-    timeout_tcp_established: u32,
-
-    /// TCP, after a FIN or RST
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_closing)]
-    timeout_tcp_closing: u32,
-
-    /// UDP, ICMP echo and everything else
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.other)]
-    timeout_other: u32,
 }
 
 impl EnforceArgs {
@@ -172,37 +95,6 @@ impl EnforceArgs {
         );
         Ok(ports)
     }
-
-    /// The policy of the file; or else the one that the flags describe: everything
-    /// behind this machine has these roles, and anybody may be the other end of
-    /// their links.
-    fn policy(&self) -> Result<SitePolicy> {
-        if let Some(path) = &self.config {
-            return config::load(path);
-        }
-        let protected = Protected {
-            name: "protected".to_owned(),
-            roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
-            addresses: Vec::new(),
-        };
-        Ok(SitePolicy {
-            site: self.site.site()?,
-            outbound: self.outbound,
-            timeouts: Timeouts {
-                tcp_opening: self.timeouts.timeout_tcp_opening,
-                tcp_established: self.timeouts.timeout_tcp_established,
-                tcp_closing: self.timeouts.timeout_tcp_closing,
-                other: self.timeouts.timeout_other,
-            },
-            without: self.without_essential.clone(),
-            pass_orphan_fragments: self.pass_orphan_fragments,
-            pass_other_ethertypes: self.pass_other_ethertypes,
-            protect: vec![protected],
-            allow: self.allow.iter().map(Rule::from).collect(),
-            management: self.manage.iter().map(Rule::from).collect(),
-            ..SitePolicy::default()
-        })
-    }
 }
 
 /// Enforces until a signal ends it.
@@ -211,7 +103,7 @@ impl EnforceArgs {
 /// The settings or the machine do not allow it; nothing has changed then.
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     let settings = Settings {
-        policy: args.policy()?,
+        policy: args.policy.policy()?,
         ports: args.ports()?,
         flow_capacity: args.flow_capacity,
         observe: args.observe,
