@@ -22,6 +22,12 @@ pub trait Cursor {
 
     /// Bytes from the first of the frame to here.
     fn position(&self) -> u32;
+
+    /// `N` bytes in place, `from` bytes on, without moving; `None` when they are not all there.
+    fn ahead<const N: usize>(&self, from: usize) -> Option<&[u8; N]>;
+
+    /// How many bytes are there in one piece.
+    fn contiguous(&self) -> u32;
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the
@@ -80,5 +86,13 @@ impl Cursor for SliceCursor<'_> {
 
     fn position(&self) -> u32 {
         self.position
+    }
+
+    fn ahead<const N: usize>(&self, from: usize) -> Option<&[u8; N]> {
+        self.rest.get(from..)?.first_chunk()
+    }
+
+    fn contiguous(&self) -> u32 {
+        self.rest.len() as u32
     }
 }

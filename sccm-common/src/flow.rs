@@ -24,10 +24,8 @@ pub struct FlowKey {
     pub local_port: u16,
     /// Port of the other end, or the identifier of an ICMP echo; 0 where there is none.
     pub peer_port: u16,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Always 0.
-    pub reserved: [u8; 3],
+    /// IP protocol number: a whole word, so that the key is written in words.
+    pub protocol: u32,
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40);
@@ -41,8 +39,7 @@ impl FlowKey {
             peer: packet.source,
             local_port: packet.destination_port,
             peer_port: packet.source_port,
-            protocol: packet.protocol.0,
-            reserved: [0; 3],
+            protocol: packet.protocol.0 as u32,
         }
     }
 
@@ -54,8 +51,7 @@ impl FlowKey {
             peer: packet.destination,
             local_port: packet.source_port,
             peer_port: packet.destination_port,
-            protocol: packet.protocol.0,
-            reserved: [0; 3],
+            protocol: packet.protocol.0 as u32,
         }
     }
 }
@@ -104,7 +100,7 @@ impl Phase {
     }
 }
 
-/// The state of a flow in one word: the phase above, seconds since boot below.
+/// The state of a flow in one word: the phase above, seconds below.
 /// Several CPUs write it without a lock, so it is read and replaced as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -113,7 +109,7 @@ pub struct FlowState(u64);
 const PHASE_SHIFT: u32 = 56;
 
 impl FlowState {
-    /// A flow last heard of at `now`, in seconds since boot.
+    /// A flow last heard of at `now`, in seconds.
     #[inline(always)]
     pub const fn new(phase: Phase, now: u32) -> Self {
         Self((phase as u64) << PHASE_SHIFT | now as u64)
@@ -130,6 +126,12 @@ impl FlowState {
         }
     }
 
+    /// When it was last heard of, in seconds of the clock of [`Tables::now`](crate::Tables::now).
+    #[inline(always)]
+    pub const fn seen(self) -> u32 {
+        self.0 as u32
+    }
+
     /// Whether the flow still counts at `now`.
     #[inline(always)]
     pub const fn is_alive(self, protocol: Protocol, timeouts: &Timeouts, now: u32) -> bool {
@@ -140,7 +142,7 @@ impl FlowState {
             _ => timeouts.other,
         };
         // Another CPU may have written a later second than this one has read.
-        now.saturating_sub(self.0 as u32) <= limit
+        now.saturating_sub(self.seen()) <= limit
     }
 }
 

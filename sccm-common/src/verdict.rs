@@ -23,7 +23,7 @@ use crate::policy::{Access, Policy, flag};
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
-use crate::wire;
+use crate::wire::{self, plain::Plain};
 
 /// What the decision reads and writes: the kernel's maps, or their like in a test.
 pub trait Tables {
@@ -48,7 +48,7 @@ pub trait Tables {
     fn transfer(&self, key: &TransferKey) -> Option<TransferState>;
     /// Remembers it.
     fn note_transfer(&self, key: &TransferKey, state: TransferState);
-    /// Seconds since boot.
+    /// Seconds of a clock that only goes forward, from any beginning.
     fn now(&self) -> u32;
 }
 
@@ -121,6 +121,25 @@ pub fn arriving<T: Tables, P: Payload + ?Sized>(
         inbound::judge(tables, payload, packet, destination.local, source.peer)
     };
     remember_first(tables, packet, verdict)
+}
+
+/// Judges an arriving packet by its ports alone, as [`arriving`] would; `None` where more decides.
+#[inline(always)]
+pub fn arriving_plain<T: Tables, P: Payload + ?Sized>(
+    tables: &T,
+    plain: &Plain<'_>,
+    payload: &P,
+    place: Place,
+) -> Option<Verdict> {
+    let policy = tables.policy();
+    let (mut local, mut peer) = (0, 0);
+    if policy.has(flag::ADDRESSES) {
+        peer = address::classify(tables, plain.family(), &plain.source()).peer;
+        if place == Place::Uplink {
+            local = address::classify(tables, plain.family(), &plain.destination()).local;
+        }
+    }
+    inbound::judge_plain(tables, payload, plain, access(tables, local, peer))
 }
 
 /// Judges a parsed frame that leaves at `place`. `None`: a frame that a gateway

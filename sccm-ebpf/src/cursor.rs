@@ -15,6 +15,10 @@ const PULL: u32 = 256;
 /// Asking for the length costs as much as all the parsing, so only longer ones pay.
 const LONGEST_PLAIN: u32 = 1522;
 
+/// Payloads that begin before this byte are read in place, if they are in the first buffer:
+/// a call costs more than all else. A power of two, so that the verifier can bound it by a mask.
+const DIRECT: u32 = 512;
+
 /// A frame in the kernel's hands.
 pub trait Frame {
     /// Its length in bytes, further buffers included.
@@ -43,6 +47,11 @@ impl Frame for XdpContext {
 
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let at = self.data() + (offset & (DIRECT - 1)) as usize;
+        if offset < DIRECT && at + N <= self.data_end() {
+            // SAFETY: `at..at + N` was just compared with the end of the packet.
+            return Some(unsafe { core::ptr::read_unaligned(at as *const [u8; N]) });
+        }
         let mut bytes = [0; N];
         // SAFETY: the context is the kernel's, and `bytes` has room for `N`.
         let result =
@@ -159,5 +168,21 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
     #[inline(always)]
     fn position(&self) -> u32 {
         self.length - self.remaining
+    }
+
+    #[inline(always)]
+    fn ahead<const N: usize>(&self, from: usize) -> Option<&[u8; N]> {
+        let at = self.at + from;
+        if at + N > self.end {
+            return None;
+        }
+        // SAFETY: `at..at + N` was just compared with the end of the packet, and
+        // nobody writes to a packet while the program runs.
+        Some(unsafe { &*(at as *const [u8; N]) })
+    }
+
+    #[inline(always)]
+    fn contiguous(&self) -> u32 {
+        (self.end - self.at) as u32
     }
 }

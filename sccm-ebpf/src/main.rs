@@ -10,7 +10,7 @@ mod cursor;
 mod settle;
 mod tables;
 
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_ebpf::{Global, maps::Array};
@@ -18,6 +18,7 @@ use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
 use sccm_common::verdict::{self, Tables, Verdict};
+use sccm_common::wire::plain::Plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, PacketCursor};
@@ -38,7 +39,35 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Judges a frame that arrives.
 #[xdp(frags)]
+#[inline(always)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
+    let place = Place::from_number(PLACE.load());
+    if place != Place::Segment
+        && let Some(tables) = Active::load()
+    {
+        let cursor = PacketCursor::of_xdp(&ctx);
+        if let Some(plain) = Plain::recognise(&cursor) {
+            if let Some(verdict) = verdict::arriving_plain(&tables, &plain, &Bytes(&ctx), place) {
+                return finish(&tables, Direction::Inbound, verdict, cursor.length());
+            }
+        }
+    }
+    unusual(ctx.ctx)
+}
+
+#[inline(always)]
+fn finish(tables: &Active, direction: Direction, verdict: Verdict, length: u32) -> u32 {
+    let observing = tables.policy().has(flag::OBSERVE);
+    account::count(SLOT.load(), direction, observing, verdict, length);
+    match verdict.reason.disposition() {
+        Disposition::Drop if !observing => xdp_action::XDP_DROP,
+        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
+    }
+}
+
+#[inline(never)]
+fn unusual(ctx: *mut xdp_md) -> u32 {
+    let ctx = XdpContext::new(ctx);
     let mut cursor = PacketCursor::of_xdp(&ctx);
     let place = Place::from_number(PLACE.load());
     let direction = match place {
@@ -57,16 +86,12 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
         },
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
-    let observing = tables.policy().has(flag::OBSERVE);
-    account::count(SLOT.load(), direction, observing, verdict, cursor.length());
-    match verdict.reason.disposition() {
-        Disposition::Drop if !observing => xdp_action::XDP_DROP,
-        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
-    }
+    finish(&tables, direction, verdict, cursor.length())
 }
 
 /// Judges a frame that leaves: a host's own, or a gateway's own.
 #[classifier]
+#[inline(always)]
 fn sccm_leaving(ctx: TcContext) -> i32 {
     let mut cursor = PacketCursor::of_skb(&ctx);
     let Some(tables) = Active::load() else {

@@ -26,7 +26,7 @@ pub(super) fn quotes_a_flow<T: Tables, P: Payload + ?Sized>(
         return false;
     }
     tables.flow(&key).is_some_and(|flow| {
-        let protocol = Protocol(key.protocol);
+        let protocol = Protocol(key.protocol as u8);
         flow.load()
             .is_alive(protocol, &tables.policy().timeouts, tables.now())
     })
@@ -72,7 +72,6 @@ fn flow_key<P: Payload + ?Sized>(
         peer,
         local_port,
         peer_port,
-        protocol,
-        reserved: [0; 3],
+        protocol: protocol.into(),
     })
 }

@@ -6,8 +6,10 @@ use super::{
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::packet::{Fragment, Packet, Protocol};
+use crate::policy::Access;
 use crate::reason::Reason;
 use crate::tftp;
+use crate::wire::plain::Plain;
 
 /// Essentials, then the access bit, then what the protected system opened.
 #[inline(always)]
@@ -56,6 +58,45 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         reason,
         service: answered_service(policy, packet),
     }
+}
+
+/// The verdict on a plain packet that needs no memory of others.
+#[inline(always)]
+pub(super) fn judge_plain<T: Tables, P: Payload + ?Sized>(
+    tables: &T,
+    payload: &P,
+    plain: &Plain<'_>,
+    rights: &Access,
+) -> Option<Verdict> {
+    let policy = tables.policy();
+    let ports = &plain.ports;
+    let service = if ports.protocol == Protocol::TCP {
+        policy.tcp[ports.destination as usize]
+    } else {
+        // Answers of DHCP are essentials, and requests of TFTP are noted.
+        if matches!(ports.destination, 67 | 68 | 546 | 547 | tftp::PORT) {
+            return None;
+        }
+        policy.udp[ports.destination as usize]
+    };
+    let reason = if rights.inbound.contains(service) {
+        Reason::Service
+    } else if ports.tcp_flags.is_bare_syn() {
+        Reason::NotAllowed
+    } else {
+        let packet = plain.packet();
+        if is_reply(tables, &packet) {
+            return Some(Verdict {
+                reason: Reason::Reply,
+                service: answered_service(policy, &packet),
+            });
+        }
+        if tftp::may_follow(payload, &packet) {
+            return None;
+        }
+        Reason::NotAllowed
+    };
+    Some(Verdict { reason, service })
 }
 
 /// Whether a packet answers a flow that the protected system opened; it keeps

@@ -130,7 +130,7 @@ fn note_pptp<T: Tables>(tables: &T, packet: &Packet, control: &FlowKey) {
     let tunnel = FlowKey {
         local_port: 0,
         peer_port: 0,
-        protocol: Protocol::GRE.0,
+        protocol: Protocol::GRE.0.into(),
         ..*control
     };
     tables.open_flow(&tunnel, FlowState::new(Phase::Open, tables.now()));
