@@ -22,18 +22,31 @@ pub trait Cursor {
 
     /// Bytes from the first of the frame to here.
     fn position(&self) -> u32;
-
-    /// `N` bytes in place, `from` bytes on, without moving; `None` when they are not all there.
-    fn ahead<const N: usize>(&self, from: usize) -> Option<&[u8; N]>;
-
-    /// How many bytes are there in one piece.
-    fn contiguous(&self) -> u32;
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the
 /// longest IPv6 extension header. A power of two less one, so that the
 /// verifier can bound it by a mask.
 pub const MAX_SKIP: u32 = 2047;
+
+/// A frame, or as much of it as lies in one piece, read in place.
+pub trait Frame {
+    /// `N` bytes from `offset` on; `None` when they are not all there.
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
+
+    /// Whether the first `count` bytes are there.
+    fn holds(&self, count: usize) -> bool;
+}
+
+impl Frame for [u8] {
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        self.get(offset..)?.first_chunk()
+    }
+
+    fn holds(&self, count: usize) -> bool {
+        count <= self.len()
+    }
+}
 
 /// The bytes behind the headers, for the few protocols that are followed.
 pub trait Payload {
@@ -86,13 +99,5 @@ impl Cursor for SliceCursor<'_> {
 
     fn position(&self) -> u32 {
         self.position
-    }
-
-    fn ahead<const N: usize>(&self, from: usize) -> Option<&[u8; N]> {
-        self.rest.get(from..)?.first_chunk()
-    }
-
-    fn contiguous(&self) -> u32 {
-        self.rest.len() as u32
     }
 }

@@ -77,19 +77,6 @@ pub enum Fragment {
     Later,
 }
 
-/// The ports of TCP or UDP, and what else decides with them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ports {
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// The sender's port.
-    pub source: u16,
-    /// The receiver's port.
-    pub destination: u16,
-    /// TCP: the flags; UDP: 0.
-    pub tcp_flags: TcpFlags,
-}
-
 /// A parsed IP packet. Ports are in host byte order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {

@@ -6,7 +6,7 @@
 
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use sccm_common::cursor::{Cursor, MAX_SKIP, Payload};
+use sccm_common::cursor::{Cursor, Frame as InPlace, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;
@@ -70,6 +70,52 @@ impl Frame for TcContext {
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.load(offset as usize).ok()
     }
+}
+
+/// The part of a frame that can be read directly.
+pub struct Linear {
+    start: usize,
+    end: usize,
+}
+
+impl Linear {
+    /// Of a frame that arrives.
+    #[inline(always)]
+    pub fn of_xdp(ctx: &XdpContext) -> Self {
+        Self {
+            start: ctx.data(),
+            end: ctx.data_end(),
+        }
+    }
+}
+
+impl InPlace for Linear {
+    #[inline(always)]
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        let at = self.start + offset;
+        if at + N > self.end {
+            return None;
+        }
+        // SAFETY: `at..at + N` was just compared with the end of the packet, and
+        // nobody writes to a packet while the program runs.
+        let bytes = unsafe { &*(at as *const [u8; N]) };
+        Some(bytes)
+    }
+
+    #[inline(always)]
+    fn holds(&self, count: usize) -> bool {
+        self.start + count <= self.end
+    }
+}
+
+/// The length of a frame in bytes.
+#[inline(always)]
+pub fn length(ctx: &XdpContext) -> u32 {
+    let length = (ctx.data_end() - ctx.data()) as u32;
+    if length > LONGEST_PLAIN {
+        return ctx.length();
+    }
+    length
 }
 
 /// A position in the part of a frame that can be read directly.
@@ -168,21 +214,5 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
     #[inline(always)]
     fn position(&self) -> u32 {
         self.length - self.remaining
-    }
-
-    #[inline(always)]
-    fn ahead<const N: usize>(&self, from: usize) -> Option<&[u8; N]> {
-        let at = self.at + from;
-        if at + N > self.end {
-            return None;
-        }
-        // SAFETY: `at..at + N` was just compared with the end of the packet, and
-        // nobody writes to a packet while the program runs.
-        Some(unsafe { &*(at as *const [u8; N]) })
-    }
-
-    #[inline(always)]
-    fn contiguous(&self) -> u32 {
-        (self.end - self.at) as u32
     }
 }

@@ -21,7 +21,7 @@ use sccm_common::verdict::{self, Tables, Verdict};
 use sccm_common::wire::plain::Plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
-use crate::cursor::{Bytes, PacketCursor};
+use crate::cursor::{Bytes, Linear, PacketCursor, length};
 use crate::settle::settle;
 use crate::tables::Active;
 
@@ -45,10 +45,10 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
     if place != Place::Segment
         && let Some(tables) = Active::load()
     {
-        let cursor = PacketCursor::of_xdp(&ctx);
-        if let Some(plain) = Plain::recognise(&cursor) {
+        let frame = Linear::of_xdp(&ctx);
+        if let Some(plain) = Plain::recognise(&frame) {
             if let Some(verdict) = verdict::arriving_plain(&tables, &plain, &Bytes(&ctx), place) {
-                return finish(&tables, Direction::Inbound, verdict, cursor.length());
+                return finish(&tables, Direction::Inbound, verdict, length(&ctx));
             }
         }
     }

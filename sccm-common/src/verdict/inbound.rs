@@ -69,19 +69,19 @@ pub(super) fn judge_plain<T: Tables, P: Payload + ?Sized>(
     rights: &Access,
 ) -> Option<Verdict> {
     let policy = tables.policy();
-    let ports = &plain.ports;
-    let service = if ports.protocol == Protocol::TCP {
-        policy.tcp[ports.destination as usize]
+    let port = plain.destination_port();
+    let service = if plain.protocol() == Protocol::TCP {
+        policy.tcp[port as usize]
     } else {
         // Answers of DHCP are essentials, and requests of TFTP are noted.
-        if matches!(ports.destination, 67 | 68 | 546 | 547 | tftp::PORT) {
+        if matches!(port, 67 | 68 | 546 | 547 | tftp::PORT) {
             return None;
         }
-        policy.udp[ports.destination as usize]
+        policy.udp[port as usize]
     };
     let reason = if rights.inbound.contains(service) {
         Reason::Service
-    } else if ports.tcp_flags.is_bare_syn() {
+    } else if plain.tcp_flags().is_bare_syn() {
         Reason::NotAllowed
     } else {
         let packet = plain.packet();

@@ -7,8 +7,8 @@
 
 use super::{ethernet::ethertype, ipv4};
 use crate::address::{Address, Family};
-use crate::cursor::Cursor;
-use crate::packet::{Fragment, Packet, Ports, Protocol, TcpFlags};
+use crate::cursor::Frame;
+use crate::packet::{Fragment, Packet, Protocol, TcpFlags};
 
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
@@ -20,131 +20,73 @@ const TCP: usize = 20;
 /// Version 4 and a header of five words.
 const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 
-/// A plain packet. Its addresses stay in the frame until they are asked for.
+/// A plain packet. Everything stays in the frame until it is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain<'a> {
     network: Network<'a>,
-    /// What decides most packets.
-    pub ports: Ports,
-    payload_offset: u32,
-    payload: u32,
+    transport: Transport<'a>,
+    /// Bytes before the network header.
+    link: usize,
 }
 
-/// A network header that says nothing unusual.
 #[derive(Debug, Clone, Copy)]
 enum Network<'a> {
     V4(&'a [u8; IPV4]),
     V6(&'a [u8; IPV6]),
 }
 
-/// Where the network header begins and how long the IP packet may be.
-#[derive(Clone, Copy)]
-struct Link {
-    header: usize,
-    room: u32,
+#[derive(Debug, Clone, Copy)]
+enum Transport<'a> {
+    Tcp(&'a [u8; TCP]),
+    Udp(&'a [u8; UDP]),
 }
 
 impl<'a> Plain<'a> {
-    /// The plain packet of a frame, if it is one; the cursor is at its first byte.
+    /// The plain packet of a frame, if it is one.
     #[inline(always)]
-    pub fn recognise<C: Cursor>(cursor: &'a C) -> Option<Self> {
-        let ethernet = cursor.ahead::<ETHERNET>(0)?;
+    pub fn recognise<F: Frame>(frame: &'a F) -> Option<Self> {
+        let ethernet = frame.at::<{ ETHERNET + TAG }>(0)?;
         let mut kind = be16(ethernet, 12);
-        let mut header = ETHERNET;
+        let mut link = ETHERNET;
         if kind == ethertype::VLAN {
-            kind = be16(cursor.ahead::<{ ETHERNET + TAG }>(0)?, 16);
-            header += TAG;
+            kind = be16(ethernet, 16);
+            link += TAG;
         }
-        let link = Link {
-            header,
-            room: cursor.contiguous().checked_sub(header as u32)?,
-        };
         match kind {
-            ethertype::IPV4 => Self::ipv4(cursor, link),
-            ethertype::IPV6 => Self::ipv6(cursor, link),
+            ethertype::IPV4 => Self::ipv4(frame, link),
+            ethertype::IPV6 => Self::ipv6(frame, link),
             _ => None,
         }
     }
 
     #[inline(always)]
-    fn ipv4<C: Cursor>(cursor: &'a C, link: Link) -> Option<Self> {
-        let header = cursor.ahead::<IPV4>(link.header)?;
-        let total = u32::from(be16(header, 2));
+    fn ipv4<F: Frame>(frame: &'a F, link: usize) -> Option<Self> {
+        let header = frame.at::<IPV4>(link)?;
+        let total = usize::from(be16(header, 2));
         let in_parts = be16(header, 6) & (ipv4::MORE_FRAGMENTS | ipv4::OFFSET) != 0;
-        if header[0] != IPV4_WITHOUT_OPTIONS || in_parts || total > link.room {
+        if header[0] != IPV4_WITHOUT_OPTIONS || in_parts || !frame.holds(link + total) {
             return None;
         }
-        let payload = total.checked_sub(IPV4 as u32)?;
-        match Protocol(header[9]) {
-            Protocol::TCP => Self::tcp(cursor, link, Network::V4(header), payload),
-            Protocol::UDP => Self::udp(cursor, link, Network::V4(header), payload),
-            _ => None,
-        }
-    }
-
-    #[inline(always)]
-    fn ipv6<C: Cursor>(cursor: &'a C, link: Link) -> Option<Self> {
-        let header = cursor.ahead::<IPV6>(link.header)?;
-        let payload = u32::from(be16(header, 4));
-        if header[0] >> 4 != 6 || payload + IPV6 as u32 > link.room {
-            return None;
-        }
-        match Protocol(header[6]) {
-            Protocol::TCP => Self::tcp(cursor, link, Network::V6(header), payload),
-            Protocol::UDP => Self::udp(cursor, link, Network::V6(header), payload),
-            _ => None,
-        }
-    }
-
-    #[inline(always)]
-    fn tcp<C: Cursor>(
-        cursor: &'a C,
-        link: Link,
-        network: Network<'a>,
-        payload: u32,
-    ) -> Option<Self> {
-        let at = link.header + network.length();
-        let segment = cursor.ahead::<TCP>(at)?;
-        let header = u32::from(segment[12] >> 4) * 4;
-        if header < TCP as u32 || header > payload {
-            return None;
-        }
+        let transport = Transport::of(frame, Protocol(header[9]), link + IPV4, total, IPV4)?;
         Some(Self {
-            network,
-            ports: Ports {
-                protocol: Protocol::TCP,
-                source: be16(segment, 0),
-                destination: be16(segment, 2),
-                tcp_flags: TcpFlags(segment[13]),
-            },
-            payload_offset: (at + TCP) as u32,
-            payload: payload - header,
+            network: Network::V4(header),
+            transport,
+            link,
         })
     }
 
     #[inline(always)]
-    fn udp<C: Cursor>(
-        cursor: &'a C,
-        link: Link,
-        network: Network<'a>,
-        payload: u32,
-    ) -> Option<Self> {
-        let at = link.header + network.length();
-        let datagram = cursor.ahead::<UDP>(at)?;
-        let length = u32::from(be16(datagram, 4));
-        if length < UDP as u32 || length > payload {
+    fn ipv6<F: Frame>(frame: &'a F, link: usize) -> Option<Self> {
+        let header = frame.at::<IPV6>(link)?;
+        let payload = usize::from(be16(header, 4));
+        if header[0] >> 4 != 6 || !frame.holds(link + IPV6 + payload) {
             return None;
         }
+        let transport = Transport::of(frame, Protocol(header[6]), link + IPV6, payload, 0)?;
         Some(Self {
-            network,
-            ports: Ports {
-                protocol: Protocol::UDP,
-                source: be16(datagram, 0),
-                destination: be16(datagram, 2),
-                tcp_flags: TcpFlags(0),
-            },
-            payload_offset: (at + UDP) as u32,
-            payload: length - UDP as u32,
+            network: Network::V6(header),
+            transport,
+            link,
         })
     }
 
@@ -175,38 +117,98 @@ impl<'a> Plain<'a> {
         }
     }
 
+    /// TCP or UDP.
+    #[inline(always)]
+    pub const fn protocol(&self) -> Protocol {
+        match self.transport {
+            Transport::Tcp(_) => Protocol::TCP,
+            Transport::Udp(_) => Protocol::UDP,
+        }
+    }
+
+    /// The sender's port.
+    #[inline(always)]
+    pub fn source_port(&self) -> u16 {
+        match self.transport {
+            Transport::Tcp(header) => be16(header, 0),
+            Transport::Udp(header) => be16(header, 0),
+        }
+    }
+
+    /// The receiver's port.
+    #[inline(always)]
+    pub fn destination_port(&self) -> u16 {
+        match self.transport {
+            Transport::Tcp(header) => be16(header, 2),
+            Transport::Udp(header) => be16(header, 2),
+        }
+    }
+
+    /// TCP: the flags; UDP: 0.
+    #[inline(always)]
+    pub const fn tcp_flags(&self) -> TcpFlags {
+        match self.transport {
+            Transport::Tcp(header) => TcpFlags(header[13]),
+            Transport::Udp(_) => TcpFlags(0),
+        }
+    }
+
     /// What [`super::parse`] makes of the same frame.
     #[inline(always)]
     pub fn packet(&self) -> Packet {
-        let (hop_limit, fragment_id) = match self.network {
-            Network::V4(header) => (header[8], be16(header, 4).into()),
-            Network::V6(header) => (header[7], 0),
+        let (hop_limit, fragment_id, length, before) = match self.network {
+            Network::V4(header) => {
+                let total = be16(header, 2) - IPV4 as u16;
+                (header[8], be16(header, 4).into(), total, IPV4)
+            }
+            Network::V6(header) => (header[7], 0, be16(header, 4), IPV6),
+        };
+        let (payload, header) = match self.transport {
+            Transport::Tcp(header) => (length - u16::from(header[12] >> 4) * 4, TCP),
+            Transport::Udp(header) => (be16(header, 4) - UDP as u16, UDP),
         };
         Packet {
             family: self.family(),
             source: self.source(),
             destination: self.destination(),
-            protocol: self.ports.protocol,
+            protocol: self.protocol(),
             hop_limit,
             has_options: false,
             fragment: Fragment::Whole,
-            source_port: self.ports.source,
-            destination_port: self.ports.destination,
-            tcp_flags: self.ports.tcp_flags,
+            source_port: self.source_port(),
+            destination_port: self.destination_port(),
+            tcp_flags: self.tcp_flags(),
             icmp_type: 0,
             fragment_id,
-            payload_offset: self.payload_offset,
-            payload: self.payload,
+            payload_offset: (self.link + before + header) as u32,
+            payload: payload.into(),
         }
     }
 }
 
-impl Network<'_> {
+impl<'a> Transport<'a> {
+    /// A header at byte `at` of the frame, if the IP packet, which counts `length` bytes and
+    /// `before` of them in front of it, holds all that the header claims.
     #[inline(always)]
-    const fn length(&self) -> usize {
-        match self {
-            Network::V4(_) => IPV4,
-            Network::V6(_) => IPV6,
+    fn of<F: Frame>(
+        frame: &'a F,
+        protocol: Protocol,
+        at: usize,
+        length: usize,
+        before: usize,
+    ) -> Option<Self> {
+        match protocol {
+            Protocol::TCP => {
+                let header = frame.at::<TCP>(at)?;
+                let size = usize::from(header[12] >> 4) * 4;
+                (size >= TCP && before + size <= length).then_some(Self::Tcp(header))
+            }
+            Protocol::UDP => {
+                let header = frame.at::<UDP>(at)?;
+                let size = usize::from(be16(header, 4));
+                (size >= UDP && before + size <= length).then_some(Self::Udp(header))
+            }
+            _ => None,
         }
     }
 }
