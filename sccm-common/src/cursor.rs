@@ -36,15 +36,23 @@ pub trait Frame {
 
     /// Whether the first `count` bytes are there.
     fn holds(&self, count: usize) -> bool;
+
+    /// What is behind the first `count` bytes, which are there.
+    #[must_use]
+    fn skip(&self, count: usize) -> Self;
 }
 
-impl Frame for [u8] {
+impl Frame for &[u8] {
     fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
         self.get(offset..)?.first_chunk()
     }
 
     fn holds(&self, count: usize) -> bool {
         count <= self.len()
+    }
+
+    fn skip(&self, count: usize) -> Self {
+        &self[count..]
     }
 }
 

@@ -23,7 +23,8 @@ use crate::policy::{Access, Policy, flag};
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
-use crate::wire::{self, plain::Plain};
+use crate::wire;
+use crate::wire::plain::{Network, Plain, Transport, Visitor};
 
 /// What the decision reads and writes: the kernel's maps, or their like in a test.
 pub trait Tables {
@@ -123,23 +124,37 @@ pub fn arriving<T: Tables, P: Payload + ?Sized>(
     remember_first(tables, packet, verdict)
 }
 
-/// Judges an arriving packet by its ports alone, as [`arriving`] would; `None` where more decides.
-#[inline(always)]
-pub fn arriving_plain<T: Tables, P: Payload + ?Sized>(
-    tables: &T,
-    plain: &Plain<'_>,
-    payload: &P,
-    place: Place,
-) -> Option<Verdict> {
-    let policy = tables.policy();
-    let (mut local, mut peer) = (0, 0);
-    if policy.has(flag::ADDRESSES) {
-        peer = address::classify(tables, plain.family(), &plain.source()).peer;
-        if place == Place::Uplink {
-            local = address::classify(tables, plain.family(), &plain.destination()).local;
+/// Judges plain packets that arrive where they are judged inbound, as [`arriving`] would; `None`
+/// for those about which a plain packet does not say enough.
+pub struct Arriving<'a, T, P: ?Sized> {
+    /// The tables.
+    pub tables: &'a T,
+    /// The same frame.
+    pub payload: &'a P,
+    /// [`Place::Host`] or [`Place::Uplink`].
+    pub place: Place,
+}
+
+impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
+    type Output = Option<Verdict>;
+
+    #[inline(always)]
+    fn visit<'a, N: Network<'a>, R: Transport<'a>>(self, plain: Plain<N, R>) -> Option<Verdict> {
+        let (mut local, mut peer) = (0, 0);
+        if self.tables.policy().has(flag::ADDRESSES) {
+            peer = address::classify(self.tables, N::FAMILY, &plain.network.source()).peer;
+            if self.place == Place::Uplink {
+                let destination = plain.network.destination();
+                local = address::classify(self.tables, N::FAMILY, &destination).local;
+            }
         }
+        inbound::judge_plain(
+            self.tables,
+            self.payload,
+            &plain,
+            access(self.tables, local, peer),
+        )
     }
-    inbound::judge_plain(tables, payload, plain, access(tables, local, peer))
 }
 
 /// Judges a parsed frame that leaves at `place`. `None`: a frame that a gateway

@@ -6,6 +6,7 @@
 
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use core::hint::assert_unchecked;
 use sccm_common::cursor::{Cursor, Frame as InPlace, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
@@ -96,15 +97,24 @@ impl InPlace for Linear {
         if at + N > self.end {
             return None;
         }
+        // SAFETY: no packet lies at address 0. Or else that would be asked for.
+        unsafe { assert_unchecked(at != 0) };
         // SAFETY: `at..at + N` was just compared with the end of the packet, and
         // nobody writes to a packet while the program runs.
-        let bytes = unsafe { &*(at as *const [u8; N]) };
-        Some(bytes)
+        Some(unsafe { &*(at as *const [u8; N]) })
     }
 
     #[inline(always)]
     fn holds(&self, count: usize) -> bool {
         self.start + count <= self.end
+    }
+
+    #[inline(always)]
+    fn skip(&self, count: usize) -> Self {
+        Self {
+            start: self.start + count,
+            end: self.end,
+        }
     }
 }
 

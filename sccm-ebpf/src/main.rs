@@ -17,8 +17,8 @@ use aya_ebpf::{Global, maps::Array};
 use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
-use sccm_common::verdict::{self, Tables, Verdict};
-use sccm_common::wire::plain::Plain;
+use sccm_common::verdict::{self, Arriving, Tables, Verdict};
+use sccm_common::wire::plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
@@ -45,11 +45,13 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
     if place != Place::Segment
         && let Some(tables) = Active::load()
     {
-        let frame = Linear::of_xdp(&ctx);
-        if let Some(plain) = Plain::recognise(&frame) {
-            if let Some(verdict) = verdict::arriving_plain(&tables, &plain, &Bytes(&ctx), place) {
-                return finish(&tables, Direction::Inbound, verdict, length(&ctx));
-            }
+        let judge = Arriving {
+            tables: &tables,
+            payload: &Bytes(&ctx),
+            place,
+        };
+        if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
+            return finish(&tables, Direction::Inbound, verdict, length(&ctx));
         }
     }
     unusual(ctx.ctx)

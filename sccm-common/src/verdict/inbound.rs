@@ -9,7 +9,7 @@ use crate::packet::{Fragment, Packet, Protocol};
 use crate::policy::Access;
 use crate::reason::Reason;
 use crate::tftp;
-use crate::wire::plain::Plain;
+use crate::wire::plain::{Network, Plain, Transport};
 
 /// Essentials, then the access bit, then what the protected system opened.
 #[inline(always)]
@@ -62,15 +62,15 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
 
 /// The verdict on a plain packet that needs no memory of others.
 #[inline(always)]
-pub(super) fn judge_plain<T: Tables, P: Payload + ?Sized>(
+pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R: Transport<'a>>(
     tables: &T,
     payload: &P,
-    plain: &Plain<'_>,
+    plain: &Plain<N, R>,
     rights: &Access,
 ) -> Option<Verdict> {
     let policy = tables.policy();
-    let port = plain.destination_port();
-    let service = if plain.protocol() == Protocol::TCP {
+    let port = plain.transport.destination_port();
+    let service = if R::PROTOCOL == Protocol::TCP {
         policy.tcp[port as usize]
     } else {
         // Answers of DHCP are essentials, and requests of TFTP are noted.
@@ -81,7 +81,7 @@ pub(super) fn judge_plain<T: Tables, P: Payload + ?Sized>(
     };
     let reason = if rights.inbound.contains(service) {
         Reason::Service
-    } else if plain.tcp_flags().is_bare_syn() {
+    } else if plain.transport.flags().is_bare_syn() {
         Reason::NotAllowed
     } else {
         let packet = plain.packet();

@@ -4,222 +4,109 @@
 //! one VLAN tag, in one buffer. Such a frame has every field at a place that is known beforehand.
 //! What is not certainly of that kind is left to [`super::parse`], which also finds the reason of
 //! what does not parse; on what both read, they agree (`plain/tests.rs`).
+//!
+//! The four kinds are types, so that the kernel program asks once for each packet what it is, and
+//! every field is read where it is needed, if at all.
 
-use super::{ethernet::ethertype, ipv4};
-use crate::address::{Address, Family};
+mod header;
+
+use super::ethernet::ethertype;
 use crate::cursor::Frame;
-use crate::packet::{Fragment, Packet, Protocol, TcpFlags};
+use crate::packet::{Fragment, Packet, Protocol};
+
+pub use header::{Ipv4, Ipv6, Network, Tcp, Transport, Udp};
 
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
-const IPV4: usize = 20;
-const IPV6: usize = 40;
-const UDP: usize = 8;
-const TCP: usize = 20;
-
-/// Version 4 and a header of five words.
-const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 
 /// A plain packet. Everything stays in the frame until it is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Plain<'a> {
-    network: Network<'a>,
-    transport: Transport<'a>,
+pub struct Plain<N, T> {
+    /// [`Ipv4`] or [`Ipv6`].
+    pub network: N,
+    /// [`Tcp`] or [`Udp`].
+    pub transport: T,
     /// Bytes before the network header.
     link: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Network<'a> {
-    V4(&'a [u8; IPV4]),
-    V6(&'a [u8; IPV6]),
+/// What is done with a plain packet, whichever of the four kinds it is.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn visit<'a, N: Network<'a>, T: Transport<'a>>(self, plain: Plain<N, T>) -> Self::Output;
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Transport<'a> {
-    Tcp(&'a [u8; TCP]),
-    Udp(&'a [u8; UDP]),
+/// Hands the packet of a frame to the visitor; `None` if it is not a plain one.
+#[inline(always)]
+pub fn visit<F: Frame, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> {
+    let ethernet = frame.at::<{ ETHERNET + TAG }>(0)?;
+    let (kind, link) = match header::be16(ethernet, 12) {
+        ethertype::VLAN => (header::be16(ethernet, 16), ETHERNET + TAG),
+        kind => (kind, ETHERNET),
+    };
+    let packet = frame.skip(link);
+    match kind {
+        ethertype::IPV4 => visit_network::<_, _, Ipv4<'_>>(&packet, link, visitor),
+        ethertype::IPV6 => visit_network::<_, _, Ipv6<'_>>(&packet, link, visitor),
+        _ => None,
+    }
 }
 
-impl<'a> Plain<'a> {
-    /// The plain packet of a frame, if it is one.
-    #[inline(always)]
-    pub fn recognise<F: Frame>(frame: &'a F) -> Option<Self> {
-        let ethernet = frame.at::<{ ETHERNET + TAG }>(0)?;
-        let mut kind = be16(ethernet, 12);
-        let mut link = ETHERNET;
-        if kind == ethertype::VLAN {
-            kind = be16(ethernet, 16);
-            link += TAG;
-        }
-        match kind {
-            ethertype::IPV4 => Self::ipv4(frame, link),
-            ethertype::IPV6 => Self::ipv6(frame, link),
-            _ => None,
-        }
+#[inline(always)]
+fn visit_network<'a, F: Frame, V: Visitor, N: Network<'a>>(
+    packet: &'a F,
+    link: usize,
+    visitor: V,
+) -> Option<V::Output> {
+    let network = N::of(packet)?;
+    match network.protocol() {
+        Protocol::TCP => visit_transport::<_, _, _, Tcp<'_>>(packet, network, link, visitor),
+        Protocol::UDP => visit_transport::<_, _, _, Udp<'_>>(packet, network, link, visitor),
+        _ => None,
     }
+}
 
-    #[inline(always)]
-    fn ipv4<F: Frame>(frame: &'a F, link: usize) -> Option<Self> {
-        let header = frame.at::<IPV4>(link)?;
-        let total = usize::from(be16(header, 2));
-        let in_parts = be16(header, 6) & (ipv4::MORE_FRAGMENTS | ipv4::OFFSET) != 0;
-        if header[0] != IPV4_WITHOUT_OPTIONS || in_parts || !frame.holds(link + total) {
-            return None;
-        }
-        let transport = Transport::of(frame, Protocol(header[9]), link + IPV4, total, IPV4)?;
-        Some(Self {
-            network: Network::V4(header),
-            transport,
-            link,
-        })
+#[inline(always)]
+fn visit_transport<'a, F: Frame, V: Visitor, N: Network<'a>, T: Transport<'a>>(
+    packet: &'a F,
+    network: N,
+    link: usize,
+    visitor: V,
+) -> Option<V::Output> {
+    let transport = T::of(packet, N::SIZE)?;
+    if N::SIZE + transport.claimed() > network.length() {
+        return None;
     }
+    Some(visitor.visit(Plain {
+        network,
+        transport,
+        link,
+    }))
+}
 
-    #[inline(always)]
-    fn ipv6<F: Frame>(frame: &'a F, link: usize) -> Option<Self> {
-        let header = frame.at::<IPV6>(link)?;
-        let payload = usize::from(be16(header, 4));
-        if header[0] >> 4 != 6 || !frame.holds(link + IPV6 + payload) {
-            return None;
-        }
-        let transport = Transport::of(frame, Protocol(header[6]), link + IPV6, payload, 0)?;
-        Some(Self {
-            network: Network::V6(header),
-            transport,
-            link,
-        })
-    }
-
-    /// IPv4 or IPv6.
-    #[inline(always)]
-    pub const fn family(&self) -> Family {
-        match self.network {
-            Network::V4(_) => Family::V4,
-            Network::V6(_) => Family::V6,
-        }
-    }
-
-    /// The sender.
-    #[inline(always)]
-    pub fn source(&self) -> Address {
-        match self.network {
-            Network::V4(header) => Address::v4(bytes(header, 12)),
-            Network::V6(header) => Address::v6(bytes(header, 8), bytes(header, 16)),
-        }
-    }
-
-    /// The receiver.
-    #[inline(always)]
-    pub fn destination(&self) -> Address {
-        match self.network {
-            Network::V4(header) => Address::v4(bytes(header, 16)),
-            Network::V6(header) => Address::v6(bytes(header, 24), bytes(header, 32)),
-        }
-    }
-
-    /// TCP or UDP.
-    #[inline(always)]
-    pub const fn protocol(&self) -> Protocol {
-        match self.transport {
-            Transport::Tcp(_) => Protocol::TCP,
-            Transport::Udp(_) => Protocol::UDP,
-        }
-    }
-
-    /// The sender's port.
-    #[inline(always)]
-    pub fn source_port(&self) -> u16 {
-        match self.transport {
-            Transport::Tcp(header) => be16(header, 0),
-            Transport::Udp(header) => be16(header, 0),
-        }
-    }
-
-    /// The receiver's port.
-    #[inline(always)]
-    pub fn destination_port(&self) -> u16 {
-        match self.transport {
-            Transport::Tcp(header) => be16(header, 2),
-            Transport::Udp(header) => be16(header, 2),
-        }
-    }
-
-    /// TCP: the flags; UDP: 0.
-    #[inline(always)]
-    pub const fn tcp_flags(&self) -> TcpFlags {
-        match self.transport {
-            Transport::Tcp(header) => TcpFlags(header[13]),
-            Transport::Udp(_) => TcpFlags(0),
-        }
-    }
-
+impl<'a, N: Network<'a>, T: Transport<'a>> Plain<N, T> {
     /// What [`super::parse`] makes of the same frame.
     #[inline(always)]
     pub fn packet(&self) -> Packet {
-        let (hop_limit, fragment_id, length, before) = match self.network {
-            Network::V4(header) => {
-                let total = be16(header, 2) - IPV4 as u16;
-                (header[8], be16(header, 4).into(), total, IPV4)
-            }
-            Network::V6(header) => (header[7], 0, be16(header, 4), IPV6),
-        };
-        let (payload, header) = match self.transport {
-            Transport::Tcp(header) => (length - u16::from(header[12] >> 4) * 4, TCP),
-            Transport::Udp(header) => (be16(header, 4) - UDP as u16, UDP),
-        };
+        let behind = self.network.length() - N::SIZE;
         Packet {
-            family: self.family(),
-            source: self.source(),
-            destination: self.destination(),
-            protocol: self.protocol(),
-            hop_limit,
+            family: N::FAMILY,
+            source: self.network.source(),
+            destination: self.network.destination(),
+            protocol: T::PROTOCOL,
+            hop_limit: self.network.hop_limit(),
             has_options: false,
             fragment: Fragment::Whole,
-            source_port: self.source_port(),
-            destination_port: self.destination_port(),
-            tcp_flags: self.tcp_flags(),
+            source_port: self.transport.source_port(),
+            destination_port: self.transport.destination_port(),
+            tcp_flags: self.transport.flags(),
             icmp_type: 0,
-            fragment_id,
-            payload_offset: (self.link + before + header) as u32,
-            payload: payload.into(),
+            fragment_id: self.network.id(),
+            payload_offset: (self.link + N::SIZE + T::SIZE) as u32,
+            payload: self.transport.payload(behind) as u32,
         }
     }
-}
-
-impl<'a> Transport<'a> {
-    /// A header at byte `at` of the frame, if the IP packet, which counts `length` bytes and
-    /// `before` of them in front of it, holds all that the header claims.
-    #[inline(always)]
-    fn of<F: Frame>(
-        frame: &'a F,
-        protocol: Protocol,
-        at: usize,
-        length: usize,
-        before: usize,
-    ) -> Option<Self> {
-        match protocol {
-            Protocol::TCP => {
-                let header = frame.at::<TCP>(at)?;
-                let size = usize::from(header[12] >> 4) * 4;
-                (size >= TCP && before + size <= length).then_some(Self::Tcp(header))
-            }
-            Protocol::UDP => {
-                let header = frame.at::<UDP>(at)?;
-                let size = usize::from(be16(header, 4));
-                (size >= UDP && before + size <= length).then_some(Self::Udp(header))
-            }
-            _ => None,
-        }
-    }
-}
-
-#[inline(always)]
-fn be16<const N: usize>(header: &[u8; N], at: usize) -> u16 {
-    u16::from_be_bytes(bytes(header, at))
-}
-
-/// `M` of the bytes of a header; every caller names a place within it.
-#[inline(always)]
-fn bytes<const N: usize, const M: usize>(header: &[u8; N], at: usize) -> [u8; M] {
-    core::array::from_fn(|index| header[at + index])
 }
