@@ -140,20 +140,17 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
 
     #[inline(always)]
     fn visit<'a, N: Network<'a>, R: Transport<'a>>(self, plain: Plain<N, R>) -> Option<Verdict> {
-        let (mut local, mut peer) = (0, 0);
-        if self.tables.policy().has(flag::ADDRESSES) {
-            peer = address::classify(self.tables, N::FAMILY, &plain.network.source()).peer;
-            if self.place == Place::Uplink {
-                let destination = plain.network.destination();
-                local = address::classify(self.tables, N::FAMILY, &destination).local;
-            }
+        let policy = self.tables.policy();
+        let mut rights = &policy.access[0];
+        if policy.has(flag::ADDRESSES) {
+            let class = |address| address::classify(self.tables, N::FAMILY, &address);
+            let local = match self.place {
+                Place::Uplink => class(plain.network.destination()).local,
+                Place::Host | Place::Segment => AddressClass::ANY.local,
+            };
+            rights = policy.access(local, class(plain.network.source()).peer);
         }
-        inbound::judge_plain(
-            self.tables,
-            self.payload,
-            &plain,
-            access(self.tables, local, peer),
-        )
+        inbound::judge_plain(self.tables, self.payload, &plain, rights)
     }
 }
 

@@ -120,10 +120,10 @@ impl InPlace for Linear {
 
 /// The length of a frame in bytes.
 #[inline(always)]
-pub fn length(ctx: &XdpContext) -> u32 {
-    let length = (ctx.data_end() - ctx.data()) as u32;
-    if length > LONGEST_PLAIN {
-        return ctx.length();
+pub fn length(ctx: &XdpContext) -> u64 {
+    let length = (ctx.data_end() - ctx.data()) as u64;
+    if length > u64::from(LONGEST_PLAIN) {
+        return ctx.length().into();
     }
     length
 }

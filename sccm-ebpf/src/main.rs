@@ -58,7 +58,7 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
 }
 
 #[inline(always)]
-fn finish(tables: &Active, direction: Direction, verdict: Verdict, length: u32) -> u32 {
+fn finish(tables: &Active, direction: Direction, verdict: Verdict, length: u64) -> u32 {
     let observing = tables.policy().has(flag::OBSERVE);
     account::count(SLOT.load(), direction, observing, verdict, length);
     match verdict.reason.disposition() {
@@ -78,7 +78,13 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
     };
     let Some(tables) = Active::load() else {
         error!(&ctx, "no active policy: dropping");
-        account::count(SLOT.load(), direction, false, NO_POLICY, cursor.length());
+        account::count(
+            SLOT.load(),
+            direction,
+            false,
+            NO_POLICY,
+            cursor.length().into(),
+        );
         return xdp_action::XDP_DROP;
     };
     let verdict = match wire::parse(&mut cursor) {
@@ -88,7 +94,7 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
         },
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
-    finish(&tables, direction, verdict, cursor.length())
+    finish(&tables, direction, verdict, cursor.length().into())
 }
 
 /// Judges a frame that leaves: a host's own, or a gateway's own.
@@ -114,7 +120,7 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
         Direction::Outbound,
         observing,
         verdict,
-        cursor.length(),
+        cursor.length().into(),
     );
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => TC_ACT_SHOT,
