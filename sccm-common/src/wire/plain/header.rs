@@ -5,9 +5,6 @@ use crate::address::{Address, Family};
 use crate::cursor::Frame;
 use crate::packet::{Protocol, TcpFlags};
 
-/// The bits of a fragment, in the order of the wire.
-const IN_PARTS: u16 = (MORE_FRAGMENTS | OFFSET).to_be();
-
 /// Version 4 and a header of five words.
 const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 
@@ -45,8 +42,7 @@ impl<'a> Network<'a> for Ipv4<'a> {
     #[inline(always)]
     fn of<F: Frame>(packet: &'a F) -> Option<Self> {
         let header = Self(packet.at(0)?);
-        // Compared as it lies there: turned around, it would be read byte by byte.
-        let in_parts = u16::from_ne_bytes(bytes(header.0, 6)) & IN_PARTS != 0;
+        let in_parts = be16(header.0, 6) & (MORE_FRAGMENTS | OFFSET) != 0;
         let plain = header.0[0] == IPV4_WITHOUT_OPTIONS && !in_parts;
         (plain && packet.holds(header.length())).then_some(header)
     }
@@ -233,8 +229,12 @@ pub(super) fn be16<const N: usize>(header: &[u8; N], at: usize) -> u16 {
     u16::from_be_bytes(bytes(header, at))
 }
 
-/// `M` of the bytes of a header; every caller names a place within it.
+/// `M` of the bytes of a header, as one word where it can be; every caller names a
+/// place within it.
 #[inline(always)]
 fn bytes<const N: usize, const M: usize>(header: &[u8; N], at: usize) -> [u8; M] {
-    core::array::from_fn(|index| header[at + index])
+    match header[at..].first_chunk() {
+        Some(bytes) => *bytes,
+        None => [0; M],
+    }
 }
