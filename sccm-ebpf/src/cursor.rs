@@ -151,11 +151,12 @@ impl<'a> PacketCursor<'a, TcContext> {
     /// A cursor at the Ethernet header of a frame that leaves.
     #[inline(always)]
     pub fn of_skb(ctx: &'a TcContext) -> Self {
-        if ctx.data_end() - ctx.data() < PULL as usize {
-            let length = ctx.len();
+        let length = ctx.len();
+        let wanted = if length < PULL { length } else { PULL };
+        if ctx.data_end() - ctx.data() < wanted as usize {
             // The headers may lie in a fragment of the buffer. When pulling
             // fails the packet parses as truncated, and is not noted.
-            let _ = ctx.pull_data(if length < PULL { length } else { PULL });
+            let _ = ctx.pull_data(wanted);
         }
         Self::new(ctx, ctx.data(), ctx.data_end())
     }
