@@ -178,6 +178,15 @@ impl<'a, F: Frame> PacketCursor<'a, F> {
         }
     }
 
+    /// The same bytes from here on, in place.
+    #[inline(always)]
+    pub fn linear(&self) -> Linear {
+        Linear {
+            start: self.at,
+            end: self.end,
+        }
+    }
+
     /// The length of the frame in bytes, as far as the cursor had to know it: a
     /// header that speaks of more than the first buffer makes it look.
     #[inline(always)]

@@ -106,7 +106,11 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
         return TC_ACT_UNSPEC;
     };
     let place = Place::from_number(PLACE.load());
-    let verdict = match wire::parse(&mut cursor) {
+    let parsed = match plain::packet(cursor.linear()) {
+        Some(packet) => Ok(packet),
+        None => wire::parse(&mut cursor),
+    };
+    let verdict = match parsed {
         Ok(packet) => settle(packet, Direction::Outbound)
             .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(&ctx), place)),
         Err(_) => verdict::leaving_unparsed(place),

@@ -55,6 +55,23 @@ pub fn visit<F: Frame, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> {
     }
 }
 
+/// The packet of a frame as [`super::parse`] gives it, if it is a plain one.
+#[inline(always)]
+pub fn packet<F: Frame>(frame: F) -> Option<Packet> {
+    visit(frame, ToPacket)
+}
+
+struct ToPacket;
+
+impl Visitor for ToPacket {
+    type Output = Packet;
+
+    #[inline(always)]
+    fn visit<'a, N: Network<'a>, T: Transport<'a>>(self, plain: Plain<N, T>) -> Packet {
+        plain.packet()
+    }
+}
+
 #[inline(always)]
 fn visit_network<'a, F: Frame, V: Visitor, N: Network<'a>>(
     packet: &'a F,
