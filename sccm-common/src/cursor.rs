@@ -30,7 +30,7 @@ pub trait Cursor {
 pub const MAX_SKIP: u32 = 2047;
 
 /// A frame, or as much of it as lies in one piece, read in place.
-pub trait Frame {
+pub trait InPlace {
     /// `N` bytes from `offset` on; `None` when they are not all there.
     fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
 
@@ -42,7 +42,7 @@ pub trait Frame {
     fn skip(&self, count: usize) -> Self;
 }
 
-impl Frame for &[u8] {
+impl InPlace for &[u8] {
     fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
         self.get(offset..)?.first_chunk()
     }

@@ -149,16 +149,18 @@ pub(crate) fn note_request<T: Tables, P: Payload + ?Sized>(
     }
 }
 
-/// Whether a packet may belong to a transfer, as far as it says itself.
+/// Whether a datagram may belong to a transfer, as far as it says itself.
 #[inline(always)]
 pub(crate) fn may_follow<P: Payload + ?Sized>(payload: &P, packet: &Packet) -> bool {
-    if packet.protocol != Protocol::UDP {
-        return false;
-    }
-    let Some([c0, c1, _, _]) = payload.load(packet.payload_offset) else {
-        return false;
-    };
-    matches!(u16::from_be_bytes([c0, c1]), opcode::DATA..=opcode::OPTIONS)
+    header(payload, packet).is_some()
+}
+
+/// Opcode and block number of what may belong to a transfer.
+#[inline(always)]
+fn header<P: Payload + ?Sized>(payload: &P, packet: &Packet) -> Option<(u16, u16)> {
+    let [c0, c1, n0, n1] = payload.load(packet.payload_offset)?;
+    let code = u16::from_be_bytes([c0, c1]);
+    matches!(code, opcode::DATA..=opcode::OPTIONS).then_some((code, u16::from_be_bytes([n0, n1])))
 }
 
 /// Whether a packet belongs to a transfer, which it then moves on.
@@ -171,17 +173,12 @@ pub(crate) fn follows<T: Tables, P: Payload + ?Sized>(
     if packet.protocol != Protocol::UDP {
         return false;
     }
-    let Some([c0, c1, n0, n1]) = payload.load(packet.payload_offset) else {
+    let Some((code, number)) = header(payload, packet) else {
         return false;
     };
-    let code = u16::from_be_bytes([c0, c1]);
-    if !matches!(code, opcode::DATA..=opcode::OPTIONS) {
-        return false;
-    }
     let Some((mut key, state)) = find(tables, packet) else {
         return false;
     };
-    let number = u16::from_be_bytes([n0, n1]);
     let data = (packet.payload as u16).wrapping_sub(HEADER);
     let next = state.after(code, number, data, tables.now());
     if key.server_port == 0 {

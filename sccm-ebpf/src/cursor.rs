@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::assert_unchecked;
-use sccm_common::cursor::{Cursor, Frame as InPlace, MAX_SKIP, Payload};
+use sccm_common::cursor::{Cursor, InPlace, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;

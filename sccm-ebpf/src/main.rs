@@ -37,7 +37,7 @@ static PLACE: Global<u32> = Global::new(0);
 #[map]
 static ABI: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Judges a frame that arrives.
+/// Judges a frame that arrives: a plain packet here, what is unusual elsewhere.
 #[xdp(frags)]
 #[inline(always)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
@@ -51,22 +51,14 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
             place,
         };
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
-            return finish(&tables, Direction::Inbound, verdict, length(&ctx));
+            return end_arriving(&tables, Direction::Inbound, verdict, length(&ctx));
         }
     }
     unusual(ctx.ctx)
 }
 
-#[inline(always)]
-fn finish(tables: &Active, direction: Direction, verdict: Verdict, length: u64) -> u32 {
-    let observing = tables.policy().has(flag::OBSERVE);
-    account::count(SLOT.load(), direction, observing, verdict, length);
-    match verdict.reason.disposition() {
-        Disposition::Drop if !observing => xdp_action::XDP_DROP,
-        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
-    }
-}
-
+/// Judges a frame that arrives, whatever it is. Not inlined, so that the plain packet has all
+/// registers to itself; the call costs about 7 ns.
 #[inline(never)]
 fn unusual(ctx: *mut xdp_md) -> u32 {
     let ctx = XdpContext::new(ctx);
@@ -78,13 +70,8 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
     };
     let Some(tables) = Active::load() else {
         error!(&ctx, "no active policy: dropping");
-        account::count(
-            SLOT.load(),
-            direction,
-            false,
-            NO_POLICY,
-            cursor.length().into(),
-        );
+        let length = cursor.length().into();
+        account::count(SLOT.load(), direction, false, NO_POLICY, length);
         return xdp_action::XDP_DROP;
     };
     let verdict = match wire::parse(&mut cursor) {
@@ -94,7 +81,18 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
         },
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
-    finish(&tables, direction, verdict, cursor.length().into())
+    end_arriving(&tables, direction, verdict, cursor.length().into())
+}
+
+/// Counts a frame that arrived, and says what becomes of it.
+#[inline(always)]
+fn end_arriving(tables: &Active, direction: Direction, verdict: Verdict, length: u64) -> u32 {
+    let observing = tables.policy().has(flag::OBSERVE);
+    account::count(SLOT.load(), direction, observing, verdict, length);
+    match verdict.reason.disposition() {
+        Disposition::Drop if !observing => xdp_action::XDP_DROP,
+        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
+    }
 }
 
 /// Judges a frame that leaves: a host's own, or a gateway's own.

@@ -60,7 +60,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     }
 }
 
-/// The verdict on a plain packet that needs no memory of others.
+/// The same of a plain packet, which is no fragment and can be an essential only by its port;
+/// `None` where a service needs a look at more: DHCP and TFTP.
 #[inline(always)]
 pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R: Transport<'a>>(
     tables: &T,
@@ -70,33 +71,33 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
 ) -> Option<Verdict> {
     let policy = tables.policy();
     let port = plain.transport.destination_port();
-    let service = if R::PROTOCOL == Protocol::TCP {
-        policy.tcp[port as usize]
-    } else {
-        // Answers of DHCP are essentials, and requests of TFTP are noted.
-        if matches!(port, 67 | 68 | 546 | 547 | tftp::PORT) {
-            return None;
-        }
-        policy.udp[port as usize]
+    let udp = R::PROTOCOL == Protocol::UDP;
+    if udp && (essential::is_dhcp_client(port) || port == tftp::PORT) {
+        return None;
+    }
+    let service = match udp {
+        true => policy.udp[port as usize],
+        false => policy.tcp[port as usize],
     };
-    let reason = if rights.inbound.contains(service) {
-        Reason::Service
-    } else if plain.transport.flags().is_bare_syn() {
-        Reason::NotAllowed
-    } else {
-        let packet = plain.packet();
-        if is_reply(tables, &packet) {
-            return Some(Verdict {
-                reason: Reason::Reply,
-                service: answered_service(policy, &packet),
-            });
-        }
-        if tftp::may_follow(payload, &packet) {
-            return None;
-        }
-        Reason::NotAllowed
-    };
-    Some(Verdict { reason, service })
+    let verdict = |reason| Some(Verdict { reason, service });
+    if rights.inbound.contains(service) {
+        return verdict(Reason::Service);
+    }
+    // Decided before the addresses are read.
+    if plain.transport.flags().is_bare_syn() {
+        return verdict(Reason::NotAllowed);
+    }
+    let packet = plain.packet();
+    if is_reply(tables, &packet) {
+        return Some(Verdict {
+            reason: Reason::Reply,
+            service: answered_service(policy, &packet),
+        });
+    }
+    if udp && tftp::may_follow(payload, &packet) {
+        return None;
+    }
+    verdict(Reason::NotAllowed)
 }
 
 /// Whether a packet answers a flow that the protected system opened; it keeps

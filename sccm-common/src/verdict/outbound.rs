@@ -131,11 +131,6 @@ fn note_pptp<T: Tables>(tables: &T, packet: &Packet, control: &FlowKey) {
     if !control_data || (packet.source_port != PPTP && packet.destination_port != PPTP) {
         return;
     }
-    let tunnel = FlowKey {
-        local_port: 0,
-        peer_port: 0,
-        protocol: Protocol::GRE.0.into(),
-        ..*control
-    };
+    let tunnel = FlowKey::new(control.local, control.peer, (0, 0), Protocol::GRE);
     tables.open_flow(&tunnel, FlowState::new(Phase::Open, tables.now()));
 }

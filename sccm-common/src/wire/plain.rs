@@ -10,8 +10,11 @@
 
 mod header;
 
+#[cfg(test)]
+mod tests;
+
 use super::ethernet::ethertype;
-use crate::cursor::Frame;
+use crate::cursor::InPlace;
 use crate::packet::{Fragment, Packet, Protocol};
 
 pub use header::{Ipv4, Ipv6, Network, Tcp, Transport, Udp};
@@ -41,7 +44,7 @@ pub trait Visitor {
 
 /// Hands the packet of a frame to the visitor; `None` if it is not a plain one.
 #[inline(always)]
-pub fn visit<F: Frame, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> {
+pub fn visit<F: InPlace, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> {
     let ethernet = frame.at::<{ ETHERNET + TAG }>(0)?;
     let (kind, link) = match header::be16(ethernet, 12) {
         ethertype::VLAN => (header::be16(ethernet, 16), ETHERNET + TAG),
@@ -57,7 +60,7 @@ pub fn visit<F: Frame, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> {
 
 /// The packet of a frame as [`super::parse`] gives it, if it is a plain one.
 #[inline(always)]
-pub fn packet<F: Frame>(frame: F) -> Option<Packet> {
+pub fn packet<F: InPlace>(frame: F) -> Option<Packet> {
     visit(frame, ToPacket)
 }
 
@@ -73,7 +76,7 @@ impl Visitor for ToPacket {
 }
 
 #[inline(always)]
-fn visit_network<'a, F: Frame, V: Visitor, N: Network<'a>>(
+fn visit_network<'a, F: InPlace, V: Visitor, N: Network<'a>>(
     packet: &'a F,
     link: usize,
     visitor: V,
@@ -87,7 +90,7 @@ fn visit_network<'a, F: Frame, V: Visitor, N: Network<'a>>(
 }
 
 #[inline(always)]
-fn visit_transport<'a, F: Frame, V: Visitor, N: Network<'a>, T: Transport<'a>>(
+fn visit_transport<'a, F: InPlace, V: Visitor, N: Network<'a>, T: Transport<'a>>(
     packet: &'a F,
     network: N,
     link: usize,

@@ -2,7 +2,7 @@
 
 use super::super::ipv4::{MORE_FRAGMENTS, OFFSET};
 use crate::address::{Address, Family};
-use crate::cursor::Frame;
+use crate::cursor::InPlace;
 use crate::packet::{Protocol, TcpFlags};
 
 /// Version 4 and a header of five words.
@@ -16,7 +16,7 @@ pub trait Network<'a>: Copy {
     const SIZE: usize;
 
     /// The header at the beginning of a packet that is there as long as the header says.
-    fn of<F: Frame>(packet: &'a F) -> Option<Self>;
+    fn of<F: InPlace>(packet: &'a F) -> Option<Self>;
     /// The transport protocol.
     fn protocol(self) -> Protocol;
     /// The size of the packet, this header included.
@@ -40,7 +40,7 @@ impl<'a> Network<'a> for Ipv4<'a> {
     const SIZE: usize = 20;
 
     #[inline(always)]
-    fn of<F: Frame>(packet: &'a F) -> Option<Self> {
+    fn of<F: InPlace>(packet: &'a F) -> Option<Self> {
         let header = Self(packet.at(0)?);
         let in_parts = be16(header.0, 6) & (MORE_FRAGMENTS | OFFSET) != 0;
         let plain = header.0[0] == IPV4_WITHOUT_OPTIONS && !in_parts;
@@ -87,7 +87,7 @@ impl<'a> Network<'a> for Ipv6<'a> {
     const SIZE: usize = 40;
 
     #[inline(always)]
-    fn of<F: Frame>(packet: &'a F) -> Option<Self> {
+    fn of<F: InPlace>(packet: &'a F) -> Option<Self> {
         let header = Self(packet.at(0)?);
         (header.0[0] >> 4 == 6 && packet.holds(header.length())).then_some(header)
     }
@@ -131,7 +131,7 @@ pub trait Transport<'a>: Copy {
     const SIZE: usize;
 
     /// The header `at` this byte of a packet.
-    fn of<F: Frame>(packet: &'a F, at: usize) -> Option<Self>;
+    fn of<F: InPlace>(packet: &'a F, at: usize) -> Option<Self>;
     /// How long the packet must be behind the network header, by this header.
     fn claimed(self) -> usize;
     /// The sender's port.
@@ -153,7 +153,7 @@ impl<'a> Transport<'a> for Tcp<'a> {
     const SIZE: usize = 20;
 
     #[inline(always)]
-    fn of<F: Frame>(packet: &'a F, at: usize) -> Option<Self> {
+    fn of<F: InPlace>(packet: &'a F, at: usize) -> Option<Self> {
         let header = Self(packet.at(at)?);
         (header.claimed() >= Self::SIZE).then_some(header)
     }
@@ -193,7 +193,7 @@ impl<'a> Transport<'a> for Udp<'a> {
     const SIZE: usize = 8;
 
     #[inline(always)]
-    fn of<F: Frame>(packet: &'a F, at: usize) -> Option<Self> {
+    fn of<F: InPlace>(packet: &'a F, at: usize) -> Option<Self> {
         let header = Self(packet.at(at)?);
         (header.claimed() >= Self::SIZE).then_some(header)
     }
