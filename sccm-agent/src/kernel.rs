@@ -9,6 +9,7 @@
 //! ```
 
 mod attach;
+mod clock;
 mod counters;
 mod log;
 mod maps;

@@ -4,7 +4,7 @@
 //! version below and have the shapes that the program was built with.
 
 /// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names of the maps, the same in the program, the object file and the pins.
 pub mod map {
@@ -68,6 +68,13 @@ pub const SLOT_GLOBAL: &str = "SLOT";
 /// The read-only global that tells a program where in the network it sits: a
 /// [`Place`](crate::Place) as a number.
 pub const PLACE_GLOBAL: &str = "PLACE";
+
+/// The read-only global that tells a program how long a tick of the kernel's clock
+/// (`jiffies`) is: in seconds, with [`TICK_FRACTION_BITS`] bits of fraction, as `u64`.
+pub const TICK_GLOBAL: &str = "TICK";
+
+/// Enough for seven digits, and for a product that never overflows.
+pub const TICK_FRACTION_BITS: u32 = 24;
 
 /// Which interface a slot stands for, so that counters keep their names when
 /// nobody runs. All zero: a free slot.

@@ -29,6 +29,33 @@ pub trait Cursor {
 /// verifier can bound it by a mask.
 pub const MAX_SKIP: u32 = 2047;
 
+/// A frame, or as much of it as lies in one piece, read in place.
+pub trait InPlace {
+    /// `N` bytes from `offset` on; `None` when they are not all there.
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
+
+    /// Whether the first `count` bytes are there.
+    fn holds(&self, count: usize) -> bool;
+
+    /// What is behind the first `count` bytes, which are there.
+    #[must_use]
+    fn skip(&self, count: usize) -> Self;
+}
+
+impl InPlace for &[u8] {
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        self.get(offset..)?.first_chunk()
+    }
+
+    fn holds(&self, count: usize) -> bool {
+        count <= self.len()
+    }
+
+    fn skip(&self, count: usize) -> Self {
+        &self[count..]
+    }
+}
+
 /// The bytes behind the headers, for the few protocols that are followed.
 pub trait Payload {
     /// `N` bytes from `offset` on, counted from the first of the frame; `None`

@@ -20,43 +20,41 @@ pub struct FlowKey {
     pub local: Address,
     /// The other end.
     pub peer: Address,
-    /// Port of the protected system; 0 where there is none.
-    pub local_port: u16,
-    /// Port of the other end, or the identifier of an ICMP echo; 0 where there is none.
-    pub peer_port: u16,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Always 0.
-    pub reserved: [u8; 3],
+    /// From the lowest bit on: 16 of the port of the protected system, 16 of the port of
+    /// the other end or the identifier of an ICMP echo (each 0 where there is none), 32 of
+    /// the IP protocol number. One word, because a processor waits for a word that it reads
+    /// (to hash it) right after it was written in parts.
+    ends: u64,
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40);
 
 impl FlowKey {
+    /// The flow between two addresses and `(local, peer)` ports.
+    #[inline(always)]
+    pub const fn new(local: Address, peer: Address, ports: (u16, u16), protocol: Protocol) -> Self {
+        let ends = (protocol.0 as u64) << 32 | (ports.1 as u64) << 16 | ports.0 as u64;
+        Self { local, peer, ends }
+    }
+
+    /// The IP protocol.
+    #[inline(always)]
+    pub const fn protocol(&self) -> Protocol {
+        Protocol((self.ends >> 32) as u8)
+    }
+
     /// The flow that an arriving packet would be an answer in.
     #[inline(always)]
     pub const fn of_inbound(packet: &Packet) -> Self {
-        Self {
-            local: packet.destination,
-            peer: packet.source,
-            local_port: packet.destination_port,
-            peer_port: packet.source_port,
-            protocol: packet.protocol.0,
-            reserved: [0; 3],
-        }
+        let ports = (packet.destination_port, packet.source_port);
+        Self::new(packet.destination, packet.source, ports, packet.protocol)
     }
 
     /// The flow that a leaving packet belongs to.
     #[inline(always)]
     pub const fn of_outbound(packet: &Packet) -> Self {
-        Self {
-            local: packet.source,
-            peer: packet.destination,
-            local_port: packet.source_port,
-            peer_port: packet.destination_port,
-            protocol: packet.protocol.0,
-            reserved: [0; 3],
-        }
+        let ports = (packet.source_port, packet.destination_port);
+        Self::new(packet.source, packet.destination, ports, packet.protocol)
     }
 }
 
@@ -104,7 +102,7 @@ impl Phase {
     }
 }
 
-/// The state of a flow in one word: the phase above, seconds since boot below.
+/// The state of a flow in one word: the phase above, seconds below.
 /// Several CPUs write it without a lock, so it is read and replaced as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -113,7 +111,7 @@ pub struct FlowState(u64);
 const PHASE_SHIFT: u32 = 56;
 
 impl FlowState {
-    /// A flow last heard of at `now`, in seconds since boot.
+    /// A flow last heard of at `now`, in seconds.
     #[inline(always)]
     pub const fn new(phase: Phase, now: u32) -> Self {
         Self((phase as u64) << PHASE_SHIFT | now as u64)
@@ -130,6 +128,12 @@ impl FlowState {
         }
     }
 
+    /// When it was last heard of, in seconds of the clock of [`Tables::now`](crate::Tables::now).
+    #[inline(always)]
+    pub const fn seen(self) -> u32 {
+        self.0 as u32
+    }
+
     /// Whether the flow still counts at `now`.
     #[inline(always)]
     pub const fn is_alive(self, protocol: Protocol, timeouts: &Timeouts, now: u32) -> bool {
@@ -139,8 +143,8 @@ impl FlowState {
             (Protocol::TCP, Phase::Closing | Phase::PeerClosing) => timeouts.tcp_closing,
             _ => timeouts.other,
         };
-        // Another CPU may have written a later second than this one has read.
-        now.saturating_sub(self.0 as u32) <= limit
+        // Signed, because another CPU may have written a later second than this one has read.
+        now as i64 - self.seen() as i64 <= limit as i64
     }
 }
 

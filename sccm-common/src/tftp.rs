@@ -149,6 +149,20 @@ pub(crate) fn note_request<T: Tables, P: Payload + ?Sized>(
     }
 }
 
+/// Whether a datagram may belong to a transfer, as far as it says itself.
+#[inline(always)]
+pub(crate) fn may_follow<P: Payload + ?Sized>(payload: &P, packet: &Packet) -> bool {
+    header(payload, packet).is_some()
+}
+
+/// Opcode and block number of what may belong to a transfer.
+#[inline(always)]
+fn header<P: Payload + ?Sized>(payload: &P, packet: &Packet) -> Option<(u16, u16)> {
+    let [c0, c1, n0, n1] = payload.load(packet.payload_offset)?;
+    let code = u16::from_be_bytes([c0, c1]);
+    matches!(code, opcode::DATA..=opcode::OPTIONS).then_some((code, u16::from_be_bytes([n0, n1])))
+}
+
 /// Whether a packet belongs to a transfer, which it then moves on.
 #[inline(always)]
 pub(crate) fn follows<T: Tables, P: Payload + ?Sized>(
@@ -159,17 +173,12 @@ pub(crate) fn follows<T: Tables, P: Payload + ?Sized>(
     if packet.protocol != Protocol::UDP {
         return false;
     }
-    let Some([c0, c1, n0, n1]) = payload.load(packet.payload_offset) else {
+    let Some((code, number)) = header(payload, packet) else {
         return false;
     };
-    let code = u16::from_be_bytes([c0, c1]);
-    if !matches!(code, opcode::DATA..=opcode::OPTIONS) {
-        return false;
-    }
     let Some((mut key, state)) = find(tables, packet) else {
         return false;
     };
-    let number = u16::from_be_bytes([n0, n1]);
     let data = (packet.payload as u16).wrapping_sub(HEADER);
     let next = state.after(code, number, data, tables.now());
     if key.server_port == 0 {
@@ -183,38 +192,37 @@ pub(crate) fn follows<T: Tables, P: Payload + ?Sized>(
 #[inline(always)]
 fn find<T: Tables>(tables: &T, packet: &Packet) -> Option<(TransferKey, TransferState)> {
     let now = tables.now();
-    let from_server = TransferKey {
+    // One key in three shapes: the kernel's stack is short.
+    let mut key = TransferKey {
         server: packet.source,
         client: packet.destination,
         server_port: packet.source_port,
         client_port: packet.destination_port,
         reserved: 0,
     };
-    let expected = TransferKey {
-        server_port: 0,
-        ..from_server
-    };
-    let from_client = TransferKey {
+    let known = tables.transfer(&key);
+    if let Some(state) = known
+        && state.is_alive(now)
+    {
+        return Some((key, state));
+    }
+    key.server_port = 0;
+    // A late block does not begin a transfer again that is over: only a request
+    // since then does.
+    let is_newer = |request: &TransferState| known.is_none_or(|over| request.seen > over.seen);
+    if let Some(request) = tables.transfer(&key)
+        && request.is_alive(now)
+        && is_newer(&request)
+    {
+        return Some((key, request));
+    }
+    key = TransferKey {
         server: packet.destination,
         client: packet.source,
         server_port: packet.destination_port,
         client_port: packet.source_port,
         reserved: 0,
     };
-    let alive = |key: TransferKey| {
-        let state = tables.transfer(&key)?;
-        state.is_alive(now).then_some((key, state))
-    };
-    let known = tables.transfer(&from_server);
-    if let Some(state) = known
-        && state.is_alive(now)
-    {
-        return Some((from_server, state));
-    }
-    // A late block does not begin a transfer again that is over: only a request
-    // since then does.
-    let is_newer = |request: &TransferState| known.is_none_or(|over| request.seen > over.seen);
-    alive(expected)
-        .filter(|(_, request)| is_newer(request))
-        .or_else(|| alive(from_client))
+    let state = tables.transfer(&key)?;
+    state.is_alive(now).then_some((key, state))
 }

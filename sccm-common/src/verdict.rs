@@ -24,6 +24,7 @@ use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
 use crate::wire;
+use crate::wire::plain::{Network, Plain, Transport, Visitor};
 
 /// What the decision reads and writes: the kernel's maps, or their like in a test.
 pub trait Tables {
@@ -48,7 +49,7 @@ pub trait Tables {
     fn transfer(&self, key: &TransferKey) -> Option<TransferState>;
     /// Remembers it.
     fn note_transfer(&self, key: &TransferKey, state: TransferState);
-    /// Seconds since boot.
+    /// Seconds of a clock that only goes forward, from any beginning.
     fn now(&self) -> u32;
 }
 
@@ -121,6 +122,36 @@ pub fn arriving<T: Tables, P: Payload + ?Sized>(
         inbound::judge(tables, payload, packet, destination.local, source.peer)
     };
     remember_first(tables, packet, verdict)
+}
+
+/// Judges plain packets that arrive where they are judged inbound, as [`arriving`] would; `None`
+/// for those about which a plain packet does not say enough.
+pub struct Arriving<'a, T, P: ?Sized> {
+    /// The tables.
+    pub tables: &'a T,
+    /// The same frame.
+    pub payload: &'a P,
+    /// [`Place::Host`] or [`Place::Uplink`].
+    pub place: Place,
+}
+
+impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
+    type Output = Option<Verdict>;
+
+    #[inline(always)]
+    fn visit<'a, N: Network<'a>, R: Transport<'a>>(self, plain: Plain<N, R>) -> Option<Verdict> {
+        let policy = self.tables.policy();
+        let mut rights = &policy.access[0];
+        if policy.has(flag::ADDRESSES) {
+            let class = |address| address::classify(self.tables, N::FAMILY, &address);
+            let local = match self.place {
+                Place::Uplink => class(plain.network.destination()).local,
+                Place::Host | Place::Segment => AddressClass::ANY.local,
+            };
+            rights = policy.access(local, class(plain.network.source()).peer);
+        }
+        inbound::judge_plain(self.tables, self.payload, &plain, rights)
+    }
 }
 
 /// Judges a parsed frame that leaves at `place`. `None`: a frame that a gateway

@@ -7,6 +7,7 @@
 pub mod ethernet;
 pub mod ipv4;
 pub mod ipv6;
+pub mod plain;
 pub mod transport;
 
 use crate::cursor::Cursor;

@@ -10,7 +10,7 @@ static COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(PAGES, 0);
 
 /// Adds a frame of `length` bytes.
 #[inline(always)]
-pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict, length: u32) {
+pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict, length: u64) {
     let Some(page) = COUNTERS.get_ptr_mut(counter::page(slot, direction, observing)) else {
         return;
     };
@@ -19,6 +19,6 @@ pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict,
     let page = unsafe { &mut *page };
     if let Some(counter) = page.get_mut(counter::index(verdict.reason, verdict.service)) {
         counter.packets += 1;
-        counter.bytes += u64::from(length);
+        counter.bytes += length;
     }
 }

@@ -6,7 +6,8 @@
 
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use sccm_common::cursor::{Cursor, MAX_SKIP, Payload};
+use core::hint::assert_unchecked;
+use sccm_common::cursor::{Cursor, InPlace, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;
@@ -14,6 +15,10 @@ const PULL: u32 = 256;
 /// The longest frame that is surely in one buffer: standard MTU, two VLAN tags.
 /// Asking for the length costs as much as all the parsing, so only longer ones pay.
 const LONGEST_PLAIN: u32 = 1522;
+
+/// Payloads that begin before this byte are read in place, if they are in the first buffer:
+/// a call costs more than all else. A power of two, so that the verifier can bound it by a mask.
+const DIRECT: u32 = 512;
 
 /// A frame in the kernel's hands.
 pub trait Frame {
@@ -43,6 +48,11 @@ impl Frame for XdpContext {
 
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let at = self.data() + (offset & (DIRECT - 1)) as usize;
+        if offset < DIRECT && at + N <= self.data_end() {
+            // SAFETY: `at..at + N` was just compared with the end of the packet.
+            return Some(unsafe { core::ptr::read_unaligned(at as *const [u8; N]) });
+        }
         let mut bytes = [0; N];
         // SAFETY: the context is the kernel's, and `bytes` has room for `N`.
         let result =
@@ -61,6 +71,61 @@ impl Frame for TcContext {
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.load(offset as usize).ok()
     }
+}
+
+/// The part of a frame that can be read directly.
+pub struct Linear {
+    start: usize,
+    end: usize,
+}
+
+impl Linear {
+    /// Of a frame that arrives.
+    #[inline(always)]
+    pub fn of_xdp(ctx: &XdpContext) -> Self {
+        Self {
+            start: ctx.data(),
+            end: ctx.data_end(),
+        }
+    }
+}
+
+impl InPlace for Linear {
+    #[inline(always)]
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        let at = self.start + offset;
+        if at + N > self.end {
+            return None;
+        }
+        // SAFETY: no packet lies at address 0. Or else that would be asked for.
+        unsafe { assert_unchecked(at != 0) };
+        // SAFETY: `at..at + N` was just compared with the end of the packet, and
+        // nobody writes to a packet while the program runs.
+        Some(unsafe { &*(at as *const [u8; N]) })
+    }
+
+    #[inline(always)]
+    fn holds(&self, count: usize) -> bool {
+        self.start + count <= self.end
+    }
+
+    #[inline(always)]
+    fn skip(&self, count: usize) -> Self {
+        Self {
+            start: self.start + count,
+            end: self.end,
+        }
+    }
+}
+
+/// The length of a frame in bytes.
+#[inline(always)]
+pub fn length(ctx: &XdpContext) -> u64 {
+    let length = (ctx.data_end() - ctx.data()) as u64;
+    if length > u64::from(LONGEST_PLAIN) {
+        return ctx.length().into();
+    }
+    length
 }
 
 /// A position in the part of a frame that can be read directly.
@@ -86,11 +151,12 @@ impl<'a> PacketCursor<'a, TcContext> {
     /// A cursor at the Ethernet header of a frame that leaves.
     #[inline(always)]
     pub fn of_skb(ctx: &'a TcContext) -> Self {
-        if ctx.data_end() - ctx.data() < PULL as usize {
-            let length = ctx.len();
+        let length = ctx.len();
+        let wanted = if length < PULL { length } else { PULL };
+        if ctx.data_end() - ctx.data() < wanted as usize {
             // The headers may lie in a fragment of the buffer. When pulling
             // fails the packet parses as truncated, and is not noted.
-            let _ = ctx.pull_data(if length < PULL { length } else { PULL });
+            let _ = ctx.pull_data(wanted);
         }
         Self::new(ctx, ctx.data(), ctx.data_end())
     }
@@ -109,6 +175,15 @@ impl<'a, F: Frame> PacketCursor<'a, F> {
             end,
             length,
             remaining: length,
+        }
+    }
+
+    /// The same bytes from here on, in place.
+    #[inline(always)]
+    pub fn linear(&self) -> Linear {
+        Linear {
+            start: self.at,
+            end: self.end,
         }
     }
 

@@ -10,17 +10,18 @@ mod cursor;
 mod settle;
 mod tables;
 
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_ebpf::{Global, maps::Array};
 use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
-use sccm_common::verdict::{self, Tables, Verdict};
+use sccm_common::verdict::{self, Arriving, Tables, Verdict};
+use sccm_common::wire::plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
-use crate::cursor::{Bytes, PacketCursor};
+use crate::cursor::{Bytes, Linear, PacketCursor, length};
 use crate::settle::settle;
 use crate::tables::Active;
 
@@ -36,9 +37,31 @@ static PLACE: Global<u32> = Global::new(0);
 #[map]
 static ABI: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Judges a frame that arrives.
+/// Judges a frame that arrives: a plain packet here, what is unusual elsewhere.
 #[xdp(frags)]
+#[inline(always)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
+    let place = Place::from_number(PLACE.load());
+    if place != Place::Segment
+        && let Some(tables) = Active::load()
+    {
+        let judge = Arriving {
+            tables: &tables,
+            payload: &Bytes(&ctx),
+            place,
+        };
+        if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
+            return end_arriving(&tables, Direction::Inbound, verdict, length(&ctx));
+        }
+    }
+    unusual(ctx.ctx)
+}
+
+/// Judges a frame that arrives, whatever it is. Not inlined, so that the plain packet has all
+/// registers to itself; the call costs about 7 ns.
+#[inline(never)]
+fn unusual(ctx: *mut xdp_md) -> u32 {
+    let ctx = XdpContext::new(ctx);
     let mut cursor = PacketCursor::of_xdp(&ctx);
     let place = Place::from_number(PLACE.load());
     let direction = match place {
@@ -47,7 +70,8 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
     };
     let Some(tables) = Active::load() else {
         error!(&ctx, "no active policy: dropping");
-        account::count(SLOT.load(), direction, false, NO_POLICY, cursor.length());
+        let length = cursor.length().into();
+        account::count(SLOT.load(), direction, false, NO_POLICY, length);
         return xdp_action::XDP_DROP;
     };
     let verdict = match wire::parse(&mut cursor) {
@@ -57,8 +81,14 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
         },
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
+    end_arriving(&tables, direction, verdict, cursor.length().into())
+}
+
+/// Counts a frame that arrived, and says what becomes of it.
+#[inline(always)]
+fn end_arriving(tables: &Active, direction: Direction, verdict: Verdict, length: u64) -> u32 {
     let observing = tables.policy().has(flag::OBSERVE);
-    account::count(SLOT.load(), direction, observing, verdict, cursor.length());
+    account::count(SLOT.load(), direction, observing, verdict, length);
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => xdp_action::XDP_DROP,
         Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
@@ -67,13 +97,18 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
 
 /// Judges a frame that leaves: a host's own, or a gateway's own.
 #[classifier]
+#[inline(always)]
 fn sccm_leaving(ctx: TcContext) -> i32 {
     let mut cursor = PacketCursor::of_skb(&ctx);
     let Some(tables) = Active::load() else {
         return TC_ACT_UNSPEC;
     };
     let place = Place::from_number(PLACE.load());
-    let verdict = match wire::parse(&mut cursor) {
+    let parsed = match plain::packet(cursor.linear()) {
+        Some(packet) => Ok(packet),
+        None => wire::parse(&mut cursor),
+    };
+    let verdict = match parsed {
         Ok(packet) => settle(packet, Direction::Outbound)
             .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(&ctx), place)),
         Err(_) => verdict::leaving_unparsed(place),
@@ -87,7 +122,7 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
         Direction::Outbound,
         observing,
         verdict,
-        cursor.length(),
+        cursor.length().into(),
     );
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => TC_ACT_SHOT,

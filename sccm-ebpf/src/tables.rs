@@ -1,10 +1,13 @@
 //! The maps behind safe accessors: the kernel's side of [`Tables`].
 
-use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
+use aya_ebpf::Global;
+use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap};
 use sccm_common::ServiceClass;
-use sccm_common::abi::{CHUNKS as CHUNK_COUNT, InterfaceRecord, PolicyInfo, ServiceRecord};
+use sccm_common::abi::{
+    CHUNKS as CHUNK_COUNT, InterfaceRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS,
+};
 use sccm_common::address::{Chunk, Entry, Family, Root};
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
@@ -48,7 +51,9 @@ static INTERFACES: Array<InterfaceRecord> = Array::with_max_entries(MAX_INTERFAC
 #[map]
 static SERVICES: Array<ServiceRecord> = Array::with_max_entries(ServiceClass::COUNT as u32, 0);
 
-const NANOSECONDS: u64 = 1_000_000_000;
+/// Seconds in a tick, as `abi` says; set before the program is loaded.
+#[unsafe(no_mangle)]
+static TICK: Global<u64> = Global::new(0);
 
 /// The tables of the bank that was active when the packet came.
 pub struct Active {
@@ -142,8 +147,9 @@ impl Tables for Active {
 
     #[inline(always)]
     fn now(&self) -> u32 {
+        // No call: the verifier replaces it by a read of the kernel's variable.
         // SAFETY: the helper takes no arguments.
-        let nanoseconds = unsafe { bpf_ktime_get_coarse_ns() };
-        (nanoseconds / NANOSECONDS) as u32
+        let ticks = unsafe { bpf_jiffies64() };
+        ((ticks * TICK.load()) >> TICK_FRACTION_BITS) as u32
     }
 }

@@ -18,7 +18,6 @@ use anyhow::{Context as _, Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use nix::time::{ClockId, clock_gettime};
 use sccm_agent::kernel::{Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
@@ -206,12 +205,11 @@ impl Datapath {
     /// # Errors
     /// When the map cannot be written, or the kernel has not been up for as long.
     pub fn age_flows(&mut self, seconds: u32) -> Result<()> {
-        let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?.tv_sec();
-        let seen = u32::try_from(now)?.checked_sub(seconds);
-        let seen = seen.context("the kernel came up only just now")?;
         let mut flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS)?;
         let known: Vec<_> = flows.iter().collect::<Result<_, _>>()?;
         for (key, state) in known {
+            let seen = state.seen().checked_sub(seconds);
+            let seen = seen.context("the kernel came up only just now")?;
             flows.insert(key, FlowState::new(state.phase(), seen), 0)?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::fragment::{FragmentKey, FragmentState};
 use crate::policy::{Access, flag};
 use crate::service::ServiceSet;
 use crate::tftp::{TransferKey, TransferState};
-use crate::verdict::{self, Tables};
+use crate::verdict::{self, Arriving, Tables};
 use crate::{Place, Policy, Reason, ServiceClass, SliceCursor, Verdict, wire};
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
@@ -120,8 +120,32 @@ impl World {
         self.judge_arriving(frame).reason
     }
 
-    /// The same, with the service.
+    /// The same, with the service. Where the plain packet suffices, the parsed one must agree:
+    /// judging twice at the same moment changes nothing.
     pub fn judge_arriving(&self, frame: &[u8]) -> Verdict {
+        let plain = self.judge_plain(frame);
+        let verdict = self.judge_parsed(frame);
+        assert!(
+            plain.is_none_or(|plain| plain == verdict),
+            "{plain:?} {verdict:?} {frame:x?}"
+        );
+        verdict
+    }
+
+    /// What is said of a plain packet, where one is enough.
+    pub fn judge_plain(&self, frame: &[u8]) -> Option<Verdict> {
+        let judge = Arriving {
+            tables: self,
+            payload: frame,
+            place: self.place,
+        };
+        match self.place {
+            Place::Host | Place::Uplink => wire::plain::visit(frame, judge)?,
+            Place::Segment => None,
+        }
+    }
+
+    fn judge_parsed(&self, frame: &[u8]) -> Verdict {
         match wire::parse(&mut SliceCursor::new(frame)) {
             Ok(packet) => verdict::arriving(self, &packet, frame, self.place),
             Err(reason) => verdict::arriving_unparsed(self, reason),

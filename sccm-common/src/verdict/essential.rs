@@ -83,6 +83,12 @@ pub(super) const fn is_dhcp_reply(packet: &Packet) -> bool {
         )
 }
 
+/// Whether a datagram to `port` may come from a DHCP server to a client.
+#[inline(always)]
+pub(super) const fn is_dhcp_client(port: u16) -> bool {
+    matches!(port, dhcp::CLIENT | dhcp::CLIENT_V6)
+}
+
 /// Whether a packet comes from a DHCP client to a server.
 #[inline(always)]
 pub(super) const fn is_dhcp_request(packet: &Packet) -> bool {

@@ -26,9 +26,8 @@ pub(super) fn quotes_a_flow<T: Tables, P: Payload + ?Sized>(
         return false;
     }
     tables.flow(&key).is_some_and(|flow| {
-        let protocol = Protocol(key.protocol);
         flow.load()
-            .is_alive(protocol, &tables.policy().timeouts, tables.now())
+            .is_alive(key.protocol(), &tables.policy().timeouts, tables.now())
     })
 }
 
@@ -67,12 +66,6 @@ fn flow_key<P: Payload + ?Sized>(
         Protocol::ICMP | Protocol::ICMPV6 => (0, u16::from_be_bytes([i0, i1])),
         _ => (0, 0),
     };
-    Some(FlowKey {
-        local,
-        peer,
-        local_port,
-        peer_port,
-        protocol,
-        reserved: [0; 3],
-    })
+    let ports = (local_port, peer_port);
+    Some(FlowKey::new(local, peer, ports, Protocol(protocol)))
 }

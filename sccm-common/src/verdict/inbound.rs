@@ -7,8 +7,10 @@ use super::{
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::packet::{Fragment, Packet, Protocol};
+use crate::policy::Access;
 use crate::reason::Reason;
 use crate::tftp;
+use crate::wire::plain::{Network, Plain, Transport};
 
 /// Essentials, then the access bit, then what the protected system opened.
 #[inline(always)]
@@ -57,6 +59,46 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         reason,
         service: answered_service(policy, packet),
     }
+}
+
+/// The same of a plain packet, which is no fragment and can be an essential only by its port;
+/// `None` where a service needs a look at more: DHCP and TFTP.
+#[inline(always)]
+pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R: Transport<'a>>(
+    tables: &T,
+    payload: &P,
+    plain: &Plain<N, R>,
+    rights: &Access,
+) -> Option<Verdict> {
+    let policy = tables.policy();
+    let port = plain.transport.destination_port();
+    let udp = R::PROTOCOL == Protocol::UDP;
+    if udp && (essential::is_dhcp_client(port) || port == tftp::PORT) {
+        return None;
+    }
+    let service = match udp {
+        true => policy.udp[port as usize],
+        false => policy.tcp[port as usize],
+    };
+    let verdict = |reason| Some(Verdict { reason, service });
+    if rights.inbound.contains(service) {
+        return verdict(Reason::Service);
+    }
+    // Decided before the addresses are read.
+    if plain.transport.flags().is_bare_syn() {
+        return verdict(Reason::NotAllowed);
+    }
+    let packet = plain.packet();
+    if is_reply(tables, &packet) {
+        return Some(Verdict {
+            reason: Reason::Reply,
+            service: answered_service(policy, &packet),
+        });
+    }
+    if udp && tftp::may_follow(payload, &packet) {
+        return None;
+    }
+    verdict(Reason::NotAllowed)
 }
 
 /// Whether a packet answers a flow that the protected system opened; it keeps

@@ -48,7 +48,11 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     let answered = answered_service(policy, packet);
 
     let key = FlowKey::of_outbound(packet);
-    let flow = tables.flow(&key);
+    // Whatever is known, a bare SYN begins anew: it is written without a look.
+    let flow = match packet.protocol {
+        Protocol::TCP if packet.tcp_flags.is_bare_syn() && !packet.tcp_flags.is_closing() => None,
+        _ => tables.flow(&key),
+    };
     let known = flow.as_ref().map(FlowSlot::load);
     let now = tables.now();
     // A tunnel is opened by its control connection, not by a right of its own.
@@ -141,11 +145,6 @@ fn note_pptp<T: Tables>(tables: &T, packet: &Packet, control: &FlowKey) {
     if !control_data || (packet.source_port != PPTP && packet.destination_port != PPTP) {
         return;
     }
-    let tunnel = FlowKey {
-        local_port: 0,
-        peer_port: 0,
-        protocol: Protocol::GRE.0,
-        ..*control
-    };
+    let tunnel = FlowKey::new(control.local, control.peer, (0, 0), Protocol::GRE);
     tables.open_flow(&tunnel, FlowState::new(Phase::Open, tables.now()));
 }

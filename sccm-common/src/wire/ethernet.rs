@@ -13,7 +13,7 @@ pub enum Network {
 }
 
 /// Values of the type field (IEEE registration authority).
-mod ethertype {
+pub(super) mod ethertype {
     pub const IPV4: u16 = 0x0800;
     pub const ARP: u16 = 0x0806;
     pub const VLAN: u16 = 0x8100;

@@ -7,8 +7,8 @@ use crate::packet::{Fragment, Packet, Protocol};
 use crate::reason::Reason;
 
 const MIN_HEADER: u32 = 20;
-const MORE_FRAGMENTS: u16 = 0x2000;
-const OFFSET: u16 = 0x1fff;
+pub(super) const MORE_FRAGMENTS: u16 = 0x2000;
+pub(super) const OFFSET: u16 = 0x1fff;
 
 /// Reads an IPv4 header and what is behind it.
 ///

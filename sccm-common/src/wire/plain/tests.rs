@@ -1,0 +1,166 @@
+//! The plain packet against the parser, on many frames made of the usual and broken at random.
+
+use crate::address::Family;
+use crate::testing::frame::{ACK, FRAGMENT, Part, SYN, TCP, UDP};
+use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
+use crate::verdict::Place;
+use crate::wire::{self, plain};
+use crate::{Packet, SliceCursor};
+use std::vec;
+use std::vec::Vec;
+
+/// Bytes of Ethernet addresses, behind which tags are put.
+const ADDRESSES: usize = 12;
+
+fn parsed(frame: &[u8]) -> Option<Packet> {
+    wire::parse(&mut SliceCursor::new(frame)).ok()
+}
+
+/// The same frame with this many VLAN tags.
+fn tagged(mut frame: Vec<u8>, tags: usize) -> Vec<u8> {
+    let tags = [0x81, 0x00, 0x00, 0x14].repeat(tags);
+    frame.splice(ADDRESSES..ADDRESSES, tags);
+    frame
+}
+
+/// Packets that are plain, of both families and transports.
+fn usual(family: Family) -> Vec<Vec<u8>> {
+    let link = Link::new(family, PEER, PROTECTED);
+    vec![
+        link.tcp(50000, 80, SYN),
+        link.tcp(50000, 3389, SYN),
+        link.tcp(1433, 40000, ACK),
+        link.tcp_data(1433, 40000),
+        link.udp(50000, 53, b"question"),
+        link.udp(161, 40000, b""),
+    ]
+}
+
+/// Packets that are not, or of which the verdict depends on more.
+fn unusual(family: Family) -> Vec<Vec<u8>> {
+    let link = Link::new(family, PEER, PROTECTED);
+    let part = |offset, more| Part {
+        id: 7,
+        offset,
+        more,
+    };
+    let mut frames = vec![
+        link.echo(1),
+        link.part(part(0, true), UDP, &[0; 32]),
+        link.part(part(0, true), TCP, &[0; 32]),
+        link.part(part(64, false), UDP, &[0; 32]),
+    ];
+    if family == Family::V4 {
+        frames.push(link.ipv4(TCP, &[1; 4], None, &link.tcp(1, 80, SYN)[34..]));
+    }
+    frames
+}
+
+/// DHCP and TFTP, which are plain packets with more to them.
+fn followed(family: Family) -> Vec<Vec<u8>> {
+    let link = Link::new(family, PEER, PROTECTED);
+    vec![
+        link.udp(67, 68, b"offer"),
+        link.udp(547, 546, b"reply"),
+        link.udp(50000, 69, b"\0\x01file"),
+        link.udp(50000, 50001, b"\0\x03\0\x01data"),
+    ]
+}
+
+#[test]
+fn the_usual_is_plain() {
+    for frame in FAMILIES.into_iter().flat_map(usual) {
+        for tags in 0..=1 {
+            let mut frame = tagged(frame.clone(), tags);
+            let packet = plain::packet(&frame[..]);
+            assert!(packet.is_some(), "{frame:x?}");
+            assert_eq!(packet, parsed(&frame));
+            // Ethernet pads short frames.
+            frame.resize(96, 0);
+            assert_eq!(plain::packet(&frame[..]), packet);
+        }
+    }
+}
+
+#[test]
+fn the_unusual_is_left_to_the_parser() {
+    for frame in FAMILIES.into_iter().flat_map(unusual) {
+        assert_eq!(plain::packet(&frame[..]), None, "{frame:x?}");
+    }
+    for frame in FAMILIES.into_iter().flat_map(usual) {
+        assert_eq!(plain::packet(&tagged(frame.clone(), 2)[..]), None);
+        for length in 0..frame.len() {
+            assert_eq!(plain::packet(&frame[..length]), None, "{length} {frame:x?}");
+        }
+    }
+}
+
+#[test]
+fn what_must_be_followed_is_left_to_the_whole_verdict() {
+    let world = World::host().inbound(&[class::TFTP]);
+    for frame in FAMILIES.into_iter().flat_map(followed) {
+        assert!(plain::packet(&frame[..]).is_some(), "{frame:x?}");
+        assert_eq!(world.judge_plain(&frame), None, "{frame:x?}");
+    }
+}
+
+/// xorshift64 (Marsaglia, 2003): the same frames in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+
+    /// A frame with up to three bytes changed, and sometimes shorter or longer.
+    fn broken(&mut self, mut frame: Vec<u8>) -> Vec<u8> {
+        for _ in 0..self.below(4) {
+            let place = self.below(frame.len().min(80));
+            frame[place] = match self.below(3) {
+                0 => self.below(256) as u8,
+                1 => frame[place] ^ 1 << self.below(8),
+                _ => [0, 1, 5, 6, 8, 17, FRAGMENT, 58, 0x45, 0x60, 0xff][self.below(11)],
+            };
+        }
+        match self.below(8) {
+            0 => frame.truncate(self.below(frame.len()) + 1),
+            1 => frame.resize(frame.len() + self.below(1600), 0),
+            _ => {}
+        }
+        frame
+    }
+}
+
+#[test]
+fn both_read_and_judge_the_same_in_what_is_broken() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let kinds = |family| [usual(family), unusual(family), followed(family)].concat();
+    let frames: Vec<_> = FAMILIES.into_iter().flat_map(kinds).collect();
+    let worlds = [
+        World::host().inbound(&[class::HTTP, class::TFTP]),
+        World::gateway(Place::Uplink).inbound(&[class::HTTP, class::DNS]),
+    ];
+    for link in FAMILIES.map(|family| Link::new(family, PROTECTED, PEER)) {
+        worlds[0].leaves(&link.tcp(40000, 1433, SYN));
+        worlds[0].leaves(&link.udp(40000, 161, b"get"));
+    }
+    let (mut plain, mut judged) = (0, 0);
+    for _ in 0..200_000 {
+        let tags = random.below(4).saturating_sub(1);
+        let frame = tagged(frames[random.below(frames.len())].clone(), tags);
+        let frame = random.broken(frame);
+        if let Some(packet) = plain::packet(&frame[..]) {
+            assert_eq!(parsed(&frame), Some(packet), "{frame:x?}");
+            plain += 1;
+        }
+        // Each world compares both verdicts itself.
+        for world in &worlds {
+            judged += usize::from(world.judge_plain(&frame).is_some());
+            world.judge_arriving(&frame);
+        }
+    }
+    assert!(plain > 20_000 && judged > 20_000, "{plain} {judged}");
+}
