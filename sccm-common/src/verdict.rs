@@ -141,16 +141,15 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
     #[inline(always)]
     fn visit<'a, N: Network<'a>, R: Transport<'a>>(self, plain: Plain<N, R>) -> Option<Verdict> {
         let policy = self.tables.policy();
-        let mut rights = &policy.access[0];
+        let (mut local, mut rights) = (AddressClass::ANY.local, &policy.access[0]);
         if policy.has(flag::ADDRESSES) {
             let class = |address| address::classify(self.tables, N::FAMILY, &address);
-            let local = match self.place {
-                Place::Uplink => class(plain.network.destination()).local,
-                Place::Host | Place::Segment => AddressClass::ANY.local,
-            };
+            if self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES) {
+                local = class(plain.network.destination()).local;
+            }
             rights = policy.access(local, class(plain.network.source()).peer);
         }
-        inbound::judge_plain(self.tables, self.payload, &plain, rights)
+        inbound::judge_plain(self.tables, self.payload, &plain, local, rights)
     }
 }
 

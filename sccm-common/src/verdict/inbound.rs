@@ -68,6 +68,7 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
     tables: &T,
     payload: &P,
     plain: &Plain<N, R>,
+    local: u16,
     rights: &Access,
 ) -> Option<Verdict> {
     let policy = tables.policy();
@@ -86,7 +87,7 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
     }
     // Decided before the addresses are read.
     if plain.transport.flags().is_bare_syn() {
-        return verdict(Reason::NotAllowed);
+        return verdict(refusal(policy, local, Reason::NotAllowed));
     }
     let packet = plain.packet();
     if is_reply(tables, &packet) {
@@ -98,7 +99,7 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
     if udp && tftp::may_follow(payload, &packet) {
         return None;
     }
-    verdict(Reason::NotAllowed)
+    verdict(refusal(policy, local, Reason::NotAllowed))
 }
 
 /// Whether a packet answers a flow that the protected system opened; it keeps
