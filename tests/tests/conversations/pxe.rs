@@ -119,7 +119,7 @@ impl Site {
     fn boot(&self, outbound: &str) -> Result<Metrics> {
         let agent = self.enforce(outbound)?;
         self.go_through_it()
-            .with_context(|| format!("{outbound}: {:#?}", agent.metrics()))?;
+            .with_context(|| format!("{outbound}: {:?} {:#?}", agent.log(), agent.metrics()))?;
         let metrics = agent.metrics()?;
         for service in ["dhcp", "binl", "tftp", "http"] {
             let labels = [("interface", "up0"), ("service", service)];
