@@ -4,6 +4,7 @@
 //! that cannot do it, and nothing was changed. `status` has more of its own.
 
 pub mod catalog;
+pub mod check;
 pub mod detach;
 pub mod enforce;
 pub mod roles;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Enforce(Box<enforce::EnforceArgs>),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Roles(roles::RolesArgs),
@@ -63,6 +65,7 @@ pub fn run() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Enforce(args) => enforce::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),

@@ -7,6 +7,7 @@
 mod addresses;
 mod allow;
 mod compile;
+mod cover;
 mod hash;
 mod model;
 mod native;
@@ -21,6 +22,7 @@ pub use addresses::AddressTable;
 pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};
+pub use cover::Cover;
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
     default_internal,
