@@ -61,9 +61,8 @@ impl Report {
         let size = &self.size;
         let kib = |bytes: usize| bytes / 1024;
         format!(
-            "Policy {}: {} classes of peers x {} of protected systems (at most {} pairs), {} of \
-             services\nKernel memory: {} KiB of the {} KiB that are reserved, {} of {} address \
-             tables",
+            "Policy {}: {} kinds of peers x {} of protected systems, of at most {} pairs\n\
+             Services that it tells apart: {}\nKernel memory: {} KiB of the {} KiB that are reserved; {} of {} address tables",
             &self.hash[..12],
             size.peer_classes,
             size.local_classes,
