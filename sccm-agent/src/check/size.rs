@@ -51,7 +51,7 @@ impl Size {
             service_classes: services.len(),
             address_tables: table.chunks().len(),
             address_tables_limit: CHUNKS as usize / banks,
-            bytes: fixed + table.chunks().len() * size_of::<Chunk>(),
+            bytes: fixed + size_of_val(table.chunks()),
             reserved_bytes: banks * fixed + CHUNKS as usize * size_of::<Chunk>(),
         }
     }
