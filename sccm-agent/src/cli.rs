@@ -4,6 +4,7 @@
 //! that cannot do it, and nothing was changed. `status` has more of its own.
 
 pub mod catalog;
+pub mod check;
 pub mod detach;
 pub mod enforce;
 pub mod explain;
@@ -38,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Enforce(Box<enforce::EnforceArgs>),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Explain(Box<explain::ExplainArgs>),
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Enforce(args) => enforce::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Explain(args) => explain::run(&args).map(done),

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod enforce;

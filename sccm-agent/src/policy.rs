@@ -7,6 +7,7 @@
 mod addresses;
 mod allow;
 mod compile;
+mod cover;
 mod explain;
 mod hash;
 mod model;
@@ -22,6 +23,7 @@ pub use addresses::AddressTable;
 pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};
+pub use cover::Cover;
 pub use explain::{Explanation, Ground, Opener, Question, explain};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,

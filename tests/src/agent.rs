@@ -49,6 +49,16 @@ pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Comma
     Ok(command)
 }
 
+/// `sccm-agent` alone, for commands that touch nothing.
+///
+/// # Errors
+/// As [`command`].
+pub fn program() -> Result<Command> {
+    let mut command = Command::new(binary::find()?);
+    command.env_remove("RUST_LOG");
+    Ok(command)
+}
+
 /// An agent that is enforcing, with its metrics at [`METRICS`]; dropping it kills it.
 #[derive(Debug)]
 pub struct Agent<'n> {

@@ -101,24 +101,3 @@ fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
     }
     cx.count(prefixes.len(), at).then_some(prefixes)
 }
-
-/// Prefixes in an order in which a search is quick.
-pub(super) struct Cover(Vec<IpNet>);
-
-impl Cover {
-    /// All addresses of these prefixes.
-    pub fn of(prefixes: &[IpNet]) -> Self {
-        // Disjoint, so that only the last one that begins before can matter.
-        let mut disjoint = IpNet::aggregate(&prefixes.to_vec());
-        disjoint.sort_by_key(IpNet::network);
-        Self(disjoint)
-    }
-
-    /// Whether it has every address of `prefix`.
-    pub fn has(&self, prefix: &IpNet) -> bool {
-        let after = self
-            .0
-            .partition_point(|net| net.network() <= prefix.network());
-        after > 0 && self.0[after - 1].contains(prefix)
-    }
-}

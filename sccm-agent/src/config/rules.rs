@@ -3,9 +3,9 @@
 use super::context::{Context, MAX_RULES};
 use super::names::Names;
 use super::node::{Node, Table, Text};
-use super::prefixes::{self, Addresses, Cover};
+use super::prefixes::{self, Addresses};
 use crate::catalog::nearest;
-use crate::policy::{Protected, Rule, Target, parse_target, prefix};
+use crate::policy::{Cover, Protected, Rule, Target, parse_target, prefix};
 use ipnet::IpNet;
 
 /// Protocols whose `ports` say more; the others have none.

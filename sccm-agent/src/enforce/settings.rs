@@ -94,8 +94,7 @@ impl Settings {
         );
         ensure!(
             self.policy.management.is_empty() || self.is_gateway(),
-            "--manage ([management] in a policy file) is for the gateway itself; on a host, \
-             --allow ([[allow]]) says it all"
+            "--manage is for the gateway itself; on a host, --allow says it all"
         );
         Ok(())
     }

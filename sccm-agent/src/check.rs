@@ -1,0 +1,71 @@
+//! What a policy means, told before it is enforced.
+//!
+//! The policy is compiled as it would be for the kernel, then explained in the
+//! operator's words: who may open what on whose account, how much room it takes,
+//! and what looks like a mistake although it is allowed. Nothing is changed, and
+//! the kernel is not asked.
+
+mod matrix;
+mod rows;
+mod size;
+mod text;
+mod warnings;
+
+pub use matrix::{Right, Rules, System};
+pub use size::Size;
+pub use warnings::Warning;
+
+use crate::catalog::Catalog;
+use crate::metrics::hash_text;
+use crate::policy::{self, Request, ServiceNames, SitePolicy};
+use anyhow::Result;
+use rows::View;
+use serde::Serialize;
+
+/// What `sccm-agent check -o json` prints.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The product edition of the port table.
+    pub edition: String,
+    /// SHA-256 of the compiled tables, as `status` shows it while they are enforced.
+    pub hash: String,
+    /// `track`, `enforce` or `off`.
+    pub outbound: &'static str,
+    /// The protected systems, in the order of the policy.
+    pub protect: Vec<System>,
+    /// `[[allow]]`, in the order of the policy.
+    pub allow: Vec<Rules>,
+    /// `[[management.allow]]`, in the order of the policy.
+    pub management: Vec<Rules>,
+    /// What it takes in the kernel.
+    pub size: Size,
+    /// What is allowed and may be a mistake.
+    pub warnings: Vec<Warning>,
+}
+
+impl Report {
+    /// Compiles a policy, as on a host, and explains it.
+    ///
+    /// # Errors
+    /// More services, prefixes or sets of rights than the tables can tell apart.
+    pub fn new(catalog: &Catalog, policy: &SitePolicy) -> Result<Self> {
+        let request = Request {
+            catalog,
+            policy,
+            own: &[],
+            observe: false,
+        };
+        let compiled = policy::compile(&request, ServiceNames::default())?;
+        let view = View::new(catalog, policy)?;
+        Ok(Self {
+            edition: catalog.edition.clone(),
+            hash: hash_text(&compiled.info.hash),
+            outbound: matrix::outbound(policy.outbound),
+            protect: matrix::systems(&view),
+            allow: policy.allow.iter().map(Rules::new).collect(),
+            management: policy.management.iter().map(Rules::new).collect(),
+            size: Size::new(&compiled),
+            warnings: warnings::of(&view),
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! Who may open what: a row for each protected entry, peer and service.
+
+use super::rows::{Holders, Row, View, ports};
+use crate::policy::{Outbound, Protected, Rule};
+use ipnet::IpNet;
+use serde::Serialize;
+
+/// Protected systems, and their rights.
+#[derive(Debug, Serialize)]
+pub struct System {
+    /// What the operator calls them.
+    pub name: String,
+    /// Their roles.
+    pub roles: Vec<String>,
+    /// Where they are; empty: wherever no other entry is.
+    pub addresses: Vec<IpNet>,
+    /// What may be opened at them.
+    pub inbound: Vec<Right>,
+    /// What they may open; judged only with `outbound = "enforce"`.
+    pub outbound: Vec<Right>,
+}
+
+/// A service between a protected entry and the holders of a role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Right {
+    /// The role of the other end, or `any`.
+    pub peer: String,
+    /// Who that is: `anybody`, `internet`, `nobody`, or how many prefixes.
+    pub holders: String,
+    /// The service, as the catalog calls it.
+    pub service: String,
+    /// `tcp`, `udp`, `icmp` or `icmpv6`.
+    pub protocol: String,
+    /// The site's ports, as `80, 8530`; `echo-request` for ICMP.
+    pub ports: String,
+    /// The links of the document that say so.
+    pub links: Vec<String>,
+}
+
+/// A rule of the site.
+#[derive(Debug, Serialize)]
+pub struct Rules {
+    /// What the operator calls it.
+    pub name: String,
+    /// What may be opened, as `tcp/22`.
+    pub targets: Vec<String>,
+    /// By whom; empty: by anybody.
+    pub from: Vec<IpNet>,
+    /// Where; empty: at every protected system, or the gateway itself.
+    pub to: Vec<IpNet>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Rules {
+    pub(super) fn new(rule: &Rule) -> Self {
+        Self {
+            name: rule.name.clone(),
+            targets: rule.targets.iter().map(ToString::to_string).collect(),
+            from: rule.from.clone(),
+            to: rule.to.clone(),
+            reason: rule.reason.clone(),
+        }
+    }
+}
+
+/// The rights of every entry, in the order of the policy.
+pub(super) fn systems(view: &View<'_>) -> Vec<System> {
+    let system = |entry: &Protected| System {
+        name: entry.name.clone(),
+        roles: entry.roles.iter().map(ToString::to_string).collect(),
+        addresses: entry.addresses.clone(),
+        inbound: rights(view, entry, &view.inbound),
+        outbound: rights(view, entry, &view.outbound),
+    };
+    view.policy.protect.iter().map(system).collect()
+}
+
+fn rights(view: &View<'_>, entry: &Protected, rows: &[Row<'_>]) -> Vec<Right> {
+    let mut rights: Vec<Right> = Vec::new();
+    for row in rows.iter().filter(|row| std::ptr::eq(row.entry, entry)) {
+        let right = Right {
+            peer: row.peer.to_owned(),
+            holders: describe(view.holders(row.peer)),
+            service: row.service.service.clone(),
+            protocol: row.service.protocol.to_string(),
+            ports: ports(row),
+            links: Vec::new(),
+        };
+        let same = |known: &Right| {
+            (&known.peer, &known.service, &known.protocol, &known.ports)
+                == (&right.peer, &right.service, &right.protocol, &right.ports)
+        };
+        let index = rights.iter().position(same).unwrap_or(rights.len());
+        if index == rights.len() {
+            rights.push(right);
+        }
+        let links = &mut rights[index].links;
+        if !links.contains(&row.link.id) {
+            links.push(row.link.id.clone());
+        }
+    }
+    rights.sort_by(|a, b| a.peer.cmp(&b.peer));
+    rights
+}
+
+fn describe(holders: &Holders) -> String {
+    match holders {
+        Holders::Anybody => "anybody".to_owned(),
+        Holders::Internet => "internet".to_owned(),
+        Holders::Listed(list, _) => match &list[..] {
+            [one] => shown(one),
+            list => format!("{} prefixes", list.len()),
+        },
+        Holders::Nobody => "nobody".to_owned(),
+    }
+}
+
+/// A prefix, or the address that it consists of.
+pub(super) fn shown(prefix: &IpNet) -> String {
+    match prefix.prefix_len() == prefix.max_prefix_len() {
+        true => prefix.addr().to_string(),
+        false => prefix.to_string(),
+    }
+}
+
+/// The word for an outbound mode.
+pub(super) fn outbound(mode: Outbound) -> &'static str {
+    match mode {
+        Outbound::Track => "track",
+        Outbound::Enforce => "enforce",
+        Outbound::Off => "off",
+    }
+}

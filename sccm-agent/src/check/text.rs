@@ -1,0 +1,136 @@
+//! The report for people.
+
+use super::matrix::{Right, Rules, shown};
+use super::{Report, System};
+use crate::output;
+use comfy_table::ColumnConstraint;
+use ipnet::IpNet;
+
+/// Columns for the other end: what stands beside it must not break.
+const PEER_WIDTH: usize = 22;
+/// Prefixes that are written out; more are counted.
+const SHOWN: usize = 3;
+
+impl Report {
+    /// Tables of at most 100 columns.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut parts: Vec<String> = self
+            .protect
+            .iter()
+            .map(|entry| self.system(entry))
+            .collect();
+        let rules = [
+            ("Rules of this site", "all", &self.allow),
+            ("At the gateway itself", "itself", &self.management),
+        ];
+        for (title, all, rules) in rules {
+            if !rules.is_empty() {
+                parts.push(format!("{title}\n{}", self::rules(rules, all)));
+            }
+        }
+        parts.push(self.summary());
+        parts.extend(self.warnings_text());
+        parts.join("\n\n")
+    }
+
+    fn system(&self, system: &System) -> String {
+        let place = match &system.addresses[..] {
+            [] => "every address that no other entry names".to_owned(),
+            some => addresses(some, ""),
+        };
+        let mut text = format!("{} ({}): {place}", system.name, system.roles.join(", "));
+        let sections = [
+            ("What others may open there", "From", &system.inbound),
+            ("What it may open", "To", &system.outbound),
+        ];
+        for (title, peer, rights) in sections {
+            // What is not judged would be a promise that nobody keeps.
+            let judged = peer == "From" || self.outbound == "enforce";
+            let body = match (&rights[..], judged) {
+                (_, false) => format!("Anything (outbound = \"{}\").", self.outbound),
+                ([], true) => "Nothing.".to_owned(),
+                (rights, true) => self::rights(peer, rights),
+            };
+            text += &format!("\n{title}\n{body}");
+        }
+        text
+    }
+
+    fn summary(&self) -> String {
+        let size = &self.size;
+        let kib = |bytes: usize| bytes / 1024;
+        format!(
+            "Policy {}: {} kinds of peers x {} of protected systems, of at most {} pairs\n\
+             Services that it tells apart: {}\nKernel memory: {} KiB of the {} KiB that are reserved; {} of {} address tables",
+            &self.hash[..12],
+            size.peer_classes,
+            size.local_classes,
+            size.class_pairs_limit,
+            size.service_classes,
+            kib(size.bytes),
+            kib(size.reserved_bytes),
+            size.address_tables,
+            size.address_tables_limit,
+        )
+    }
+
+    fn warnings_text(&self) -> Option<String> {
+        if self.warnings.is_empty() {
+            return None;
+        }
+        let mut table = output::plain();
+        for warning in &self.warnings {
+            table.add_row(["!", &warning.message]);
+        }
+        Some(format!(
+            "Warnings: {}\n{}",
+            self.warnings.len(),
+            output::lines(&table)
+        ))
+    }
+}
+
+/// One block for each peer; its services stand side by side with their ports.
+fn rights(peer: &str, rights: &[Right]) -> String {
+    let mut table = output::table([peer, "Who", "Service", "Ports", "Links"]);
+    for block in rights.chunk_by(|a, b| a.peer == b.peer) {
+        let column =
+            |cell: &dyn Fn(&Right) -> String| block.iter().map(cell).collect::<Vec<_>>().join("\n");
+        let Some(first) = block.first() else { continue };
+        table.add_row([
+            output::wrap_id(&first.peer, PEER_WIDTH),
+            first.holders.clone(),
+            column(&|right| right.service.clone()),
+            column(&|right| format!("{} {}", right.protocol, right.ports)),
+            column(&|right| right.links.join(", ")),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        // These must not break: their lines belong together.
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    output::lines(&table)
+}
+
+fn rules(rules: &[Rules], all: &str) -> String {
+    let mut table = output::table(["Rule", "What", "From", "To", "Why"]);
+    for rule in rules {
+        table.add_row([
+            rule.name.clone(),
+            rule.targets.join("\n"),
+            addresses(&rule.from, "anybody"),
+            addresses(&rule.to, all),
+            rule.reason.clone(),
+        ]);
+    }
+    output::lines(&table)
+}
+
+fn addresses(list: &[IpNet], none: &str) -> String {
+    match list {
+        [] => none.to_owned(),
+        list if list.len() > SHOWN => format!("{} prefixes", list.len()),
+        list => list.iter().map(shown).collect::<Vec<_>>().join(", "),
+    }
+}

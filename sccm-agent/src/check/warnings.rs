@@ -1,0 +1,87 @@
+//! What a policy allows and may be a mistake.
+//!
+//! Each kind of warning is a file of its own. A warning names the systems, the
+//! links of the document that are behind it, and what would close the hole; it
+//! never stops anything (`check --strict` makes it count).
+
+mod anybody;
+mod co_located;
+mod idle_rules;
+mod nested;
+mod outbound;
+mod rpc_overlap;
+mod smb_to_clients;
+#[cfg(test)]
+mod tests;
+mod unheld;
+
+use super::rows::{Row, View};
+use crate::catalog::Link;
+use serde::Serialize;
+
+/// Services by which one computer takes over another: file and named-pipe access,
+/// remote procedure calls, databases.
+const SENSITIVE: [&str; 5] = [
+    "smb",
+    "netbios-session",
+    "rpc-endpoint-mapper",
+    "rpc-dynamic",
+    "sql",
+];
+
+const PROVIDER: &str = "provider";
+
+/// One warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// What kind it is; `docs/policy.md` lists all.
+    pub kind: &'static str,
+    /// The links of the document that it is about, in their order.
+    pub links: Vec<String>,
+    /// What is so, and what to do about it.
+    pub message: String,
+}
+
+/// All warnings about a policy.
+pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
+    [
+        anybody::find,
+        co_located::find,
+        smb_to_clients::find,
+        outbound::find,
+        unheld::find,
+        nested::find,
+        idle_rules::find,
+        rpc_overlap::find,
+    ]
+    .iter()
+    .flat_map(|find| find(view))
+    .collect()
+}
+
+/// Whether a row opens what an attacker wants.
+fn is_sensitive(row: &Row<'_>) -> bool {
+    SENSITIVE.contains(&row.service.service.as_str()) || row.link.to.as_str() == PROVIDER
+}
+
+/// Collects links, each once.
+fn add(links: &mut Vec<String>, link: &Link) {
+    if !links.contains(&link.id) {
+        links.push(link.id.clone());
+    }
+}
+
+/// `link 14`, or `links 14, 15`.
+fn named(links: &[String]) -> String {
+    match links {
+        [one] => format!("link {one}"),
+        several => format!("links {}", several.join(", ")),
+    }
+}
+
+/// Adds an item to a list, unless it is there.
+fn once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}

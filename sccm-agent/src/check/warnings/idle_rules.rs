@@ -1,0 +1,167 @@
+//! Rules that change nothing: no packet can match them, or what they let in is
+//! let in already.
+
+use super::{Warning, named};
+use crate::check::rows::{Holders, Row, View};
+use crate::policy::{Cover, Protected, Rule, Target};
+use ipnet::IpNet;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
+    let rules = &view.policy.allow;
+    let scopes: Vec<Scope> = rules.iter().map(Scope::new).collect();
+    let protected: Vec<IpNet> = view
+        .policy
+        .protect
+        .iter()
+        .flat_map(|entry| entry.addresses.iter().copied())
+        .collect();
+    let protected = Cover::of(&protected);
+    let mut warnings = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let why = no_packet(rule, &protected)
+            .map(|why| (Vec::new(), why))
+            .or_else(|| by_links(view, rule))
+            .or_else(|| {
+                let why = by_another(rules, &scopes, index)?;
+                Some((Vec::new(), why))
+            });
+        if let Some((links, why)) = why {
+            warnings.push(Warning {
+                kind: "rule-without-effect",
+                links,
+                message: format!("rule `{}` changes nothing: {why}", rule.name),
+            });
+        }
+    }
+    warnings
+}
+
+fn no_packet(rule: &Rule, protected: &Cover) -> Option<String> {
+    if rule.from.is_empty() {
+        return None;
+    }
+    if rule
+        .from
+        .iter()
+        .all(|prefix| prefix.network().is_multicast())
+    {
+        return Some("no packet comes from a multicast address".to_owned());
+    }
+    protected.has_all(&rule.from).then(|| {
+        "all its sources are protected systems, and what these open is outbound".to_owned()
+    })
+}
+
+/// The links that let in everything that the rule lets in.
+fn by_links(view: &View<'_>, rule: &Rule) -> Option<(Vec<String>, String)> {
+    let to = Cover::of(&rule.to);
+    let concerned = |entry: &&Protected| {
+        rule.to.is_empty()
+            || entry.addresses.is_empty()
+            || entry.addresses.iter().any(|prefix| to.touches(prefix))
+    };
+    let mut links = BTreeSet::new();
+    for entry in view.policy.protect.iter().filter(concerned) {
+        let rows: Vec<&Row<'_>> = view
+            .inbound
+            .iter()
+            .filter(|row| std::ptr::eq(row.entry, entry) && lets_in(view, row.peer, &rule.from))
+            .collect();
+        let targets: Vec<&Target> = rows.iter().flat_map(|row| &row.targets).collect();
+        if !rule.targets.iter().all(|target| is_among(target, &targets)) {
+            return None;
+        }
+        let open = rows.iter().filter(|row| {
+            let mut own = row.targets.iter();
+            own.any(|own| rule.targets.iter().any(|target| overlap(own, target)))
+        });
+        links.extend(open.map(|row| row.link.id.clone()));
+    }
+    let links: Vec<String> = links.into_iter().collect();
+    let why = format!("{} lets in what it lets in", named(&links));
+    (!links.is_empty()).then_some((links, why))
+}
+
+fn lets_in(view: &View<'_>, peer: &str, from: &[IpNet]) -> bool {
+    match view.holders(peer) {
+        Holders::Anybody => true,
+        Holders::Internet | Holders::Nobody => false,
+        Holders::Listed(_, holders) => !from.is_empty() && holders.has_all(from),
+    }
+}
+
+/// The addresses of a rule; none: all.
+struct Scope {
+    from: Option<Cover>,
+    to: Option<Cover>,
+}
+
+impl Scope {
+    fn new(rule: &Rule) -> Self {
+        let cover = |list: &[IpNet]| (!list.is_empty()).then(|| Cover::of(list));
+        Self {
+            from: cover(&rule.from),
+            to: cover(&rule.to),
+        }
+    }
+}
+
+/// Another rule that lets in all that this one does; of two alike, the first.
+fn by_another(rules: &[Rule], scopes: &[Scope], index: usize) -> Option<String> {
+    let within = |inner: &Rule, outer: &Rule, scope: &Scope| {
+        let targets: Vec<&Target> = outer.targets.iter().collect();
+        let among = |list: &[IpNet], cover: &Option<Cover>| match cover {
+            None => true,
+            Some(cover) => !list.is_empty() && cover.has_all(list),
+        };
+        inner
+            .targets
+            .iter()
+            .all(|target| is_among(target, &targets))
+            && among(&inner.from, &scope.from)
+            && among(&inner.to, &scope.to)
+    };
+    let rule = &rules[index];
+    let mut others = rules.iter().zip(scopes).enumerate();
+    let (_, (other, _)) = others.find(|(at, (other, scope))| {
+        *at != index
+            && within(rule, other, scope)
+            && (*at < index || !within(other, rule, &scopes[index]))
+    })?;
+    Some(format!("rule `{}` lets in what it lets in", other.name))
+}
+
+/// Whether every packet that a target speaks of is one of the others'.
+fn is_among(target: &Target, others: &[&Target]) -> bool {
+    let (protocol, range) = numbers(target);
+    let mut ranges: Vec<RangeInclusive<u16>> = others
+        .iter()
+        .map(|other| numbers(other))
+        .filter(|(other, _)| *other == protocol)
+        .map(|(_, range)| range)
+        .collect();
+    ranges.sort_by_key(|range| *range.start());
+    let mut next = u32::from(*range.start());
+    for known in ranges {
+        if u32::from(*known.start()) <= next {
+            next = next.max(u32::from(*known.end()) + 1);
+        }
+    }
+    next > u32::from(*range.end())
+}
+
+fn overlap(a: &Target, b: &Target) -> bool {
+    let ((one, a), (other, b)) = (numbers(a), numbers(b));
+    one == other && a.start() <= b.end() && b.start() <= a.end()
+}
+
+fn numbers(target: &Target) -> (&'static str, RangeInclusive<u16>) {
+    match target {
+        Target::Tcp(range) | Target::Udp(range) => (target.protocol(), range.clone()),
+        Target::Icmp(number) | Target::Icmpv6(number) | Target::Protocol(number) => {
+            (target.protocol(), u16::from(*number)..=u16::from(*number))
+        }
+    }
+}

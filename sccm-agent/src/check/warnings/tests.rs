@@ -1,0 +1,301 @@
+use super::*;
+use crate::catalog::{Catalog, RoleId};
+use crate::policy::{Outbound, Protected, Rule, SitePolicy};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+
+fn nets(list: &str) -> Vec<IpNet> {
+    list.split_whitespace()
+        .map(|text| text.parse().unwrap())
+        .collect()
+}
+
+fn entry(name: &str, roles: &str, addresses: &str) -> Protected {
+    Protected {
+        name: name.to_owned(),
+        roles: roles.split_whitespace().map(RoleId::from).collect(),
+        addresses: nets(addresses),
+    }
+}
+
+fn rule(name: &str, target: &str, from: &str, to: &str) -> Rule {
+    Rule {
+        name: name.to_owned(),
+        targets: vec![crate::policy::parse_target(target).unwrap()],
+        from: nets(from),
+        to: nets(to),
+        reason: "why".to_owned(),
+    }
+}
+
+/// A policy whose peers are `role: prefixes`; outbound is enforced.
+fn policy(peers: &[(&str, &str)], protect: Vec<Protected>) -> SitePolicy {
+    let peers: BTreeMap<RoleId, Vec<IpNet>> = peers
+        .iter()
+        .map(|(role, list)| (RoleId::from(*role), nets(list)))
+        .collect();
+    SitePolicy {
+        peers: Some(peers),
+        protect,
+        outbound: Outbound::Enforce,
+        ..SitePolicy::default()
+    }
+}
+
+/// The warnings of one kind, as `links: message`.
+fn warnings(policy: &SitePolicy, kind: &str) -> Vec<String> {
+    let catalog = Catalog::edition_2007().unwrap();
+    let view = View::new(&catalog, policy).unwrap();
+    of(&view)
+        .iter()
+        .filter(|warning| warning.kind == kind)
+        .map(|warning| format!("{}: {}", warning.links.join(" "), warning.message))
+        .collect()
+}
+
+#[track_caller]
+fn expect(policy: &SitePolicy, kind: &str, expected: &[&str]) {
+    let found = warnings(policy, kind);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\nis not {expected}");
+    }
+}
+
+const SERVER: (&str, &str) = ("site-server", "10.1.0.5/32");
+const CLIENTS: (&str, &str) = ("client", "10.64.0.0/12");
+
+#[test]
+fn what_anybody_may_open_is_named_with_its_links() {
+    let dp = || vec![entry("dp", "distribution-point", "")];
+    let open = SitePolicy {
+        protect: dp(),
+        ..SitePolicy::default()
+    };
+    expect(
+        &open,
+        "open-to-anybody",
+        &[
+            "14 15: `dp`: anybody may open smb (tcp 445) by links 14, 15: name the holders of",
+            "14 dp-package-install: `dp`: anybody may open rpc-endpoint-mapper (udp 135)",
+            "14 dp-package-install: `dp`: anybody may open rpc-endpoint-mapper (tcp 135)",
+            "14 dp-package-install: `dp`: anybody may open rpc-dynamic (tcp 49152-65535)",
+        ],
+    );
+    expect(&policy(&[SERVER, CLIENTS], dp()), "open-to-anybody", &[]);
+    expect(
+        &policy(&[SERVER, ("client", "0.0.0.0/0 ::/0")], dp()),
+        "open-to-anybody",
+        &["15: `dp`: anybody may open smb (tcp 445) by link 15: name the holders of client"],
+    );
+}
+
+#[test]
+fn sql_is_open_to_anybody_by_the_document_itself() {
+    let sql = policy(&[SERVER], vec![entry("db", "sql-server", "")]);
+    expect(
+        &sql,
+        "open-to-anybody",
+        &["sql: `db`: anybody may open sql (tcp 1433) by link sql: the document asks nobody"],
+    );
+}
+
+#[test]
+fn rules_that_let_anybody_in_are_named() {
+    let mut policy = policy(
+        &[SERVER, CLIENTS],
+        vec![entry("dp", "distribution-point", "")],
+    );
+    policy.allow = vec![
+        rule("wide", "tcp/100-445", "", ""),
+        rule("narrow", "tcp/445", "192.0.2.0/24", ""),
+        rule("harmless", "tcp/22", "", ""),
+    ];
+    expect(
+        &policy,
+        "open-to-anybody",
+        &[": rule `wide` lets anybody open tcp 135, 139, 445"],
+    );
+}
+
+#[test]
+fn roles_on_one_host_reopen_what_separate_hosts_close() {
+    let both = "site-server distribution-point";
+    let together = policy(&[SERVER, CLIENTS], vec![entry("all", both, "10.2.0.1/32")]);
+    let found = warnings(&together, "co-located-roles");
+    let smb = "15: `all`: client may open smb (tcp 445) because of distribution-point (link 15); on \
+               a host of its own, site-server would be closed to it";
+    assert!(found.contains(&smb.to_owned()), "{found:#?}");
+    let apart = policy(
+        &[SERVER, CLIENTS],
+        vec![
+            entry("a", "site-server", "10.2.0.1/32"),
+            entry("b", "distribution-point", "10.2.0.2/32"),
+        ],
+    );
+    expect(&apart, "co-located-roles", &[]);
+}
+
+#[test]
+fn a_site_server_that_may_open_smb_to_clients_is_named() {
+    let server = || vec![entry("srv", "primary-site-server", "10.2.0.1/32")];
+    let mut tracked = policy(&[CLIENTS], server());
+    tracked.outbound = Outbound::Track;
+    expect(
+        &tracked,
+        "smb-to-clients",
+        &[": `srv` is a site server and may open SMB to clients, because what it opens"],
+    );
+    let narrow = ("distribution-point", "10.64.0.9/32");
+    expect(&policy(&[CLIENTS, narrow], server()), "smb-to-clients", &[]);
+    let wide = ("distribution-point", "10.0.0.0/8");
+    expect(
+        &policy(&[CLIENTS, wide], server()),
+        "smb-to-clients",
+        &["14: `srv` is a site server and may open SMB to clients by link 14"],
+    );
+    let other = policy(&[CLIENTS, wide], vec![entry("mp", "management-point", "")]);
+    expect(&other, "smb-to-clients", &[]);
+}
+
+#[test]
+fn what_goes_out_unjudged_is_named() {
+    let dp = || vec![entry("dp", "distribution-point", "")];
+    for mode in [Outbound::Track, Outbound::Off] {
+        let mut policy = policy(&[SERVER], dp());
+        policy.outbound = mode;
+        expect(
+            &policy,
+            "outbound-not-enforced",
+            &[": `dp` may open anything to anybody"],
+        );
+        expect(&policy, "no-outbound-rule", &[]);
+    }
+    let enforced = policy(&[SERVER], dp());
+    expect(&enforced, "outbound-not-enforced", &[]);
+    expect(&enforced, "no-outbound-rule", &[": `dp` may open nothing"]);
+    let point = || vec![entry("mp", "management-point", "10.2.0.1/32")];
+    expect(&policy(&[SERVER], point()), "no-outbound-rule", &[]);
+    expect(
+        &policy(&[CLIENTS], point()),
+        "no-outbound-rule",
+        &[": `mp` may open nothing"],
+    );
+}
+
+#[test]
+fn roles_that_nobody_holds_are_named() {
+    let dp = || vec![entry("dp", "distribution-point", "10.2.0.1/32")];
+    expect(
+        &policy(&[CLIENTS], dp()),
+        "role-without-address",
+        &[
+            "19: nobody holds branch-distribution-point, so link 19 lets nobody in at `dp`",
+            "14 dp-package-install: nobody holds site-server, so links 14, dp-package-install",
+        ],
+    );
+    let boot = policy(
+        &[("pxe-client", "10.3.0.0/16"), SERVER],
+        vec![entry("pxe", "pxe-service-point", "10.2.0.1/32")],
+    );
+    // Nobody holds `client`, but booting computers are asked for first.
+    expect(
+        &boot,
+        "role-without-address",
+        &["38: nobody holds sql-server, so `pxe` can open nothing by link 38"],
+    );
+    let open = SitePolicy {
+        protect: dp(),
+        ..SitePolicy::default()
+    };
+    expect(&open, "role-without-address", &[]);
+}
+
+#[test]
+fn a_narrow_prefix_that_gains_the_rights_of_a_wide_one_is_named() {
+    let db = || vec![entry("db", "provider", "10.2.0.1/32")];
+    let wide = ("site-server", "10.0.0.0/8");
+    expect(
+        &policy(&[wide, ("client", "10.64.0.0/12")], db()),
+        "prefix-within-prefix",
+        &[
+            "20: 10.64.0.0/12 of client lies within a prefix of site-server, and rights add up: it \
+           may open rpc-dynamic, rpc-endpoint-mapper, smb as site-server may (link 20)",
+        ],
+    );
+    // The same prefix twice is no accident, and more rights inside fewer are usual.
+    expect(
+        &policy(&[wide, ("client", "10.0.0.0/8")], db()),
+        "prefix-within-prefix",
+        &[],
+    );
+    expect(
+        &policy(
+            &[("site-server", "10.1.0.5/32"), ("client", "10.0.0.0/8")],
+            db(),
+        ),
+        "prefix-within-prefix",
+        &[],
+    );
+    let inside = policy(
+        &[SERVER],
+        vec![
+            entry("all", "distribution-point", "10.2.0.0/24"),
+            entry("db", "provider", "10.2.0.1/32"),
+        ],
+    );
+    expect(
+        &inside,
+        "prefix-within-prefix",
+        &[
+            ": 10.2.0.1 of `db` lies within a prefix of `all`, and rights add up: it is \
+           distribution-point as well",
+        ],
+    );
+}
+
+#[test]
+fn rules_that_change_nothing_are_named() {
+    let mut policy = policy(
+        &[SERVER, CLIENTS],
+        vec![entry("dp", "distribution-point", "10.2.0.0/24")],
+    );
+    policy.allow = vec![
+        rule("web", "tcp/80", "10.64.1.0/24", ""),
+        rule("web-for-others", "tcp/80", "192.0.2.0/24", ""),
+        rule("inside", "tcp/22", "10.2.0.7/32", ""),
+        rule("group", "tcp/22", "224.0.0.0/4", ""),
+        rule("ssh", "tcp/20-30", "192.0.2.0/24", ""),
+        rule("ssh-again", "tcp/22", "192.0.2.7/32", "10.2.0.1/32"),
+        rule("ssh-wider", "tcp/22", "192.0.0.0/16", ""),
+        rule("twin", "udp/514", "192.0.2.0/24", ""),
+        rule("twin-2", "udp/514", "192.0.2.0/24", ""),
+    ];
+    expect(
+        &policy,
+        "rule-without-effect",
+        &[
+            "15: rule `web` changes nothing: link 15 lets in what it lets in",
+            ": rule `inside` changes nothing: all its sources are protected systems",
+            ": rule `group` changes nothing: no packet comes from a multicast address",
+            ": rule `ssh-again` changes nothing: rule `ssh` lets in",
+            ": rule `twin-2` changes nothing: rule `twin` lets in",
+        ],
+    );
+}
+
+#[test]
+fn ports_inside_the_rpc_range_are_named() {
+    let mut policy = policy(
+        &[SERVER, CLIENTS],
+        vec![entry("dp", "distribution-point", "")],
+    );
+    expect(&policy, "port-in-rpc-range", &[]);
+    policy.site.http =
+        crate::site::HttpPorts::new(49200.try_into().unwrap(), 443.try_into().unwrap()).unwrap();
+    expect(
+        &policy,
+        "port-in-rpc-range",
+        &["15 19: http on tcp 49200 (links 15, 19) lies in the dynamic RPC range 49152-65535"],
+    );
+}

@@ -1,0 +1,43 @@
+//! Roles that links of the protected systems name, and that nobody holds.
+
+use super::{Warning, add, named, once};
+use crate::check::rows::{Holders, Row, View};
+use crate::policy::Outbound;
+use std::collections::BTreeMap;
+
+pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
+    let mut warnings = of(view, &view.inbound, |role, systems, links| {
+        format!("nobody holds {role}, so {links} lets nobody in at {systems}")
+    });
+    // Otherwise what the protected systems open passes, whoever it is for.
+    if view.policy.outbound == Outbound::Enforce {
+        warnings.extend(of(view, &view.outbound, |role, systems, links| {
+            format!("nobody holds {role}, so {systems} can open nothing by {links}")
+        }));
+    }
+    warnings
+}
+
+fn of(
+    view: &View<'_>,
+    rows: &[Row<'_>],
+    sentence: impl Fn(&str, &str, &str) -> String,
+) -> Vec<Warning> {
+    let mut roles: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    for row in rows {
+        if *view.holders(row.peer) == Holders::Nobody {
+            let (systems, links) = roles.entry(row.peer).or_default();
+            once(systems, format!("`{}`", row.entry.name));
+            add(links, row.link);
+        }
+    }
+    let warning = |(role, (systems, links)): (&str, (Vec<String>, Vec<String>))| Warning {
+        kind: "role-without-address",
+        message: format!(
+            "{}: name its addresses in [peers], if the site has it",
+            sentence(role, &systems.join(", "), &named(&links))
+        ),
+        links,
+    };
+    roles.into_iter().map(warning).collect()
+}
