@@ -107,6 +107,27 @@ fn a_stream_under_way_is_picked_up_when_the_protected_side_speaks() {
 }
 
 #[test]
+fn a_syn_of_the_protected_side_begins_a_known_flow_anew() {
+    for out in ways() {
+        let world = World::host();
+        let theirs = out.back().tcp_data(80, 40000);
+        for flags in [SYN, ACK, FIN | ACK] {
+            world.leaves(&out.tcp(40000, 80, flags));
+        }
+        world.wait(world.policy.timeouts.tcp_closing + 1);
+        assert_eq!(world.arrives(&theirs), NotAllowed);
+        world.leaves(&out.tcp(40000, 80, SYN));
+        world.wait(world.policy.timeouts.tcp_closing + 1);
+        assert_eq!(world.arrives(&theirs), Reply);
+        assert_eq!(world.flows(), 1);
+        // With a reset in it, it ends what is known.
+        world.leaves(&out.tcp(40000, 80, SYN | RST));
+        world.wait(world.policy.timeouts.tcp_closing + 1);
+        assert_eq!(world.arrives(&theirs), NotAllowed);
+    }
+}
+
+#[test]
 fn datagrams_and_echoes_open_flows() {
     for out in ways() {
         let world = World::host();
