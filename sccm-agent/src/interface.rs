@@ -1,10 +1,10 @@
 //! Network interfaces, as the kernel describes them over netlink.
 
-use crate::catalog::nearest;
-use anyhow::{Context as _, Result, bail};
+mod describe;
+
+use anyhow::{Context as _, Result};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use netlink_packet_route::address::AddressAttribute;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkXdp, XdpAttached};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use std::collections::BTreeSet;
@@ -21,8 +21,33 @@ pub struct Interface {
     pub up: bool,
     /// The number of the bond or bridge that it is a member of.
     pub controller: Option<u32>,
+    /// Whether frames come in through it, or through others that it stands on.
+    pub kind: Kind,
     /// The XDP program on it, whoever put it there.
     pub xdp: Option<XdpProgram>,
+}
+
+/// What an interface stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: frames come in through it.
+    Card,
+    /// The other end of a virtual cable, by its number if it is in the same network
+    /// namespace.
+    Veth {
+        /// The other end.
+        peer: Option<u32>,
+    },
+    /// One VLAN of another interface, which is absent here if it is in another network
+    /// namespace.
+    Vlan {
+        /// The other interface.
+        parent: Option<u32>,
+        /// Which VLAN.
+        id: u16,
+    },
+    /// The members that name it as their controller: a bridge, bond, team or VRF.
+    Group,
 }
 
 /// An XDP program on an interface.
@@ -56,36 +81,10 @@ impl Netlink {
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
         let links = self.0.link().get().execute();
         links
-            .map_ok(|link| {
-                let up = link.header.flags.contains(LinkFlags::Up);
-                describe(link.header.index, up, &link.attributes)
-            })
+            .map_ok(|link| describe::describe(&link))
             .try_collect()
             .await
             .context("listing interfaces")
-    }
-
-    /// The interface called `name`.
-    ///
-    /// # Errors
-    /// There is none; the message names those that look alike.
-    pub async fn interface(&self, name: &str) -> Result<Interface> {
-        let all = self.interfaces().await?;
-        let names: Vec<&str> = all
-            .iter()
-            .map(|interface| interface.name.as_str())
-            .collect();
-        let Some(place) = names.iter().position(|known| *known == name) else {
-            let hint = match nearest(name, names.iter().copied()).as_slice() {
-                [] => String::new(),
-                alike => format!("; did you mean {}?", alike.join(" or ")),
-            };
-            bail!(
-                "there is no interface `{name}`{hint} (there are: {})",
-                names.join(", ")
-            );
-        };
-        Ok(all[place].clone())
     }
 
     /// Every address of this machine, sorted.
@@ -148,7 +147,7 @@ impl Netlink {
     }
 }
 
-/// What the kernel reports of interfaces and addresses that change.
+/// What the kernel reports of interfaces, addresses and filters that change.
 pub struct Changes(Box<dyn Stream<Item = ()> + Send + Unpin>);
 
 impl Changes {
@@ -159,6 +158,7 @@ impl Changes {
     pub fn subscribe() -> Result<Self> {
         let groups = [
             MulticastGroup::Link,
+            MulticastGroup::Tc,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv6Ifaddr,
         ];
@@ -172,32 +172,4 @@ impl Changes {
     pub async fn next(&mut self) -> Option<()> {
         self.0.next().await
     }
-}
-
-fn describe(index: u32, up: bool, attributes: &[LinkAttribute]) -> Interface {
-    let mut interface = Interface {
-        name: String::new(),
-        index,
-        up,
-        controller: None,
-        xdp: None,
-    };
-    for attribute in attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => interface.name.clone_from(name),
-            LinkAttribute::Controller(index) => interface.controller = Some(*index),
-            LinkAttribute::Xdp(xdp) => interface.xdp = describe_xdp(xdp),
-            _ => {}
-        }
-    }
-    interface
-}
-
-fn describe_xdp(attributes: &[LinkXdp]) -> Option<XdpProgram> {
-    let id = attributes.iter().find_map(|attribute| match attribute {
-        LinkXdp::ProgId(id) => Some(*id),
-        _ => None,
-    })?;
-    let generic = attributes.contains(&LinkXdp::Attached(XdpAttached::SocketBuffer));
-    Some(XdpProgram { id, generic })
 }

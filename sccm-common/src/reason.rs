@@ -88,6 +88,8 @@ reasons! {
     FragmentFollows = 29, "fragment-follows", Pass;
     /// An ICMP error about a packet of a flow that the protected system opened.
     IcmpErrorRelated = 30, "icmp-error-related", Pass;
+    /// A frame of a VLAN that was not named, on a card whose VLANs were.
+    OtherVlan = 31, "other-vlan", Pass;
 
     /// The frame ends within its Ethernet header.
     EthernetTruncated = 64, "ethernet-truncated", Drop;

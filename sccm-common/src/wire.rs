@@ -8,6 +8,7 @@ pub mod ethernet;
 pub mod ipv4;
 pub mod ipv6;
 pub mod transport;
+pub mod vlan;
 
 use crate::cursor::Cursor;
 use crate::packet::Packet;

@@ -7,13 +7,14 @@
 
 mod account;
 mod cursor;
+mod seat;
 mod settle;
 mod tables;
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use aya_ebpf::{Global, maps::Array};
+use aya_ebpf::maps::Array;
 use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
@@ -21,16 +22,9 @@ use sccm_common::verdict::{self, Tables, Verdict};
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, PacketCursor};
+use crate::seat::Seat;
 use crate::settle::settle;
 use crate::tables::Active;
-
-/// Which interface this copy of the program serves; set before it is loaded.
-#[unsafe(no_mangle)]
-static SLOT: Global<u32> = Global::new(0);
-
-/// Where in the network this copy sits, as a `Place`; set before it is loaded.
-#[unsafe(no_mangle)]
-static PLACE: Global<u32> = Global::new(0);
 
 /// Read by agents only: which layout these maps have.
 #[map]
@@ -40,14 +34,18 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 #[xdp(frags)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
     let mut cursor = PacketCursor::of_xdp(&ctx);
-    let place = Place::from_number(PLACE.load());
+    let Some(Seat { slot, place }) = seat::of_xdp(&ctx) else {
+        let length = cursor.length();
+        account::count(seat::card(), Direction::Inbound, false, OTHER_VLAN, length);
+        return xdp_action::XDP_PASS;
+    };
     let direction = match place {
         Place::Host | Place::Uplink => Direction::Inbound,
         Place::Segment => Direction::Outbound,
     };
     let Some(tables) = Active::load() else {
         error!(&ctx, "no active policy: dropping");
-        account::count(SLOT.load(), direction, false, NO_POLICY, cursor.length());
+        account::count(slot, direction, false, NO_POLICY, cursor.length());
         return xdp_action::XDP_DROP;
     };
     let verdict = match wire::parse(&mut cursor) {
@@ -58,7 +56,7 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
     let observing = tables.policy().has(flag::OBSERVE);
-    account::count(SLOT.load(), direction, observing, verdict, cursor.length());
+    account::count(slot, direction, observing, verdict, cursor.length());
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => xdp_action::XDP_DROP,
         Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
@@ -68,11 +66,18 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
 /// Judges a frame that leaves: a host's own, or a gateway's own.
 #[classifier]
 fn sccm_leaving(ctx: TcContext) -> i32 {
+    if seat::was_judged_on_arrival(&ctx) {
+        return TC_ACT_UNSPEC;
+    }
     let mut cursor = PacketCursor::of_skb(&ctx);
+    let Some(Seat { slot, place }) = seat::of_skb(&ctx) else {
+        let length = cursor.length();
+        account::count(seat::card(), Direction::Outbound, false, OTHER_VLAN, length);
+        return TC_ACT_UNSPEC;
+    };
     let Some(tables) = Active::load() else {
         return TC_ACT_UNSPEC;
     };
-    let place = Place::from_number(PLACE.load());
     let verdict = match wire::parse(&mut cursor) {
         Ok(packet) => settle(packet, Direction::Outbound)
             .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(&ctx), place)),
@@ -83,7 +88,7 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
     };
     let observing = tables.policy().has(flag::OBSERVE);
     account::count(
-        SLOT.load(),
+        slot,
         Direction::Outbound,
         observing,
         verdict,
@@ -95,6 +100,11 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
         Disposition::Drop | Disposition::Pass => TC_ACT_UNSPEC,
     }
 }
+
+const OTHER_VLAN: Verdict = Verdict {
+    reason: Reason::OtherVlan,
+    service: ServiceClass::NONE,
+};
 
 const NO_POLICY: Verdict = Verdict {
     reason: Reason::NoPolicy,
