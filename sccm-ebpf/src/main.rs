@@ -33,8 +33,9 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 /// Judges a frame that arrives.
 #[xdp(frags)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
+    let seat = seat::of_xdp(&ctx);
     let mut cursor = PacketCursor::of_xdp(&ctx);
-    let Some(Seat { slot, place }) = seat::of_xdp(&ctx) else {
+    let Some(Seat { slot, place }) = seat else {
         let length = cursor.length();
         account::count(seat::card(), Direction::Inbound, false, OTHER_VLAN, length);
         return xdp_action::XDP_PASS;
@@ -69,8 +70,10 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
     if seat::was_judged_on_arrival(&ctx) {
         return TC_ACT_UNSPEC;
     }
+    // Before the other cursor: making one may move the frame.
+    let seat = seat::of_skb(&ctx);
     let mut cursor = PacketCursor::of_skb(&ctx);
-    let Some(Seat { slot, place }) = seat::of_skb(&ctx) else {
+    let Some(Seat { slot, place }) = seat else {
         let length = cursor.length();
         account::count(seat::card(), Direction::Outbound, false, OTHER_VLAN, length);
         return TC_ACT_UNSPEC;

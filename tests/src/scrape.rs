@@ -40,14 +40,14 @@ pub fn get(inside: &Namespace, address: SocketAddr, path: &str) -> Result<(u16, 
     Ok((status, body.to_owned()))
 }
 
-/// One line of metrics. All of the agent's values are whole numbers.
+/// One line of metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The metric's name.
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its value.
+    /// Its value. Only times have fractions; they are rounded up.
     pub value: u64,
 }
 
@@ -62,7 +62,7 @@ impl Metrics {
     /// Reads the text format.
     ///
     /// # Errors
-    /// A line that is not a comment and not a sample with a whole number.
+    /// A line that is neither a comment nor a sample of a number that is not negative.
     pub fn parse(text: &str) -> Result<Self> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let samples = lines
@@ -105,8 +105,15 @@ fn sample(line: &str) -> Option<Sample> {
     Some(Sample {
         name: name.to_owned(),
         labels: pairs(labels)?,
-        value: value.parse().ok()?,
+        value: whole(value)?,
     })
+}
+
+/// A number that is not negative, rounded up.
+fn whole(value: &str) -> Option<u64> {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    let fraction: u64 = fraction.parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_add(fraction.min(1))
 }
 
 /// `a="b",c="d"`; no label of the agent needs the format's escapes.
@@ -129,7 +136,9 @@ mod tests {
     const TEXT: &str = "# TYPE a counter\n\
                         a{reason=\"reply\",service=\"x,y=z\"} 3\n\
                         a{reason=\"service\",service=\"\"} 4\n\
-                        b 5\n";
+                        b 5\n\
+                        seconds 1.25\n\
+                        minutes 2.0\n";
 
     #[test]
     fn samples_are_selected_by_name_and_labels() {
@@ -140,6 +149,8 @@ mod tests {
         assert_eq!(metrics.sum("a", &[("else", "")]), 0);
         assert_eq!(metrics.sum("b", &[]), 5);
         assert_eq!(metrics.sum("c", &[]), 0);
+        assert_eq!(metrics.sum("seconds", &[]), 2);
+        assert_eq!(metrics.sum("minutes", &[]), 2);
     }
 
     #[test]
@@ -149,7 +160,7 @@ mod tests {
             "a{b=\"c\" 1",
             "a{b=c} 1",
             "a -1",
-            "a 1.5",
+            "a 1.x",
             "a{b=\"c\"}",
         ] {
             assert!(Metrics::parse(text).is_err(), "{text}");

@@ -19,30 +19,57 @@ pub fn check(card: &Card, present: &[Interface]) -> Result<Option<String>> {
     let offload = |name: &str| {
         VlanOffload::of(name).with_context(|| format!("asking whether {name} strips VLAN tags"))
     };
-    let kind = found(card.index).map(|interface| interface.kind);
-    if let Some(Kind::Veth { peer }) = kind {
-        let Some(peer) = peer.and_then(found) else {
-            return Ok(Some(format!(
-                "the other end of {} is in another network namespace: tags that the kernel \
-                 there puts on are seen here only after `ethtool -K PEER txvlan off` on it",
-                card.name
-            )));
-        };
-        ensure!(
-            !offload(&peer.name)?.inserts,
-            "{} hands VLAN tags over beside the frame, where {} does not see them: run \
-             `ethtool -K {} txvlan off` first",
-            peer.name,
-            card.name,
-            peer.name
-        );
-        return Ok(None);
+    let name = &card.name;
+    match found(card.index).map(|interface| interface.kind) {
+        Some(Kind::Veth { peer }) => match peer.and_then(found) {
+            Some(peer) => seen_from_veth(name, &peer.name, offload(&peer.name)?).map(|()| None),
+            None => Ok(Some(format!(
+                "the other end of {name} is in another network namespace: tags that the kernel \
+                 there puts on are seen here only after `ethtool -K PEER txvlan off` on it"
+            ))),
+        },
+        _ => seen_on_card(name, offload(name)?).map(|()| None),
     }
+}
+
+fn seen_on_card(name: &str, offload: VlanOffload) -> Result<()> {
     ensure!(
-        !offload(&card.name)?.strips,
-        "{} takes VLAN tags off before they are seen: run `ethtool -K {} rxvlan off` first",
-        card.name,
-        card.name
+        !offload.strips,
+        "{name} takes VLAN tags off before they are seen: run `ethtool -K {name} rxvlan off` first"
     );
-    Ok(None)
+    Ok(())
+}
+
+fn seen_from_veth(name: &str, peer: &str, offload: VlanOffload) -> Result<()> {
+    ensure!(
+        !offload.inserts,
+        "{peer} hands VLAN tags over beside the frame, where {name} does not see them: run \
+         `ethtool -K {peer} txvlan off` first"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [bool; 2] = [false, true];
+
+    #[test]
+    fn what_decides_is_another_switch_for_veth() {
+        for (strips, inserts) in BOTH.into_iter().flat_map(|a| BOTH.map(|b| (a, b))) {
+            let offload = VlanOffload { strips, inserts };
+            let card = seen_on_card("eth0", offload);
+            let veth = seen_from_veth("eth0", "eth1", offload);
+            assert_eq!((card.is_err(), veth.is_err()), (strips, inserts));
+            for (refused, remedy) in [
+                (card, "`ethtool -K eth0 rxvlan off`"),
+                (veth, "`ethtool -K eth1 txvlan off`"),
+            ] {
+                if let Err(error) = refused {
+                    assert!(error.to_string().contains(remedy), "{error}");
+                }
+            }
+        }
+    }
 }

@@ -123,7 +123,7 @@ fn the_same_frames_are_not_given_twice() {
     for (line, parts) in [
         ("br0 eth2", &["eth2 is a member of br0, which is given too"] as &[_]),
         ("eth2 br0", &["eth2 is a member of br0, which is given too"]),
-        ("uplink br0 segment bond0", &["is a member of bond0"]),
+        ("uplink br0 segment bond0", &["br0 and bond0 mean the same frames of eth3"]),
         ("br0 eth2.20", &["eth2.20 is of eth2, and eth2 is a member of br0"]),
         ("eth2.20 br0", &["eth2.20 is of eth2, and eth2 is a member of br0"]),
         ("bond0 eth3.7", &["eth3.7 is of eth3, and eth3 is a member of bond0"]),
