@@ -4,11 +4,13 @@ mod describe;
 
 use anyhow::{Context as _, Result};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +62,14 @@ pub struct XdpProgram {
 }
 
 /// A connection to the kernel's routing tables, in this process's network namespace.
+///
+/// The kernel makes one list at a time on a connection and refuses another meanwhile
+/// (`EBUSY`), so whoever asks for one waits for their turn, and reads it to its end.
 #[derive(Debug, Clone)]
-pub struct Netlink(Handle);
+pub struct Netlink {
+    handle: Handle,
+    turn: Arc<Mutex<()>>,
+}
 
 impl Netlink {
     /// Connects. Must be called within a tokio runtime.
@@ -71,7 +79,10 @@ impl Netlink {
     pub fn connect() -> Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection().context("opening netlink")?;
         tokio::spawn(connection);
-        Ok(Self(handle))
+        Ok(Self {
+            handle,
+            turn: Arc::default(),
+        })
     }
 
     /// All interfaces.
@@ -79,7 +90,8 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
-        let links = self.0.link().get().execute();
+        let _turn = self.turn.lock().await;
+        let links = self.handle.link().get().execute();
         links
             .map_ok(|link| describe::describe(&link))
             .try_collect()
@@ -92,15 +104,8 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn own_addresses(&self) -> Result<Vec<IpAddr>> {
-        let mut addresses = BTreeSet::new();
-        let mut messages = self.0.address().get().execute();
-        while let Some(message) = messages.try_next().await.context("listing addresses")? {
-            for attribute in message.attributes {
-                if let AddressAttribute::Address(own) | AddressAttribute::Local(own) = attribute {
-                    addresses.insert(own);
-                }
-            }
-        }
+        let held = self.addresses().await?;
+        let addresses: BTreeSet<IpAddr> = held.into_iter().map(|(_, address)| address).collect();
         Ok(addresses.into_iter().collect())
     }
 
@@ -109,17 +114,27 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
-        let mut messages = self.0.address().get().execute();
-        while let Some(message) = messages.try_next().await.context("listing addresses")? {
-            let holds = |attribute: &AddressAttribute| match attribute {
-                AddressAttribute::Address(held) | AddressAttribute::Local(held) => *held == address,
-                _ => false,
-            };
-            if message.attributes.iter().any(holds) {
-                return Ok(Some(message.header.index));
-            }
-        }
-        Ok(None)
+        let mut held = self.addresses().await?.into_iter();
+        Ok(held
+            .find(|(_, own)| *own == address)
+            .map(|(index, _)| index))
+    }
+
+    /// Every address, with the number of its interface.
+    async fn addresses(&self) -> Result<Vec<(u32, IpAddr)>> {
+        let _turn = self.turn.lock().await;
+        let messages = self.handle.address().get().execute();
+        let messages: Vec<AddressMessage> =
+            messages.try_collect().await.context("listing addresses")?;
+        let held = messages.iter().flat_map(|message| {
+            message.attributes.iter().filter_map(|one| match one {
+                AddressAttribute::Address(own) | AddressAttribute::Local(own) => {
+                    Some((message.header.index, *own))
+                }
+                _ => None,
+            })
+        });
+        Ok(held.collect())
     }
 
     /// The number of the interface through which `peer` is reached.
@@ -135,7 +150,7 @@ impl Netlink {
                 .destination_prefix(peer, 128)
                 .build(),
         };
-        let mut routes = Box::pin(self.0.route().get(query).execute());
+        let mut routes = Box::pin(self.handle.route().get(query).execute());
         let route = routes.try_next().await.ok()??;
         route
             .attributes

@@ -81,12 +81,18 @@ impl Watch {
     /// Follows changes until the kernel stops reporting them. The first look is at
     /// once: the machine may have changed since the plan was made.
     ///
+    /// A look that fails changes nothing, and is taken again.
+    ///
     /// # Errors
-    /// The kernel reports no changes, or its maps cannot be read.
+    /// The kernel reports no changes any more.
     pub async fn follow(mut self, mut changes: Changes) -> Result<()> {
         loop {
-            self.look().await?;
-            let waiting = self.cards.iter().any(|watched| watched.trouble.is_some());
+            let looked = self.look().await;
+            if let Err(error) = &looked {
+                tracing::error!("looking at the machine's interfaces: {error:#}");
+            }
+            let is_lost = |watched: &Watched| watched.trouble.is_some();
+            let waiting = looked.is_err() || self.cards.iter().any(is_lost);
             let pause = if waiting { RETRY } else { LOOK };
             if let Ok(change) = timeout(pause, changes.next()).await {
                 change.context("the kernel stopped reporting changes")?;
