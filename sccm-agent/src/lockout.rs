@@ -49,7 +49,11 @@ pub async fn sessions_cut(
             netlink.holder_of(session.local.ip()).await?,
             netlink.route_to(session.peer.ip()).await,
         ];
-        if ways.iter().flatten().any(|index| interfaces.contains(index)) {
+        if ways
+            .iter()
+            .flatten()
+            .any(|index| interfaces.contains(index))
+        {
             cut.push(session);
         }
     }

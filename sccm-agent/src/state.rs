@@ -102,10 +102,12 @@ pub fn interfaces(
             (false, None) if ours.is_some() => State::StalePin,
             (false, None) => State::Detached,
         };
-        let mode = there.filter(|_| is_ours).map(|program| match program.generic {
-            true => "generic",
-            false => "native",
-        });
+        let mode = there
+            .filter(|_| is_ours)
+            .map(|program| match program.generic {
+                true => "generic",
+                false => "native",
+            });
         states.push(InterfaceState {
             interface: one.name.clone(),
             state,

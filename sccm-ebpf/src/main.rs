@@ -13,8 +13,8 @@ mod tables;
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{classifier, map, xdp};
-use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_ebpf::maps::Array;
+use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;

@@ -3,15 +3,15 @@
 //! On a card without named VLANs, both answers are constants of the loaded program,
 //! and the verifier removes the rest.
 
+use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use aya_ebpf::Global;
+use sccm_common::Place;
 use sccm_common::abi::ENTRANCES as ENTRANCE_COUNT;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::trunk::{IDS, VlanTable};
 use sccm_common::wire::vlan;
-use sccm_common::Place;
 
 use crate::cursor::PacketCursor;
 

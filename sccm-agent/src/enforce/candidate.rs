@@ -1,8 +1,8 @@
 //! The policy that would be, and everything that can speak against it.
 
+use super::offload;
 use super::plan::{self, Plan};
 use super::settings::{Port, Settings, XdpMode};
-use super::offload;
 use crate::catalog::{Catalog, Role};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Attached, PinDir, describe_program};

@@ -161,11 +161,7 @@ fn cards(taken: &[(&Port, Spot)]) -> Vec<Card> {
 
 /// The cards, and what stands on them: on judged frames alone, or on some. Of a
 /// forwarded frame the kernel says only which of them it came through last.
-fn judged(
-    ports: &[Port],
-    cards: &[Card],
-    present: &[Interface],
-) -> (BTreeSet<u32>, BTreeSet<u32>) {
+fn judged(ports: &[Port], cards: &[Card], present: &[Interface]) -> (BTreeSet<u32>, BTreeSet<u32>) {
     let judges = |index: u32, vlan: Option<u16>| {
         let card = cards.iter().find(|card| card.index == index);
         // The card's own lane is that of every VLAN that nobody named, too.

@@ -24,7 +24,11 @@ pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
         let own = card.lanes.iter().find(|lane| lane.vlan.is_none());
         let own = own.map_or(Lane::OTHER, |lane| Lane::new(hook, lane.place));
         let mut table = [own; IDS];
-        for (lane, id) in card.lanes.iter().filter_map(|lane| Some((lane, lane.vlan?))) {
+        for (lane, id) in card
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane, lane.vlan?)))
+        {
             let slot = maps.claim_vlan(&lane.name, card.index, hook)?;
             table[usize::from(id)] = Lane::new(slot, lane.place);
         }

@@ -151,7 +151,9 @@ impl Watch {
         let is_awaited = |watched: &&Watched| {
             let card = &watched.card;
             let has = |other: &Card| other.name == card.name;
-            card.given && !plan.cards.iter().any(has) && !present.iter().any(|one| one.name == card.name)
+            card.given
+                && !plan.cards.iter().any(has)
+                && !present.iter().any(|one| one.name == card.name)
         };
         let awaited = self.cards.iter().filter(is_awaited);
         let awaited: Vec<Card> = awaited.map(|watched| watched.card.clone()).collect();
@@ -172,7 +174,10 @@ impl Watch {
             }
         }
         self.plan = plan;
-        for gone in self.cards.extract_if(.., |known| !slots.contains(&known.slot)) {
+        for gone in self
+            .cards
+            .extract_if(.., |known| !slots.contains(&known.slot))
+        {
             tracing::info!("{} is not to be enforced any more", gone.card.name);
             Attached::detach(&self.settings.pins, gone.slot)?;
         }

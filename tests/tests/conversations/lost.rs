@@ -17,7 +17,10 @@ use crate::support::LONG;
 const SLOT: u32 = 0;
 
 fn pin(hosts: &Hosts, direction: &str) -> PathBuf {
-    hosts.pins().join("links").join(format!("{SLOT}-{direction}"))
+    hosts
+        .pins()
+        .join("links")
+        .join(format!("{SLOT}-{direction}"))
 }
 
 /// Waits until the agent has counted a gap for `eth0`.

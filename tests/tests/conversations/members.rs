@@ -21,7 +21,9 @@ fn point_behind_bridge() -> Result<Hosts> {
     let hosts = Hosts::new()?;
     hosts.point.ip("link add br0 type bridge")?;
     for address in ["192.0.2.2/24", "2001:db8::2/64"] {
-        hosts.point.ip(&format!("address delete {address} dev eth0"))?;
+        hosts
+            .point
+            .ip(&format!("address delete {address} dev eth0"))?;
     }
     hosts.point.ip("link set dev eth0 master br0")?;
     let bridge = hosts.point.interface("br0").up()?;
@@ -54,7 +56,11 @@ fn await_enforcing(agent: &Agent, interface: &str, expected: u64) -> Result<()> 
 
 #[track_caller]
 fn assert_forbidden(from: &Namespace, expected: Outcome) {
-    let patience = if expected == Outcome::Connected { LONG } else { PATIENCE };
+    let patience = if expected == Outcome::Connected {
+        LONG
+    } else {
+        PATIENCE
+    };
     for address in Hosts::POINT {
         assert_eq!(
             tcp_connect(from, (address, FORBIDDEN).into(), patience),
@@ -70,7 +76,10 @@ fn a_bridge_stands_for_its_members_as_they_come_and_go() -> Result<()> {
     let _servers = hosts.tcp_servers(&[80, FORBIDDEN])?;
     let agent = hosts.enforce(BRIDGED)?;
     hosts.assert_enforced();
-    assert_eq!((enforcing(&agent, "eth0")?, enforcing(&agent, "br0")?), (1, 0));
+    assert_eq!(
+        (enforcing(&agent, "eth0")?, enforcing(&agent, "br0")?),
+        (1, 0)
+    );
     // What the point opens itself is noted where it leaves.
     let server = tcp_server(&hosts.client, (Hosts::CLIENT[0], 8443).into())?;
     assert!(tcp_exchange(&hosts.point, server.address(), LONG));
@@ -102,8 +111,12 @@ fn members_that_have_gone_make_room() -> Result<()> {
     let agent = hosts.enforce(BRIDGED)?;
     for number in 0..18 {
         let name = format!("port{number}");
-        hosts.point.ip(&format!("link add {name} type veth peer name peer{number}"))?;
-        hosts.point.ip(&format!("link set dev {name} up master br0"))?;
+        hosts
+            .point
+            .ip(&format!("link add {name} type veth peer name peer{number}"))?;
+        hosts
+            .point
+            .ip(&format!("link set dev {name} up master br0"))?;
         await_enforcing(&agent, &name, 1)?;
         hosts.point.ip(&format!("link delete dev {name}"))?;
         await_enforcing(&agent, &name, 0)?;
@@ -149,8 +162,14 @@ fn what_crosses_a_bridge_opens_no_flow() -> Result<()> {
         ensure!(arrived.is_some(), "the datagram does not cross");
     }
     let metrics = agent.metrics()?;
-    assert_eq!(metrics.passed(&[("interface", "eth0"), ("service", "multicast")]), 2);
-    assert_eq!(metrics.passed(&[("interface", "eth1"), ("protocol", "udp")]), 0);
+    assert_eq!(
+        metrics.passed(&[("interface", "eth0"), ("service", "multicast")]),
+        2
+    );
+    assert_eq!(
+        metrics.passed(&[("interface", "eth1"), ("protocol", "udp")]),
+        0
+    );
     assert_eq!(flows(&hosts)?, 0);
     Ok(())
 }
@@ -193,8 +212,7 @@ fn every_card_of_a_side_is_judged_alike() -> Result<()> {
         end.address(addresses[0])?.address(addresses[1])?;
         gateway.ip(&format!("link set dev {card} master br0"))?;
     }
-    let agent =
-        stage.enforce_cards("--uplink up0 --uplink up1 --segment seg0 --segment seg1")?;
+    let agent = stage.enforce_cards("--uplink up0 --uplink up1 --segment seg0 --segment seg1")?;
     let mut servers = Vec::new();
     for port in [80, FORBIDDEN] {
         let any = std::net::Ipv6Addr::UNSPECIFIED;
@@ -206,7 +224,11 @@ fn every_card_of_a_side_is_judged_alike() -> Result<()> {
     for subnet in ["198.51.100.0/24", "2001:db8:2::/64"] {
         client.route(&format!("{subnet} dev eth0"))?;
     }
-    for (from, to) in [(&stage.client, second), (&client, SERVER), (&client, second)] {
+    for (from, to) in [
+        (&stage.client, second),
+        (&client, SERVER),
+        (&client, second),
+    ] {
         for address in to {
             assert!(tcp_connect(from, (address, 80).into(), LONG) == Outcome::Connected);
             assert!(tcp_connect(from, (address, FORBIDDEN).into(), PATIENCE) == Outcome::TimedOut);
@@ -215,7 +237,10 @@ fn every_card_of_a_side_is_judged_alike() -> Result<()> {
     let metrics = agent.metrics()?;
     for card in ["up0", "up1"] {
         let inbound = [("interface", card), ("direction", "inbound")];
-        assert!(metrics.dropped(&inbound) >= 2 && metrics.passed(&inbound) >= 2, "{card}");
+        assert!(
+            metrics.dropped(&inbound) >= 2 && metrics.passed(&inbound) >= 2,
+            "{card}"
+        );
     }
     for card in ["seg0", "seg1"] {
         let outbound = [("interface", card), ("reason", "outbound")];

@@ -103,7 +103,11 @@ fn two_vlans_of_a_card_have_places_of_their_own() -> Result<()> {
     let protected: [IpAddr; 2] = ["198.51.100.77".parse()?, "2001:db8:2::77".parse()?];
     for family in FAMILIES {
         let inward = || packet(CLIENT[family], protected[family]);
-        let open = || packet(protected[family], CLIENT[family]).tcp(OWN, 8443).syn();
+        let open = || {
+            packet(protected[family], CLIENT[family])
+                .tcp(OWN, 8443)
+                .syn()
+        };
         let answer = || inward().tcp(8443, OWN).syn();
         assert!(crossing.reaches(inward().tcp(40000, ALLOWED).syn().vlan(20))?);
         assert!(!crossing.reaches(inward().tcp(40000, FORBIDDEN).syn().vlan(20))?);
@@ -182,7 +186,11 @@ fn what_leaves_is_told_apart_by_its_tag_wherever_that_is() -> Result<()> {
     let agent = host.enforce_cards("--interface eth0.20 --outbound enforce")?;
     let back = Crossing::back(&host)?;
     for family in FAMILIES {
-        let opens = || packet(SERVER[family], CLIENT[family]).tcp(OWN, FORBIDDEN).syn();
+        let opens = || {
+            packet(SERVER[family], CLIENT[family])
+                .tcp(OWN, FORBIDDEN)
+                .syn()
+        };
         // Whoever sends a frame is told of its drop.
         assert!(back.send(&opens().vlan(20)).is_err());
         assert!(back.reaches(opens().vlan(30))?);

@@ -38,7 +38,15 @@ fn machine() -> Vec<Interface> {
         interface(24, "br20", Kind::Group, None),
         interface(25, "eth0.20", vlan(1, 20), Some(24)),
         interface(26, "eth0.x", Kind::Veth { peer: None }, None),
-        interface(27, "away", Kind::Vlan { parent: None, id: 5 }, None),
+        interface(
+            27,
+            "away",
+            Kind::Vlan {
+                parent: None,
+                id: 5,
+            },
+            None,
+        ),
     ]
 }
 
@@ -121,14 +129,35 @@ fn names_become_cards() {
 #[test]
 fn the_same_frames_are_not_given_twice() {
     for (line, parts) in [
-        ("br0 eth2", &["eth2 is a member of br0, which is given too"] as &[_]),
+        (
+            "br0 eth2",
+            &["eth2 is a member of br0, which is given too"] as &[_],
+        ),
         ("eth2 br0", &["eth2 is a member of br0, which is given too"]),
-        ("uplink br0 segment bond0", &["br0 and bond0 mean the same frames of eth3"]),
-        ("br0 eth2.20", &["eth2.20 is of eth2, and eth2 is a member of br0"]),
-        ("eth2.20 br0", &["eth2.20 is of eth2, and eth2 is a member of br0"]),
-        ("bond0 eth3.7", &["eth3.7 is of eth3, and eth3 is a member of bond0"]),
-        ("uplink eth1.30 segment office", &["eth1.30 and office mean the same frames of eth1"]),
-        ("br20 eth1.20", &["br20 and eth1.20 mean the same frames of eth1"]),
+        (
+            "uplink br0 segment bond0",
+            &["br0 and bond0 mean the same frames of eth3"],
+        ),
+        (
+            "br0 eth2.20",
+            &["eth2.20 is of eth2, and eth2 is a member of br0"],
+        ),
+        (
+            "eth2.20 br0",
+            &["eth2.20 is of eth2, and eth2 is a member of br0"],
+        ),
+        (
+            "bond0 eth3.7",
+            &["eth3.7 is of eth3, and eth3 is a member of bond0"],
+        ),
+        (
+            "uplink eth1.30 segment office",
+            &["eth1.30 and office mean the same frames of eth1"],
+        ),
+        (
+            "br20 eth1.20",
+            &["br20 and eth1.20 mean the same frames of eth1"],
+        ),
     ] {
         let error = plan(line).unwrap_err().to_string();
         for part in parts {
@@ -137,7 +166,10 @@ fn the_same_frames_are_not_given_twice() {
     }
     let many: Vec<String> = (1..=16).map(|id| format!("eth1.{id}")).collect();
     let error = plan(&many.join(" ")).unwrap_err().to_string();
-    assert!(error.contains("17 interfaces") && error.contains("at most 16"), "{error}");
+    assert!(
+        error.contains("17 interfaces") && error.contains("at most 16"),
+        "{error}"
+    );
     assert!(plan(&many[1..].join(" ")).is_ok());
 }
 
@@ -149,7 +181,10 @@ fn what_is_no_interface_is_told() {
         ("eth1.0", &["no VLAN of eth1", "1 to 4094"]),
         ("eth1.4095", &["no VLAN of eth1", "1 to 4094"]),
         ("eth1.twenty", &["no VLAN of eth1", "1 to 4094"]),
-        ("inner", &["VLAN within VLAN 20", "name the outer one, eth1.20"]),
+        (
+            "inner",
+            &["VLAN within VLAN 20", "name the outer one, eth1.20"],
+        ),
         ("office.7", &["VLAN within VLAN 30"]),
         ("away", &["another network namespace"]),
     ] {
@@ -176,7 +211,11 @@ fn what_stands_on_judged_frames_is_an_entrance() {
         ("office", "office", "office"),
         ("eth3", "eth3", "eth3 br0 bond0 bond0.20"),
         // All of bond0 is judged, but a port of br0 that comes may not be.
-        ("bond0", "eth3 eth4 bond0 bond0.20", "eth3 eth4 br0 bond0 bond0.20"),
+        (
+            "bond0",
+            "eth3 eth4 bond0 bond0.20",
+            "eth3 eth4 br0 bond0 bond0.20",
+        ),
         ("br20", "eth1.20 br20 eth0.20", "eth1.20 br20 eth0.20"),
     ] {
         let plan = plan(line).unwrap();
