@@ -25,7 +25,8 @@ pub struct EnforceArgs {
     #[arg(long = "role", value_name = "ROLE", required = true)]
     roles: Vec<String>,
 
-    /// An interface of this host to enforce; may be given several times
+    /// An interface of this host to enforce: a card, a VLAN as eth0.20, a bridge or a
+    /// bond; may be given several times
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
 
