@@ -5,13 +5,17 @@
 
 mod candidate;
 mod hooks;
+mod memory;
+mod offload;
+mod plan;
 mod settings;
+mod slots;
 mod watch;
 
 pub use settings::{OnExit, Port, Settings, XdpMode};
 
 use crate::http;
-use crate::interface::Netlink;
+use crate::interface::{Changes, Netlink};
 use crate::kernel::{Found, Lock, Maps, PinDir, Programs};
 use crate::metrics::{Gaps, Source, hash_text, roles_text};
 use crate::policy::ServiceNames;
@@ -20,6 +24,7 @@ use anyhow::{Result, bail, ensure};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use watch::Watch;
 
 /// An agent that has attached its programs.
 pub struct Enforcement {
@@ -27,6 +32,8 @@ pub struct Enforcement {
     source: Arc<Source>,
     listener: TcpListener,
     programs: Vec<Programs>,
+    watch: Watch,
+    changes: Changes,
     _lock: Lock,
 }
 
@@ -40,7 +47,10 @@ impl Enforcement {
         candidate::check_roles(&settings.policy)?;
         preflight::check()?;
         let netlink = Netlink::connect()?;
-        let interfaces = candidate::interfaces(&netlink, &settings.ports).await?;
+        // Whatever changes from here on is looked at once more by the watch.
+        let changes = Changes::subscribe()?;
+        let present = netlink.interfaces().await?;
+        let plan = candidate::plan(&settings.ports, &present)?;
         let listener = http::bind(settings.metrics_listen).await?;
 
         let pins = settings.pins.clone();
@@ -49,9 +59,13 @@ impl Enforcement {
         let found = pins.look()?;
         let started = async {
             let names = names(&settings, found)?;
-            let compiled = candidate::compile(&settings, names, &netlink).await?;
-            candidate::check(&settings, &compiled, &netlink, &interfaces).await?;
-            let (maps, programs) = hooks::attach_all(&settings, found, &interfaces, &compiled)?;
+            let own = candidate::own_addresses(&settings, &netlink).await?;
+            let compiled = candidate::compile(&settings, names, &own)?;
+            candidate::check(&settings, &compiled, &netlink, &plan, &present).await?;
+            if found == Found::Nothing {
+                memory::check(settings.flow_capacity)?;
+            }
+            let hooked = hooks::attach_all(&settings, found, &plan, &compiled)?;
             let hash = hash_text(&compiled.info.hash);
             tracing::info!(
                 hash = &hash[..12],
@@ -60,9 +74,9 @@ impl Enforcement {
                 "{}",
                 if settings.observe { "observing" } else { "enforcing" }
             );
-            Ok((maps, programs))
+            Ok((hooked, own))
         };
-        let (maps, programs) = match started.await {
+        let (hooked, own) = match started.await {
             Ok(started) => started,
             Err(error) => {
                 // What was there before has been put back; what is new goes.
@@ -76,15 +90,18 @@ impl Enforcement {
         };
         let source = Arc::new(Source {
             pins,
-            maps: Mutex::new(maps),
+            maps: Mutex::new(hooked.maps),
             netlink,
             gaps: Gaps::default(),
         });
+        let watch = Watch::new(&settings, &source, plan, &hooked.slots, own, &present);
         Ok(Self {
             settings,
             source,
             listener,
-            programs,
+            programs: hooked.programs,
+            watch,
+            changes,
             _lock: lock,
         })
     }
@@ -101,7 +118,7 @@ impl Enforcement {
             programs.forward_log()?;
         }
         let server = http::serve(self.listener, Arc::clone(&self.source));
-        let watch = watch::follow(self.settings.clone(), Arc::clone(&self.source));
+        let watch = self.watch.follow(self.changes);
         let served = tokio::select! {
             served = server => served,
             watched = watch => watched,

@@ -1,14 +1,16 @@
 //! Network interfaces, as the kernel describes them over netlink.
 
-use crate::catalog::nearest;
-use anyhow::{Context as _, Result, bail};
+mod describe;
+
+use anyhow::{Context as _, Result};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use netlink_packet_route::address::AddressAttribute;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkXdp, XdpAttached};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +23,33 @@ pub struct Interface {
     pub up: bool,
     /// The number of the bond or bridge that it is a member of.
     pub controller: Option<u32>,
+    /// Whether frames come in through it, or through others that it stands on.
+    pub kind: Kind,
     /// The XDP program on it, whoever put it there.
     pub xdp: Option<XdpProgram>,
+}
+
+/// What an interface stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: frames come in through it.
+    Card,
+    /// The other end of a virtual cable, by its number if it is in the same network
+    /// namespace.
+    Veth {
+        /// The other end.
+        peer: Option<u32>,
+    },
+    /// One VLAN of another interface, which is absent here if it is in another network
+    /// namespace.
+    Vlan {
+        /// The other interface.
+        parent: Option<u32>,
+        /// Which VLAN.
+        id: u16,
+    },
+    /// The members that name it as their controller: a bridge, bond, team or VRF.
+    Group,
 }
 
 /// An XDP program on an interface.
@@ -35,8 +62,14 @@ pub struct XdpProgram {
 }
 
 /// A connection to the kernel's routing tables, in this process's network namespace.
+///
+/// The kernel makes one list at a time on a connection and refuses another meanwhile
+/// (`EBUSY`), so whoever asks for one waits for their turn, and reads it to its end.
 #[derive(Debug, Clone)]
-pub struct Netlink(Handle);
+pub struct Netlink {
+    handle: Handle,
+    turn: Arc<Mutex<()>>,
+}
 
 impl Netlink {
     /// Connects. Must be called within a tokio runtime.
@@ -46,7 +79,10 @@ impl Netlink {
     pub fn connect() -> Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection().context("opening netlink")?;
         tokio::spawn(connection);
-        Ok(Self(handle))
+        Ok(Self {
+            handle,
+            turn: Arc::default(),
+        })
     }
 
     /// All interfaces.
@@ -54,38 +90,13 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
-        let links = self.0.link().get().execute();
+        let _turn = self.turn.lock().await;
+        let links = self.handle.link().get().execute();
         links
-            .map_ok(|link| {
-                let up = link.header.flags.contains(LinkFlags::Up);
-                describe(link.header.index, up, &link.attributes)
-            })
+            .map_ok(|link| describe::describe(&link))
             .try_collect()
             .await
             .context("listing interfaces")
-    }
-
-    /// The interface called `name`.
-    ///
-    /// # Errors
-    /// There is none; the message names those that look alike.
-    pub async fn interface(&self, name: &str) -> Result<Interface> {
-        let all = self.interfaces().await?;
-        let names: Vec<&str> = all
-            .iter()
-            .map(|interface| interface.name.as_str())
-            .collect();
-        let Some(place) = names.iter().position(|known| *known == name) else {
-            let hint = match nearest(name, names.iter().copied()).as_slice() {
-                [] => String::new(),
-                alike => format!("; did you mean {}?", alike.join(" or ")),
-            };
-            bail!(
-                "there is no interface `{name}`{hint} (there are: {})",
-                names.join(", ")
-            );
-        };
-        Ok(all[place].clone())
     }
 
     /// Every address of this machine, sorted.
@@ -93,15 +104,8 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn own_addresses(&self) -> Result<Vec<IpAddr>> {
-        let mut addresses = BTreeSet::new();
-        let mut messages = self.0.address().get().execute();
-        while let Some(message) = messages.try_next().await.context("listing addresses")? {
-            for attribute in message.attributes {
-                if let AddressAttribute::Address(own) | AddressAttribute::Local(own) = attribute {
-                    addresses.insert(own);
-                }
-            }
-        }
+        let held = self.addresses().await?;
+        let addresses: BTreeSet<IpAddr> = held.into_iter().map(|(_, address)| address).collect();
         Ok(addresses.into_iter().collect())
     }
 
@@ -110,17 +114,27 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
-        let mut messages = self.0.address().get().execute();
-        while let Some(message) = messages.try_next().await.context("listing addresses")? {
-            let holds = |attribute: &AddressAttribute| match attribute {
-                AddressAttribute::Address(held) | AddressAttribute::Local(held) => *held == address,
-                _ => false,
-            };
-            if message.attributes.iter().any(holds) {
-                return Ok(Some(message.header.index));
-            }
-        }
-        Ok(None)
+        let mut held = self.addresses().await?.into_iter();
+        Ok(held
+            .find(|(_, own)| *own == address)
+            .map(|(index, _)| index))
+    }
+
+    /// Every address, with the number of its interface.
+    async fn addresses(&self) -> Result<Vec<(u32, IpAddr)>> {
+        let _turn = self.turn.lock().await;
+        let messages = self.handle.address().get().execute();
+        let messages: Vec<AddressMessage> =
+            messages.try_collect().await.context("listing addresses")?;
+        let held = messages.iter().flat_map(|message| {
+            message.attributes.iter().filter_map(|one| match one {
+                AddressAttribute::Address(own) | AddressAttribute::Local(own) => {
+                    Some((message.header.index, *own))
+                }
+                _ => None,
+            })
+        });
+        Ok(held.collect())
     }
 
     /// The number of the interface through which `peer` is reached.
@@ -136,7 +150,7 @@ impl Netlink {
                 .destination_prefix(peer, 128)
                 .build(),
         };
-        let mut routes = Box::pin(self.0.route().get(query).execute());
+        let mut routes = Box::pin(self.handle.route().get(query).execute());
         let route = routes.try_next().await.ok()??;
         route
             .attributes
@@ -148,7 +162,7 @@ impl Netlink {
     }
 }
 
-/// What the kernel reports of interfaces and addresses that change.
+/// What the kernel reports of interfaces, addresses and filters that change.
 pub struct Changes(Box<dyn Stream<Item = ()> + Send + Unpin>);
 
 impl Changes {
@@ -159,6 +173,7 @@ impl Changes {
     pub fn subscribe() -> Result<Self> {
         let groups = [
             MulticastGroup::Link,
+            MulticastGroup::Tc,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv6Ifaddr,
         ];
@@ -172,32 +187,4 @@ impl Changes {
     pub async fn next(&mut self) -> Option<()> {
         self.0.next().await
     }
-}
-
-fn describe(index: u32, up: bool, attributes: &[LinkAttribute]) -> Interface {
-    let mut interface = Interface {
-        name: String::new(),
-        index,
-        up,
-        controller: None,
-        xdp: None,
-    };
-    for attribute in attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => interface.name.clone_from(name),
-            LinkAttribute::Controller(index) => interface.controller = Some(*index),
-            LinkAttribute::Xdp(xdp) => interface.xdp = describe_xdp(xdp),
-            _ => {}
-        }
-    }
-    interface
-}
-
-fn describe_xdp(attributes: &[LinkXdp]) -> Option<XdpProgram> {
-    let id = attributes.iter().find_map(|attribute| match attribute {
-        LinkXdp::ProgId(id) => Some(*id),
-        _ => None,
-    })?;
-    let generic = attributes.contains(&LinkXdp::Attached(XdpAttached::SocketBuffer));
-    Some(XdpProgram { id, generic })
 }

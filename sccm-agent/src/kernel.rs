@@ -11,18 +11,24 @@
 mod attach;
 mod clock;
 mod counters;
+mod ethtool;
 mod log;
 mod maps;
+mod memory;
 mod names;
 mod object;
 mod owner;
 mod pins;
 mod program;
+mod topology;
 mod unhook;
 
 pub use attach::{Attached, EgressHook, Mode};
 pub use counters::Reading;
+pub use ethtool::VlanOffload;
 pub use maps::Maps;
+pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;
 pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
 pub use program::Programs;
+pub use topology::{Enforced, Topology};

@@ -3,12 +3,12 @@
 //! Before a policy is enforced, every established SSH session that comes in
 //! through one of its interfaces is judged by it.
 
-use crate::interface::{Interface, Netlink};
+use crate::interface::Netlink;
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, all_processes};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -30,13 +30,13 @@ impl fmt::Display for Session {
     }
 }
 
-/// Sessions through `interfaces` that the policy would cut.
+/// Sessions through `interfaces`, by their numbers, that the policy would cut.
 ///
 /// # Errors
 /// The kernel's tables cannot be read.
 pub async fn sessions_cut(
     netlink: &Netlink,
-    interfaces: &[Interface],
+    interfaces: &BTreeSet<u32>,
     compiled: &Compiled,
 ) -> Result<Vec<Session>> {
     let mut cut = Vec::new();
@@ -49,8 +49,11 @@ pub async fn sessions_cut(
             netlink.holder_of(session.local.ip()).await?,
             netlink.route_to(session.peer.ip()).await,
         ];
-        let enforced = |index: &u32| interfaces.iter().any(|interface| interface.index == *index);
-        if ways.iter().flatten().any(enforced) {
+        if ways
+            .iter()
+            .flatten()
+            .any(|index| interfaces.contains(index))
+        {
             cut.push(session);
         }
     }

@@ -22,6 +22,9 @@ pub enum State {
     Detached,
     /// Somebody else's program is there.
     ForeignProgram,
+    /// Our program drops what arrives, but no more sees what leaves, so that answers
+    /// to what the protected systems open are lost.
+    EgressLost,
     /// Our pin is there, but the card that it was made for is gone.
     StalePin,
 }
@@ -36,6 +39,7 @@ impl State {
             Self::Observing => "observing",
             Self::Detached => "detached",
             Self::ForeignProgram => "foreign-program",
+            Self::EgressLost => "egress-lost",
             Self::StalePin => "stale-pin",
         }
     }
@@ -43,10 +47,10 @@ impl State {
     /// Whether packets are dropped.
     #[must_use]
     pub const fn drops(self) -> bool {
-        matches!(self, Self::Enforcing | Self::Generic)
+        matches!(self, Self::Enforcing | Self::Generic | Self::EgressLost)
     }
 
-    /// Whether our program sees the packets at all.
+    /// Whether our programs see all packets.
     #[must_use]
     pub const fn is_attached(self) -> bool {
         matches!(self, Self::Enforcing | Self::Generic | Self::Observing)
@@ -81,31 +85,41 @@ pub fn interfaces(
 ) -> Result<Vec<InterfaceState>> {
     let observing = maps.info()?.flags & flag::OBSERVE != 0;
     let mut states = Vec::new();
-    for (slot, name) in maps.interfaces()? {
-        let ours = Attached::program_id(pins, slot, Direction::Inbound)?;
-        let card = present.iter().find(|interface| interface.name == name);
+    let known = maps.interfaces()?;
+    for one in &known {
+        let ours = Attached::program_id(pins, one.hook, Direction::Inbound)?;
+        // A VLAN's frames are judged at its card.
+        let card = known.iter().find(|card| card.slot == one.hook);
+        let card = card.and_then(|card| present.iter().find(|real| real.name == card.name));
         let there = card.and_then(|card| card.xdp);
-        let state = match (ours, there) {
-            (Some(ours), Some(there)) if ours == there.id => match (observing, there.generic) {
-                (true, _) => State::Observing,
-                (false, true) => State::Generic,
-                (false, false) => State::Enforcing,
-            },
-            (_, Some(_)) => State::ForeignProgram,
-            (Some(_), None) => State::StalePin,
-            (None, None) => State::Detached,
+        let is_ours = there.is_some_and(|there| ours == Some(there.id));
+        let state = match (is_ours, there) {
+            (true, _) if observing => State::Observing,
+            (true, _) if !sees_what_leaves(pins, one.hook, card)? => State::EgressLost,
+            (true, Some(there)) if there.generic => State::Generic,
+            (true, _) => State::Enforcing,
+            (false, Some(_)) => State::ForeignProgram,
+            (false, None) if ours.is_some() => State::StalePin,
+            (false, None) => State::Detached,
         };
         let mode = there
-            .filter(|_| state.is_attached())
+            .filter(|_| is_ours)
             .map(|program| match program.generic {
                 true => "generic",
                 false => "native",
             });
         states.push(InterfaceState {
-            interface: name,
+            interface: one.name.clone(),
             state,
             mode,
         });
     }
     Ok(states)
+}
+
+fn sees_what_leaves(pins: &PinDir, hook: u32, card: Option<&Interface>) -> Result<bool> {
+    match card {
+        Some(card) => Attached::hangs_on(pins, hook, Direction::Outbound, card.index),
+        None => Ok(false),
+    }
 }

@@ -34,8 +34,14 @@ pub mod map {
     /// `[ServiceRecord; ServiceClass::COUNT]`.
     pub const SERVICES: &str = "SERVICES";
 
+    /// `[VlanTable; MAX_INTERFACES]`: by the slot of the hook.
+    pub const VLANS: &str = "VLANS";
+    /// `u32 -> u32`: the number of each interface whose frames were judged when they
+    /// arrived, and the same number again.
+    pub const ENTRANCES: &str = "ENTRANCES";
+
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 14] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -48,6 +54,8 @@ pub mod map {
         TRANSFERS,
         INTERFACES,
         SERVICES,
+        VLANS,
+        ENTRANCES,
     ];
 }
 
@@ -75,18 +83,25 @@ pub const TICK_GLOBAL: &str = "TICK";
 
 /// Enough for seven digits, and for a product that never overflows.
 pub const TICK_FRACTION_BITS: u32 = 24;
+/// The read-only global that tells a program that VLAN ids decide: not 0, and slot
+/// and place of a frame are those of its VLAN, in the table of the program's own slot.
+pub const TRUNK_GLOBAL: &str = "TRUNK";
+
+/// Interfaces that [`map::ENTRANCES`] has room for: the cards, and what stands on them.
+pub const ENTRANCES: u32 = 1024;
 
 /// Which interface a slot stands for, so that counters keep their names when
 /// nobody runs. All zero: a free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct InterfaceRecord {
-    /// Name, padded with zeros (`IFNAMSIZ`, include/uapi/linux/if.h).
-    pub name: [u8; 16],
-    /// Number of the interface when it was attached.
+    /// Name, padded with zeros: 15 bytes of a card (`IFNAMSIZ`, include/uapi/linux/if.h),
+    /// a dot and four digits of a VLAN.
+    pub name: [u8; 24],
+    /// Number of the card when it was attached.
     pub index: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The slot whose hook judges its frames: that of the card, for a VLAN.
+    pub hook: u32,
 }
 
 /// Bytes of [`PolicyInfo::roles`]: room for every role of the catalog.
@@ -123,5 +138,5 @@ pub struct ServiceRecord {
 }
 
 const _: () = assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + ROLES_BYTES);
-const _: () = assert!(size_of::<InterfaceRecord>() == 16 + 4 + 4);
+const _: () = assert!(size_of::<InterfaceRecord>() == 24 + 4 + 4);
 const _: () = assert!(size_of::<ServiceRecord>() == 8 + SERVICE_NAME_BYTES);

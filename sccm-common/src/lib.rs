@@ -23,6 +23,7 @@ pub mod policy;
 pub mod reason;
 pub mod service;
 pub mod tftp;
+pub mod trunk;
 pub mod verdict;
 pub mod wire;
 

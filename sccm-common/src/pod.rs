@@ -7,11 +7,14 @@ use crate::flow::{FlowKey, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::policy::Policy;
 use crate::tftp::{TransferKey, TransferState};
+use crate::trunk::Lane;
 
 // SAFETY: plain data without padding (asserted beside each type), any bytes are valid.
 unsafe impl aya::Pod for InterfaceRecord {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Entry {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Lane {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Counter {}
 // SAFETY: as above.

@@ -92,6 +92,8 @@ reasons! {
     IcmpErrorRelated = 30, "icmp-error-related", Pass;
     /// What a DHCP client among the protected systems asks; stays with `dhcp-reply`.
     DhcpRequest = 31, "dhcp-request", Pass;
+    /// A frame of a VLAN that was not named, on a card whose VLANs were.
+    OtherVlan = 32, "other-vlan", Pass;
 
     /// The frame ends within its Ethernet header.
     EthernetTruncated = 64, "ethernet-truncated", Drop;

@@ -9,6 +9,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod plain;
 pub mod transport;
+pub mod vlan;
 
 use crate::cursor::Cursor;
 use crate::packet::Packet;

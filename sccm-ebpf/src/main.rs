@@ -7,13 +7,14 @@
 
 mod account;
 mod cursor;
+mod seat;
 mod settle;
 mod tables;
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, map, xdp};
+use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use aya_ebpf::{Global, maps::Array};
 use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
@@ -22,16 +23,9 @@ use sccm_common::wire::plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
+use crate::seat::Seat;
 use crate::settle::settle;
 use crate::tables::Active;
-
-/// Which interface this copy of the program serves; set before it is loaded.
-#[unsafe(no_mangle)]
-static SLOT: Global<u32> = Global::new(0);
-
-/// Where in the network this copy sits, as a `Place`; set before it is loaded.
-#[unsafe(no_mangle)]
-static PLACE: Global<u32> = Global::new(0);
 
 /// Read by agents only: which layout these maps have.
 #[map]
@@ -41,8 +35,8 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 #[xdp(frags)]
 #[inline(always)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
-    let place = Place::from_number(PLACE.load());
-    if place != Place::Segment
+    if let Some(Seat { slot, place }) = seat::of_xdp(&ctx)
+        && place != Place::Segment
         && let Some(tables) = Active::load()
     {
         let judge = Arriving {
@@ -51,7 +45,7 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
             place,
         };
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
-            return end_arriving(&tables, Direction::Inbound, verdict, length(&ctx));
+            return end_arriving(&tables, slot, Direction::Inbound, verdict, length(&ctx));
         }
     }
     unusual(ctx.ctx)
@@ -62,8 +56,13 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
 #[inline(never)]
 fn unusual(ctx: *mut xdp_md) -> u32 {
     let ctx = XdpContext::new(ctx);
+    let seat = seat::of_xdp(&ctx);
     let mut cursor = PacketCursor::of_xdp(&ctx);
-    let place = Place::from_number(PLACE.load());
+    let Some(Seat { slot, place }) = seat else {
+        let length = cursor.length().into();
+        account::count(seat::card(), Direction::Inbound, false, OTHER_VLAN, length);
+        return xdp_action::XDP_PASS;
+    };
     let direction = match place {
         Place::Host | Place::Uplink => Direction::Inbound,
         Place::Segment => Direction::Outbound,
@@ -71,7 +70,7 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
     let Some(tables) = Active::load() else {
         error!(&ctx, "no active policy: dropping");
         let length = cursor.length().into();
-        account::count(SLOT.load(), direction, false, NO_POLICY, length);
+        account::count(slot, direction, false, NO_POLICY, length);
         return xdp_action::XDP_DROP;
     };
     let verdict = match wire::parse(&mut cursor) {
@@ -81,14 +80,20 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
         },
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
-    end_arriving(&tables, direction, verdict, cursor.length().into())
+    end_arriving(&tables, slot, direction, verdict, cursor.length().into())
 }
 
 /// Counts a frame that arrived, and says what becomes of it.
 #[inline(always)]
-fn end_arriving(tables: &Active, direction: Direction, verdict: Verdict, length: u64) -> u32 {
+fn end_arriving(
+    tables: &Active,
+    slot: u32,
+    direction: Direction,
+    verdict: Verdict,
+    length: u64,
+) -> u32 {
     let observing = tables.policy().has(flag::OBSERVE);
-    account::count(SLOT.load(), direction, observing, verdict, length);
+    account::count(slot, direction, observing, verdict, length);
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => xdp_action::XDP_DROP,
         Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
@@ -99,11 +104,20 @@ fn end_arriving(tables: &Active, direction: Direction, verdict: Verdict, length:
 #[classifier]
 #[inline(always)]
 fn sccm_leaving(ctx: TcContext) -> i32 {
+    if seat::was_judged_on_arrival(&ctx) {
+        return TC_ACT_UNSPEC;
+    }
+    // Before the other cursor: making one may move the frame.
+    let seat = seat::of_skb(&ctx);
     let mut cursor = PacketCursor::of_skb(&ctx);
+    let Some(Seat { slot, place }) = seat else {
+        let length = cursor.length().into();
+        account::count(seat::card(), Direction::Outbound, false, OTHER_VLAN, length);
+        return TC_ACT_UNSPEC;
+    };
     let Some(tables) = Active::load() else {
         return TC_ACT_UNSPEC;
     };
-    let place = Place::from_number(PLACE.load());
     let parsed = match plain::packet(cursor.linear()) {
         Some(packet) => Ok(packet),
         None => wire::parse(&mut cursor),
@@ -118,7 +132,7 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
     };
     let observing = tables.policy().has(flag::OBSERVE);
     account::count(
-        SLOT.load(),
+        slot,
         Direction::Outbound,
         observing,
         verdict,
@@ -130,6 +144,11 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
         Disposition::Drop | Disposition::Pass => TC_ACT_UNSPEC,
     }
 }
+
+const OTHER_VLAN: Verdict = Verdict {
+    reason: Reason::OtherVlan,
+    service: ServiceClass::NONE,
+};
 
 const NO_POLICY: Verdict = Verdict {
     reason: Reason::NoPolicy,

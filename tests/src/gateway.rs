@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -53,6 +54,7 @@ pub struct Stage {
     pub server: Namespace,
     /// Has the cards `up0` and `seg0`, and `br0` if it is a bridge.
     gateway: Option<Namespace>,
+    topology: Topology,
     bpf: BpfMount,
 }
 
@@ -70,6 +72,7 @@ impl Stage {
             client: Namespace::new("client")?,
             server: Namespace::new("server")?,
             gateway,
+            topology,
             bpf: BpfMount::new()?,
         };
         match topology {
@@ -91,18 +94,44 @@ impl Stage {
         self.gateway.as_ref().expect("this stage has a gateway")
     }
 
+    /// What stands between the two.
+    pub fn topology(&self) -> Topology {
+        self.topology
+    }
+
     /// Starts `sccm-agent enforce` where it belongs on this stage, for `role` and with further
     /// arguments, separated by spaces.
     ///
     /// # Errors
     /// As [`Agent::start`].
     pub fn enforce(&self, role: &str, arguments: &str) -> Result<Agent<'_>> {
-        let (home, cards) = match &self.gateway {
-            Some(gateway) => (gateway, "--uplink up0 --segment seg0"),
-            None => (&self.server, "--interface eth0"),
+        let cards = match self.gateway {
+            Some(_) => "--uplink up0 --segment seg0",
+            None => "--interface eth0",
         };
         let line = format!("enforce --role {role} {cards} {arguments}");
-        Agent::start(home, command(home, &line, &self.pins())?).context(line)
+        Agent::start(self.home(), self.command(&line)?).context(line)
+    }
+
+    /// Starts `sccm-agent enforce` for a distribution point, with these cards.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn enforce_cards(&self, cards: &str) -> Result<Agent<'_>> {
+        let line = format!("enforce --role distribution-point {cards}");
+        Agent::start(self.home(), self.command(&line)?).context(line)
+    }
+
+    /// `sccm-agent ARGUMENTS` where the agent belongs on this stage.
+    ///
+    /// # Errors
+    /// As [`command`].
+    pub fn command(&self, arguments: &str) -> Result<Command> {
+        command(self.home(), arguments, &self.pins())
+    }
+
+    fn home(&self) -> &Namespace {
+        self.gateway.as_ref().unwrap_or(&self.server)
     }
 
     /// Where the agent pins.

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod bpffs;
 pub mod datapath;
 pub mod gateway;
+pub mod hooks;
 pub mod netns;
 pub mod oracle;
 pub mod packet;

@@ -1,15 +1,19 @@
 //! What cannot be done is refused with exit code 2 and the remedy, and nothing changes.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::Result;
 use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, Hosts, METRICS, POINT, command, run};
 use sccm_tests::bpffs::BpfMount;
 use sccm_tests::traffic::Outcome;
+use tempfile::NamedTempFile;
 
 /// Runs the command and asserts that it refuses with all of `parts`, and changes nothing.
 #[track_caller]
@@ -102,6 +106,137 @@ fn every_wrong_setting_is_refused_with_its_remedy() -> Result<()> {
         let command = hosts.command(&format!("enforce {POINT} {arguments}"))?;
         assert_refused(&hosts, command, parts)?;
     }
+    Ok(())
+}
+
+#[test]
+fn cards_that_cannot_be_told_apart_are_refused() -> Result<()> {
+    let hosts = Hosts::new()?;
+    for line in [
+        // Both ends here, so that the agent can ask the other one about tags.
+        "link add near0 up type veth peer name far0",
+        "link set dev far0 up",
+        "link add br0 up type bridge",
+        "link add br1 up type bridge",
+        "link add a.20 up type veth peer name b.20",
+        "link set dev a.20 master br0",
+    ] {
+        hosts.point.ip(line)?;
+    }
+    for (cards, parts) in [
+        // Sides of a gateway.
+        ("--uplink eth0", &["needs a --segment"] as &[_]),
+        ("--segment eth0", &["needs an --uplink"]),
+        (
+            "--uplink eth0 --segment eth0",
+            &["eth0 is given as uplink and as segment"],
+        ),
+        // VLANs.
+        (
+            "--interface eth0.0",
+            &["`eth0.0` is no VLAN of eth0", "1 to 4094"],
+        ),
+        (
+            "--interface eth0.4095",
+            &["`eth0.4095` is no VLAN of eth0", "1 to 4094"],
+        ),
+        ("--interface eth9.20", &["no interface `eth9.20`"]),
+        (
+            "--uplink eth0.20 --segment eth0.20",
+            &["eth0.20 is given as uplink and as segment"],
+        ),
+        (
+            "--uplink eth0.20 --segment eth0.020",
+            &["eth0.20 and eth0.020 mean the same frames of eth0"],
+        ),
+        (
+            "--interface near0.20",
+            &["far0 hands VLAN tags over", "`ethtool -K far0 txvlan off`"],
+        ),
+        // Members.
+        ("--interface br1", &["br1 has no members", "master br1"]),
+        (
+            "--interface br0 --interface a.20",
+            &["a.20 is a member of br0, which is given too"],
+        ),
+        (
+            "--uplink br0 --segment a.20.30",
+            &["a.20.30 is of a.20, and a.20 is a member of br0"],
+        ),
+        ("--uplink br0.30 --segment a.20.30", &["a member of br0"]),
+    ] {
+        let command = hosts.command(&format!("enforce --role distribution-point {cards}"))?;
+        assert_refused(&hosts, command, parts)?;
+    }
+    let many: String = (1..=16)
+        .map(|id| format!(" --interface eth0.{id}"))
+        .collect();
+    let command = hosts.command(&format!("enforce --role distribution-point{many}"))?;
+    assert_refused(&hosts, command, &["17 interfaces", "at most 16"])?;
+
+    // An interface that is no VLAN is itself, whatever it is called.
+    let agent = hosts.enforce("--role distribution-point --interface a.20")?;
+    let labels = [("interface", "a.20"), ("mode", "native")];
+    assert_eq!(agent.metrics()?.sum("sccm_enforcing", &labels), 1.0);
+    assert!(hosts.has_xdp("a.20")?);
+    Ok(())
+}
+
+/// The command will see this in place of /proc/meminfo.
+fn with_meminfo(mut command: Command, content: &str) -> Result<(Command, NamedTempFile)> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(content.as_bytes())?;
+    let path = file.path().to_owned();
+    let mount_it = move || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let nothing = None::<&str>;
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(nothing, "/", nothing, private, nothing)?;
+        mount(
+            Some(&path),
+            "/proc/meminfo",
+            nothing,
+            MsFlags::MS_BIND,
+            nothing,
+        )?;
+        Ok(())
+    };
+    // SAFETY: only system calls, and paths of this length are copied to the stack.
+    unsafe { command.pre_exec(mount_it) };
+    Ok((command, file))
+}
+
+#[test]
+fn more_flows_than_memory_are_refused() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let enforce = |flows: &str| hosts.command(&format!("enforce {POINT} --flow-capacity {flows}"));
+    for (flows, parts) in [
+        ("0", &["--flow-capacity", "1..=16777216"]),
+        ("16777217", &["--flow-capacity", "1..=16777216"]),
+    ] {
+        assert_refused(&hosts, enforce(flows)?, parts)?;
+    }
+    let memory = |mib: u32| {
+        let kib = mib * 1024;
+        format!(
+            "MemTotal: {kib} kB\nMemFree: 0 kB\nMemAvailable: {kib} kB\nBuffers: 0 kB\n\
+                 Cached: 0 kB\nSwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 0 kB\n\
+                 SwapFree: 0 kB\nDirty: 0 kB\nWriteback: 0 kB\nAnonPages: 0 kB\nMapped: 0 kB\n\
+                 Slab: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n\
+                 Committed_AS: 0 kB\n"
+        )
+    };
+    // A million flows take 112 MiB.
+    let (command, _file) = with_meminfo(enforce("1048576")?, &memory(200))?;
+    let parts = [
+        "1048576 flows need 1",
+        "200 MiB are available",
+        "--flow-capacity",
+    ];
+    assert_refused(&hosts, command, &parts)?;
+    let (command, _file) = with_meminfo(enforce("1048576")?, &memory(400))?;
+    let agent = Agent::start(&hosts.point, command)?;
+    assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
     Ok(())
 }
 

@@ -21,7 +21,8 @@ pub struct EnforceArgs {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// An interface of this host to enforce; may be given several times
+    /// An interface of this host to enforce: a card, a VLAN as eth0.20, a bridge or a
+    /// bond; may be given several times
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
 

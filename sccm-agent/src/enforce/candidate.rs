@@ -1,5 +1,7 @@
 //! The policy that would be, and everything that can speak against it.
 
+use super::offload;
+use super::plan::{self, Plan};
 use super::settings::{Port, Settings, XdpMode};
 use crate::catalog::Catalog;
 use crate::interface::{Interface, Netlink};
@@ -9,56 +11,58 @@ pub use crate::policy::check_roles;
 use crate::policy::{self, Compiled, Request, ServiceNames};
 use anyhow::{Result, bail, ensure};
 use sccm_common::counter::Direction;
+use std::net::IpAddr;
 
-/// The interfaces of the ports, in their order.
+/// The plan for the ports, on this machine as it is now.
 ///
 /// # Errors
-/// One that does not exist, is down, or is a member of another that is given.
-pub async fn interfaces(netlink: &Netlink, ports: &[Port]) -> Result<Vec<Interface>> {
-    let mut interfaces: Vec<Interface> = Vec::new();
+/// An interface that does not exist, is down, has no members or hides VLAN tags; two
+/// that mean the same frames.
+pub fn plan(ports: &[Port], present: &[Interface]) -> Result<Plan> {
     for port in ports {
         let name = &port.interface;
-        let interface = netlink.interface(name).await?;
+        let (device, _) = plan::device(name, present)?;
+        let device_name = &device.name;
         ensure!(
-            interface.up,
-            "interface {name} is down: bring it up with `ip link set {name} up`"
+            device.up,
+            "interface {device_name} is down: bring it up with `ip link set {device_name} up`"
         );
-        interfaces.push(interface);
+        ensure!(
+            !plan::resolve(name, present)?.is_empty(),
+            "{name} has no members: give it one with `ip link set dev CARD master {device_name}`"
+        );
     }
-    for member in &interfaces {
-        let controller = interfaces
-            .iter()
-            .find(|other| member.controller == Some(other.index));
-        if let Some(controller) = controller {
-            bail!(
-                "{} is a member of {}, which is given too: give only one of them",
-                member.name,
-                controller.name
-            );
+    let plan = plan::of(ports, present)?;
+    for card in plan.cards.iter().filter(|card| card.is_trunk()) {
+        if let Some(doubt) = offload::check(card, present)? {
+            tracing::warn!("{doubt}");
         }
     }
-    Ok(interfaces)
+    Ok(plan)
 }
 
-/// Compiles the policy for this machine as it is now.
+/// The addresses that a policy tells from those of the protected systems, sorted.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn own_addresses(settings: &Settings, netlink: &Netlink) -> Result<Vec<IpAddr>> {
+    match settings.is_gateway() {
+        true => netlink.own_addresses().await,
+        // Whatever reaches a host's card is for the host.
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Compiles the policy for a machine with these addresses.
 ///
 /// # Errors
 /// More services or prefixes than the tables can tell apart.
-pub async fn compile(
-    settings: &Settings,
-    names: ServiceNames,
-    netlink: &Netlink,
-) -> Result<Compiled> {
+pub fn compile(settings: &Settings, names: ServiceNames, own: &[IpAddr]) -> Result<Compiled> {
     let catalog = Catalog::edition_2007()?;
-    let own = match settings.is_gateway() {
-        true => netlink.own_addresses().await?,
-        // Whatever reaches a host's card is for the host.
-        false => Vec::new(),
-    };
     let request = Request {
         catalog: &catalog,
         policy: &settings.policy,
-        own: &own,
+        own,
         observe: settings.observe,
     };
     policy::compile(&request, names)
@@ -72,14 +76,17 @@ pub async fn check(
     settings: &Settings,
     compiled: &Compiled,
     netlink: &Netlink,
-    interfaces: &[Interface],
+    plan: &Plan,
+    present: &[Interface],
 ) -> Result<()> {
-    refuse_foreign_programs(&settings.pins, interfaces)?;
-    refuse_another_mode(settings.xdp_mode, interfaces)?;
+    let is_hooked = |one: &&Interface| plan.cards.iter().any(|card| card.index == one.index);
+    let cards: Vec<&Interface> = present.iter().filter(is_hooked).collect();
+    refuse_foreign_programs(&settings.pins, &cards)?;
+    refuse_another_mode(settings.xdp_mode, &cards)?;
     if settings.observe || settings.accept_lockout {
         return Ok(());
     }
-    let cut = lockout::sessions_cut(netlink, interfaces, compiled).await?;
+    let cut = lockout::sessions_cut(netlink, &plan.reach, compiled).await?;
     if let Some(session) = cut.first() {
         let flag = if settings.is_gateway() {
             "manage"
@@ -98,7 +105,7 @@ pub async fn check(
 
 /// A hook that is taken over keeps its mode: there is no changing it without a
 /// moment without any.
-fn refuse_another_mode(asked: XdpMode, interfaces: &[Interface]) -> Result<()> {
+fn refuse_another_mode(asked: XdpMode, interfaces: &[&Interface]) -> Result<()> {
     for interface in interfaces {
         let Some(program) = interface.xdp else {
             continue;
@@ -116,7 +123,7 @@ fn refuse_another_mode(asked: XdpMode, interfaces: &[Interface]) -> Result<()> {
     Ok(())
 }
 
-fn refuse_foreign_programs(pins: &PinDir, interfaces: &[Interface]) -> Result<()> {
+fn refuse_foreign_programs(pins: &PinDir, interfaces: &[&Interface]) -> Result<()> {
     let mut ours = Vec::new();
     for slot in pins.slots() {
         ours.extend(Attached::program_id(pins, slot, Direction::Inbound)?);

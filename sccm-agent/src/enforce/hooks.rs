@@ -1,22 +1,34 @@
 //! Puts a compiled policy and the programs where they belong, all or nothing.
 
+use super::plan::{Card, Plan};
 use super::settings::{Settings, XdpMode};
-use crate::interface::Interface;
+use super::slots;
 use crate::kernel::{Attached, Found, Maps, Mode, PinDir, Programs};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use sccm_common::Place;
+use sccm_common::counter::Direction;
 
-/// Publishes the policy and attaches to every port.
+/// What is attached, each card with its slot.
+pub struct Hooked {
+    /// The maps.
+    pub maps: Maps,
+    /// The programs of each card.
+    pub programs: Vec<Programs>,
+    /// The slots of the cards, in the order of the plan.
+    pub slots: Vec<u32>,
+}
+
+/// Publishes the policy and attaches to every card.
 ///
 /// # Errors
 /// The kernel or a driver refuses; hooks and policy are then as before.
 pub fn attach_all(
     settings: &Settings,
     found: Found,
-    interfaces: &[Interface],
+    plan: &Plan,
     compiled: &Compiled,
-) -> Result<(Maps, Vec<Programs>)> {
+) -> Result<Hooked> {
     let pins = &settings.pins;
     if found == Found::Nothing {
         // What an agent left that died before it finished.
@@ -25,78 +37,82 @@ pub fn attach_all(
     }
     let before = pins.slots();
     let mut maps = Maps::open(pins)?;
-    let known = maps.interfaces()?;
-    let mut programs = Vec::new();
-    let mut slots = Vec::new();
-    for (port, interface) in settings.ports.iter().zip(interfaces) {
-        let slot = maps.claim_slot(&interface.name, interface.index)?;
-        programs.push(Programs::load(pins, slot, port.place)?);
-        slots.push(slot);
-    }
-    maps.publish(compiled)?;
-    if let Err(error) = hook_all(settings, interfaces, &slots, &mut programs) {
-        maps.unpublish().context("taking the policy back")?;
-        for slot in slots.iter().filter(|slot| !before.contains(slot)) {
-            Attached::detach(pins, *slot)?;
+    let topology = maps.topology()?;
+    let (slots, programs) = match hook_all(settings, &mut maps, plan, compiled) {
+        Ok(hooked) => hooked,
+        Err(error) => {
+            for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
+                Attached::detach(pins, *slot)?;
+            }
+            maps.restore(&topology).context("taking the slots back")?;
+            return Err(error);
         }
-        let is_known = |slot: &u32| known.iter().any(|(known, _)| known == slot);
-        for slot in slots.into_iter().filter(|slot| !is_known(slot)) {
-            maps.release_slot(slot)?;
-        }
-        return Err(error);
-    }
+    };
     maps.finish()?;
-    // Interfaces that an earlier agent enforced and this one was not asked to.
+    // Cards that an earlier agent enforced and this one was not asked to.
     for slot in before.iter().filter(|slot| !slots.contains(slot)) {
         Attached::detach(pins, *slot)?;
     }
-    Ok((maps, programs))
+    Ok(Hooked {
+        maps,
+        programs,
+        slots,
+    })
 }
 
-/// Attaches to one interface again, after its card has come back.
+/// Attaches to one card while others are enforced. What of its hooks still hangs on it
+/// takes the new program in place; what does not is made anew.
 ///
 /// # Errors
 /// The kernel or the driver refuses.
-pub fn attach_again(
-    settings: &Settings,
-    slot: u32,
-    place: Place,
-    interface: &str,
-) -> Result<Programs> {
-    Attached::detach(&settings.pins, slot)?;
-    let mut programs = Programs::load(&settings.pins, slot, place)?;
-    hook(
-        settings.xdp_mode,
-        &settings.pins,
-        slot,
-        interface,
-        &mut programs,
-    )?
-    .pin()?;
+pub fn attach_one(settings: &Settings, slot: u32, card: &Card) -> Result<Programs> {
+    let pins = &settings.pins;
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        if !Attached::hangs_on(pins, slot, direction, card.index)? {
+            Attached::detach_one(pins, slot, direction)?;
+        }
+    }
+    let mut programs = load(pins, slot, card)?;
+    hook(settings.xdp_mode, pins, slot, &card.name, &mut programs)?.pin()?;
     Ok(programs)
 }
 
 fn hook_all(
     settings: &Settings,
-    interfaces: &[Interface],
-    slots: &[u32],
-    programs: &mut [Programs],
-) -> Result<()> {
-    let mut attached = Vec::new();
-    for ((interface, slot), programs) in interfaces.iter().zip(slots).zip(programs) {
-        attached.push(hook(
-            settings.xdp_mode,
-            &settings.pins,
-            *slot,
-            &interface.name,
-            programs,
-        )?);
+    maps: &mut Maps,
+    plan: &Plan,
+    compiled: &Compiled,
+) -> Result<(Vec<u32>, Vec<Programs>)> {
+    let pins = &settings.pins;
+    let slots = slots::assign(maps, pins, plan)?;
+    let seats = slots.iter().zip(&plan.cards);
+    let mut programs = seats
+        .clone()
+        .map(|(slot, card)| load(pins, *slot, card))
+        .collect::<Result<Vec<_>>>()?;
+    maps.publish(compiled)?;
+    let hooked = || -> Result<()> {
+        let mut attached = Vec::new();
+        for ((slot, card), programs) in seats.zip(&mut programs) {
+            let mode = settings.xdp_mode;
+            attached.push(hook(mode, pins, *slot, &card.name, programs)?);
+        }
+        // Until here, a failure lets go of all of them.
+        attached.into_iter().try_for_each(Attached::pin)
+    };
+    if let Err(error) = hooked() {
+        maps.unpublish().context("taking the policy back")?;
+        return Err(error);
     }
-    // Until here, a failure lets go of all of them.
-    for attached in attached {
-        attached.pin()?;
+    Ok((slots, programs))
+}
+
+fn load(pins: &PinDir, slot: u32, card: &Card) -> Result<Programs> {
+    if card.is_trunk() {
+        return Programs::load_trunk(pins, slot);
     }
-    Ok(())
+    let place = card.lanes.first().map_or(Place::Host, |lane| lane.place);
+    Programs::load(pins, slot, place)
 }
 
 fn hook(

@@ -1,122 +1,269 @@
-//! Follows the machine: cards that come back, new names, new addresses.
+//! Follows the machine: cards that come back, new names, members, new addresses.
 //!
-//! A card that is deleted takes its programs with it, and one of the same name
-//! starts unfiltered. So every change that netlink reports makes the agent look
-//! whether each port still has its programs, attach again where not, and count
-//! the time in between.
+//! A card that is deleted takes its programs with it, one of the same name starts
+//! unfiltered, and anybody with the privilege can take a program off a card in silence.
+//! So whenever netlink reports a change, and every few seconds besides, the agent makes
+//! its plan anew, and compares it with what really hangs on the cards.
 
+mod names;
+
+use super::plan::{self, Card, Plan};
 use super::settings::{Port, Settings};
-use super::{candidate, hooks};
+use super::{candidate, hooks, offload, slots};
 use crate::interface::{Changes, Interface};
 use crate::kernel::Attached;
 use crate::metrics::Source;
 use crate::state::lock;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use names::Names;
 use sccm_common::counter::Direction;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// How long a card that could not be attached to again is left alone.
+/// How long hooks that nobody reports on are left unlooked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a card that could not be attached to is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A port, and since when it has been without its programs.
+/// A card that has its programs, or should have.
 struct Watched {
-    port: Port,
+    card: Card,
     slot: u32,
-    lost: Option<Instant>,
+    /// When it was last seen with all its programs.
+    whole: Instant,
+    /// What was said about it last, so that it is not said again at every look.
+    trouble: Option<String>,
+    /// Its programs are of another shape than the plan asks.
+    outdated: bool,
 }
 
-/// Follows changes until the kernel stops reporting them.
-///
-/// # Errors
-/// The kernel reports no changes, or its maps cannot be read.
-pub async fn follow(settings: Settings, source: Arc<Source>) -> Result<()> {
-    let mut changes = Changes::subscribe()?;
-    let mut ports = Vec::new();
-    for (slot, name) in lock(&source.maps).interfaces()? {
-        if let Some(port) = settings.ports.iter().find(|port| port.interface == name) {
-            ports.push(Watched {
-                port: port.clone(),
-                slot,
-                lost: None,
-            });
+/// What is enforced, and what is known of the machine.
+pub struct Watch {
+    settings: Settings,
+    source: Arc<Source>,
+    ports: Vec<Port>,
+    names: Names,
+    plan: Plan,
+    cards: Vec<Watched>,
+    own: Vec<IpAddr>,
+    trouble: Option<String>,
+}
+
+impl Watch {
+    /// A watch over what has just been attached: the cards of the plan at these slots,
+    /// and a policy for these addresses.
+    pub fn new(
+        settings: &Settings,
+        source: &Arc<Source>,
+        plan: Plan,
+        slots: &[u32],
+        own: Vec<IpAddr>,
+        present: &[Interface],
+    ) -> Self {
+        let cards = plan.cards.iter().zip(slots);
+        Self {
+            settings: settings.clone(),
+            source: Arc::clone(source),
+            ports: settings.ports.clone(),
+            names: Names::of(present),
+            cards: cards
+                .map(|(card, slot)| Watched::new(card, *slot))
+                .collect(),
+            plan,
+            own,
+            trouble: None,
         }
     }
-    let mut own = source.netlink.own_addresses().await?;
-    loop {
-        let waiting = ports.iter().any(|watched| watched.lost.is_some());
-        let change = timeout(if waiting { RETRY } else { Duration::MAX }, changes.next());
-        if let Ok(change) = change.await {
-            change.context("the kernel stopped reporting changes")?;
-        }
-        let present = source.netlink.interfaces().await?;
-        for watched in &mut ports {
-            if let Err(error) = look_after(&settings, &source, watched, &present) {
-                tracing::error!("{}: {error:#}", watched.port.interface);
+
+    /// Follows changes until the kernel stops reporting them. The first look is at
+    /// once: the machine may have changed since the plan was made.
+    ///
+    /// A look that fails changes nothing, and is taken again.
+    ///
+    /// # Errors
+    /// The kernel reports no changes any more.
+    pub async fn follow(mut self, mut changes: Changes) -> Result<()> {
+        loop {
+            let looked = self.look().await;
+            if let Err(error) = &looked {
+                tracing::error!("looking at the machine's interfaces: {error:#}");
+            }
+            let is_lost = |watched: &Watched| watched.trouble.is_some();
+            let waiting = looked.is_err() || self.cards.iter().any(is_lost);
+            let pause = if waiting { RETRY } else { LOOK };
+            if let Ok(change) = timeout(pause, changes.next()).await {
+                change.context("the kernel stopped reporting changes")?;
             }
         }
-        if settings.is_gateway() {
-            let now = source.netlink.own_addresses().await?;
-            if now != own {
-                own = now;
-                republish(&settings, &source).await?;
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        let present = self.source.netlink.interfaces().await?;
+        self.follow_names(&present)?;
+        let trouble = match self.follow_plan(&present) {
+            Ok(()) => None,
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if let Some(trouble) = trouble.as_ref().filter(|_| self.trouble != trouble) {
+            tracing::error!("{trouble}: what was enforced before stays so");
+        }
+        self.trouble = trouble;
+        for watched in &mut self.cards {
+            watched.look_after(&self.settings, &self.source, &present);
+        }
+        let own = candidate::own_addresses(&self.settings, &self.source.netlink).await?;
+        if own != self.own {
+            self.republish(own)?;
+        }
+        Ok(())
+    }
+
+    /// A card that has another name keeps its hooks and its slot.
+    fn follow_names(&mut self, present: &[Interface]) -> Result<()> {
+        for (old, new) in self.names.changed(present) {
+            for port in &mut self.ports {
+                names::replace(&mut port.interface, &old, &new, present);
+            }
+            for watched in &mut self.cards {
+                names::replace(&mut watched.card.name, &old, &new, present);
+            }
+            let mut maps = lock(&self.source.maps);
+            for known in maps.interfaces()? {
+                let mut name = known.name;
+                if names::replace(&mut name, &old, &new, present) {
+                    tracing::info!("{old} is called {new} now; counted as {name}");
+                    maps.write_interface(known.slot, &name, 0, known.hook)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hooks that are to be, let go of those that are not, and VLANs as they are now.
+    fn follow_plan(&mut self, present: &[Interface]) -> Result<()> {
+        let is_there = |port: &&Port| plan::resolve(&port.interface, present).is_ok();
+        let ports: Vec<Port> = self.ports.iter().filter(is_there).cloned().collect();
+        let mut plan = plan::of(&ports, present)?;
+        // A card that was named is waited for, with all that it was.
+        let is_awaited = |watched: &&Watched| {
+            let card = &watched.card;
+            let has = |other: &Card| other.name == card.name;
+            card.given
+                && !plan.cards.iter().any(has)
+                && !present.iter().any(|one| one.name == card.name)
+        };
+        let awaited = self.cards.iter().filter(is_awaited);
+        let awaited: Vec<Card> = awaited.map(|watched| watched.card.clone()).collect();
+        plan.cards.extend(awaited);
+        if plan == self.plan {
+            return Ok(());
+        }
+        let mut maps = lock(&self.source.maps);
+        let slots = slots::assign(&mut maps, &self.settings.pins, &plan)?;
+        drop(maps);
+        for (card, slot) in plan.cards.iter().zip(&slots) {
+            match self.cards.iter_mut().find(|known| known.slot == *slot) {
+                Some(watched) => watched.becomes(card),
+                None => {
+                    tracing::info!("{} is to be enforced, too", card.name);
+                    self.cards.push(Watched::new(card, *slot));
+                }
+            }
+        }
+        self.plan = plan;
+        for gone in self
+            .cards
+            .extract_if(.., |known| !slots.contains(&known.slot))
+        {
+            tracing::info!("{} is not to be enforced any more", gone.card.name);
+            Attached::detach(&self.settings.pins, gone.slot)?;
+        }
+        Ok(())
+    }
+
+    /// A gateway's own addresses are part of its policy.
+    fn republish(&mut self, own: Vec<IpAddr>) -> Result<()> {
+        let mut maps = lock(&self.source.maps);
+        let compiled = candidate::compile(&self.settings, maps.service_names()?, &own)?;
+        let generation = maps.publish(&compiled)?;
+        self.own = own;
+        tracing::info!(
+            generation,
+            "this gateway's addresses have changed; policy published"
+        );
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn new(card: &Card, slot: u32) -> Self {
+        Self {
+            card: card.clone(),
+            slot,
+            whole: Instant::now(),
+            trouble: None,
+            outdated: false,
+        }
+    }
+
+    fn becomes(&mut self, card: &Card) {
+        let shape = |card: &Card| match card.is_trunk() {
+            true => None,
+            false => card.lanes.first().map(|lane| lane.place),
+        };
+        self.outdated |= shape(card) != shape(&self.card);
+        self.card = card.clone();
+    }
+
+    /// Attaches where something is missing, and counts for how long it was.
+    fn look_after(&mut self, settings: &Settings, source: &Source, present: &[Interface]) {
+        let before = self.trouble.take();
+        let name = self.card.name.clone();
+        match self.mend(settings, present) {
+            Ok(mended) => {
+                if mended {
+                    let gap = self.whole.elapsed();
+                    source.gaps.add(&name, gap);
+                    tracing::warn!("{name} is enforced after at most {gap:?} without");
+                }
+                self.whole = Instant::now();
+            }
+            Err(error) => {
+                let trouble = format!("{error:#}");
+                if before.as_ref() != Some(&trouble) {
+                    tracing::error!("{name} is not enforced: {trouble}");
+                }
+                self.trouble = Some(trouble);
             }
         }
     }
-}
 
-/// Attaches again where the programs are gone, and follows a new name.
-fn look_after(
-    settings: &Settings,
-    source: &Source,
-    watched: &mut Watched,
-    present: &[Interface],
-) -> Result<()> {
-    let ours = Attached::program_id(&settings.pins, watched.slot, Direction::Inbound)?;
-    let holder = present
-        .iter()
-        .find(|card| ours.is_some() && card.xdp.map(|xdp| xdp.id) == ours);
-    if let Some(card) = holder {
-        if card.name != watched.port.interface {
-            tracing::info!("{} is called {} now", watched.port.interface, card.name);
-            watched.port.interface.clone_from(&card.name);
-            lock(&source.maps).rename(watched.slot, &card.name, card.index)?;
+    /// Whether anything was missing and is there now.
+    fn mend(&mut self, settings: &Settings, present: &[Interface]) -> Result<bool> {
+        let Some(interface) = present.iter().find(|one| one.name == self.card.name) else {
+            bail!("waiting for it to come back");
+        };
+        if self.card.is_trunk() {
+            offload::check(&self.card, present)?;
         }
-        return Ok(());
+        let pins = &settings.pins;
+        let ours = Attached::program_id(pins, self.slot, Direction::Inbound)?;
+        let there = interface.xdp.map(|program| program.id);
+        let arrives = there.is_some() && there == ours;
+        if there.is_some() && !arrives {
+            bail!("somebody else's XDP program is on it");
+        }
+        let leaves = Attached::hangs_on(pins, self.slot, Direction::Outbound, interface.index)?;
+        if arrives && leaves && !self.outdated {
+            return Ok(false);
+        }
+        let mut programs = hooks::attach_one(settings, self.slot, &self.card)?;
+        programs.forward_log()?;
+        let was_only_outdated = arrives && leaves;
+        self.outdated = false;
+        Ok(!was_only_outdated)
     }
-    let name = &watched.port.interface;
-    if watched.lost.is_none() {
-        tracing::warn!("{name} has lost its programs; waiting for its card");
-    }
-    let since = *watched.lost.get_or_insert_with(Instant::now);
-    let Some(card) = present.iter().find(|card| card.name == *name) else {
-        return Ok(());
-    };
-    if card.xdp.is_some() {
-        tracing::error!("{name} came back with somebody else's XDP program: not enforced");
-        return Ok(());
-    }
-    let mut programs = hooks::attach_again(settings, watched.slot, watched.port.place, name)?;
-    programs.forward_log()?;
-    lock(&source.maps).rename(watched.slot, name, card.index)?;
-    source.gaps.add(name, since.elapsed());
-    watched.lost = None;
-    tracing::warn!(
-        "{name} came back and is enforced again after {:?}",
-        since.elapsed()
-    );
-    Ok(())
-}
-
-/// A gateway's own addresses are part of its policy.
-async fn republish(settings: &Settings, source: &Source) -> Result<()> {
-    let names = lock(&source.maps).service_names()?;
-    let compiled = candidate::compile(settings, names, &source.netlink).await?;
-    let generation = lock(&source.maps).publish(&compiled)?;
-    tracing::info!(
-        generation,
-        "this gateway's addresses have changed; policy published"
-    );
-    Ok(())
 }

@@ -12,7 +12,7 @@ mod netlink;
 mod tcx;
 mod xdp;
 
-use super::unhook::{Pinned, unhook};
+use super::unhook::{Pinned, interface_of, unhook};
 use super::{PinDir, Programs};
 use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
@@ -160,10 +160,36 @@ impl Attached {
     /// A hook or a pin that cannot be removed.
     pub fn detach(pins: &PinDir, slot: u32) -> Result<()> {
         // Inbound first: without what notes flows, it would drop their answers.
-        unhook(&pins.link(slot, Direction::Inbound))?;
-        let outbound = pins.link(slot, Direction::Outbound);
-        unhook(&clsact::successor(&outbound))?;
-        unhook(&outbound)
+        Self::detach_one(pins, slot, Direction::Inbound)?;
+        Self::detach_one(pins, slot, Direction::Outbound)
+    }
+
+    /// Removes the pinned hook of a slot in one direction.
+    ///
+    /// # Errors
+    /// As [`Attached::detach`].
+    pub fn detach_one(pins: &PinDir, slot: u32, direction: Direction) -> Result<()> {
+        let path = pins.link(slot, direction);
+        unhook(&clsact::successor(&path))?;
+        unhook(&path)
+    }
+
+    /// Whether the pinned hook of a slot hangs on the interface of this number: others
+    /// may have taken it off.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn hangs_on(
+        pins: &PinDir,
+        slot: u32,
+        direction: Direction,
+        interface: u32,
+    ) -> Result<bool> {
+        Ok(match Pinned::at(&pins.link(slot, direction))? {
+            None => false,
+            Some(Pinned::Link(link)) => interface_of(&link)? == interface,
+            Some(Pinned::Program(id)) => netlink::program_at(interface)? == Some(id),
+        })
     }
 
     /// The id of the program behind the pinned hook of a slot, if there is one.

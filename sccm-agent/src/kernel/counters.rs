@@ -1,5 +1,6 @@
 //! The counters, with names.
 
+use super::Enforced;
 use crate::policy::{ServiceName, ServiceNames};
 use anyhow::{Result, anyhow};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
@@ -26,11 +27,11 @@ pub struct Reading {
 
 pub(super) fn read(
     map: &PerCpuArray<MapData, Page>,
-    interfaces: &[(u32, String)],
+    interfaces: &[Enforced],
     names: &ServiceNames,
 ) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
-    for (slot, interface) in interfaces {
+    for Enforced { slot, name, .. } in interfaces {
         for direction in [Direction::Inbound, Direction::Outbound] {
             for observing in [false, true] {
                 let values = map.get(&page(*slot, direction, observing), 0)?;
@@ -42,7 +43,7 @@ pub(super) fn read(
                         continue;
                     }
                     readings.push(Reading {
-                        interface: interface.clone(),
+                        interface: name.clone(),
                         direction,
                         observing,
                         reason,

@@ -3,7 +3,7 @@
 use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
-use aya::maps::{Array, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
 use sccm_common::abi::{self, CHUNKS, InterfaceRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::{AddressClass, Chunk, Entry, Family, ROOT_ENTRIES, Root};
 use sccm_common::counter::{MAX_INTERFACES, PAGES, Page};
@@ -11,6 +11,7 @@ use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
 use sccm_common::policy::{BANKS, flag};
 use sccm_common::tftp::{self, TransferKey, TransferState};
+use sccm_common::trunk::VlanTable;
 use sccm_common::{Policy, ServiceClass};
 
 /// `membarrier(2)`: returns when every CPU has left what it was in.
@@ -41,6 +42,8 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()
         table::<FlowKey, FlowState>(map::FLOWS, None),
         table::<FragmentKey, FragmentState>(map::FRAGMENTS, Some(fragment::CAPACITY)),
         table::<TransferKey, TransferState>(map::TRANSFERS, Some(tftp::CAPACITY)),
+        array::<VlanTable>(map::VLANS, MAX_INTERFACES),
+        table::<u32, u32>(map::ENTRANCES, Some(abi::ENTRANCES)),
     ]
 }
 
@@ -65,8 +68,10 @@ pub struct Maps {
     infos: Array<MapData, PolicyInfo>,
     roots: Array<MapData, Root>,
     chunks: Array<MapData, Chunk>,
-    counters: PerCpuArray<MapData, Page>,
-    interfaces: Array<MapData, InterfaceRecord>,
+    pub(super) counters: PerCpuArray<MapData, Page>,
+    pub(super) interfaces: Array<MapData, InterfaceRecord>,
+    pub(super) vlans: Array<MapData, VlanTable>,
+    pub(super) entrances: HashMap<MapData, u32, u32>,
     services: Array<MapData, ServiceRecord>,
 }
 
@@ -85,6 +90,8 @@ impl Maps {
             chunks: open(pins, map::CHUNKS)?,
             counters: open(pins, map::COUNTERS)?,
             interfaces: open(pins, map::INTERFACES)?,
+            vlans: open(pins, map::VLANS)?,
+            entrances: open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
         })
     }
@@ -163,42 +170,6 @@ impl Maps {
     /// The kernel refuses the read.
     pub fn service_names(&self) -> Result<ServiceNames> {
         names::read_services(&self.services)
-    }
-
-    /// The interfaces that have or had a slot: slot, name.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
-    pub fn interfaces(&self) -> Result<Vec<(u32, String)>> {
-        names::read_interfaces(&self.interfaces)
-    }
-
-    /// Says of a slot that its interface has another name or number now.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
-    pub fn rename(&mut self, slot: u32, name: &str, index: u32) -> Result<()> {
-        names::write_interface(&mut self.interfaces, slot, name, index)
-    }
-
-    /// The slot of an interface: its old one, or a free one.
-    ///
-    /// # Errors
-    /// All slots are taken.
-    pub fn claim_slot(&mut self, name: &str, index: u32) -> Result<u32> {
-        names::claim_slot(&mut self.interfaces, name, index)
-    }
-
-    /// Gives a slot back, with its counters at zero.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
-    pub fn release_slot(&mut self, slot: u32) -> Result<()> {
-        counters::reset(&mut self.counters, slot)?;
-        let free = InterfaceRecord::default();
-        self.interfaces
-            .set(slot, free, 0)
-            .context("releasing a slot")
     }
 
     /// Every counter that is not zero, summed over the CPUs.

@@ -1,5 +1,6 @@
 //! The records that give counters their names when nobody runs.
 
+use super::Enforced;
 use crate::policy::{ServiceName, ServiceNames};
 use anyhow::{Result, bail};
 use aya::maps::{Array, MapData};
@@ -37,35 +38,32 @@ pub(super) fn read_services(map: &Array<MapData, ServiceRecord>) -> Result<Servi
     Ok(names)
 }
 
-pub(super) fn read_interfaces(map: &Array<MapData, InterfaceRecord>) -> Result<Vec<(u32, String)>> {
+pub(super) fn read_interfaces(map: &Array<MapData, InterfaceRecord>) -> Result<Vec<Enforced>> {
     let mut interfaces = Vec::new();
     for (slot, record) in (0..).zip(map.iter()) {
-        let name = text(&record?.name);
+        let record = record?;
+        let name = text(&record.name);
         if !name.is_empty() {
-            interfaces.push((slot, name));
+            let hook = record.hook;
+            interfaces.push(Enforced { slot, name, hook });
         }
     }
     Ok(interfaces)
 }
 
-pub(super) fn claim_slot(
-    map: &mut Array<MapData, InterfaceRecord>,
-    name: &str,
-    index: u32,
-) -> Result<u32> {
+pub(super) fn find_slot(map: &Array<MapData, InterfaceRecord>, name: &str) -> Result<u32> {
     let known = read_interfaces(map)?;
     let old = known
         .iter()
-        .find(|(_, known)| known == name)
-        .map(|(slot, _)| *slot);
-    let free = || (0..MAX_INTERFACES).find(|slot| known.iter().all(|(taken, _)| taken != slot));
+        .find(|known| known.name == name)
+        .map(|known| known.slot);
+    let free = || (0..MAX_INTERFACES).find(|slot| known.iter().all(|known| known.slot != *slot));
     let Some(slot) = old.or_else(free) else {
         bail!(
             "{MAX_INTERFACES} interfaces have been enforced since the counters began: \
              run `sccm-agent detach`, then enforce again"
         );
     };
-    write_interface(map, slot, name, index)?;
     Ok(slot)
 }
 
@@ -74,11 +72,12 @@ pub(super) fn write_interface(
     slot: u32,
     name: &str,
     index: u32,
+    hook: u32,
 ) -> Result<()> {
     let record = InterfaceRecord {
         name: padded(name),
         index,
-        reserved: 0,
+        hook,
     };
     Ok(map.set(slot, record, 0)?)
 }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use sccm_common::Place;
-use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, TICK_GLOBAL, map, program};
+use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, TICK_GLOBAL, TRUNK_GLOBAL, map, program};
 
 /// A copy of both programs that knows its slot. Copies share the pinned maps.
 pub struct Programs {
@@ -18,7 +18,7 @@ impl Programs {
     /// # Errors
     /// The kernel refuses a map.
     pub fn create_maps(pins: &PinDir, flow_capacity: u32) -> Result<()> {
-        let mut loader = loader(pins, &0, &0, &0);
+        let mut loader = loader(pins);
         loader.map_max_entries(map::FLOWS, flow_capacity);
         loader
             .load(object::object())
@@ -32,7 +32,26 @@ impl Programs {
     /// # Errors
     /// The kernel refuses a program.
     pub fn load(pins: &PinDir, slot: u32, place: Place) -> Result<Self> {
-        let ebpf = loader(pins, &slot, &(place as u32), &clock::tick()?)
+        Self::load_with(pins, slot, &[(PLACE_GLOBAL, place as u32)])
+    }
+
+    /// The same for a card whose VLANs are told apart by the table of `slot`.
+    ///
+    /// # Errors
+    /// The kernel refuses a program.
+    pub fn load_trunk(pins: &PinDir, slot: u32) -> Result<Self> {
+        Self::load_with(pins, slot, &[(TRUNK_GLOBAL, 1)])
+    }
+
+    fn load_with(pins: &PinDir, slot: u32, globals: &[(&str, u32)]) -> Result<Self> {
+        let tick = clock::tick()?;
+        let mut loader = loader(pins);
+        loader.override_global(TICK_GLOBAL, &tick, true);
+        loader.override_global(SLOT_GLOBAL, &slot, true);
+        for (name, value) in globals {
+            loader.override_global(name, value, true);
+        }
+        let ebpf = loader
             .load(object::object())
             .context("opening the kernel's maps")?;
         let mut programs = Self { ebpf };
@@ -76,11 +95,8 @@ impl Programs {
     }
 }
 
-fn loader<'a>(pins: &PinDir, slot: &'a u32, place: &'a u32, tick: &'a u64) -> EbpfLoader<'a> {
+fn loader<'a>(pins: &PinDir) -> EbpfLoader<'a> {
     let mut loader = EbpfLoader::new();
-    loader.override_global(SLOT_GLOBAL, slot, true);
-    loader.override_global(PLACE_GLOBAL, place, true);
-    loader.override_global(TICK_GLOBAL, tick, true);
     for name in map::ALL {
         loader.map_pin_path(name, pins.map(name));
     }

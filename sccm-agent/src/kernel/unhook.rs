@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// What the kernel calls a descriptor of a program (kernel/bpf/syscall.c).
@@ -27,6 +28,27 @@ struct ObjectGet {
     path: u64,
     fd: u32,
     flags: u32,
+}
+
+/// `union bpf_attr`, as `BPF_OBJ_GET_INFO_BY_FD` reads it.
+#[repr(C)]
+struct ObjectInfo {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+/// The beginning of `struct bpf_link_info` (include/uapi/linux/bpf.h): links of XDP and
+/// of TCX both begin their own part with the interface.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    interface: u32,
+    attach_type: u32,
 }
 
 /// What is pinned for a hook. aya opens either as the other.
@@ -92,6 +114,21 @@ fn open(path: &Path) -> Result<OwnedFd, Error> {
     let number = bpf(BPF_OBJ_GET, &get)?;
     // SAFETY: the kernel has just opened this descriptor for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The number of the interface that a link hangs on; 0 if it hangs on none any more.
+///
+/// # Errors
+/// The kernel tells nothing about the link.
+pub fn interface_of(link: &OwnedFd) -> Result<u32> {
+    let mut info = LinkInfo::default();
+    let get = ObjectInfo {
+        fd: link.as_raw_fd() as u32,
+        length: size_of::<LinkInfo>() as u32,
+        info: std::ptr::from_mut(&mut info) as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &get).context("asking about a link")?;
+    Ok(info.interface)
 }
 
 /// `bpf(2)`; the kernel takes what is behind `attributes` as zeros.

@@ -33,7 +33,7 @@ const BRIDGES: [u8; 6] = [0x01, 0x80, 0xc2, 0, 0, 0];
 /// Source and destination service access point of spanning tree.
 const STP_LLC: [u8; 2] = [0x42, 0x42];
 
-const MAX_TAGS: u32 = 2;
+pub(super) const MAX_TAGS: u32 = 2;
 
 /// Reads the link header.
 ///

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use sccm_tests::gateway::Stage;
+use sccm_tests::gateway::{Stage, Topology};
 use sccm_tests::packet::{MacAddress, Packet};
 use sccm_tests::traffic::FrameSocket;
 
@@ -23,22 +23,32 @@ pub struct Crossing {
 }
 
 impl Crossing {
-    /// Opens the sockets on a stage with a gateway.
+    /// Opens the sockets on any stage.
     pub fn new(stage: &Stage) -> Result<Self> {
         let (client, server) = (
             stage.client.interface("eth0"),
             stage.server.interface("eth0"),
         );
-        let routed = stage.gateway().ip("link show dev br0").is_err();
-        let next = match routed {
-            true => stage.gateway().interface("up0"),
-            false => server,
+        let next = match stage.topology() {
+            Topology::Routed => stage.gateway().interface("up0"),
+            Topology::Bridged | Topology::Host => server,
         };
         Ok(Self {
             outside: FrameSocket::open(client)?,
             inside: FrameSocket::open(server)?,
             from: client.mac()?,
             to: next.mac()?,
+        })
+    }
+
+    /// The other way round, from the protected system to a client on its cable.
+    pub fn back(stage: &Stage) -> Result<Self> {
+        let there = Self::new(stage)?;
+        Ok(Self {
+            outside: there.inside,
+            inside: there.outside,
+            from: there.to,
+            to: there.from,
         })
     }
 

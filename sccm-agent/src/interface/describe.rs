@@ -1,0 +1,101 @@
+//! What the kernel's attributes say about an interface.
+
+use super::{Interface, Kind, XdpProgram};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+    XdpAttached,
+};
+
+/// The interface of a netlink message.
+pub fn describe(message: &LinkMessage) -> Interface {
+    let mut interface = Interface {
+        name: String::new(),
+        index: message.header.index,
+        up: message.header.flags.contains(LinkFlags::Up),
+        controller: None,
+        kind: Kind::Card,
+        xdp: None,
+    };
+    let mut link = None;
+    let mut elsewhere = false;
+    let mut info: &[LinkInfo] = &[];
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => interface.name.clone_from(name),
+            LinkAttribute::Controller(index) => interface.controller = Some(*index),
+            LinkAttribute::Xdp(xdp) => interface.xdp = describe_xdp(xdp),
+            LinkAttribute::Link(index) => link = Some(*index),
+            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
+            LinkAttribute::LinkInfo(attributes) => info = attributes,
+            _ => {}
+        }
+    }
+    // A number of another network namespace says nothing here.
+    interface.kind = describe_kind(info, link.filter(|_| !elsewhere));
+    interface
+}
+
+fn describe_kind(info: &[LinkInfo], link: Option<u32>) -> Kind {
+    let kind = info.iter().find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind),
+        _ => None,
+    });
+    let vlan = info.iter().find_map(|info| match info {
+        LinkInfo::Data(InfoData::Vlan(attributes)) => attributes.iter().find_map(vlan_id),
+        _ => None,
+    });
+    match (kind, vlan) {
+        (Some(InfoKind::Vlan), Some(id)) => Kind::Vlan { parent: link, id },
+        (Some(InfoKind::Veth), _) => Kind::Veth { peer: link },
+        (Some(InfoKind::Bridge | InfoKind::Bond | InfoKind::Team | InfoKind::Vrf), _) => {
+            Kind::Group
+        }
+        _ => Kind::Card,
+    }
+}
+
+const fn vlan_id(attribute: &InfoVlan) -> Option<u16> {
+    match attribute {
+        InfoVlan::Id(id) => Some(*id),
+        _ => None,
+    }
+}
+
+fn describe_xdp(attributes: &[LinkXdp]) -> Option<XdpProgram> {
+    let id = attributes.iter().find_map(|attribute| match attribute {
+        LinkXdp::ProgId(id) => Some(*id),
+        _ => None,
+    })?;
+    let generic = attributes.contains(&LinkXdp::Attached(XdpAttached::SocketBuffer));
+    Some(XdpProgram { id, generic })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(kind: InfoKind, data: Option<InfoData>, more: Vec<LinkAttribute>) -> Kind {
+        let mut message = LinkMessage::default();
+        let mut info = vec![LinkInfo::Kind(kind)];
+        info.extend(data.map(LinkInfo::Data));
+        message.attributes = vec![LinkAttribute::LinkInfo(info), LinkAttribute::Link(7)];
+        message.attributes.extend(more);
+        describe(&message).kind
+    }
+
+    #[test]
+    fn what_stands_on_others_is_told_from_cards() {
+        let vlan = || Some(InfoData::Vlan(vec![InfoVlan::Id(20)]));
+        let elsewhere = || vec![LinkAttribute::LinkNetNsId(0)];
+        let on = |parent| Kind::Vlan { parent, id: 20 };
+        assert_eq!(kind(InfoKind::Vlan, vlan(), vec![]), on(Some(7)));
+        assert_eq!(kind(InfoKind::Vlan, vlan(), elsewhere()), on(None));
+        let veth = |peer| Kind::Veth { peer };
+        assert_eq!(kind(InfoKind::Veth, None, vec![]), veth(Some(7)));
+        assert_eq!(kind(InfoKind::Veth, None, elsewhere()), veth(None));
+        for group in [InfoKind::Bridge, InfoKind::Bond, InfoKind::Team] {
+            assert_eq!(kind(group, None, vec![]), Kind::Group);
+        }
+        assert_eq!(kind(InfoKind::Tun, None, vec![]), Kind::Card);
+    }
+}

@@ -1,0 +1,106 @@
+//! In whose name a frame is judged: the card's, or that of its VLAN.
+//!
+//! On a card without named VLANs, both answers are constants of the loaded program,
+//! and the verifier removes the rest.
+
+use aya_ebpf::Global;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use sccm_common::Place;
+use sccm_common::abi::ENTRANCES as ENTRANCE_COUNT;
+use sccm_common::counter::MAX_INTERFACES;
+use sccm_common::trunk::{IDS, VlanTable};
+use sccm_common::wire::vlan;
+
+use crate::cursor::PacketCursor;
+
+/// Which interface this copy of the program serves; set before it is loaded.
+#[unsafe(no_mangle)]
+static SLOT: Global<u32> = Global::new(0);
+
+/// Where in the network this copy sits, as a `Place`; set before it is loaded.
+#[unsafe(no_mangle)]
+static PLACE: Global<u32> = Global::new(0);
+
+/// Whether VLAN ids decide on both; set before it is loaded.
+#[unsafe(no_mangle)]
+static TRUNK: Global<u32> = Global::new(0);
+
+#[map]
+static VLANS: Array<VlanTable> = Array::with_max_entries(MAX_INTERFACES, 0);
+
+#[map]
+static ENTRANCES: HashMap<u32, u32> = HashMap::with_max_entries(ENTRANCE_COUNT, 0);
+
+/// The slot that counts a frame, and the place where it is judged.
+#[derive(Clone, Copy)]
+pub struct Seat {
+    pub slot: u32,
+    pub place: Place,
+}
+
+/// The slot of the card itself.
+#[inline(always)]
+pub fn card() -> u32 {
+    SLOT.load()
+}
+
+/// The seat of a frame that arrives; `None` for one of a VLAN that was not named.
+#[inline(always)]
+pub fn of_xdp(ctx: &XdpContext) -> Option<Seat> {
+    if TRUNK.load() == 0 {
+        return Some(of_card());
+    }
+    of_vlan(vlan::id(&mut PacketCursor::of_xdp(ctx)))
+}
+
+/// The same for a frame that leaves. Its tag may be beside it instead of in it: the
+/// kernel puts it there until the card, or the end of its own way, writes it.
+#[inline(always)]
+pub fn of_skb(ctx: &TcContext) -> Option<Seat> {
+    if TRUNK.load() == 0 {
+        return Some(of_card());
+    }
+    // SAFETY: the context is the one that the kernel called us with.
+    let present = unsafe { (*ctx.skb.skb).vlan_present };
+    // SAFETY: as above.
+    let tag = unsafe { (*ctx.skb.skb).vlan_tci };
+    let beside = tag as u16 & vlan::ID_MASK;
+    if present != 0 && beside != vlan::UNTAGGED {
+        return of_vlan(Some(beside));
+    }
+    of_vlan(vlan::id(&mut PacketCursor::of_skb(ctx)))
+}
+
+/// Whether a frame that leaves was judged where it came in: a forwarded one. Judged
+/// again as what leaves a protected system, it would open flows in the name of
+/// whoever sent it.
+#[inline(always)]
+pub fn was_judged_on_arrival(ctx: &TcContext) -> bool {
+    // SAFETY: the context is the one that the kernel called us with.
+    let from = unsafe { (*ctx.skb.skb).ingress_ifindex };
+    from != 0 && ENTRANCES.get_ptr(from).is_some()
+}
+
+#[inline(always)]
+fn of_card() -> Seat {
+    Seat {
+        slot: SLOT.load(),
+        place: Place::from_number(PLACE.load()),
+    }
+}
+
+#[inline(always)]
+fn of_vlan(id: Option<u16>) -> Option<Seat> {
+    let Some(id) = id else {
+        // The parser will refuse it, and the card counts it.
+        return Some(Seat {
+            slot: SLOT.load(),
+            place: Place::Uplink,
+        });
+    };
+    let table = VLANS.get(SLOT.load())?;
+    let (slot, place) = table[id as usize & (IDS - 1)].judged()?;
+    Some(Seat { slot, place })
+}
