@@ -3,14 +3,16 @@
 //! The policy is compiled as it would be for the kernel, then explained in the
 //! operator's words: who may open what on whose account, how much room it takes,
 //! and what looks like a mistake although it is allowed. Nothing is changed, and
-//! the kernel is not asked.
+//! the kernel is asked only for the difference to what runs now.
 
+mod difference;
 mod matrix;
 mod rows;
 mod size;
 mod text;
 mod warnings;
 
+pub use difference::{Change, Difference, Live};
 pub use matrix::{Right, Rules, System};
 pub use size::Size;
 pub use warnings::Warning;
@@ -41,6 +43,9 @@ pub struct Report {
     pub size: Size,
     /// What is allowed and may be a mistake.
     pub warnings: Vec<Warning>,
+    /// What would change, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
 }
 
 impl Report {
@@ -66,6 +71,7 @@ impl Report {
             management: policy.management.iter().map(Rules::new).collect(),
             size: Size::new(&compiled),
             warnings: warnings::of(&view),
+            difference: None,
         })
     }
 }

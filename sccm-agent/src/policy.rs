@@ -15,6 +15,7 @@ mod native;
 mod rights;
 mod scopes;
 mod services;
+mod tables;
 mod target;
 mod tracking;
 mod vocabulary;
@@ -31,5 +32,6 @@ pub use model::{
 };
 pub use native::Native;
 pub use services::{ServiceName, ServiceNames};
+pub use tables::Tables;
 pub use target::Target;
 pub use tracking::check_roles;

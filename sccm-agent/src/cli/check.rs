@@ -1,10 +1,12 @@
 //! `sccm-agent check`: what a policy file means, before it is enforced.
 
+use super::PinArgs;
 use crate::catalog::Catalog;
-use crate::check::Report;
+use crate::check::{Difference, Live, Report};
 use crate::config;
+use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +22,13 @@ pub struct CheckArgs {
     #[arg(long)]
     strict: bool,
 
+    /// Print, too, what would change if it took the place of the running policy
+    #[arg(long)]
+    against_live: bool,
+
+    #[command(flatten)]
+    pins: PinArgs,
+
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -31,8 +40,12 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let policy = config::load(&args.file)?;
     let catalog = Catalog::edition_2007()?;
-    let report = Report::new(&catalog, &policy)
+    let mut report = Report::new(&catalog, &policy)
         .with_context(|| format!("compiling {}", args.file.display()))?;
+    if args.against_live {
+        let live = live(&args.pins.pins())?;
+        report.difference = Some(Difference::new(&catalog, &policy, &live)?);
+    }
     match args.output.output {
         OutputFormat::Json => output::print_json(&report)?,
         OutputFormat::Table => output::print(report.text())?,
@@ -40,5 +53,27 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     Ok(match args.strict && !report.warnings.is_empty() {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
+    })
+}
+
+/// What is enforced now.
+fn live(pins: &PinDir) -> Result<Live> {
+    match pins.look()? {
+        Found::Maps => {}
+        Found::Nothing => bail!(
+            "nothing is enforced ({} is empty), so there is nothing to compare with",
+            pins.path().display()
+        ),
+        Found::OtherAbi(version) => bail!(
+            "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
+             compare with that one",
+            sccm_common::abi::VERSION
+        ),
+    }
+    let maps = Maps::open(pins)?;
+    Ok(Live {
+        info: maps.info()?,
+        tables: maps.tables()?,
+        names: maps.service_names()?,
     })
 }

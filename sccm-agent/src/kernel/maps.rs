@@ -1,5 +1,7 @@
 //! The pinned maps, with their types.
 
+mod live;
+
 use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};

@@ -4,6 +4,7 @@
 
 mod command;
 mod files;
+mod live;
 mod mutations;
 mod mutator;
 

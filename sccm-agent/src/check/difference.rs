@@ -1,0 +1,109 @@
+//! What would change if a policy took the place of the running one.
+//!
+//! The kernel knows classes, not names: so both policies are asked about every
+//! stretch of addresses and every port that either of them tells apart, and what
+//! they answer differently is put into the words of the candidate's file. Links
+//! behind what is lost are those of the running roles.
+
+mod joint;
+mod words;
+
+use super::rows::View;
+use crate::catalog::Catalog;
+use crate::metrics::{hash_text, roles_text};
+use crate::policy::{self, Request, ServiceNames, SitePolicy, Tables};
+use anyhow::Result;
+use joint::{Answer, Joint};
+use sccm_common::abi::PolicyInfo;
+use serde::Serialize;
+use words::Words;
+
+/// The running policy, as the kernel has it.
+pub struct Live {
+    /// What is said about it.
+    pub info: PolicyInfo,
+    /// What it is.
+    pub tables: Tables,
+    /// What its services are called.
+    pub names: ServiceNames,
+}
+
+/// The difference, as `check --against-live -o json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Difference {
+    /// The generation of the running policy.
+    pub generation: u64,
+    /// Its hash.
+    pub hash: String,
+    /// Settings that differ, as `outbound: track, then enforce`.
+    pub settings: Vec<String>,
+    /// Services that differ.
+    pub changes: Vec<Change>,
+}
+
+/// A service that would be open and is not, or the other way round.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Change {
+    /// `opens` or `closes`.
+    pub change: &'static str,
+    /// `inbound`, towards the protected systems, or `outbound`.
+    pub direction: &'static str,
+    /// The protected systems, by their names in the candidate.
+    pub systems: String,
+    /// The other end, by its roles in the candidate.
+    pub peers: String,
+    /// An address of the other end for which it is so.
+    pub example: String,
+    /// The service, by the name that counters have.
+    pub service: String,
+    /// `tcp`, `udp`, `icmp`, `icmpv6` or `ip`.
+    pub protocol: &'static str,
+    /// Ports, types, or numbers of protocols.
+    pub ports: String,
+    /// The links that open it, or, for what closes, that opened it; rules by
+    /// their names.
+    pub links: Vec<String>,
+}
+
+impl Difference {
+    /// Compares a policy with the running one, on the same machine.
+    ///
+    /// # Errors
+    /// The policy does not compile.
+    pub fn new(catalog: &Catalog, policy: &SitePolicy, live: &Live) -> Result<Self> {
+        let own = live.tables.own_addresses();
+        let request = Request {
+            catalog,
+            policy,
+            own: &own,
+            observe: false,
+        };
+        let compiled = policy::compile(&request, live.names.clone())?;
+        let candidate = Tables::from(&compiled);
+        let view = View::new(catalog, policy)?;
+        let roles = roles_text(&live.info);
+        let words = Words::new(&view, &compiled.services, &roles);
+        let joint = Joint::new(&candidate, &live.tables);
+        let mut changes: Vec<Change> = Vec::new();
+        joint.differences(|answer: Answer<'_>| {
+            let change = words.change(&answer);
+            let same = |known: &Change| {
+                let known = Change {
+                    example: change.example.clone(),
+                    ..known.clone()
+                };
+                known == change
+            };
+            if !changes.iter().any(same) {
+                changes.push(change);
+            }
+        });
+        changes.sort();
+        Ok(Self {
+            generation: live.info.generation,
+            hash: hash_text(&live.info.hash),
+            settings: joint.settings(),
+            changes,
+        })
+    }
+}
