@@ -22,8 +22,13 @@ const SLOT: u32 = 0;
 fn hosts_with_filter() -> Result<Hosts> {
     let hosts = Hosts::new()?;
     hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
-    ensure!(filters(&hosts)?.is_empty(), "this kernel has TCX");
-    Attached::detach(&pins(&hosts), SLOT)?;
+    let has_tcx = EgressHook::of_this_kernel() == EgressHook::Tcx;
+    ensure!(
+        filters(&hosts)?.is_empty() == has_tcx,
+        "a hook of the wrong kind"
+    );
+    let pins = pins(&hosts);
+    hosts.point.enter(|| Attached::detach(&pins, SLOT))?;
     attach(&hosts)?;
     Ok(hosts)
 }

@@ -1,5 +1,5 @@
-//! Programs that come from Debian's packages. [`BASE`] and [`SERVERS`] are the
-//! lists: add a line when the demo or a test starts a program that is not built
+//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`] and
+//! [`EMULATOR`] are the lists: add a line when the demo or a test starts a program that is not built
 //! here.
 //!
 //! The servers are for the tests, which start them in namespaces of their own.
@@ -24,6 +24,12 @@ struct Program {
 
 /// What the demo and all tests start.
 const BASE: &[Program] = &[Program::plain("ip", "iproute2")];
+
+/// What boots other kernels, and what makes up their system.
+const EMULATOR: &[Program] = &[
+    Program::plain("qemu-system-x86_64", "qemu-system-x86"),
+    Program::plain("strip", "binutils"),
+];
 
 /// What the tests start of servers and clients.
 const SERVERS: &[Program] = &[
@@ -73,6 +79,11 @@ pub fn ensure_programs() -> Result<()> {
 /// Installs those of [`SERVERS`] that are missing, and sees that none of them runs.
 pub fn ensure_servers() -> Result<()> {
     ensure(SERVERS)
+}
+
+/// Installs those of [`EMULATOR`] that are missing.
+pub fn ensure_emulator() -> Result<()> {
+    ensure(EMULATOR)
 }
 
 fn ensure(programs: &[Program]) -> Result<()> {

@@ -8,6 +8,7 @@
 
 mod component;
 mod debian;
+mod kernel;
 mod linker;
 mod lint;
 mod process;
@@ -41,6 +42,12 @@ enum Command {
     },
     /// Sets up, and runs every test. Needs root.
     Test {
+        /// Runs a selection on Debian's kernel of this version instead, such as 6.1.
+        ///
+        /// May be given several times. The kernel is downloaded and emulated; nothing of it is
+        /// installed.
+        #[arg(long = "kernel", value_name = "VERSION", conflicts_with = "arguments")]
+        kernels: Vec<String>,
         /// Passed on to `cargo test`.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -83,7 +90,8 @@ fn run(command: Command) -> Result<()> {
         Command::Setup => setup::all(),
         Command::Demo => demo(),
         Command::Bench { json } => bench(json),
-        Command::Test { arguments } => test(&arguments),
+        Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels),
+        Command::Test { arguments, .. } => test(&arguments),
         Command::Lint => lint::all(),
     }
 }

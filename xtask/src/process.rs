@@ -79,13 +79,18 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs `command` to its end and returns what it wrote to stdout.
 pub fn output(command: &mut Command) -> Result<String> {
+    String::from_utf8(bytes(command)?)
+        .with_context(|| format!("reading the output of `{}`", line(command)))
+}
+
+/// [`output`], for what is not text.
+pub fn bytes(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("starting {}", line(command)))?;
     if !output.status.success() {
         bail!("`{}` failed: {}", line(command), output.status);
     }
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("reading the output of `{}`", line(command)))
+    Ok(output.stdout)
 }
 
 /// Becomes `command`; returns only if that fails.
@@ -95,7 +100,7 @@ pub fn replace(command: &mut Command) -> Result<()> {
 }
 
 /// What a person would type to run `command`; its environment is left out.
-fn line(command: &Command) -> String {
+pub fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());
     let words = iter::once(program).chain(command.get_args());

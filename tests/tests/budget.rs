@@ -1,0 +1,143 @@
+//! What the kernel's verifier needs for the programs, and how large they become,
+//! held against `verifier-budget.toml`.
+//!
+//! The verifier gives up after a million instructions, and a harmless change can
+//! multiply what it follows. So growth is noticed here when it is small, and made
+//! on purpose or not at all. Every kernel has a verifier of its own, so figures
+//! belong to the kernel on which they were measured.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail, ensure};
+use aya::programs::ProgramInfo;
+use nix::sys::utsname::uname;
+use sccm_common::Place;
+use sccm_tests::datapath::Datapath;
+use serde::{Deserialize, Serialize};
+
+/// By how many percent a figure may grow unnoticed.
+const SLACK: u32 = 10;
+
+/// What is at the top of the file.
+const HEADER: &str = "\
+# What the programs cost the kernel, by kernel, place and hook: instructions that the
+# verifier followed, and bytes of the program after it and as machine code.
+# Measured by tests/tests/budget.rs, which says how to do so again.
+
+";
+
+/// The same as a command, for whoever made the programs grow on purpose.
+const REMEDY: &str = "if that is worth it, record it: \
+    `UPDATE_BUDGET=1 cargo test -p sccm-tests --test budget` and, for the other kernels, \
+    `UPDATE_BUDGET=1 cargo xtask test --kernel 6.1 --kernel 6.12`";
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+struct Figures {
+    /// Instructions that the verifier followed; it refuses a million.
+    verified: u32,
+    /// Bytes of the program as the verifier left it.
+    translated: u32,
+    /// Bytes of machine code.
+    jitted: u32,
+}
+
+/// By program: its place and hook.
+type Programs = BTreeMap<String, Figures>;
+
+/// By kernel: its series, such as `6.18`.
+type Budget = BTreeMap<String, Programs>;
+
+impl Figures {
+    fn of(program: &ProgramInfo) -> Result<Self> {
+        Ok(Self {
+            verified: program.verified_instruction_count().context("unknown")?,
+            translated: program.size_translated().context("unknown")?,
+            jitted: program.size_jitted(),
+        })
+    }
+
+    fn named(&self) -> [(&'static str, u32); 3] {
+        [
+            ("verified instructions", self.verified),
+            ("translated bytes", self.translated),
+            ("jitted bytes", self.jitted),
+        ]
+    }
+}
+
+/// Loads the programs for each place and asks the kernel about them.
+fn measured() -> Result<Programs> {
+    let mut programs = Programs::new();
+    for (name, place) in [
+        ("host", Place::Host),
+        ("uplink", Place::Uplink),
+        ("segment", Place::Segment),
+    ] {
+        let mut datapath = Datapath::load_at(place)?;
+        for (hook, info) in [
+            ("arriving", datapath.arriving()?.info()?),
+            ("leaving", datapath.leaving()?.info()?),
+        ] {
+            programs.insert(format!("{name}-{hook}"), Figures::of(&info)?);
+        }
+    }
+    Ok(programs)
+}
+
+/// The first two numbers of the running kernel's version.
+fn series() -> Result<String> {
+    let release = uname()?.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => Ok(format!("{major}.{minor}")),
+        _ => bail!("this kernel calls itself `{release}`"),
+    }
+}
+
+/// What has grown beyond its [`SLACK`], and what is not in the budget.
+fn exceeded(budget: &Programs, measured: &Programs) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (program, figures) in measured {
+        let Some(allowed) = budget.get(program) else {
+            complaints.push(format!("{program} is not in the budget"));
+            continue;
+        };
+        for ((name, now), (_, then)) in figures.named().into_iter().zip(allowed.named()) {
+            if u64::from(now) * 100 > u64::from(then) * u64::from(100 + SLACK) {
+                complaints.push(format!("{program}: {then} {name} have become {now}"));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn the_programs_stay_within_their_budget() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("verifier-budget.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let mut budget: Budget = toml::from_str(&text)?;
+    let kernel = series()?;
+    let measured = measured()?;
+    println!("Linux {kernel}: {measured:#?}");
+
+    if env::var_os("UPDATE_BUDGET").is_some() {
+        budget.insert(kernel, measured);
+        fs::write(&path, format!("{HEADER}{}", toml::to_string(&budget)?))?;
+        return Ok(());
+    }
+    let Some(allowed) = budget.get(&kernel) else {
+        bail!(
+            "Linux {kernel} has no budget in {}: {REMEDY}",
+            path.display()
+        );
+    };
+    let complaints = exceeded(allowed, &measured);
+    ensure!(
+        complaints.is_empty(),
+        "on Linux {kernel}, growth of more than {SLACK} %:\n{}\n{REMEDY}",
+        complaints.join("\n")
+    );
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Which tests run on other kernels. They were chosen for what differs between
+//! kernels (the verifier, hooks, helpers, test runs, pins), and by what they take:
+//! emulated, everything is ten to twenty times slower.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::process::{cargo, output, step};
+
+/// The binary that the tests start.
+const AGENT: &str = "sccm-agent";
+
+/// A test program, and what it is told.
+pub struct Selected {
+    /// Its name: the file's or folder's in `tests/tests`.
+    pub name: &'static str,
+    /// Filters and flags, as for `cargo test -- ..`.
+    pub arguments: &'static [&'static str],
+}
+
+/// What runs, in this order: first what says most when it fails.
+pub const SELECTION: &[Selected] = &[
+    Selected {
+        name: "budget",
+        arguments: &["--nocapture"],
+    },
+    Selected {
+        name: "fixtures",
+        arguments: &["--skip", "truncation"],
+    },
+    Selected {
+        name: "takeover",
+        arguments: &[],
+    },
+    Selected {
+        name: "clsact",
+        arguments: &[],
+    },
+    Selected {
+        name: "enforce",
+        arguments: &[],
+    },
+    Selected {
+        name: "network",
+        arguments: &[],
+    },
+    Selected {
+        name: "faults",
+        arguments: &[],
+    },
+];
+
+/// A program that has been built.
+pub struct Program {
+    /// What it is called: the agent, or one of the selection.
+    pub name: String,
+    /// Where cargo put it.
+    pub path: PathBuf,
+}
+
+/// Builds the agent and the selected tests, as `cargo xtask test` does.
+///
+/// # Errors
+/// The build fails, or cargo says something unheard of.
+pub fn build() -> Result<Vec<Program>> {
+    step("building the agent and the tests (the first time takes a few minutes)");
+    let mut agent = cargo();
+    agent.args(["build", "--package", "sccm-agent"]);
+    let mut tests = cargo();
+    tests.args(["test", "--package", "sccm-tests", "--no-run"]);
+    for selected in SELECTION {
+        tests.args(["--test", selected.name]);
+    }
+    let wanted =
+        |name: &str| name == AGENT || SELECTION.iter().any(|selected| selected.name == name);
+    let mut programs = Vec::new();
+    for mut build in [agent, tests] {
+        let messages = output(build.args(["--message-format", "json-render-diagnostics"]))?;
+        programs.extend(executables(&messages)?);
+    }
+    programs.retain(|program| wanted(&program.name));
+    Ok(programs)
+}
+
+/// The programs in cargo's messages: one JSON object a line.
+fn executables(messages: &str) -> Result<Vec<Program>> {
+    let mut programs = Vec::new();
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line).context("reading cargo's messages")?;
+        let (name, path) = (&message["target"]["name"], &message["executable"]);
+        if let (Some(name), Some(path)) = (name.as_str(), path.as_str()) {
+            programs.push(Program {
+                name: name.to_owned(),
+                path: path.into(),
+            });
+        }
+    }
+    Ok(programs)
+}
