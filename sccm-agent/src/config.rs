@@ -35,6 +35,9 @@ use place::Span;
 use std::path::Path;
 use toml::de::DeTable;
 
+/// What the parser says of a key that a file has twice.
+const DUPLICATE_KEY: &str = "duplicate key";
+
 /// Reads the policy of `path` and of `policy.d/*.toml` beside it.
 ///
 /// # Errors
@@ -77,8 +80,15 @@ fn tree<'a>(cx: &mut Context<'a>) -> Option<Table<'a>> {
         match DeTable::parse(&source.text) {
             Ok(table) => trees.push((file, table)),
             Err(error) => {
-                let start = error.span().map_or(0, |span| span.start);
-                cx.refuse(Span { file, start }, error.message().replace('\n', "; "));
+                let at = error.span().unwrap_or_default();
+                let message = match (error.message(), source.text.get(at.clone())) {
+                    (DUPLICATE_KEY, Some(key)) => {
+                        format!("`{key}` is set twice: keep one of the two")
+                    }
+                    (message, _) => message.replace('\n', "; "),
+                };
+                let start = at.start;
+                cx.refuse(Span { file, start }, message);
             }
         }
     }

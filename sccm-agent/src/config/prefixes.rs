@@ -78,7 +78,9 @@ fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
         }
     };
     let mut prefixes = Vec::new();
-    for (line, text) in source.text.lines().enumerate() {
+    // Editors of other systems begin a file with a byte order mark.
+    let text = source.text.trim_start_matches('\u{feff}');
+    for (line, text) in text.lines().enumerate() {
         let content = text.split('#').next().unwrap_or_default().trim();
         if content.is_empty() {
             continue;

@@ -29,14 +29,17 @@ fn the_other_way_of_each_comment_of_the_example_is_good_too() -> Result<()> {
     folder.write("policy.toml", &text)?;
     folder.write(
         "clients.txt",
-        "# head office\n10.64.0.0/12 # floors 1 to 3\n\n  2001:db8:64::/48\r\n",
+        "\u{feff}10.63.0.0/16\n# head office\n10.64.0.0/12 # floors 1 to 3\n\n  2001:db8:64::/48\r\n",
     )?;
     let policy = folder.load()?;
     assert!(policy.site.features.contains("named-pipes"));
     assert_eq!(policy.internal.len(), 2);
     let clients = &policy.peers.expect("peers")[&"client".into()];
     let clients: Vec<String> = clients.iter().map(ToString::to_string).collect();
-    assert_eq!(clients, ["10.64.0.0/12", "2001:db8:64::/48"]);
+    assert_eq!(
+        clients,
+        ["10.63.0.0/16", "10.64.0.0/12", "2001:db8:64::/48"]
+    );
     Ok(())
 }
 

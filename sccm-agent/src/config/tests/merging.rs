@@ -60,6 +60,13 @@ fn conflicts_name_both_places() {
 }
 
 #[test]
+fn a_key_is_set_once_in_a_file() {
+    let text = "[site]\nsql-port = 1\nsql-port = 2";
+    refused(text, "3:1", &["`sql-port` is set twice"]);
+    refused("[site]\n[site]", "2:2", &["`site` is set twice"]);
+}
+
+#[test]
 fn a_name_is_for_one_rule_of_either_kind() {
     let text = with_entry(&(rule("a") + &rule("a").replace("allow", "management.allow")));
     refused(&text, "8:8", &["`a` is given already, at policy.toml:2:8"]);
