@@ -4,14 +4,13 @@
 //! what the whole catalog knows about it, so that a drop is named also where no
 //! role of this host is concerned; the roles then decide which classes pass.
 
-mod addresses;
+pub mod addresses;
 mod allow;
 mod compile;
 mod native;
 mod services;
 mod target;
 
-pub use addresses::AddressTable;
 pub use allow::Allow;
 pub use compile::{Compiled, Essential, Outbound, Request, compile};
 pub use native::Native;

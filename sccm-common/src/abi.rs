@@ -4,7 +4,7 @@
 //! version below and have the shapes that the program was built with.
 
 /// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names of the maps, the same in the program, the object file and the pins.
 pub mod map {
@@ -16,10 +16,8 @@ pub mod map {
     pub const POLICIES: &str = "POLICIES";
     /// `[PolicyInfo; BANKS]`.
     pub const POLICY_INFO: &str = "POLICY_INFO";
-    /// `[Root; BANKS * 2]`: bank x family.
-    pub const ROOTS: &str = "ROOTS";
-    /// `[Chunk; CHUNKS]`: bank 0's half, then bank 1's.
-    pub const CHUNKS: &str = "CHUNKS";
+    /// `[Trie; BANKS]`.
+    pub const TRIES: &str = "TRIES";
     /// `[Page; PAGES]` per CPU.
     pub const COUNTERS: &str = "COUNTERS";
     /// `FlowKey -> FlowState`, least recently used first out.
@@ -35,13 +33,12 @@ pub mod map {
     pub const SERVICES: &str = "SERVICES";
 
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 11] = [
         ABI,
         ACTIVE,
         POLICIES,
         POLICY_INFO,
-        ROOTS,
-        CHUNKS,
+        TRIES,
         COUNTERS,
         FLOWS,
         FRAGMENTS,
@@ -58,9 +55,6 @@ pub mod program {
     /// TC egress: judges what leaves.
     pub const LEAVING: &str = "sccm_leaving";
 }
-
-/// Chunks of the address trie, of both banks together.
-pub const CHUNKS: u32 = 8192;
 
 /// The read-only global that tells a program which interface it serves.
 pub const SLOT_GLOBAL: &str = "SLOT";

@@ -14,7 +14,7 @@ mod outbound;
 #[cfg(test)]
 mod tests;
 
-use crate::address::{self, AddressClass, Entry, Family, LOCAL_SELF};
+use crate::address::{self, AddressClass, Family, LOCAL_SELF, Trie};
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
@@ -32,10 +32,8 @@ pub trait Tables {
 
     /// The active policy. It stays the same one during a decision.
     fn policy(&self) -> &Policy;
-    /// The entry of the active root for the first 16 bits of an address.
-    fn root_entry(&self, family: Family, first: u16) -> Option<Entry>;
-    /// An entry of a chunk.
-    fn chunk_entry(&self, chunk: u32, byte: u8) -> Option<Entry>;
+    /// The active policy's classes of addresses.
+    fn trie(&self) -> Option<&Trie>;
     /// The state of a flow, if it is known.
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
     /// Remembers a flow.
@@ -217,10 +215,11 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
 /// The classes of an address; nothing is looked up where no address is named.
 #[inline(always)]
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
-    if tables.policy().has(flag::ADDRESSES) {
-        address::classify(tables, packet.family, address)
-    } else {
-        AddressClass::ANY
+    match tables.trie() {
+        Some(trie) if tables.policy().has(flag::ADDRESSES) => {
+            address::classify(trie, packet.family, address)
+        }
+        _ => AddressClass::ANY,
     }
 }
 

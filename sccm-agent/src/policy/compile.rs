@@ -1,15 +1,14 @@
 //! Puts the tables together: which classes each kind of peer may open.
 
-use super::addresses::{self, Scope};
+use super::addresses::{self, AddressTable, Classes as AddressClasses, Tag};
 use super::services::{self, Entry};
-use super::{AddressTable, Allow, ServiceNames, Target};
+use super::{Allow, ServiceNames, Target};
 use crate::catalog::{Catalog, Role, Service};
 use crate::site::Site;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use ipnet::IpNet;
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
-use sccm_common::address::{self, Family};
 use sccm_common::policy::{Access, Timeouts, flag};
 use sccm_common::service::ServiceSet;
 use sccm_common::{Policy, Reason};
@@ -100,8 +99,7 @@ pub struct Compiled {
 pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let mut services = names;
     let mut entries = vocabulary(request);
-    let extras = request.allow.iter().chain(request.manage);
-    for allow in extras.clone() {
+    for allow in request.allow.iter().chain(request.manage) {
         let entry = Entry {
             name: allow.target.to_string(),
             target: allow.target.clone(),
@@ -121,10 +119,18 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         set
     };
 
-    let peers = extras.filter_map(|allow| allow.from).map(Scope::Peer);
-    let own = request.own.iter().copied().map(Scope::Own);
-    let scopes: Vec<Scope> = peers.chain(own).collect();
-    let (addresses, sets) = addresses::classify(&scopes)?;
+    let own = request.own.iter();
+    let own = own.map(|address| Ok((IpNet::from(*address), Tag::Own)));
+    let scopes: Vec<(IpNet, Tag)> = tagged(request.allow, ALLOW, &entries)
+        .chain(tagged(request.manage, MANAGE, &entries))
+        .chain(own)
+        .collect::<Result<_>>()?;
+    let has_scopes = !scopes.is_empty();
+    let AddressClasses {
+        table: addresses,
+        peers: sets,
+        ..
+    } = addresses::classify(scopes)?;
 
     let mut policy = Box::new(Policy::EMPTY);
     policy.tcp.copy_from_slice(&classes.tcp);
@@ -132,7 +138,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.icmp.copy_from_slice(&classes.icmp);
     policy.icmpv6.copy_from_slice(&classes.icmpv6);
     policy.protocol.copy_from_slice(&classes.protocol);
-    policy.flags = flags(request, !scopes.is_empty());
+    policy.flags = flags(request, has_scopes);
     for essential in request.without {
         policy.essentials.remove(essential.0);
     }
@@ -140,19 +146,22 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.peers = sets.len() as u32;
     let protected = open_by_role(request, &of_target);
     for (peer, set) in sets.iter().enumerate() {
-        let covers = |from: IpNet| set.iter().any(|scope| scopes[*scope] == Scope::Peer(from));
-        let extra = |rules: &[Allow]| {
-            let applying = rules.iter().filter(|rule| rule.from.is_none_or(covers));
-            applying.fold(ServiceSet::default(), |set, rule| {
-                set.union(of_target(&rule.target))
+        let extra = |rules: &[Allow], list: u16| {
+            let for_all = rules.iter().filter(|rule| rule.from.is_none());
+            let for_all = for_all.map(|rule| &rule.target);
+            let tags = set.iter().filter(|tag| **tag % LISTS == list);
+            let for_these = tags.map(|tag| &entries[usize::from(tag / LISTS)].target);
+            let open = for_all.chain(for_these);
+            open.fold(ServiceSet::default(), |set, target| {
+                set.union(of_target(target))
             })
         };
         policy.access[peer] = Access {
-            inbound: protected.inbound.union(extra(request.allow)),
+            inbound: protected.inbound.union(extra(request.allow, ALLOW)),
             outbound: protected.outbound,
         };
         policy.access[sets.len() + peer] = Access {
-            inbound: extra(request.manage),
+            inbound: extra(request.manage, MANAGE),
             outbound: ServiceSet::ALL,
         };
     }
@@ -168,6 +177,28 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         info,
         addresses,
         services,
+    })
+}
+
+/// Which list of rules a tag comes from.
+const ALLOW: u16 = 0;
+const MANAGE: u16 = 1;
+const LISTS: u16 = 2;
+
+/// The prefixes of these rules. Those that open the same target share a tag, so
+/// that many prefixes make few classes.
+fn tagged<'a>(
+    rules: &'a [Allow],
+    list: u16,
+    entries: &'a [Entry],
+) -> impl Iterator<Item = Result<(IpNet, Tag)>> + 'a {
+    rules.iter().filter_map(move |rule| {
+        let prefix = rule.from?;
+        let mut targets = entries.iter().map(|entry| &entry.target);
+        let target = targets.position(|target| *target == rule.target)?;
+        let tag = u16::try_from(target * usize::from(LISTS) + usize::from(list));
+        let tag = tag.context("the rules name too many different ports for prefixes: merge some");
+        Some(tag.map(|tag| (prefix, Tag::Peer(tag))))
     })
 }
 
@@ -281,19 +312,8 @@ fn hash(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
             hasher.update(word.to_le_bytes());
         }
     }
-    for family in [Family::V4, Family::V6] {
-        hash_entries(&mut hasher, addresses.root(family));
-    }
-    for chunk in addresses.chunks() {
-        hash_entries(&mut hasher, chunk);
-    }
-    hasher.finalize().into()
-}
-
-fn hash_entries(hasher: &mut Sha256, entries: &[address::Entry]) {
-    let bytes: Vec<u8> = entries
-        .iter()
-        .flat_map(|entry| entry.to_le_bytes())
-        .collect();
+    let words = addresses.used().iter();
+    let bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
     hasher.update(&bytes);
+    hasher.finalize().into()
 }
