@@ -215,11 +215,12 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
 /// The classes of an address; nothing is looked up where no address is named.
 #[inline(always)]
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
+    if !tables.policy().has(flag::ADDRESSES) {
+        return AddressClass::ANY;
+    }
     match tables.trie() {
-        Some(trie) if tables.policy().has(flag::ADDRESSES) => {
-            address::classify(trie, packet.family, address)
-        }
-        _ => AddressClass::ANY,
+        Some(trie) => address::classify(trie, packet.family, address),
+        None => AddressClass::ANY,
     }
 }
 

@@ -229,3 +229,22 @@ fn grace_period() -> Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the values of a map.
+    fn size(name: &str) -> u64 {
+        let shapes = shapes();
+        let (_, _, value, entries) = shapes.iter().find(|shape| shape.0 == name).unwrap();
+        u64::from(*value) * u64::from(entries.unwrap())
+    }
+
+    #[test]
+    fn the_classes_of_addresses_keep_to_their_part_of_the_memory() {
+        assert!(size(map::TRIES) <= 12 << 20);
+        // Linux 6.1 makes no array map of larger values (`KMALLOC_MAX_SIZE`).
+        assert!(size_of::<Trie>() <= 4 << 20);
+    }
+}

@@ -14,8 +14,8 @@
 use super::{Address, AddressClass, Family};
 
 /// Words of a trie, 4 MiB: a power of two, so that an index needs no check, and
-/// no more than the largest value of an array map before Linux 6.7
-/// (`KMALLOC_MAX_SIZE`, kernel/bpf/arraymap.c).
+/// the largest value that every kernel makes an array map of (`KMALLOC_MAX_SIZE`,
+/// `array_map_alloc_check` in kernel/bpf/arraymap.c of Linux 6.1).
 pub const WORDS: usize = 1 << 20;
 
 /// The trie of one policy: two roots, then nodes. All zero, every address is

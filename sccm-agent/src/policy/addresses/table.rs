@@ -213,18 +213,24 @@ fn width(place: Prefix, regions: &[Region], steps: u32) -> u8 {
     let [half, whole] = halves(place.family);
     let end = if position < half { half } else { whole };
     let widest = WIDEST.min(end - position);
-    let leads_somewhere = |bits: u8| {
+    let worthwhile = |bits: u8| {
         let indexes = regions
             .iter()
             .map(|region| region.prefix.index(position, bits));
         let mut indexes: Vec<usize> = indexes.collect();
         indexes.dedup();
-        (2 * indexes.len()).max(regions.len()) >= 1 << bits
+        // Where nothing is left behind it, it saves each region its match.
+        let end = position + bits;
+        let saved = match regions.iter().all(|region| region.prefix.length <= end) {
+            true => 2 * SHORT_MATCH * regions.len(),
+            false => 0,
+        };
+        (2 * indexes.len()).max(regions.len()).max(saved) >= 1 << bits
     };
     (1..=widest)
         .rev()
         .filter(|bits| branches_behind(place.family, position + bits) < steps)
-        .find(|bits| leads_somewhere(*bits))
+        .find(|bits| worthwhile(*bits))
         .unwrap_or(widest)
 }
 

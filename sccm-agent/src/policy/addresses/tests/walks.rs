@@ -75,7 +75,6 @@ fn no_walk_is_longer_than_the_kernel_walks() {
         ("many of both", around_each, MAX_STEPS),
     ] {
         let steps = longest_walk(&classify(tagged(nets, 2000)).unwrap());
-println!("{about}: {steps}");
         assert!((1..=at_most).contains(&steps), "{about}: {steps}");
     }
 }
@@ -110,19 +109,15 @@ fn a_hundred_thousand_prefixes_fit() {
     for (about, kind) in kinds {
         let nets: Vec<IpNet> = (0..COUNT).map(|_| kind(&mut random)).collect();
         let classes = classify(tagged(nets, 7)).unwrap();
-        println!(
-            "{about}: {} words, {} steps",
-            classes.table.used().len(),
-            longest_walk(&classes)
-        );
-        assert!(longest_walk(&classes) <= 8, "{about}");
+        let steps = longest_walk(&classes);
+        assert!((1..=8).contains(&steps), "{about}: {steps}");
     }
 }
 
 #[test]
 fn what_does_not_fit_is_refused() {
     let mut random = Random(2);
-    let nets: Vec<IpNet> = (0..300_000).map(|_| random.v6(128)).collect();
+    let nets: Vec<IpNet> = (0..200_000).map(|_| random.v6(128)).collect();
     let refusal = refusal(tagged(nets, 7));
     assert!(
         refusal.contains("name fewer or wider prefixes"),
