@@ -51,6 +51,18 @@ fn comb(address: Ipv6Addr) -> impl Iterator<Item = IpNet> {
         .map(move |bit| IpNet::from(std::net::IpAddr::from(Ipv6Addr::from_bits(bits ^ 1 << bit))))
 }
 
+/// A name, and a prefix of that kind.
+type Kind = (&'static str, fn(&mut Random) -> IpNet);
+
+/// A prefix inside another one.
+fn within(base: &str, random: &mut Random, length: u8) -> IpNet {
+    let (IpNet::V6(base), IpNet::V6(any)) = (net(base), random.v6(128)) else {
+        panic!()
+    };
+    let bits = base.addr().to_bits() | any.addr().to_bits() & base.hostmask().to_bits();
+    IpNet::from(Ipv6Net::new(Ipv6Addr::from_bits(bits), length).unwrap()).trunc()
+}
+
 #[test]
 fn no_walk_is_longer_than_the_kernel_walks() {
     let mut random = Random(77);
@@ -83,35 +95,26 @@ fn no_walk_is_longer_than_the_kernel_walks() {
 fn a_hundred_thousand_prefixes_fit() {
     const COUNT: usize = 100_000;
     let mut random = Random(1);
-    // As many bits as the registries have given out so far; and one site's.
-    let within = |base: &str, random: &mut Random, length: u8| {
-        let (IpNet::V6(base), IpNet::V6(any)) = (net(base), random.v6(128)) else {
-            panic!()
-        };
-        let bits = base.addr().to_bits() | any.addr().to_bits() & base.hostmask().to_bits();
-        IpNet::from(Ipv6Net::new(Ipv6Addr::from_bits(bits), length).unwrap()).trunc()
-    };
-    let kinds: [(&str, &mut dyn FnMut(&mut Random) -> IpNet); 9] = [
-        ("IPv4 hosts", &mut |random| random.v4(32)),
-        ("/24", &mut |random| random.v4(24)),
-        ("/64", &mut |random| random.v6(64)),
-        ("IPv6 hosts", &mut |random| random.v6(128)),
-        ("/48 of 2000::/3", &mut |random| {
-            within("2000::/3", random, 48)
-        }),
-        ("hosts of 2000::/3", &mut |random| {
+    // 2000::/3 is what the registries give out; a /32 is one site's.
+    let kinds: [Kind; 9] = [
+        ("IPv4 hosts", |random| random.v4(32)),
+        ("/24", |random| random.v4(24)),
+        ("/64", |random| random.v6(64)),
+        ("IPv6 hosts", |random| random.v6(128)),
+        ("/48 of 2000::/3", |random| within("2000::/3", random, 48)),
+        ("hosts of 2000::/3", |random| {
             within("2000::/3", random, 128)
         }),
-        ("hosts of 1,000 networks", &mut |random| {
+        ("hosts of 1,000 networks", |random| {
             let network = random.below(1000) << 3;
             within(&format!("2001:db8:{network:x}::/64"), random, 128)
         }),
-        ("neighbours in 1,000 networks", &mut |random| {
+        ("neighbours in 1,000 networks", |random| {
             let network = random.below(1000).wrapping_mul(0x9e37_79b1) as u32;
             let (high, low) = (network >> 16, network & 0xffff);
             within(&format!("2001:db8:{high:x}:{low:x}::/119"), random, 128)
         }),
-        ("hosts of a /32", &mut |random| {
+        ("hosts of a /32", |random| {
             within("2001:db8::/32", random, 128)
         }),
     ];
