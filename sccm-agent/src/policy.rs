@@ -4,11 +4,12 @@
 //! what the whole catalog knows about it, so that a drop is named also where no
 //! role of this host is concerned; the roles then decide which classes pass.
 
-mod addresses;
+pub mod addresses;
 mod allow;
 mod compile;
 mod cover;
 mod explain;
+mod groups;
 mod hash;
 mod model;
 mod native;
@@ -20,7 +21,6 @@ mod target;
 mod tracking;
 mod vocabulary;
 
-pub use addresses::AddressTable;
 pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};

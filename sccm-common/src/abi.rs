@@ -16,10 +16,8 @@ pub mod map {
     pub const POLICIES: &str = "POLICIES";
     /// `[PolicyInfo; BANKS]`.
     pub const POLICY_INFO: &str = "POLICY_INFO";
-    /// `[Root; BANKS * 2]`: bank x family.
-    pub const ROOTS: &str = "ROOTS";
-    /// `[Chunk; CHUNKS]`: bank 0's half, then bank 1's.
-    pub const CHUNKS: &str = "CHUNKS";
+    /// `[Trie; BANKS]`.
+    pub const TRIES: &str = "TRIES";
     /// `[Page; PAGES]` per CPU.
     pub const COUNTERS: &str = "COUNTERS";
     /// `FlowKey -> FlowState`, least recently used first out.
@@ -41,13 +39,12 @@ pub mod map {
     pub const ENTRANCES: &str = "ENTRANCES";
 
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 13] = [
         ABI,
         ACTIVE,
         POLICIES,
         POLICY_INFO,
-        ROOTS,
-        CHUNKS,
+        TRIES,
         COUNTERS,
         FLOWS,
         FRAGMENTS,
@@ -66,9 +63,6 @@ pub mod program {
     /// TC egress: judges what leaves.
     pub const LEAVING: &str = "sccm_leaving";
 }
-
-/// Chunks of the address trie, of both banks together.
-pub const CHUNKS: u32 = 8192;
 
 /// The read-only global that tells a program which interface it serves.
 pub const SLOT_GLOBAL: &str = "SLOT";

@@ -1,7 +1,6 @@
 //! Lets the agent move these layouts through aya's typed maps.
 
 use crate::abi::{InterfaceRecord, PolicyInfo, ServiceRecord};
-use crate::address::Entry;
 use crate::counter::Counter;
 use crate::flow::{FlowKey, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
@@ -11,8 +10,6 @@ use crate::trunk::Lane;
 
 // SAFETY: plain data without padding (asserted beside each type), any bytes are valid.
 unsafe impl aya::Pod for InterfaceRecord {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Entry {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Lane {}
 // SAFETY: as above.

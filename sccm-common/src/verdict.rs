@@ -14,7 +14,7 @@ mod outbound;
 #[cfg(test)]
 mod tests;
 
-use crate::address::{self, AddressClass, Entry, Family, LOCAL_SELF};
+use crate::address::{self, AddressClass, Family, LOCAL_SELF, Trie};
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
@@ -33,10 +33,8 @@ pub trait Tables {
 
     /// The active policy. It stays the same one during a decision.
     fn policy(&self) -> &Policy;
-    /// The entry of the active root for the first 16 bits of an address.
-    fn root_entry(&self, family: Family, first: u16) -> Option<Entry>;
-    /// An entry of a chunk.
-    fn chunk_entry(&self, chunk: u32, byte: u8) -> Option<Entry>;
+    /// The active policy's classes of addresses.
+    fn trie(&self) -> Option<&Trie>;
     /// The state of a flow, if it is known.
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
     /// Remembers a flow.
@@ -142,8 +140,10 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
     fn visit<'a, N: Network<'a>, R: Transport<'a>>(self, plain: Plain<N, R>) -> Option<Verdict> {
         let policy = self.tables.policy();
         let (mut local, mut rights) = (AddressClass::ANY.local, &policy.access[0]);
-        if policy.has(flag::ADDRESSES) {
-            let class = |address| address::classify(self.tables, N::FAMILY, &address);
+        if policy.has(flag::ADDRESSES)
+            && let Some(trie) = self.tables.trie()
+        {
+            let class = |address| address::classify(trie, N::FAMILY, &address);
             if self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES) {
                 local = class(plain.network.destination()).local;
             }
@@ -257,10 +257,12 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
 /// The classes of an address; nothing is looked up where no address is named.
 #[inline(always)]
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
-    if tables.policy().has(flag::ADDRESSES) {
-        address::classify(tables, packet.family, address)
-    } else {
-        AddressClass::ANY
+    if !tables.policy().has(flag::ADDRESSES) {
+        return AddressClass::ANY;
+    }
+    match tables.trie() {
+        Some(trie) => address::classify(trie, packet.family, address),
+        None => AddressClass::ANY,
     }
 }
 

@@ -5,10 +5,8 @@ use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap};
 use sccm_common::ServiceClass;
-use sccm_common::abi::{
-    CHUNKS as CHUNK_COUNT, InterfaceRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS,
-};
-use sccm_common::address::{Chunk, Entry, Family, Root};
+use sccm_common::abi::{InterfaceRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS};
+use sccm_common::address::Trie;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
@@ -23,10 +21,7 @@ static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
 static POLICIES: Array<Policy> = Array::with_max_entries(BANKS, 0);
 
 #[map]
-static ROOTS: Array<Root> = Array::with_max_entries(BANKS * 2, 0);
-
-#[map]
-static CHUNKS: Array<Chunk> = Array::with_max_entries(CHUNK_COUNT, 0);
+static TRIES: Array<Trie> = Array::with_max_entries(BANKS, 0);
 
 #[map]
 static FLOWS: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(DEFAULT_CAPACITY, 0);
@@ -99,14 +94,8 @@ impl Tables for Active {
     }
 
     #[inline(always)]
-    fn root_entry(&self, family: Family, first: u16) -> Option<Entry> {
-        let root = ROOTS.get(self.bank * 2 + family as u32)?;
-        Some(root[first as usize])
-    }
-
-    #[inline(always)]
-    fn chunk_entry(&self, chunk: u32, byte: u8) -> Option<Entry> {
-        Some(CHUNKS.get(chunk)?[byte as usize])
+    fn trie(&self) -> Option<&Trie> {
+        TRIES.get(self.bank)
     }
 
     #[inline(always)]

@@ -2,8 +2,8 @@
 
 use crate::policy::Compiled;
 use sccm_common::Policy;
-use sccm_common::abi::{CHUNKS, PolicyInfo};
-use sccm_common::address::{Chunk, Family, Root};
+use sccm_common::abi::PolicyInfo;
+use sccm_common::address::Trie;
 use sccm_common::policy::{BANKS, MAX_PAIRS};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -19,10 +19,10 @@ pub struct Size {
     pub class_pairs_limit: usize,
     /// Kinds of services that it tells apart.
     pub service_classes: usize,
-    /// Address tables in use.
-    pub address_tables: usize,
-    /// Address tables that there is room for.
-    pub address_tables_limit: usize,
+    /// Bytes of the address trie in use.
+    pub address_bytes: usize,
+    /// Bytes that there is room for.
+    pub address_bytes_limit: usize,
     /// Bytes of kernel memory that the policy fills.
     pub bytes: usize,
     /// Bytes of kernel memory that are reserved for this policy and the next one,
@@ -32,27 +32,19 @@ pub struct Size {
 
 impl Size {
     pub(super) fn new(compiled: &Compiled) -> Self {
-        let table = &compiled.addresses;
-        let families = [Family::V4, Family::V6].into_iter();
-        let roots = families.flat_map(|family| table.root(family));
-        let entries = roots.chain(table.chunks().iter().flatten());
-        let mut classes = (BTreeSet::new(), BTreeSet::new());
-        for class in entries.filter_map(|entry| entry.decode().ok()) {
-            classes.0.insert(class.peer);
-            classes.1.insert(class.local);
-        }
+        let policy = &compiled.policy;
         let services: BTreeSet<u8> = compiled.services.iter().map(|(class, _)| class.0).collect();
-        let banks = BANKS as usize;
-        let fixed = size_of::<Policy>() + size_of::<PolicyInfo>() + 2 * size_of::<Root>();
+        let fixed = size_of::<Policy>() + size_of::<PolicyInfo>();
+        let used = size_of_val(compiled.addresses.used());
         Self {
-            peer_classes: classes.0.len(),
-            local_classes: classes.1.len(),
+            peer_classes: policy.peers as usize,
+            local_classes: compiled.local_classes,
             class_pairs_limit: MAX_PAIRS,
             service_classes: services.len(),
-            address_tables: table.chunks().len(),
-            address_tables_limit: CHUNKS as usize / banks,
-            bytes: fixed + size_of_val(table.chunks()),
-            reserved_bytes: banks * fixed + CHUNKS as usize * size_of::<Chunk>(),
+            address_bytes: used,
+            address_bytes_limit: size_of::<Trie>(),
+            bytes: fixed + used,
+            reserved_bytes: BANKS as usize * (fixed + size_of::<Trie>()),
         }
     }
 }

@@ -63,7 +63,7 @@ impl Report {
         let kib = |bytes: usize| bytes / 1024;
         format!(
             "Policy {}: {} kinds of peers x {} of protected systems, of at most {} pairs\n\
-             Services that it tells apart: {}\nKernel memory: {} KiB of the {} KiB that are reserved; {} of {} address tables",
+             Services that it tells apart: {}\nKernel memory: {} KiB of the {} KiB that are reserved; {} KiB of {} KiB for prefixes",
             &self.hash[..12],
             size.peer_classes,
             size.local_classes,
@@ -71,8 +71,8 @@ impl Report {
             size.service_classes,
             kib(size.bytes),
             kib(size.reserved_bytes),
-            size.address_tables,
-            size.address_tables_limit,
+            kib(size.address_bytes),
+            kib(size.address_bytes_limit),
         )
     }
 

@@ -6,8 +6,8 @@ use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
-use sccm_common::abi::{self, CHUNKS, InterfaceRecord, PolicyInfo, ServiceRecord, map};
-use sccm_common::address::{AddressClass, Chunk, Entry, Family, ROOT_ENTRIES, Root};
+use sccm_common::abi::{self, InterfaceRecord, PolicyInfo, ServiceRecord, map};
+use sccm_common::address::Trie;
 use sccm_common::counter::{MAX_INTERFACES, PAGES, Page};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
@@ -35,8 +35,7 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()
         array::<u32>(map::ACTIVE, 1),
         array::<Policy>(map::POLICIES, BANKS),
         array::<PolicyInfo>(map::POLICY_INFO, BANKS),
-        array::<Root>(map::ROOTS, BANKS * 2),
-        array::<Chunk>(map::CHUNKS, CHUNKS),
+        array::<Trie>(map::TRIES, BANKS),
         array::<Page>(map::COUNTERS, PAGES),
         array::<InterfaceRecord>(map::INTERFACES, MAX_INTERFACES),
         array::<ServiceRecord>(map::SERVICES, ServiceClass::COUNT as u32),
@@ -68,8 +67,7 @@ pub struct Maps {
     active: Array<MapData, u32>,
     policies: Array<MapData, Policy>,
     infos: Array<MapData, PolicyInfo>,
-    roots: Array<MapData, Root>,
-    chunks: Array<MapData, Chunk>,
+    tries: Array<MapData, Trie>,
     pub(super) counters: PerCpuArray<MapData, Page>,
     pub(super) interfaces: Array<MapData, InterfaceRecord>,
     pub(super) vlans: Array<MapData, VlanTable>,
@@ -88,8 +86,7 @@ impl Maps {
             active: open(pins, map::ACTIVE)?,
             policies: open(pins, map::POLICIES)?,
             infos: open(pins, map::POLICY_INFO)?,
-            roots: open(pins, map::ROOTS)?,
-            chunks: open(pins, map::CHUNKS)?,
+            tries: open(pins, map::TRIES)?,
             counters: open(pins, map::COUNTERS)?,
             interfaces: open(pins, map::INTERFACES)?,
             vlans: open(pins, map::VLANS)?,
@@ -126,7 +123,9 @@ impl Maps {
         // A packet that began under the bank's last policy may still be reading it.
         grace_period()?;
         if compiled.policy.has(flag::ADDRESSES) {
-            self.write_addresses(compiled, inactive)?;
+            self.tries
+                .set(inactive, compiled.addresses.trie(), 0)
+                .context("writing the prefixes")?;
         }
         let policy: &Policy = &compiled.policy;
         self.policies
@@ -181,31 +180,6 @@ impl Maps {
     pub fn counters(&self) -> Result<Vec<counters::Reading>> {
         counters::read(&self.counters, &self.interfaces()?, &self.service_names()?)
     }
-
-    fn write_addresses(&mut self, compiled: &Compiled, bank: u32) -> Result<()> {
-        let first_chunk = bank * (CHUNKS / BANKS);
-        let place = |entry: Entry| match entry.decode() {
-            Ok(_) => entry,
-            Err(chunk) => Entry::chunk(first_chunk + chunk),
-        };
-        for (number, chunk) in (first_chunk..).zip(compiled.addresses.chunks()) {
-            self.chunks
-                .set(number, chunk.map(place), 0)
-                .context("writing the prefixes")?;
-        }
-        for family in [Family::V4, Family::V6] {
-            let mut root = Box::new([Entry::class(AddressClass::ANY); ROOT_ENTRIES]);
-            for (placed, entry) in root.iter_mut().zip(compiled.addresses.root(family)) {
-                *placed = place(*entry);
-            }
-            let index = bank * 2 + family as u32;
-            let root: &Root = &root;
-            self.roots
-                .set(index, root, 0)
-                .context("writing the prefixes")?;
-        }
-        Ok(())
-    }
 }
 
 fn open<T>(pins: &PinDir, name: &str) -> Result<T>
@@ -227,4 +201,23 @@ fn grace_period() -> Result<()> {
         std::io::Error::last_os_error()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the values of a map.
+    fn size(name: &str) -> u64 {
+        let shapes = shapes();
+        let (_, _, value, entries) = shapes.iter().find(|shape| shape.0 == name).unwrap();
+        u64::from(*value) * u64::from(entries.unwrap())
+    }
+
+    #[test]
+    fn the_classes_of_addresses_keep_to_their_part_of_the_memory() {
+        assert!(size(map::TRIES) <= 12 << 20);
+        // Linux 6.1 makes no array map of larger values (`KMALLOC_MAX_SIZE`).
+        assert!(size_of::<Trie>() <= 4 << 20);
+    }
 }

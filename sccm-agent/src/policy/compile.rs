@@ -1,8 +1,9 @@
 //! Puts the tables together: which classes each kind of peer may open.
 
+use super::addresses::{self, AddressTable};
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
-use super::{AddressTable, Outbound, SitePolicy, addresses, hash, rights, scopes};
+use super::{Outbound, SitePolicy, hash, rights, scopes};
 use crate::catalog::{Catalog, RoleId};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -58,6 +59,8 @@ pub struct Compiled {
     pub addresses: AddressTable,
     /// What the service classes are called, those of earlier policies included.
     pub services: ServiceNames,
+    /// How many kinds of protected systems there are, the gateway itself included.
+    pub local_classes: usize,
 }
 
 /// Compiles a policy. `names` are those of earlier policies under the same counters.
@@ -70,7 +73,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let vocabulary = Vocabulary::of(request.catalog, request.policy);
     let classes = services::classify(vocabulary.entries(), &mut services)?;
     let scopes = scopes::of(request.policy, request.own);
-    let sorted = addresses::classify(&scopes.prefixes)?;
+    let sorted = addresses::classify(scopes.prefixes.iter().copied())?;
 
     let mut policy = Box::new(Policy::EMPTY);
     policy.tcp.copy_from_slice(&classes.tcp);
@@ -103,6 +106,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     Ok(Compiled {
         policy,
         info,
+        local_classes: sorted.locals.len(),
         addresses: sorted.table,
         services,
     })

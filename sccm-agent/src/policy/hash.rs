@@ -1,8 +1,7 @@
 //! The fingerprint of compiled tables.
 
-use super::AddressTable;
+use super::addresses::AddressTable;
 use sccm_common::Policy;
-use sccm_common::address::{Entry, Family};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of everything that decides: two policies with the same hash decide alike.
@@ -35,19 +34,8 @@ pub(super) fn of(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
             hasher.update(word.to_le_bytes());
         }
     }
-    for family in [Family::V4, Family::V6] {
-        entries(&mut hasher, addresses.root(family));
-    }
-    for chunk in addresses.chunks() {
-        entries(&mut hasher, chunk);
-    }
-    hasher.finalize().into()
-}
-
-fn entries(hasher: &mut Sha256, entries: &[Entry]) {
-    let bytes: Vec<u8> = entries
-        .iter()
-        .flat_map(|entry| entry.to_le_bytes())
-        .collect();
+    let words = addresses.used().iter();
+    let bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
     hasher.update(&bytes);
+    hasher.finalize().into()
 }

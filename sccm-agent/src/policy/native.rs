@@ -3,7 +3,7 @@
 //! It runs the same functions over the same tables; only the maps are vectors.
 
 use super::{Compiled, Target};
-use sccm_common::address::{self, Address, Entry, Family};
+use sccm_common::address::{self, Address, Family, Trie};
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::Access;
@@ -65,10 +65,9 @@ impl Compiled {
     /// What a protected system at `local` and a peer may open to each other.
     #[must_use]
     pub fn access(&self, local: IpAddr, peer: IpAddr) -> &Access {
-        let tables = Native::new(self);
         let class = |address| {
             let (family, address) = address_of(address);
-            address::classify(&tables, family, &address)
+            address::classify(self.addresses.trie(), family, &address)
         };
         self.policy.access(class(local).local, class(peer).peer)
     }
@@ -124,17 +123,8 @@ impl Tables for Native<'_> {
         &self.compiled.policy
     }
 
-    fn root_entry(&self, family: Family, first: u16) -> Option<Entry> {
-        self.compiled
-            .addresses
-            .root(family)
-            .get(usize::from(first))
-            .copied()
-    }
-
-    fn chunk_entry(&self, chunk: u32, byte: u8) -> Option<Entry> {
-        let chunk = self.compiled.addresses.chunks().get(chunk as usize)?;
-        Some(chunk[usize::from(byte)])
+    fn trie(&self) -> Option<&Trie> {
+        Some(self.compiled.addresses.trie())
     }
 
     fn flow(&self, key: &FlowKey) -> Option<SharedSlot> {

@@ -1,11 +1,11 @@
 //! What two ends may open to each other, by the document and by the site's rules.
 
+use super::groups::{self, RuleGroup};
 use super::scopes::{Local, Peer};
 use super::vocabulary::rows;
-use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, Rule, SitePolicy, Target};
+use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy, Target};
 use crate::catalog::{ANY, Catalog, Link, Protocol, Role, RoleId, Service};
 use anyhow::Result;
-use ipnet::IpNet;
 use sccm_common::policy::Access;
 use sccm_common::service::ServiceSet;
 use std::collections::BTreeSet;
@@ -45,9 +45,9 @@ pub(super) struct Rights<'a> {
     policy: &'a SitePolicy,
     /// For each protected entry, the rows of its roles.
     entries: Vec<Vec<Row<'a>>>,
-    /// For each rule, its classes.
-    allow: Vec<(&'a Rule, ServiceSet)>,
-    management: Vec<(&'a Rule, ServiceSet)>,
+    /// For each group of rules, its classes.
+    allow: Vec<(RuleGroup<'a>, ServiceSet)>,
+    management: Vec<(RuleGroup<'a>, ServiceSet)>,
 }
 
 impl<'a> Rights<'a> {
@@ -84,28 +84,33 @@ impl<'a> Rights<'a> {
             }
             entries.push(rows);
         }
-        let classes = |rule: &'a Rule| (rule, union(rule.targets.iter().map(set_of)));
+        let classes = |group: RuleGroup<'a>| {
+            let classes = union(group.targets.iter().map(set_of));
+            (group, classes)
+        };
         Ok(Self {
             catalog,
             policy,
             entries,
-            allow: policy.allow.iter().map(classes).collect(),
-            management: policy.management.iter().map(classes).collect(),
+            allow: groups::of(&policy.allow).into_iter().map(classes).collect(),
+            management: groups::of(&policy.management)
+                .into_iter()
+                .map(classes)
+                .collect(),
         })
     }
 
     /// What `local` and `peer` may open to each other.
     pub fn between(&self, local: &Local<'_>, peer: &Peer<'_>) -> Access {
-        let from = |rule: &Rule| is_everybody(&rule.from) || peer.sources.contains(&&rule.from[..]);
         match local {
             Local::Own => Access {
-                inbound: union(classes(&self.management, from)),
+                inbound: ruled(&self.management, &peer.manager, |_| true),
                 outbound: ServiceSet::ALL,
             },
             Local::Group => {
                 let all: Vec<usize> = (0..self.entries.len()).collect();
                 let links = self.links(&all, peer, |row| row.is_datagram());
-                let rules = union(classes(&self.allow, from));
+                let rules = ruled(&self.allow, &peer.allowed, |_| true);
                 Access {
                     inbound: links.inbound.union(rules),
                     outbound: links.outbound,
@@ -115,12 +120,12 @@ impl<'a> Rights<'a> {
                 entries,
                 destinations,
             } => {
-                let to = |rule: &Rule| match is_everybody(&rule.to) {
+                let to = |group: &RuleGroup<'_>| match group.to.is_empty() {
                     true => !entries.is_empty(),
-                    false => destinations.contains(&&rule.to[..]),
+                    false => destinations.contains(&group.to),
                 };
                 let links = self.links(entries, peer, |_| true);
-                let rules = union(classes(&self.allow, |rule| from(rule) && to(rule)));
+                let rules = ruled(&self.allow, &peer.allowed, to);
                 Access {
                     inbound: links.inbound.union(rules),
                     outbound: links.outbound,
@@ -210,18 +215,17 @@ impl<'a> Rights<'a> {
     }
 }
 
-fn is_everybody(list: &[IpNet]) -> bool {
-    list.is_empty()
-}
-
-fn classes(
-    rules: &[(&Rule, ServiceSet)],
-    applies: impl Fn(&Rule) -> bool,
-) -> impl Iterator<Item = ServiceSet> {
-    rules
-        .iter()
-        .filter(move |(rule, _)| applies(rule))
-        .map(|(_, classes)| *classes)
+/// What rules let a peer open that is in these groups of them.
+fn ruled(
+    rules: &[(RuleGroup<'_>, ServiceSet)],
+    groups: &[usize],
+    applies: impl Fn(&RuleGroup<'_>) -> bool,
+) -> ServiceSet {
+    let named = |index: &usize| groups.contains(index);
+    let rules = rules.iter().enumerate();
+    let open =
+        rules.filter(|(index, (group, _))| (group.everybody || named(index)) && applies(group));
+    union(open.map(|(_, (_, classes))| *classes))
 }
 
 fn union(sets: impl IntoIterator<Item = ServiceSet>) -> ServiceSet {

@@ -5,8 +5,8 @@
 //! any scope around it says, so rights add up and a narrow prefix never takes
 //! from a wide one. What the sorted classes stand for is read back from here.
 
-use super::SitePolicy;
 use super::addresses::Tag;
+use super::{SitePolicy, groups};
 use crate::catalog::RoleId;
 use ipnet::IpNet;
 use sccm_common::address::LOCAL_SELF;
@@ -18,8 +18,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 enum PeerScope<'a> {
     /// It holds this role.
     Role(&'a RoleId),
-    /// It is among the sources of rules with exactly this list.
-    Source(&'a [IpNet]),
+    /// A group of the policy's rules is about it.
+    Allowed(usize),
+    /// A group of the gateway's own rules is about it.
+    Manager(usize),
     /// It is not of the Internet.
     Internal,
     /// It is no address yet: a machine that asks for one.
@@ -44,8 +46,10 @@ enum LocalScope<'a> {
 pub(super) struct Peer<'a> {
     /// The roles that it holds, unless anybody may hold any.
     pub roles: BTreeSet<&'a RoleId>,
-    /// The source lists that it is in.
-    pub sources: Vec<&'a [IpNet]>,
+    /// The groups of the policy's rules that are about it.
+    pub allowed: Vec<usize>,
+    /// The groups of the gateway's own rules that are about it.
+    pub manager: Vec<usize>,
     /// Whether it is anything but the Internet.
     pub internal: bool,
     /// Whether it has no address yet.
@@ -88,11 +92,12 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, own: &[IpAddr]) -> Scopes<'a> {
         locals: Vec::new(),
         elsewhere: Vec::new(),
     };
-    for rule in policy.allow.iter().chain(&policy.management) {
-        scopes.peer(PeerScope::Source(&rule.from), &rule.from);
+    for (index, group) in groups::of(&policy.allow).iter().enumerate() {
+        scopes.peer(PeerScope::Allowed(index), &group.from);
+        scopes.local(LocalScope::Destination(group.to), group.to);
     }
-    for rule in &policy.allow {
-        scopes.local(LocalScope::Destination(&rule.to), &rule.to);
+    for (index, group) in groups::of(&policy.management).iter().enumerate() {
+        scopes.peer(PeerScope::Manager(index), &group.from);
     }
     for (index, entry) in policy.protect.iter().enumerate() {
         scopes.local(LocalScope::Entry(index), &entry.addresses);
@@ -116,10 +121,10 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, own: &[IpAddr]) -> Scopes<'a> {
         scopes.peer(PeerScope::Internal, &policy.internal);
         scopes.peer(PeerScope::Internal, &named);
         scopes.peer(PeerScope::Unconfigured, &unspecified());
-        scopes.peer(PeerScope::Group, &groups());
+        scopes.peer(PeerScope::Group, &group_addresses());
     }
     if !scopes.locals.is_empty() {
-        scopes.local(LocalScope::Group, &groups());
+        scopes.local(LocalScope::Group, &group_addresses());
     }
     let own = own.iter().map(|address| (IpNet::from(*address), Tag::Own));
     scopes.prefixes.extend(own);
@@ -188,7 +193,8 @@ impl<'a> Scopes<'a> {
                 PeerScope::Role(role) => {
                     peer.roles.insert(role);
                 }
-                PeerScope::Source(sources) => peer.sources.push(sources),
+                PeerScope::Allowed(group) => peer.allowed.push(group),
+                PeerScope::Manager(group) => peer.manager.push(group),
                 PeerScope::Internal => peer.internal = true,
                 PeerScope::Unconfigured => peer.unconfigured = true,
                 PeerScope::Group => peer.group = true,
@@ -236,7 +242,7 @@ fn unspecified() -> [IpNet; 2] {
 }
 
 /// Broadcast (RFC 919) and multicast (RFC 5771, RFC 4291).
-fn groups() -> [IpNet; 3] {
+fn group_addresses() -> [IpNet; 3] {
     [
         IpNet::from(IpAddr::V4(Ipv4Addr::BROADCAST)),
         IpNet::V4(ipnet::Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4)),

@@ -5,119 +5,158 @@
 
 use super::Compiled;
 use sccm_common::Policy;
-use sccm_common::address::{AddressClass, Chunk, Entry, Family, LOCAL_SELF};
+use sccm_common::address::trie::{
+    Entry, MAX_STEPS, NODES_END, Next, ROOT_BITS, SHORT_MATCH, Trie, WORDS, root,
+};
+use sccm_common::address::{AddressClass, Family, LOCAL_SELF};
 use sccm_common::policy::flag;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The tables of one policy.
 pub struct Tables {
     /// Services, rights and settings.
     pub policy: Box<Policy>,
-    roots: [Vec<Entry>; 2],
-    chunks: BTreeMap<u32, Chunk>,
+    trie: Vec<u32>,
+}
+
+/// Addresses in a row, left-aligned, and their class.
+struct Stretch {
+    first: u128,
+    last: u128,
+    class: AddressClass,
 }
 
 impl From<&Compiled> for Tables {
     fn from(compiled: &Compiled) -> Self {
-        let table = &compiled.addresses;
-        Self {
-            policy: compiled.policy.clone(),
-            roots: [Family::V4, Family::V6].map(|family| table.root(family).to_vec()),
-            chunks: (0..).zip(table.chunks().iter().copied()).collect(),
-        }
+        Self::new(compiled.policy.clone(), compiled.addresses.trie())
     }
 }
 
 impl Tables {
-    /// From parts: the roots of IPv4 and IPv6, and the chunks behind them by
-    /// their numbers.
+    /// From parts.
     #[must_use]
-    pub fn new(policy: Box<Policy>, roots: [Vec<Entry>; 2], chunks: BTreeMap<u32, Chunk>) -> Self {
+    pub fn new(policy: Box<Policy>, trie: &Trie) -> Self {
         Self {
             policy,
-            roots,
-            chunks,
+            trie: trie.to_vec(),
         }
     }
 
     /// Calls `found` for every stretch of addresses that both tables treat alike,
-    /// with its first address, the bits that it shares, and its class in either.
+    /// with its first address and its class in either.
     pub fn walk_both(
         &self,
         other: &Self,
-        mut found: impl FnMut(IpAddr, u8, AddressClass, AddressClass),
+        mut found: impl FnMut(IpAddr, AddressClass, AddressClass),
     ) {
         for family in [Family::V4, Family::V6] {
-            let roots = [self, other].map(|tables| tables.root(family));
-            for first in 0..=u16::MAX {
-                let entry = |root: Option<&[Entry]>| match root {
-                    Some(root) => root[usize::from(first)],
-                    None => Entry::class(AddressClass::ANY),
-                };
-                let bits = u128::from(first) << 112;
-                let entries = (entry(roots[0]), entry(roots[1]));
-                self.walk(other, family, entries, (bits, 16), &mut found);
+            let mut others = other.stretches(family).into_iter().peekable();
+            for mine in self.stretches(family) {
+                let mut first = mine.first;
+                while let Some(theirs) = others.peek() {
+                    found(address(family, first), mine.class, theirs.class);
+                    if theirs.last > mine.last {
+                        break;
+                    }
+                    let last = theirs.last;
+                    others.next();
+                    if last == mine.last {
+                        break;
+                    }
+                    first = last + 1;
+                }
             }
-        }
-    }
-
-    fn walk(
-        &self,
-        other: &Self,
-        family: Family,
-        (mine, others): (Entry, Entry),
-        (bits, length): (u128, u8),
-        found: &mut impl FnMut(IpAddr, u8, AddressClass, AddressClass),
-    ) {
-        let longest = match family {
-            Family::V4 => 32,
-            Family::V6 => 128,
-        };
-        // A chunk below the last byte is no table of ours: the kernel counts it as any.
-        let class = |entry: Entry| entry.decode().unwrap_or(AddressClass::ANY);
-        let decided = mine.decode().is_ok() && others.decode().is_ok();
-        if decided || length == longest {
-            found(address(family, bits), length, class(mine), class(others));
-            return;
-        }
-        for byte in 0..=u8::MAX {
-            let next = (self.below(mine, byte), other.below(others, byte));
-            let bits = bits | u128::from(byte) << (120 - length);
-            self.walk(other, family, next, (bits, length + 8), found);
         }
     }
 
     /// The addresses of the gateway itself.
     #[must_use]
     pub fn own_addresses(&self) -> Vec<IpAddr> {
-        let mut own = Vec::new();
-        self.walk_both(self, |address, _, class, _| {
-            if class.local == LOCAL_SELF {
-                own.push(address);
-            }
+        let families = [Family::V4, Family::V6].into_iter();
+        let stretches = families.flat_map(|family| {
+            let stretches = self.stretches(family).into_iter();
+            stretches.map(move |stretch| (family, stretch))
         });
-        own
+        stretches
+            .filter(|(_, stretch)| stretch.class.local == LOCAL_SELF)
+            .map(|(family, stretch)| address(family, stretch.first))
+            .collect()
     }
 
-    /// `None`: the policy looks at no address, whatever the tables say.
-    fn root(&self, family: Family) -> Option<&[Entry]> {
-        let root = &self.roots[family as usize];
-        self.policy.has(flag::ADDRESSES).then_some(root)
+    /// All addresses of a family, in their order.
+    fn stretches(&self, family: Family) -> Vec<Stretch> {
+        let mut stretches = Vec::new();
+        if !self.policy.has(flag::ADDRESSES) {
+            // The policy looks at no address, whatever the trie says.
+            extend(&mut stretches, 0, u128::MAX, AddressClass::ANY);
+            return stretches;
+        }
+        for first in 0..=u16::MAX {
+            let entry = Entry(self.trie[root(family) + usize::from(first)]);
+            let from = u128::from(first) << (128 - ROOT_BITS);
+            let to = from | u128::MAX >> ROOT_BITS;
+            self.walk(entry, from, to, MAX_STEPS, &mut stretches);
+        }
+        stretches
     }
 
-    fn below(&self, entry: Entry, byte: u8) -> Entry {
-        match entry.decode() {
-            Ok(_) => entry,
-            Err(chunk) => match self.chunks.get(&chunk) {
-                Some(chunk) => chunk[usize::from(byte)],
-                None => Entry::class(AddressClass::ANY),
-            },
+    /// The stretches behind an entry, as far as they lie between two addresses.
+    fn walk(&self, entry: Entry, from: u128, to: u128, steps: u32, found: &mut Vec<Stretch>) {
+        match (entry.decode(), steps) {
+            (Next::Class(class), _) => extend(found, from, to, class),
+            // As in the kernel, a walk that is too long leads nowhere.
+            (_, 0) => extend(found, from, to, AddressClass::ANY),
+            (Next::Branch { position, bits, at }, _) => {
+                let below = 128 - u32::from(position) - u32::from(bits);
+                let shared = !u128::MAX.checked_shr(u32::from(position)).unwrap_or(0);
+                let last_child = (1_u128 << bits) - 1;
+                for child in 0..=last_child {
+                    let first = from & shared | child << below;
+                    let last = first | ((1_u128 << below) - 1);
+                    if last < from || first > to {
+                        continue;
+                    }
+                    let place = (at as usize + child as usize) & (WORDS - 1);
+                    let entry = Entry(self.trie[place]);
+                    self.walk(entry, first.max(from), last.min(to), steps - 1, found);
+                }
+            }
+            (Next::Match { length, at }, _) => {
+                let at = at as usize;
+                if at + SHORT_MATCH > NODES_END {
+                    return extend(found, from, to, AddressClass::ANY);
+                }
+                let pair =
+                    |at: usize| u128::from(self.trie[at]) | u128::from(self.trie[at + 1]) << 32;
+                let (inside, outside) = (Entry(self.trie[at]), Entry(self.trie[at + 1]));
+                let second = if length > 64 { pair(at + 4) } else { 0 };
+                let within = u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+                let first = (pair(at + 2) << 64 | second) & !within;
+                let last = first | within;
+                if last < from || first > to {
+                    return self.walk(outside, from, to, steps - 1, found);
+                }
+                if from < first {
+                    self.walk(outside, from, first - 1, steps - 1, found);
+                }
+                self.walk(inside, first.max(from), last.min(to), steps - 1, found);
+                if last < to {
+                    self.walk(outside, last + 1, to, steps - 1, found);
+                }
+            }
         }
     }
 }
 
-/// The address with these leading bits.
+/// Adds a stretch, or lengthens the one before it.
+fn extend(stretches: &mut Vec<Stretch>, first: u128, last: u128, class: AddressClass) {
+    match stretches.last_mut() {
+        Some(before) if before.class == class => before.last = last,
+        _ => stretches.push(Stretch { first, last, class }),
+    }
+}
+
+/// The address with these bits.
 fn address(family: Family, bits: u128) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::from_bits((bits >> 96) as u32).into(),

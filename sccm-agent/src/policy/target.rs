@@ -11,7 +11,7 @@ pub(super) const ICMP_ECHO_REQUEST: u8 = 8;
 pub(super) const ICMPV6_ECHO_REQUEST: u8 = 128;
 
 /// Packets that one rule speaks of, seen from the one who listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// TCP destination ports.
     Tcp(RangeInclusive<u16>),

@@ -1,7 +1,8 @@
 //! Tables in memory.
 
 use super::{GATEWAY, Host};
-use crate::address::{AddressClass, Entry, Family, LOCAL_SELF};
+use crate::address::trie::{self, Entry, Next, Trie};
+use crate::address::{AddressClass, Family, LOCAL_SELF};
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::policy::{Access, flag};
@@ -13,6 +14,7 @@ use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::vec;
 
 /// The services that the policies of these tests know.
 pub mod class {
@@ -35,7 +37,7 @@ pub struct World {
     pub policy: Box<Policy>,
     pub now: Cell<u32>,
     place: Place,
-    roots: HashMap<(Family, u16), Entry>,
+    trie: Box<Trie>,
     flows: RefCell<HashMap<FlowKey, Rc<Cell<FlowState>>>>,
     fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
     transfers: RefCell<HashMap<TransferKey, TransferState>>,
@@ -63,7 +65,8 @@ impl World {
             policy,
             now: Cell::new(START),
             place: Place::Host,
-            roots: HashMap::new(),
+            // Never on the stack, which is too small for it.
+            trie: vec![0; trie::WORDS].try_into().unwrap(),
             flows: RefCell::default(),
             fragments: RefCell::default(),
             transfers: RefCell::default(),
@@ -81,7 +84,8 @@ impl World {
             peer: 0,
         };
         for (family, first) in GATEWAY.first_bits() {
-            world.roots.insert((family, first), Entry::class(own));
+            let place = trie::root(family) + usize::from(first);
+            world.trie[place] = Entry::encode(Next::Class(own)).0;
         }
         world.access(LOCAL_SELF).outbound = ServiceSet::ALL;
         world
@@ -226,13 +230,8 @@ impl Tables for World {
         &self.policy
     }
 
-    fn root_entry(&self, family: Family, first: u16) -> Option<Entry> {
-        let any = Entry::class(AddressClass::ANY);
-        Some(self.roots.get(&(family, first)).copied().unwrap_or(any))
-    }
-
-    fn chunk_entry(&self, _chunk: u32, _byte: u8) -> Option<Entry> {
-        None
+    fn trie(&self) -> Option<&Trie> {
+        Some(&self.trie)
     }
 
     fn flow(&self, key: &FlowKey) -> Option<Slot> {

@@ -69,7 +69,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
                 return passes(answered);
             }
-            if is_to_group(packet) && rights.inbound.contains(asked) {
+            if is_to_group(packet) && (allowed || rights.inbound.contains(asked)) {
                 return passes(asked);
             }
             if answers(packet) && rights.inbound.contains(answered) {

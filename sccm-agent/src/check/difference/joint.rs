@@ -47,7 +47,7 @@ impl<'a> Joint<'a> {
     pub fn new(candidate: &'a Tables, live: &'a Tables) -> Self {
         let mut locals = BTreeMap::new();
         let mut peers = BTreeMap::new();
-        candidate.walk_both(live, |address, _, new, old| {
+        candidate.walk_both(live, |address, new, old| {
             locals.entry((new.local, old.local)).or_insert(address);
             peers.entry((new.peer, old.peer)).or_insert(address);
         });

@@ -2,9 +2,11 @@
 
 use super::Maps;
 use crate::policy::Tables;
-use anyhow::{Context as _, Result};
-use sccm_common::address::{Entry, Family};
-use std::collections::BTreeMap;
+use anyhow::{Context as _, Result, anyhow};
+use std::thread;
+
+/// aya hands values over by way of the stack, and a trie takes 4 MiB.
+const STACK: usize = 64 << 20;
 
 impl Maps {
     /// The tables of the active policy.
@@ -12,33 +14,24 @@ impl Maps {
     /// # Errors
     /// The kernel refuses a read.
     pub fn tables(&self) -> Result<Tables> {
-        let active = self.active.get(&0, 0)?;
-        let policy = Box::new(
-            self.policies
-                .get(&active, 0)
-                .context("reading the policy")?,
-        );
-        let mut roots = [Vec::new(), Vec::new()];
-        let mut chunks = BTreeMap::new();
-        for family in [Family::V4, Family::V6] {
-            let root = self.roots.get(&(active * 2 + family as u32), 0);
-            let root = root.context("reading the prefixes")?;
-            let mut wanted = behind(&root);
-            while let Some(number) = wanted.pop() {
-                let chunk = self.chunks.get(&number, 0);
-                let chunk = chunk.context("reading the prefixes")?;
-                if chunks.insert(number, chunk).is_none() {
-                    wanted.extend(behind(&chunk));
-                }
-            }
-            roots[family as usize] = root.to_vec();
-        }
-        Ok(Tables::new(policy, roots, chunks))
+        thread::scope(|scope| {
+            let reader = thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, || self.read_tables())
+                .context("starting a thread")?;
+            reader
+                .join()
+                .map_err(|_| anyhow!("reading the running policy failed"))?
+        })
     }
-}
 
-/// The chunks that these entries lead to.
-fn behind(entries: &[Entry]) -> Vec<u32> {
-    let chunks = entries.iter().filter_map(|entry| entry.decode().err());
-    chunks.collect()
+    fn read_tables(&self) -> Result<Tables> {
+        let active = self.active.get(&0, 0)?;
+        let policy = self.policies.get(&active, 0);
+        let trie = self.tries.get(&active, 0);
+        Ok(Tables::new(
+            Box::new(policy.context("reading the policy")?),
+            &trie.context("reading the prefixes")?,
+        ))
+    }
 }

@@ -11,8 +11,10 @@
 
 mod case;
 mod cases;
+mod control;
 mod floor;
 mod machine;
+mod many;
 mod opening;
 mod report;
 mod series;
@@ -28,7 +30,9 @@ use sccm_tests::datapath::Settings;
 use sccm_tests::signals::Interrupt;
 
 use case::Case;
+use control::Control;
 use machine::Machine;
+use many::Peers;
 use opening::Opening;
 use report::Report;
 use series::Series;
@@ -85,10 +89,16 @@ fn measure(interrupt: &Interrupt) -> Result<Report> {
         allow: cases::prefixes(),
         ..role.clone()
     };
+    let many = Settings {
+        allow: many::prefixes(100_000),
+        ..role.clone()
+    };
     let mut worlds = [
         (World::new(&role)?, measured(cases::of_a_role())),
         (World::new(&peers)?, measured(cases::of_peers())),
+        (World::new(&many)?, measured(many::cases())),
     ];
+    let mut cold = Peers::new();
     let mut opening = Opening::new();
     for round in 1..=ROUNDS {
         eprintln!("==> round {round} of {ROUNDS}");
@@ -100,16 +110,23 @@ fn measure(interrupt: &Interrupt) -> Result<Report> {
             }
         }
         interrupt.check()?;
+        cold.round(&mut worlds[2].0)?;
         opening.round(&role)?;
     }
     let memory = worlds[0].0.memory()?;
+    eprintln!("==> compiling and publishing");
+    let control = Control::measure(&role)?;
     let steady = worlds.into_iter().flat_map(|(_, cases)| cases);
     let steady = steady.map(|(_, series)| series);
     Ok(Report {
         machine,
         rounds: ROUNDS,
-        series: steady.chain(opening.series()).collect(),
+        series: steady
+            .chain(cold.series())
+            .chain(opening.series())
+            .collect(),
         memory,
+        control,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The figures, as a table for people and as JSON for tools.
 //!
 //! The JSON: `machine`, the object of the header; `cases`, a list of `group`, `name`, and
-//! nanoseconds; `memory`, bytes by map. Names stay; fields may be added.
+//! nanoseconds; `memory`, bytes by map; `control`, nanoseconds by number of prefixes. Names stay; fields may be added.
 
 use std::cmp::Reverse;
 
@@ -10,6 +10,7 @@ use comfy_table::{CellAlignment, Table};
 use sccm_agent::output;
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::machine::Machine;
 use crate::series::Series;
 
@@ -29,6 +30,8 @@ pub struct Report {
     pub series: Vec<Series>,
     /// Kernel memory of each map: name, bytes.
     pub memory: Vec<(&'static str, u64)>,
+    /// What a new policy costs.
+    pub control: Vec<Control>,
 }
 
 impl Report {
@@ -58,7 +61,8 @@ impl Report {
             ]);
         }
         self.finish(table)?;
-        output::print(self.memory_table())
+        output::print(self.memory_table())?;
+        output::print(self.control_table())
     }
 
     /// For tools.
@@ -94,6 +98,7 @@ impl Report {
             "rounds": self.rounds,
             "cases": cases.collect::<Vec<_>>(),
             "memory": { "maps": memory, "total": self.memory_total(), "at_most": MEMORY_AT_MOST },
+            "control": self.control.iter().map(Control::json).collect::<Vec<_>>(),
         }))
     }
 
@@ -117,6 +122,17 @@ impl Report {
 
     fn memory_total(&self) -> u64 {
         self.memory.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn control_table(&self) -> String {
+        let [classes, compile, publish] = Control::COLUMNS;
+        let mut table = output::list(["a new policy, ms; prefixes", classes, compile, publish]);
+        for control in &self.control {
+            let [classes, compile, publish] = control.figures();
+            table.add_row([control.prefixes.to_string(), classes, compile, publish]);
+        }
+        align(&mut table);
+        output::lines(&table)
     }
 
     fn memory_table(&self) -> String {

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::MapInfo;
 use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use sccm_common::{Place, Reason};
@@ -47,6 +48,14 @@ impl World {
             pins,
             _mount: mount,
         })
+    }
+
+    /// Publishes another policy.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn publish(&mut self, policy: &Compiled) -> Result<()> {
+        self.maps.publish(policy).map(|_| ())
     }
 
     /// The program of a hook.
