@@ -22,7 +22,7 @@ fn check_explains_a_good_policy() -> Result<()> {
         "packages (distribution-point): 10.2.0.10, 10.2.0.11, 2001:db8:2::10",
         "smb                  tcp 445          15",
         "the nightly backup pulls from its agents",
-        "address tables",
+        "for prefixes",
         "Warnings: ",
     ] {
         assert!(

@@ -5,8 +5,8 @@ use crate::policy::Tables;
 use anyhow::{Context as _, Result, anyhow};
 use std::thread;
 
-/// aya hands values over by way of the stack, and a trie takes 4 MiB.
-const STACK: usize = 64 << 20;
+/// aya hands values over by way of the stack, more than once, and a trie takes 4 MiB.
+const STACK: usize = 256 << 20;
 
 impl Maps {
     /// The tables of the active policy.
