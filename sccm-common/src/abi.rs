@@ -65,6 +65,11 @@ pub mod program {
     pub const ARRIVING: &str = "sccm_arriving";
     /// TC egress: judges what leaves.
     pub const LEAVING: &str = "sccm_leaving";
+    /// [`ARRIVING`] where VLAN ids decide: slot and place of a frame are those of its
+    /// VLAN, in the table of the program's own slot.
+    pub const ARRIVING_TRUNK: &str = "sccm_arriving_trunk";
+    /// [`LEAVING`] where VLAN ids decide.
+    pub const LEAVING_TRUNK: &str = "sccm_leaving_trunk";
 }
 
 /// Chunks of the address trie, of both banks together.
@@ -76,10 +81,6 @@ pub const SLOT_GLOBAL: &str = "SLOT";
 /// The read-only global that tells a program where in the network it sits: a
 /// [`Place`](crate::Place) as a number.
 pub const PLACE_GLOBAL: &str = "PLACE";
-
-/// The read-only global that tells a program that VLAN ids decide: not 0, and slot
-/// and place of a frame are those of its VLAN, in the table of the program's own slot.
-pub const TRUNK_GLOBAL: &str = "TRUNK";
 
 /// Interfaces that [`map::ENTRANCES`] has room for: the cards, and what stands on them.
 pub const ENTRANCES: u32 = 1024;

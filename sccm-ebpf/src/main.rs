@@ -22,7 +22,7 @@ use sccm_common::verdict::{self, Tables, Verdict};
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, PacketCursor};
-use crate::seat::Seat;
+use crate::seat::{OfCard, OfVlan, Seat};
 use crate::settle::settle;
 use crate::tables::Active;
 
@@ -33,35 +33,19 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 /// Judges a frame that arrives.
 #[xdp(frags)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
-    let seat = seat::of_xdp(&ctx);
-    let mut cursor = PacketCursor::of_xdp(&ctx);
-    let Some(Seat { slot, place }) = seat else {
-        let length = cursor.length();
-        account::count(seat::card(), Direction::Inbound, false, OTHER_VLAN, length);
+    arriving(&ctx, &OfCard)
+}
+
+/// The same where VLAN ids decide.
+#[xdp(frags)]
+fn sccm_arriving_trunk(ctx: XdpContext) -> u32 {
+    let Some(seat) = OfVlan::of_xdp(&ctx) else {
+        let length = PacketCursor::of_xdp(&ctx).length();
+        let slot = OfCard.slot();
+        account::count(slot, Direction::Inbound, false, OTHER_VLAN, length);
         return xdp_action::XDP_PASS;
     };
-    let direction = match place {
-        Place::Host | Place::Uplink => Direction::Inbound,
-        Place::Segment => Direction::Outbound,
-    };
-    let Some(tables) = Active::load() else {
-        error!(&ctx, "no active policy: dropping");
-        account::count(slot, direction, false, NO_POLICY, cursor.length());
-        return xdp_action::XDP_DROP;
-    };
-    let verdict = match wire::parse(&mut cursor) {
-        Ok(packet) => match settle(packet, Direction::Inbound) {
-            Some(packet) => verdict::arriving(&tables, packet, &Bytes(&ctx), place),
-            None => NO_POLICY,
-        },
-        Err(reason) => verdict::arriving_unparsed(&tables, reason),
-    };
-    let observing = tables.policy().has(flag::OBSERVE);
-    account::count(slot, direction, observing, verdict, cursor.length());
-    match verdict.reason.disposition() {
-        Disposition::Drop if !observing => xdp_action::XDP_DROP,
-        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
-    }
+    arriving(&ctx, &seat)
 }
 
 /// Judges a frame that leaves: a host's own, or a gateway's own.
@@ -70,20 +54,61 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
     if seat::was_judged_on_arrival(&ctx) {
         return TC_ACT_UNSPEC;
     }
-    // Before the other cursor: making one may move the frame.
-    let seat = seat::of_skb(&ctx);
-    let mut cursor = PacketCursor::of_skb(&ctx);
-    let Some(Seat { slot, place }) = seat else {
-        let length = cursor.length();
-        account::count(seat::card(), Direction::Outbound, false, OTHER_VLAN, length);
+    leaving(&ctx, &OfCard)
+}
+
+/// The same where VLAN ids decide.
+#[classifier]
+fn sccm_leaving_trunk(ctx: TcContext) -> i32 {
+    if seat::was_judged_on_arrival(&ctx) {
+        return TC_ACT_UNSPEC;
+    }
+    let Some(seat) = OfVlan::of_skb(&ctx) else {
+        let slot = OfCard.slot();
+        account::count(slot, Direction::Outbound, false, OTHER_VLAN, ctx.len());
         return TC_ACT_UNSPEC;
     };
+    leaving(&ctx, &seat)
+}
+
+#[inline(always)]
+fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
+    let mut cursor = PacketCursor::of_xdp(ctx);
+    let place = seat.place();
+    let direction = match place {
+        Place::Host | Place::Uplink => Direction::Inbound,
+        Place::Segment => Direction::Outbound,
+    };
+    let Some(tables) = Active::load() else {
+        error!(ctx, "no active policy: dropping");
+        account::count(seat.slot(), direction, false, NO_POLICY, cursor.length());
+        return xdp_action::XDP_DROP;
+    };
+    let verdict = match wire::parse(&mut cursor) {
+        Ok(packet) => match settle(packet, Direction::Inbound) {
+            Some(packet) => verdict::arriving(&tables, packet, &Bytes(ctx), place),
+            None => NO_POLICY,
+        },
+        Err(reason) => verdict::arriving_unparsed(&tables, reason),
+    };
+    let observing = tables.policy().has(flag::OBSERVE);
+    account::count(seat.slot(), direction, observing, verdict, cursor.length());
+    match verdict.reason.disposition() {
+        Disposition::Drop if !observing => xdp_action::XDP_DROP,
+        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
+    }
+}
+
+#[inline(always)]
+fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
+    let mut cursor = PacketCursor::of_skb(ctx);
     let Some(tables) = Active::load() else {
         return TC_ACT_UNSPEC;
     };
+    let place = seat.place();
     let verdict = match wire::parse(&mut cursor) {
         Ok(packet) => settle(packet, Direction::Outbound)
-            .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(&ctx), place)),
+            .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(ctx), place)),
         Err(_) => verdict::leaving_unparsed(place),
     };
     let Some(verdict) = verdict else {
@@ -91,7 +116,7 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
     };
     let observing = tables.policy().has(flag::OBSERVE);
     account::count(
-        slot,
+        seat.slot(),
         Direction::Outbound,
         observing,
         verdict,
