@@ -62,6 +62,11 @@ pub mod program {
     pub const ARRIVING: &str = "sccm_arriving";
     /// TC egress: judges what leaves.
     pub const LEAVING: &str = "sccm_leaving";
+    /// [`ARRIVING`] where VLAN ids decide: slot and place of a frame are those of its
+    /// VLAN, in the table of the program's own slot.
+    pub const ARRIVING_TRUNK: &str = "sccm_arriving_trunk";
+    /// [`LEAVING`] where VLAN ids decide.
+    pub const LEAVING_TRUNK: &str = "sccm_leaving_trunk";
 }
 
 /// The read-only global that tells a program which interface it serves.
@@ -77,9 +82,6 @@ pub const TICK_GLOBAL: &str = "TICK";
 
 /// Enough for seven digits, and for a product that never overflows.
 pub const TICK_FRACTION_BITS: u32 = 24;
-/// The read-only global that tells a program that VLAN ids decide: not 0, and slot
-/// and place of a frame are those of its VLAN, in the table of the program's own slot.
-pub const TRUNK_GLOBAL: &str = "TRUNK";
 
 /// Interfaces that [`map::ENTRANCES`] has room for: the cards, and what stands on them.
 pub const ENTRANCES: u32 = 1024;

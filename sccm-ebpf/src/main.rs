@@ -23,7 +23,7 @@ use sccm_common::wire::plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
-use crate::seat::Seat;
+use crate::seat::{OfCard, OfVlan, Seat};
 use crate::settle::settle;
 use crate::tables::Active;
 
@@ -35,8 +35,8 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 #[xdp(frags)]
 #[inline(always)]
 fn sccm_arriving(ctx: XdpContext) -> u32 {
-    if let Some(Seat { slot, place }) = seat::of_xdp(&ctx)
-        && place != Place::Segment
+    let place = OfCard.place();
+    if place != Place::Segment
         && let Some(tables) = Active::load()
     {
         let judge = Arriving {
@@ -45,6 +45,7 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
             place,
         };
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
+            let slot = OfCard.slot();
             return end_arriving(&tables, slot, Direction::Inbound, verdict, length(&ctx));
         }
     }
@@ -55,32 +56,74 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
 /// registers to itself; the call costs about 7 ns.
 #[inline(never)]
 fn unusual(ctx: *mut xdp_md) -> u32 {
-    let ctx = XdpContext::new(ctx);
-    let seat = seat::of_xdp(&ctx);
-    let mut cursor = PacketCursor::of_xdp(&ctx);
-    let Some(Seat { slot, place }) = seat else {
-        let length = cursor.length().into();
-        account::count(seat::card(), Direction::Inbound, false, OTHER_VLAN, length);
+    arriving(&XdpContext::new(ctx), &OfCard)
+}
+
+/// Judges a frame that arrives where VLAN ids decide.
+#[xdp(frags)]
+#[inline(always)]
+fn sccm_arriving_trunk(ctx: XdpContext) -> u32 {
+    let Some(seat) = OfVlan::of_xdp(&ctx) else {
+        let slot = OfCard.slot();
+        account::count(slot, Direction::Inbound, false, OTHER_VLAN, length(&ctx));
         return xdp_action::XDP_PASS;
     };
+    arriving(&ctx, &seat)
+}
+
+/// Judges a frame that leaves: a host's own, or a gateway's own.
+#[classifier]
+#[inline(always)]
+fn sccm_leaving(ctx: TcContext) -> i32 {
+    if seat::was_judged_on_arrival(&ctx) {
+        return TC_ACT_UNSPEC;
+    }
+    leaving(&ctx, &OfCard)
+}
+
+/// The same where VLAN ids decide.
+#[classifier]
+#[inline(always)]
+fn sccm_leaving_trunk(ctx: TcContext) -> i32 {
+    if seat::was_judged_on_arrival(&ctx) {
+        return TC_ACT_UNSPEC;
+    }
+    let Some(seat) = OfVlan::of_skb(&ctx) else {
+        let (slot, length) = (OfCard.slot(), ctx.len().into());
+        account::count(slot, Direction::Outbound, false, OTHER_VLAN, length);
+        return TC_ACT_UNSPEC;
+    };
+    leaving(&ctx, &seat)
+}
+
+#[inline(always)]
+fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
+    let mut cursor = PacketCursor::of_xdp(ctx);
+    let place = seat.place();
     let direction = match place {
         Place::Host | Place::Uplink => Direction::Inbound,
         Place::Segment => Direction::Outbound,
     };
     let Some(tables) = Active::load() else {
-        error!(&ctx, "no active policy: dropping");
+        error!(ctx, "no active policy: dropping");
         let length = cursor.length().into();
-        account::count(slot, direction, false, NO_POLICY, length);
+        account::count(seat.slot(), direction, false, NO_POLICY, length);
         return xdp_action::XDP_DROP;
     };
     let verdict = match wire::parse(&mut cursor) {
         Ok(packet) => match settle(packet, Direction::Inbound) {
-            Some(packet) => verdict::arriving(&tables, packet, &Bytes(&ctx), place),
+            Some(packet) => verdict::arriving(&tables, packet, &Bytes(ctx), place),
             None => NO_POLICY,
         },
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
-    end_arriving(&tables, slot, direction, verdict, cursor.length().into())
+    end_arriving(
+        &tables,
+        seat.slot(),
+        direction,
+        verdict,
+        cursor.length().into(),
+    )
 }
 
 /// Counts a frame that arrived, and says what becomes of it.
@@ -100,21 +143,9 @@ fn end_arriving(
     }
 }
 
-/// Judges a frame that leaves: a host's own, or a gateway's own.
-#[classifier]
 #[inline(always)]
-fn sccm_leaving(ctx: TcContext) -> i32 {
-    if seat::was_judged_on_arrival(&ctx) {
-        return TC_ACT_UNSPEC;
-    }
-    // Before the other cursor: making one may move the frame.
-    let seat = seat::of_skb(&ctx);
-    let mut cursor = PacketCursor::of_skb(&ctx);
-    let Some(Seat { slot, place }) = seat else {
-        let length = cursor.length().into();
-        account::count(seat::card(), Direction::Outbound, false, OTHER_VLAN, length);
-        return TC_ACT_UNSPEC;
-    };
+fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
+    let mut cursor = PacketCursor::of_skb(ctx);
     let Some(tables) = Active::load() else {
         return TC_ACT_UNSPEC;
     };
@@ -122,22 +153,18 @@ fn sccm_leaving(ctx: TcContext) -> i32 {
         Some(packet) => Ok(packet),
         None => wire::parse(&mut cursor),
     };
+    let place = seat.place();
     let verdict = match parsed {
         Ok(packet) => settle(packet, Direction::Outbound)
-            .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(&ctx), place)),
+            .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(ctx), place)),
         Err(_) => verdict::leaving_unparsed(place),
     };
     let Some(verdict) = verdict else {
         return TC_ACT_UNSPEC;
     };
     let observing = tables.policy().has(flag::OBSERVE);
-    account::count(
-        slot,
-        Direction::Outbound,
-        observing,
-        verdict,
-        cursor.length().into(),
-    );
+    let length = cursor.length().into();
+    account::count(seat.slot(), Direction::Outbound, observing, verdict, length);
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => TC_ACT_SHOT,
         // The other programs on the hook decide.

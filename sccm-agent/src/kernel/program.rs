@@ -5,11 +5,13 @@ use anyhow::{Context as _, Result};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use sccm_common::Place;
-use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, TICK_GLOBAL, TRUNK_GLOBAL, map, program};
+use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, TICK_GLOBAL, map, program};
 
 /// A copy of both programs that knows its slot. Copies share the pinned maps.
 pub struct Programs {
     ebpf: Ebpf,
+    arriving: &'static str,
+    leaving: &'static str,
 }
 
 impl Programs {
@@ -32,7 +34,7 @@ impl Programs {
     /// # Errors
     /// The kernel refuses a program.
     pub fn load(pins: &PinDir, slot: u32, place: Place) -> Result<Self> {
-        Self::load_with(pins, slot, &[(PLACE_GLOBAL, place as u32)])
+        Self::load_with(pins, slot, place, program::ARRIVING, program::LEAVING)
     }
 
     /// The same for a card whose VLANs are told apart by the table of `slot`.
@@ -40,21 +42,30 @@ impl Programs {
     /// # Errors
     /// The kernel refuses a program.
     pub fn load_trunk(pins: &PinDir, slot: u32) -> Result<Self> {
-        Self::load_with(pins, slot, &[(TRUNK_GLOBAL, 1)])
+        // The place is that of each VLAN.
+        let place = Place::Host;
+        let (arriving, leaving) = (program::ARRIVING_TRUNK, program::LEAVING_TRUNK);
+        Self::load_with(pins, slot, place, arriving, leaving)
     }
 
-    fn load_with(pins: &PinDir, slot: u32, globals: &[(&str, u32)]) -> Result<Self> {
-        let tick = clock::tick()?;
-        let mut loader = loader(pins);
-        loader.override_global(TICK_GLOBAL, &tick, true);
-        loader.override_global(SLOT_GLOBAL, &slot, true);
-        for (name, value) in globals {
-            loader.override_global(name, value, true);
-        }
-        let ebpf = loader
+    fn load_with(
+        pins: &PinDir,
+        slot: u32,
+        place: Place,
+        arriving: &'static str,
+        leaving: &'static str,
+    ) -> Result<Self> {
+        let ebpf = loader(pins)
+            .override_global(SLOT_GLOBAL, &slot, true)
+            .override_global(PLACE_GLOBAL, &(place as u32), true)
+            .override_global(TICK_GLOBAL, &clock::tick()?, true)
             .load(object::object())
             .context("opening the kernel's maps")?;
-        let mut programs = Self { ebpf };
+        let mut programs = Self {
+            ebpf,
+            arriving,
+            leaving,
+        };
         programs.xdp()?.load().context("loading the XDP program")?;
         programs
             .classifier()?
@@ -68,7 +79,7 @@ impl Programs {
     /// # Errors
     /// The object lacks it: a build that went wrong.
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
-        self.program(program::ARRIVING)
+        self.program(self.arriving)
     }
 
     /// The program that notes what leaves.
@@ -76,7 +87,7 @@ impl Programs {
     /// # Errors
     /// The object lacks it: a build that went wrong.
     pub fn classifier(&mut self) -> Result<&mut SchedClassifier> {
-        self.program(program::LEAVING)
+        self.program(self.leaving)
     }
 
     pub(super) fn ebpf(&mut self) -> &mut Ebpf {
