@@ -163,7 +163,20 @@ fn a_host_that_relays_is_judged_at_both_cards() -> Result<()> {
         }
         agent.metrics_when(|metrics| metrics.passed(&replies) > before)?;
     }
-    Ok(())
+    end(agent)?;
+
+    // Enforced, what it sends on is judged as its own: that is a gateway's work.
+    let agent = stage.enforce("distribution-point", "--interface eth1 --outbound enforce")?;
+    assert_enforced(&stage.client, SERVER);
+    assert_enforced(&behind.host, SERVER);
+    let through = (behind.addresses[0], ALLOWED).into();
+    let refused = tcp_connect(&stage.client, through, PATIENCE);
+    assert_eq!(refused, Outcome::TimedOut);
+    agent.metrics()?.tells_dropped(&[
+        ("interface", "eth1"),
+        ("reason", "outbound-not-allowed"),
+        ("service", "http"),
+    ])
 }
 
 /// A second card that was not named is not judged.
