@@ -27,10 +27,6 @@ pub const SELECTION: &[Selected] = &[
         arguments: &["--nocapture"],
     },
     Selected {
-        name: "fixtures",
-        arguments: &["--skip", "truncation"],
-    },
-    Selected {
         name: "takeover",
         arguments: &[],
     },
@@ -49,6 +45,11 @@ pub const SELECTION: &[Selected] = &[
     Selected {
         name: "faults",
         arguments: &[],
+    },
+    // Not what only repeats: every length of a frame, floods, every kind of flow.
+    Selected {
+        name: "fixtures",
+        arguments: &["check", "buffers", "connection"],
     },
 ];
 
