@@ -142,3 +142,25 @@ fn auto_falls_back_to_generic_only_where_it_must_and_says_so() -> Result<()> {
     assert_eq!(inside(FORBIDDEN, PATIENCE), Outcome::TimedOut);
     Ok(())
 }
+
+/// Lists of the kernel's are asked for by every scrape and after every change of a card.
+#[test]
+fn scrapes_and_changes_at_once_do_not_end_enforcement() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    let agent = hosts.enforce(POINT)?;
+    hosts.point.ip("link add other type bridge")?;
+    std::thread::scope(|scope| -> Result<()> {
+        let scrapes: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..50).try_for_each(|_| agent.metrics().map(drop))))
+            .collect();
+        for state in ["up", "down"].repeat(50) {
+            hosts.point.ip(&format!("link set dev other {state}"))?;
+        }
+        scrapes
+            .into_iter()
+            .try_for_each(|scrape| scrape.join().expect("a scrape does not panic"))
+    })?;
+    hosts.assert_enforced();
+    assert!(hosts.has_xdp("eth0")?, "{}", agent.log()?);
+    Ok(())
+}
