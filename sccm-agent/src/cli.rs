@@ -4,6 +4,7 @@
 //! that cannot do it, and nothing was changed. `status` has more of its own.
 
 pub mod catalog;
+pub mod control;
 pub mod detach;
 pub mod enforce;
 pub mod roles;
@@ -34,6 +35,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Enforce(Box<enforce::EnforceArgs>),
+    Reload(control::ReloadArgs),
+    Confirm(control::ConfirmArgs),
+    Rollback(control::RollbackArgs),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Roles(roles::RolesArgs),
@@ -63,6 +67,9 @@ pub fn run() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Enforce(args) => enforce::run(&args),
+        Command::Reload(args) => control::reload(&args),
+        Command::Confirm(args) => control::confirm(&args),
+        Command::Rollback(args) => control::rollback(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),

@@ -9,6 +9,9 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod config;
+pub mod control;
+pub mod duration;
 pub mod enforce;
 pub mod http;
 pub mod interface;

@@ -1,7 +1,9 @@
 //! `sccm-agent enforce`: the program's main job.
 
 use super::PinArgs;
-use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
+use super::control::SocketArgs;
+use crate::duration;
+use crate::enforce::{Enforcement, OnExit, PolicySource, Port, Settings, XdpMode};
 use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
 use crate::site::SiteArgs;
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +12,9 @@ use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use sccm_common::policy::Timeouts;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Where metrics are served. 9100 to 9999 are all allocated to other exporters.
 const DEFAULT_METRICS: &str = "127.0.0.1:19470";
@@ -22,8 +26,12 @@ const MAX_FLOWS: i64 = 16 * 1024 * 1024;
 #[derive(Debug, Clone, Args)]
 pub struct EnforceArgs {
     /// A role of this host, as listed by `sccm-agent roles`; may be given several times
-    #[arg(long = "role", value_name = "ROLE", required = true)]
+    #[arg(long = "role", value_name = "ROLE", required_unless_present = "config")]
     roles: Vec<String>,
+
+    /// The site's policy, in place of roles and the flags that go with them
+    #[arg(long, value_name = "FILE", conflicts_with = "roles")]
+    config: Option<PathBuf>,
 
     /// An interface of this host to enforce; may be given several times
     #[arg(long = "interface", value_name = "IF")]
@@ -76,6 +84,15 @@ pub struct EnforceArgs {
     #[arg(long)]
     accept_lockout: bool,
 
+    /// Let go again, or return to the policy that was confirmed before, unless
+    /// `sccm-agent confirm` comes in time, as in 60s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
+    confirm_within: Option<Duration>,
+
+    /// Reload the policy's file on POST /-/reload, too
+    #[arg(long)]
+    enable_reload: bool,
+
     /// Drop an essential, without which the network may break; may be given several times
     #[arg(long, value_name = "ESSENTIAL", value_enum)]
     without_essential: Vec<Essential>,
@@ -90,6 +107,9 @@ pub struct EnforceArgs {
 
     #[command(flatten)]
     pins: PinArgs,
+
+    #[command(flatten)]
+    socket: SocketArgs,
 
     #[command(flatten)]
     timeouts: TimeoutArgs,
@@ -187,7 +207,10 @@ impl EnforceArgs {
 /// The settings or the machine do not allow it; nothing has changed then.
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     let settings = Settings {
-        policy: args.policy()?,
+        source: match &args.config {
+            Some(path) => PolicySource::File(path.clone()),
+            None => PolicySource::Flags(Box::new(args.policy()?)),
+        },
         ports: args.ports()?,
         flow_capacity: args.flow_capacity,
         observe: args.observe,
@@ -196,6 +219,9 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         pins: args.pins.pins(),
         on_exit: args.on_exit,
         accept_lockout: args.accept_lockout,
+        confirm_within: args.confirm_within,
+        control_socket: args.socket.path(&args.pins),
+        enable_reload: args.enable_reload,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

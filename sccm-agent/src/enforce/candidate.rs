@@ -8,15 +8,21 @@ use crate::lockout;
 use crate::policy::{self, Compiled, Outbound, Request, ServiceNames, SitePolicy};
 use anyhow::{Result, bail, ensure};
 use sccm_common::counter::Direction;
+use std::net::IpAddr;
 
 /// Services whose answers come from ports that only tracking knows.
 const TRACKED: [&str; 2] = ["tftp", "pptp"];
 
-/// Checks the roles, and what they ask of the other settings.
+/// Checks a policy against the document, and against where the agent stands.
 ///
 /// # Errors
-/// An unknown role, or an outbound mode with which a role cannot work.
-pub fn check_roles(policy: &SitePolicy) -> Result<()> {
+/// An unknown role, an outbound mode with which a role cannot work, or rules for
+/// a gateway on a host.
+pub fn check_policy(settings: &Settings, policy: &SitePolicy) -> Result<()> {
+    ensure!(
+        policy.management.is_empty() || settings.is_gateway(),
+        "--manage is for the gateway itself; on a host, --allow says it all"
+    );
     let catalog = Catalog::edition_2007()?;
     for id in policy.roles() {
         let role = catalog.role(id.as_str())?;
@@ -65,43 +71,59 @@ pub async fn interfaces(netlink: &Netlink, ports: &[Port]) -> Result<Vec<Interfa
     Ok(interfaces)
 }
 
-/// Compiles the policy for this machine as it is now.
+/// The addresses that a policy tells from those of the protected systems.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn own_addresses(settings: &Settings, netlink: &Netlink) -> Result<Vec<IpAddr>> {
+    match settings.is_gateway() {
+        true => netlink.own_addresses().await,
+        // Whatever reaches a host's card is for the host.
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Compiles a policy for this machine with these addresses of its own.
 ///
 /// # Errors
 /// More services or prefixes than the tables can tell apart.
-pub async fn compile(
+pub fn compile(
     settings: &Settings,
+    policy: &SitePolicy,
+    own: &[IpAddr],
     names: ServiceNames,
-    netlink: &Netlink,
 ) -> Result<Compiled> {
     let catalog = Catalog::edition_2007()?;
-    let own = match settings.is_gateway() {
-        true => netlink.own_addresses().await?,
-        // Whatever reaches a host's card is for the host.
-        false => Vec::new(),
-    };
     let request = Request {
         catalog: &catalog,
-        policy: &settings.policy,
-        own: &own,
+        policy,
+        own,
         observe: settings.observe,
     };
     policy::compile(&request, names)
 }
 
-/// Refuses a policy that cannot go where it should, or would cut the operator off.
+/// Refuses interfaces on which the programs cannot be, or not so.
 ///
 /// # Errors
-/// A foreign program on an interface, or an SSH session that would end.
-pub async fn check(
+/// A foreign program on an interface, or ours in another mode.
+pub fn check_interfaces(settings: &Settings, interfaces: &[Interface]) -> Result<()> {
+    let ours = our_programs(&settings.pins)?;
+    refuse_foreign_programs(&ours, interfaces)?;
+    refuse_another_mode(settings.xdp_mode, interfaces)
+}
+
+/// Refuses a policy that would cut the operator off.
+///
+/// # Errors
+/// An SSH session through one of the interfaces that would end.
+pub async fn check_sessions(
     settings: &Settings,
     compiled: &Compiled,
     netlink: &Netlink,
     interfaces: &[Interface],
 ) -> Result<()> {
-    refuse_foreign_programs(&settings.pins, interfaces)?;
-    refuse_another_mode(settings.xdp_mode, interfaces)?;
-    if settings.observe || settings.accept_lockout {
+    if settings.observe {
         return Ok(());
     }
     let cut = lockout::sessions_cut(netlink, interfaces, compiled).await?;
@@ -113,12 +135,24 @@ pub async fn check(
         };
         bail!(
             "this would cut the SSH session {session}: let it in with \
-             `--{flag} tcp/{}@{}`, or say --accept-lockout",
+             `--{flag} tcp/{}@{}`{}, or say --accept-lockout",
             session.local.port(),
-            session.peer.ip()
+            session.peer.ip(),
+            settings.source.in_its_words()
         );
     }
     Ok(())
+}
+
+/// The interfaces that our programs are on now.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn enforced_interfaces(pins: &PinDir, netlink: &Netlink) -> Result<Vec<Interface>> {
+    let ours = our_programs(pins)?;
+    let mut interfaces = netlink.interfaces().await?;
+    interfaces.retain(|card| card.xdp.is_some_and(|program| ours.contains(&program.id)));
+    Ok(interfaces)
 }
 
 /// A hook that is taken over keeps its mode: there is no changing it without a
@@ -141,11 +175,15 @@ fn refuse_another_mode(asked: XdpMode, interfaces: &[Interface]) -> Result<()> {
     Ok(())
 }
 
-fn refuse_foreign_programs(pins: &PinDir, interfaces: &[Interface]) -> Result<()> {
+fn our_programs(pins: &PinDir) -> Result<Vec<u32>> {
     let mut ours = Vec::new();
     for slot in pins.slots() {
         ours.extend(Attached::program_id(pins, slot, Direction::Inbound)?);
     }
+    Ok(ours)
+}
+
+fn refuse_foreign_programs(ours: &[u32], interfaces: &[Interface]) -> Result<()> {
     for interface in interfaces {
         if let Some(program) = interface.xdp.filter(|program| !ours.contains(&program.id)) {
             bail!(

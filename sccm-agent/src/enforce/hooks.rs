@@ -7,7 +7,8 @@ use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use sccm_common::Place;
 
-/// Publishes the policy and attaches to every port.
+/// Publishes the policy and attaches to every port. Without a policy, the one that
+/// is in the maps stays.
 ///
 /// # Errors
 /// The kernel or a driver refuses; hooks and policy are then as before.
@@ -15,7 +16,7 @@ pub fn attach_all(
     settings: &Settings,
     found: Found,
     interfaces: &[Interface],
-    compiled: &Compiled,
+    compiled: Option<&Compiled>,
 ) -> Result<(Maps, Vec<Programs>)> {
     let pins = &settings.pins;
     if found == Found::Nothing {
@@ -33,9 +34,13 @@ pub fn attach_all(
         programs.push(Programs::load(pins, slot, port.place)?);
         slots.push(slot);
     }
-    maps.publish(compiled)?;
+    if let Some(compiled) = compiled {
+        maps.publish(compiled)?;
+    }
     if let Err(error) = hook_all(settings, interfaces, &slots, &mut programs) {
-        maps.unpublish().context("taking the policy back")?;
+        if compiled.is_some() {
+            maps.unpublish().context("taking the policy back")?;
+        }
         for slot in slots.iter().filter(|slot| !before.contains(slot)) {
             Attached::detach(pins, *slot)?;
         }

@@ -5,8 +5,9 @@
 //! whether each port still has its programs, attach again where not, and count
 //! the time in between.
 
+use super::hooks;
+use super::policies::Policies;
 use super::settings::{Port, Settings};
-use super::{candidate, hooks};
 use crate::interface::{Changes, Interface};
 use crate::kernel::Attached;
 use crate::metrics::Source;
@@ -31,7 +32,11 @@ struct Watched {
 ///
 /// # Errors
 /// The kernel reports no changes, or its maps cannot be read.
-pub async fn follow(settings: Settings, source: Arc<Source>) -> Result<()> {
+pub async fn follow(
+    settings: Settings,
+    source: Arc<Source>,
+    policies: Arc<Policies>,
+) -> Result<()> {
     let mut changes = Changes::subscribe()?;
     let mut ports = Vec::new();
     for (slot, name) in lock(&source.maps).interfaces()? {
@@ -43,7 +48,6 @@ pub async fn follow(settings: Settings, source: Arc<Source>) -> Result<()> {
             });
         }
     }
-    let mut own = source.netlink.own_addresses().await?;
     loop {
         let waiting = ports.iter().any(|watched| watched.lost.is_some());
         let change = timeout(if waiting { RETRY } else { Duration::MAX }, changes.next());
@@ -56,12 +60,8 @@ pub async fn follow(settings: Settings, source: Arc<Source>) -> Result<()> {
                 tracing::error!("{}: {error:#}", watched.port.interface);
             }
         }
-        if settings.is_gateway() {
-            let now = source.netlink.own_addresses().await?;
-            if now != own {
-                own = now;
-                republish(&settings, &source).await?;
-            }
+        if let Err(error) = policies.follow_addresses().await {
+            tracing::error!("following this gateway's addresses: {error:#}");
         }
     }
 }
@@ -105,18 +105,6 @@ fn look_after(
     tracing::warn!(
         "{name} came back and is enforced again after {:?}",
         since.elapsed()
-    );
-    Ok(())
-}
-
-/// A gateway's own addresses are part of its policy.
-async fn republish(settings: &Settings, source: &Source) -> Result<()> {
-    let names = lock(&source.maps).service_names()?;
-    let compiled = candidate::compile(settings, names, &source.netlink).await?;
-    let generation = lock(&source.maps).publish(&compiled)?;
-    tracing::info!(
-        generation,
-        "this gateway's addresses have changed; policy published"
     );
     Ok(())
 }
