@@ -6,8 +6,10 @@
 
 mod binary;
 mod hosts;
+mod policy;
 mod probe;
 mod process;
+mod witness;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -19,8 +21,10 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 
 pub use hosts::{Hosts, Status};
+pub use policy::PolicyFile;
 pub use probe::{ALLOWED, FORBIDDEN, LONG};
 pub use process::{Finished, run};
+pub use witness::{Seen, Witness};
 
 use crate::netns::Namespace;
 use crate::scrape::{self, Metrics};
@@ -94,6 +98,30 @@ impl<'n> Agent<'n> {
     /// When nothing answers.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         scrape::get(self.inside, METRICS, path)
+    }
+
+    /// The HTTP status and body that it answers for a POST to a path.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub fn post(&self, path: &str) -> Result<(u16, String)> {
+        scrape::post(self.inside, METRICS, path)
+    }
+
+    /// Sends the signal, which is not one to end.
+    ///
+    /// # Errors
+    /// When the agent has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill(self.process.id()?, signal).context("signalling the agent")
+    }
+
+    /// Waits until the agent has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn wait(self) -> Result<Finished> {
+        self.process.finish()
     }
 
     /// What `/metrics` says now.
