@@ -200,7 +200,9 @@ fn what_belongs_to_others_is_not_replaced() -> Result<()> {
 
     fs::remove_file(&path)?;
     let listener = UnixListener::bind(&path)?;
-    hosts.run(&line)?.assert_refused(&["another program listens"]);
+    hosts
+        .run(&line)?
+        .assert_refused(&["another program listens"]);
     hosts.assert_untouched()?;
     listener.set_nonblocking(true)?;
     assert!(listener.accept().is_ok(), "it is still the listener's");

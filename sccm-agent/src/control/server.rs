@@ -145,13 +145,12 @@ fn remove_stale(path: &Path) -> Result<()> {
 
 async fn converse(mut stream: UnixStream, has_group: bool, policies: &Policies) -> Result<()> {
     let peer = stream.peer_cred().context("asking who speaks")?;
-    let answer = match authorize(&peer, has_group) {
-        Ok(()) => match timeout(PATIENCE, read(&mut stream)).await {
-            Err(_) => refused("no request within 5 seconds".to_owned()),
-            Ok(Err(error)) => refused(format!("{error:#}")),
-            Ok(Ok(request)) => obey(&peer, request, policies).await,
-        },
-        Err(error) => refused(format!("{error:#}")),
+    // Asked first, because an answer to a question that was not read gets lost.
+    let asked = timeout(PATIENCE, read(&mut stream)).await;
+    let answer = match (authorize(&peer, has_group), asked) {
+        (Err(error), _) | (_, Ok(Err(error))) => refused(format!("{error:#}")),
+        (_, Err(_)) => refused(format!("no request within {PATIENCE:?}")),
+        (Ok(()), Ok(Ok(request))) => obey(&peer, request, policies).await,
     };
     if let Answer::Refused { error } = &answer {
         tracing::warn!(uid = peer.uid(), pid = peer.pid(), "refused: {error}");
