@@ -67,10 +67,7 @@ impl<'n> Agent<'n> {
     /// # Errors
     /// When it ends instead, with what it said, or is not ready in time.
     pub fn start(inside: &'n Namespace, command: Command) -> Result<Self> {
-        let mut agent = Self {
-            inside,
-            process: Process::spawn(command)?,
-        };
+        let mut agent = Self::spawn(inside, command)?;
         let end = Instant::now() + LIMIT;
         while Instant::now() < end {
             if let Some(code) = agent.process.has_ended()? {
@@ -82,6 +79,17 @@ impl<'n> Agent<'n> {
             sleep(Duration::from_millis(10));
         }
         bail!("the agent is not ready after {LIMIT:?}: {}", agent.log()?)
+    }
+
+    /// [`Agent::start`] without the wait.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(inside: &'n Namespace, command: Command) -> Result<Self> {
+        Ok(Self {
+            inside,
+            process: Process::spawn(command)?,
+        })
     }
 
     /// What it has logged so far.
