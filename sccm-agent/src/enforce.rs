@@ -138,9 +138,11 @@ impl Enforcement {
         let policies = || Arc::clone(&self.policies);
         let reloads = self.settings.enable_reload.then(policies);
         let source = || Arc::clone(&self.source);
+        // On its own, so that no change of policy keeps a scrape waiting.
+        let server = tokio::spawn(http::serve(self.listener, source(), reloads));
         let work = async {
             tokio::try_join!(
-                http::serve(self.listener, source(), reloads),
+                async { server.await? },
                 watch::follow(self.settings.clone(), source(), policies()),
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),

@@ -40,14 +40,17 @@ const COMMANDS: [&str; 6] = [
     r#"{"command":"rollback"}"#,
 ];
 
-/// How long half of the agents live after their start, at most: a few commands.
-const COMMANDED: Duration = Duration::from_millis(100);
+/// How long an agent lives on at most that is killed in the wait for a confirmation.
+const WAIT: Duration = Duration::from_millis(20);
 
-/// Waits until the agent has attached its programs.
-fn await_start(agent: &Agent) -> Result<()> {
-    let end = Instant::now() + LONG;
-    while !agent.log()?.contains("enforcing") {
-        ensure!(Instant::now() < end, "no start: {}", agent.log()?);
+fn started(agent: &Agent) -> Result<bool> {
+    Ok(agent.log()?.contains("enforcing"))
+}
+
+fn await_true(what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + 3 * LONG;
+    while !holds()? {
+        ensure!(Instant::now() < end, "no agent {what}");
         sleep(Duration::from_millis(1));
     }
     Ok(())
@@ -148,11 +151,17 @@ fn agents_that_are_killed_at_random_moments_leave_no_gap() -> Result<()> {
     let (mut starting, mut waiting, begun) = (0, 0, Instant::now());
     for round in 0..KILLED {
         let agent = Agent::spawn(&hosts.point, hosts.command(&line)?)?;
-        let age = match round % 2 {
+        // While it starts, while it is given commands, in the wait.
+        let age = match round % 3 {
             0 => start,
+            1 => {
+                await_true("starts", || started(&agent))?;
+                start / 4
+            }
             _ => {
-                await_start(&agent)?;
-                COMMANDED
+                await_true("starts", || started(&agent))?;
+                await_true("is told to wait", || Ok(!maps.info()?.is_confirmed()))?;
+                WAIT
             }
         };
         sleep(Duration::from_micros(random.below(age.as_micros() as u64)));
