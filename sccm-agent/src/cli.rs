@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod check;
+pub mod control;
 pub mod detach;
 pub mod enforce;
 pub mod explain;
@@ -40,6 +41,9 @@ struct Cli {
 enum Command {
     Enforce(Box<enforce::EnforceArgs>),
     Check(check::CheckArgs),
+    Reload(control::ReloadArgs),
+    Confirm(control::ConfirmArgs),
+    Rollback(control::RollbackArgs),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Explain(Box<explain::ExplainArgs>),
@@ -71,6 +75,9 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Enforce(args) => enforce::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Reload(args) => control::reload(&args),
+        Command::Confirm(args) => control::confirm(&args),
+        Command::Rollback(args) => control::rollback(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Explain(args) => explain::run(&args).map(done),

@@ -8,44 +8,77 @@ mod hooks;
 mod memory;
 mod offload;
 mod plan;
+mod policies;
 mod settings;
 mod slots;
+mod takeover;
 mod watch;
 
-pub use settings::{OnExit, Port, Settings, XdpMode};
+pub use policies::Policies;
+pub use settings::{OnExit, PolicySource, Port, Settings, XdpMode};
 
+use crate::control::Reload;
+use crate::control::server::ControlSocket;
 use crate::http;
-use crate::interface::{Changes, Netlink};
+use crate::interface::{Changes, Interface, Netlink};
 use crate::kernel::{Found, Lock, Maps, PinDir, Programs};
-use crate::metrics::{Gaps, Source, hash_text, roles_text};
-use crate::policy::ServiceNames;
+use crate::metrics::{Gaps, Reloads, Source, hash_text, roles_text};
+use crate::policy::{ServiceNames, SitePolicy};
 use crate::preflight;
 use anyhow::{Result, bail, ensure};
+use plan::Plan;
+use policies::Applied;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use takeover::Start;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use watch::Watch;
 
 /// An agent that has attached its programs.
 pub struct Enforcement {
     settings: Settings,
     source: Arc<Source>,
+    policies: Arc<Policies>,
     listener: TcpListener,
+    control: ControlSocket,
     programs: Vec<Programs>,
     watch: Watch,
     changes: Changes,
     _lock: Lock,
 }
 
+/// What a start has put into the kernel.
+struct Started {
+    maps: Maps,
+    programs: Vec<Programs>,
+    /// Their slots, in the order of the plan.
+    slots: Vec<u32>,
+    running: Applied,
+    /// How long the policy is on trial.
+    trial: Option<Duration>,
+    /// The policy that it was given is the active one.
+    obeyed: bool,
+}
+
 impl Enforcement {
     /// Checks, publishes and attaches.
     ///
     /// # Errors
-    /// Whatever is wrong with the settings or the machine; nothing has changed then.
+    /// Whatever is wrong with the settings or the machine; nothing has changed
+    /// then, but for a policy that an agent left unconfirmed, which is taken back.
     pub async fn start(settings: Settings) -> Result<Self> {
         settings.check()?;
-        candidate::check_roles(&settings.policy)?;
         preflight::check()?;
+        let pins = settings.pins.clone();
+        let mut lock = None;
+        let mut found = Found::Nothing;
+        if pins.path().exists() {
+            lock = Some(pins.lock()?);
+            found = takeover::recover(&pins)?;
+        }
+        let policy = settings.source.load()?;
+        candidate::check_policy(&settings, &policy)?;
         let netlink = Netlink::connect()?;
         // Whatever changes from here on is looked at once more by the watch.
         let changes = Changes::subscribe()?;
@@ -53,30 +86,18 @@ impl Enforcement {
         let plan = candidate::plan(&settings.ports, &present)?;
         let listener = http::bind(settings.metrics_listen).await?;
 
-        let pins = settings.pins.clone();
         pins.create()?;
-        let lock = pins.lock()?;
-        let found = pins.look()?;
-        let started = async {
-            let names = names(&settings, found)?;
-            let own = candidate::own_addresses(&settings, &netlink).await?;
-            let compiled = candidate::compile(&settings, names, &own)?;
-            candidate::check(&settings, &compiled, &netlink, &plan, &present).await?;
-            if found == Found::Nothing {
-                memory::check(settings.flow_capacity)?;
-            }
-            let hooked = hooks::attach_all(&settings, found, &plan, &compiled)?;
-            let hash = hash_text(&compiled.info.hash);
-            tracing::info!(
-                hash = &hash[..12],
-                roles = %roles_text(&compiled.info),
-                metrics = %settings.metrics_listen,
-                "{}",
-                if settings.observe { "observing" } else { "enforcing" }
-            );
-            Ok((hooked, own))
+        let lock = match lock {
+            Some(lock) => lock,
+            None => pins.lock()?,
         };
-        let (hooked, own) = match started.await {
+        let started = match ControlSocket::bind(&settings.control_socket) {
+            Ok(control) => begin(&settings, found, policy, &netlink, (&plan, &present))
+                .await
+                .map(|started| (control, started)),
+            Err(error) => Err(error),
+        };
+        let (control, started) = match started {
             Ok(started) => started,
             Err(error) => {
                 // What was there before has been put back; what is new goes.
@@ -89,51 +110,153 @@ impl Enforcement {
             }
         };
         let source = Arc::new(Source {
+            maps: Mutex::new(Maps::open(&pins)?),
             pins,
-            maps: Mutex::new(hooked.maps),
             netlink,
             gaps: Gaps::default(),
+            reloads: Reloads::default(),
         });
-        let watch = Watch::new(&settings, &source, plan, &hooked.slots, own, &present);
+        source.reloads.note(started.obeyed);
+        let policies = Policies::new(
+            settings.clone(),
+            Arc::clone(&source),
+            started.maps,
+            started.running,
+            started.trial,
+        );
+        let policies = Arc::new(policies);
+        let slots = &started.slots;
+        let watch = Watch::new(&settings, &source, &policies, plan, slots, &present);
         Ok(Self {
             settings,
             source,
+            policies,
             listener,
-            programs: hooked.programs,
+            control,
+            programs: started.programs,
             watch,
             changes,
             _lock: lock,
         })
     }
 
-    /// Serves metrics and follows the machine's interfaces until told to end,
-    /// then lets go as the settings say.
+    /// Serves metrics and commands and follows the machine's interfaces until told
+    /// to end, then lets go as the settings say.
     ///
     /// # Errors
-    /// The server fails, or pins cannot be removed.
+    /// The server fails, nobody confirmed the first policy, or pins cannot be
+    /// removed.
     pub async fn run(mut self) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let hangup = signal(SignalKind::hangup())?;
         for programs in &mut self.programs {
             programs.forward_log()?;
         }
-        let server = http::serve(self.listener, Arc::clone(&self.source));
-        let watch = self.watch.follow(self.changes);
-        let served = tokio::select! {
-            served = server => served,
-            watched = watch => watched,
+        let policies = || Arc::clone(&self.policies);
+        let reloads = self.settings.enable_reload.then(policies);
+        let source = || Arc::clone(&self.source);
+        // On its own, so that no change of policy keeps a scrape waiting.
+        let server = tokio::spawn(http::serve(self.listener, source(), reloads));
+        let work = async {
+            tokio::try_join!(
+                async { server.await? },
+                self.watch.follow(self.changes),
+                self.control.serve(policies()),
+                self.policies.take_back_when_due(),
+                reload_at(hangup, &self.policies),
+            )
+        };
+        let ended = tokio::select! {
+            ended = work => ended.map(drop),
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
         };
-        match self.settings.on_exit {
-            OnExit::Detach => {
-                self.settings.pins.remove()?;
-                tracing::info!("detached; interfaces are as before");
+        let settled = self.policies.settle().await;
+        let confirmed = match &settled {
+            Ok(settled) => settled.confirmed,
+            Err(error) => {
+                tracing::error!("taking back the unconfirmed policy: {error:#}");
+                false
             }
-            OnExit::Keep => tracing::info!("ended; enforcement goes on until `sccm-agent detach`"),
+        };
+        if self.settings.on_exit == OnExit::Keep && confirmed {
+            tracing::info!("ended; enforcement goes on until `sccm-agent detach`");
+        } else {
+            self.settings.pins.remove()?;
+            tracing::info!("detached; interfaces are as before");
         }
-        served
+        ended
     }
+}
+
+/// Puts the policy and the programs into the kernel.
+async fn begin(
+    settings: &Settings,
+    found: Found,
+    policy: SitePolicy,
+    netlink: &Netlink,
+    (plan, present): (&Plan, &[Interface]),
+) -> Result<Started> {
+    let names = names(settings, found)?;
+    let own = candidate::own_addresses(settings, netlink).await?;
+    let mut compiled = candidate::compile(settings, &policy, &own, names)?;
+    candidate::check_cards(settings, plan, present)?;
+    let start = Start::with(&compiled, &settings.pins, found)?;
+    if start != Start::Withdrawn && !settings.accept_lockout {
+        candidate::check_sessions(settings, &compiled, netlink, &plan.reach).await?;
+    }
+    let publishes = start == Start::Publish;
+    let trial = settings.confirm_within.filter(|_| publishes);
+    compiled.info.confirm_by = trial.map_or(0, policies::confirm_by);
+    let published = publishes.then_some(&compiled);
+    if found == Found::Nothing {
+        memory::check(settings.flow_capacity)?;
+    }
+    let hooked = hooks::attach_all(settings, found, plan, published)?;
+
+    let active = hooked.maps.info()?;
+    let hash = hash_text(&active.hash);
+    tracing::info!(
+        generation = active.generation,
+        hash = &hash[..12],
+        roles = %roles_text(&active),
+        metrics = %settings.metrics_listen,
+        control = %settings.control_socket.display(),
+        "{}",
+        if settings.observe { "observing" } else { "enforcing" }
+    );
+    if start == Start::Withdrawn {
+        tracing::warn!(
+            "the policy that this agent was given has been taken back before, and stays so: \
+             change it, or run `sccm-agent reload`"
+        );
+    }
+    if let Some(trial) = trial {
+        tracing::warn!("run `sccm-agent confirm` within {trial:?} to keep this policy");
+    }
+    Ok(Started {
+        maps: hooked.maps,
+        programs: hooked.programs,
+        slots: hooked.slots,
+        running: Applied {
+            policy: (start != Start::Withdrawn).then_some(policy),
+            own,
+        },
+        trial,
+        obeyed: start != Start::Withdrawn,
+    })
+}
+
+/// Reloads at every SIGHUP.
+async fn reload_at(mut hangup: Signal, policies: &Policies) -> Result<()> {
+    while hangup.recv().await.is_some() {
+        match policies.reload(Reload::default()).await {
+            Ok(outcome) => tracing::info!("SIGHUP: {outcome}"),
+            Err(error) => tracing::error!("SIGHUP: the policy stays: {error:#}"),
+        }
+    }
+    std::future::pending().await
 }
 
 /// The service names that the counters carry already.

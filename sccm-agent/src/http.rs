@@ -1,11 +1,15 @@
-//! The agent's HTTP server: metrics and health, read-only.
+//! The agent's HTTP server: metrics and health. Read-only, unless the agent was
+//! told to reload over HTTP, too.
 
+use crate::control::Reload;
+use crate::enforce::Policies;
 use crate::metrics::Source;
 use anyhow::{Context as _, Result};
+use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, routing::get};
+use axum::routing::{get, post};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -20,17 +24,27 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// Serves until the process ends.
+/// Serves until the process ends; `reloads` is what a POST to `/-/reload` reloads,
+/// if it may.
 ///
 /// # Errors
 /// The listener fails.
-pub async fn serve(listener: TcpListener, source: Arc<Source>) -> Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    source: Arc<Source>,
+    reloads: Option<Arc<Policies>>,
+) -> Result<()> {
     let router = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
-        .with_state(source);
+        .with_state(source)
+        .merge(
+            Router::new()
+                .route("/-/reload", post(reload))
+                .with_state(reloads),
+        );
     axum::serve(listener, router)
         .await
         .context("serving metrics")
@@ -72,6 +86,20 @@ async fn ready(State(source): State<Arc<Source>>) -> Response {
             "no interface is attached\n",
         )
             .into_response(),
+        Err(error) => failure(&error),
+    }
+}
+
+async fn reload(State(reloads): State<Option<Arc<Policies>>>) -> Response {
+    let Some(policies) = reloads else {
+        let hint = "start the agent with --enable-reload, or run `sccm-agent reload`\n";
+        return (StatusCode::FORBIDDEN, hint).into_response();
+    };
+    match policies.reload(Reload::default()).await {
+        Ok(outcome) => {
+            tracing::info!("POST /-/reload: {outcome}");
+            format!("{outcome}\n").into_response()
+        }
         Err(error) => failure(&error),
     }
 }

@@ -11,6 +11,8 @@ pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod duration;
 pub mod enforce;
 pub mod http;
 pub mod interface;

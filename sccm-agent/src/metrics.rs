@@ -7,13 +7,16 @@ use crate::interface::Netlink;
 use crate::kernel::{Maps, PinDir, Reading};
 use crate::state::{self, lock};
 use anyhow::Result;
-use prometheus::{CounterVec, Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    CounterVec, Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use sccm_common::Disposition;
 use sccm_common::abi::PolicyInfo;
 use sccm_common::counter::Direction;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const FLOW_LABELS: [&str; 5] = ["interface", "direction", "reason", "protocol", "service"];
 
@@ -27,6 +30,43 @@ pub struct Source {
     pub netlink: Netlink,
     /// Times without enforcement.
     pub gaps: Gaps,
+    /// How the last reload went.
+    pub reloads: Reloads,
+}
+
+/// How the last reload went; the agent's start counts as one.
+#[derive(Debug, Default)]
+pub struct Reloads {
+    failed: AtomicBool,
+    succeeded: AtomicI64,
+}
+
+impl Reloads {
+    /// Notes how a reload went that has just ended.
+    pub fn note(&self, succeeded: bool) {
+        self.failed.store(!succeeded, Ordering::Relaxed);
+        if succeeded {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let seconds = now.unwrap_or_default().as_secs();
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            self.succeeded.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    fn register(&self, registry: &Registry) -> Result<()> {
+        gauge(
+            registry,
+            "sccm_policy_last_reload_successful",
+            "1 if the last reload, or the start, made its policy the active one.",
+            i64::from(!self.failed.load(Ordering::Relaxed)),
+        )?;
+        gauge(
+            registry,
+            "sccm_policy_last_reload_success_timestamp_seconds",
+            "When a reload, or the start, last did so.",
+            self.succeeded.load(Ordering::Relaxed),
+        )
+    }
 }
 
 /// How long interfaces have been without their programs, since the agent began.
@@ -119,14 +159,27 @@ impl Source {
         registry.register(Box::new(info.clone()))?;
         info.with_label_values(&[hash_text(&policy.hash), roles_text(&policy)])
             .set(1);
-        let generation = prometheus::IntGauge::new(
+        gauge(
+            registry,
             "sccm_policy_generation",
             "Counts up with every published policy.",
+            i64::try_from(policy.generation).unwrap_or(i64::MAX),
         )?;
-        registry.register(Box::new(generation.clone()))?;
-        generation.set(i64::try_from(policy.generation).unwrap_or(i64::MAX));
-        Ok(())
+        gauge(
+            registry,
+            "sccm_policy_unconfirmed",
+            "1 while the active policy waits to be confirmed.",
+            i64::from(!policy.is_confirmed()),
+        )?;
+        self.reloads.register(registry)
     }
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, value: i64) -> Result<()> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    gauge.set(value);
+    Ok(())
 }
 
 /// A policy's hash, as hexadecimal digits.

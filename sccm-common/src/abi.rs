@@ -115,8 +115,26 @@ pub struct PolicyInfo {
     pub flags: u32,
     /// Always 0.
     pub reserved: u32,
+    /// When it was published, in seconds since 1970.
+    pub published: u64,
+    /// Until when somebody must confirm it, in seconds since 1970; 0 once it is
+    /// confirmed, or where nobody has to.
+    pub confirm_by: u64,
+    /// SHA-256 of the policy as it was written, whatever this machine's addresses.
+    pub source: [u8; 32],
+    /// The `source` that was taken back in favour of this policy, and is not
+    /// published again unasked; zeros if there is none.
+    pub withdrawn: [u8; 32],
     /// The roles that it was compiled for, as `a,b`, padded with zeros.
     pub roles: [u8; ROLES_BYTES],
+}
+
+impl PolicyInfo {
+    /// Whether this is a policy to go back to: published, and not on trial.
+    #[must_use]
+    pub const fn is_confirmed(&self) -> bool {
+        self.generation != 0 && self.confirm_by == 0
+    }
 }
 
 /// Bytes of a service's name in [`ServiceRecord`].
@@ -133,6 +151,6 @@ pub struct ServiceRecord {
     pub service: [u8; SERVICE_NAME_BYTES],
 }
 
-const _: () = assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + ROLES_BYTES);
+const _: () = assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + 8 + 8 + 32 + 32 + ROLES_BYTES);
 const _: () = assert!(size_of::<InterfaceRecord>() == 24 + 4 + 4);
 const _: () = assert!(size_of::<ServiceRecord>() == 8 + SERVICE_NAME_BYTES);

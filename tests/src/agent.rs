@@ -6,8 +6,10 @@
 
 mod binary;
 mod hosts;
+mod policy;
 mod probe;
 mod process;
+mod witness;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -19,8 +21,10 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 
 pub use hosts::{Hosts, Status};
+pub use policy::PolicyFile;
 pub use probe::{ALLOWED, FORBIDDEN, LONG};
 pub use process::{Finished, run};
+pub use witness::{Seen, Witness};
 
 use crate::netns::Namespace;
 use crate::scrape::{self, Metrics};
@@ -74,10 +78,7 @@ impl<'n> Agent<'n> {
     /// # Errors
     /// When it ends instead, with what it said, or is not ready in time.
     pub fn start(inside: &'n Namespace, command: Command) -> Result<Self> {
-        let mut agent = Self {
-            inside,
-            process: Process::spawn(command)?,
-        };
+        let mut agent = Self::spawn(inside, command)?;
         let end = Instant::now() + LIMIT;
         while Instant::now() < end {
             if let Some(code) = agent.process.has_ended()? {
@@ -89,6 +90,17 @@ impl<'n> Agent<'n> {
             sleep(Duration::from_millis(10));
         }
         bail!("the agent is not ready after {LIMIT:?}: {}", agent.log()?)
+    }
+
+    /// [`Agent::start`] without the wait.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(inside: &'n Namespace, command: Command) -> Result<Self> {
+        Ok(Self {
+            inside,
+            process: Process::spawn(command)?,
+        })
     }
 
     /// What it has logged so far.
@@ -105,6 +117,30 @@ impl<'n> Agent<'n> {
     /// When nothing answers.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         scrape::get(self.inside, METRICS, path)
+    }
+
+    /// The HTTP status and body that it answers for a POST to a path.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub fn post(&self, path: &str) -> Result<(u16, String)> {
+        scrape::post(self.inside, METRICS, path)
+    }
+
+    /// Sends the signal, which is not one to end.
+    ///
+    /// # Errors
+    /// When the agent has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill(self.process.id()?, signal).context("signalling the agent")
+    }
+
+    /// Waits until the agent has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn wait(self) -> Result<Finished> {
+        self.process.finish()
     }
 
     /// What `/metrics` says now.

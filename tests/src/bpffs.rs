@@ -8,6 +8,7 @@ use std::sync::Once;
 
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use sccm_agent::control::default_socket;
 
 use crate::unique;
 
@@ -57,8 +58,22 @@ impl Drop for BpfMount {
     }
 }
 
+/// Removes the control sockets that killed agents left, which are named after where they pinned.
+fn remove_sockets(path: &Path) {
+    let socket = default_socket(path);
+    let name = socket.file_stem().unwrap_or_default().as_encoded_bytes();
+    let directory = socket.parent().map(Path::read_dir);
+    for entry in directory.into_iter().flatten().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(name) {
+            // Another program may be doing the same.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Unmounts also while a process still has a file open there, and removes the directory.
 fn remove(path: &Path) -> Result<()> {
+    remove_sockets(path);
     let unmounted = umount2(path, MntFlags::MNT_DETACH);
     // Only an empty directory goes: if the unmounting failed, this fails too and harms nothing.
     std::fs::remove_dir(path).with_context(|| {

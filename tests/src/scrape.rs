@@ -20,10 +20,30 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// When nothing answers in time, or not in HTTP.
 pub fn get(inside: &Namespace, address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    request(inside, address, "GET", path)
+}
+
+/// Sends a POST without a body, otherwise as [`get`].
+///
+/// # Errors
+/// As there.
+pub fn post(inside: &Namespace, address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    request(inside, address, "POST", path)
+}
+
+fn request(
+    inside: &Namespace,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+) -> Result<(u16, String)> {
     let answer = inside.enter(|| -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
         stream.set_read_timeout(Some(LIMIT))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"
+        )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

@@ -3,15 +3,18 @@
 //! A connection to port 22 counts as an SSH session whoever serves it; on another port, its
 //! server must be called `sshd`.
 
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Hosts, LONG, POINT};
+use sccm_tests::agent::{Hosts, LONG, POINT, PolicyFile};
 use sccm_tests::netns::veth_pair;
 use sccm_tests::traffic::{PATIENCE, Server};
 
@@ -149,5 +152,163 @@ fn sshd_is_recognized_on_any_port() -> Result<()> {
     let _sshd = Sshd::start(&hosts, listener)?;
     let suggested = assert_refused(&hosts, &session, "")?;
     assert_eq!(suggested, "--allow tcp/2222@192.0.2.1");
+    Ok(())
+}
+
+/// OpenSSH's server in the point and a session to it from the client, by keys of their own.
+struct OpenSsh {
+    server: Child,
+    client: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+    directory: tempfile::TempDir,
+}
+
+impl OpenSsh {
+    /// Logs in as the user who runs this, and has `cat` answer.
+    fn log_in(hosts: &Hosts, port: u16) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let file = |name: &str| directory.path().join(name);
+        for key in ["host", "user"] {
+            let line = ["-q", "-t", "ed25519", "-N", "", "-f"];
+            let made = Command::new("ssh-keygen")
+                .args(line)
+                .arg(file(key))
+                .status()
+                .context("running ssh-keygen: `cargo xtask test` installs it")?;
+            ensure!(made.success(), "ssh-keygen: {made}");
+        }
+        fs::copy(file("user.pub"), file("authorized"))?;
+        // Where Debian's server wants to lock itself in.
+        fs::create_dir_all("/run/sshd")?;
+        let server = hosts
+            .point
+            .command("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f", "/dev/null", "-p", &port.to_string(), "-h"])
+            .arg(file("host"))
+            .arg("-o")
+            .arg(format!(
+                "AuthorizedKeysFile={}",
+                file("authorized").display()
+            ))
+            .args([
+                "-o",
+                "StrictModes=no",
+                "-o",
+                "PidFile=none",
+                "-o",
+                "UsePAM=no",
+            ])
+            .args(["-o", "PermitRootLogin=yes"])
+            .stderr(fs::File::create(file("log"))?)
+            .spawn()
+            .context("running sshd: `cargo xtask test` installs it")?;
+        let mut client = hosts
+            .client
+            .command("ssh")
+            .args(["-F", "none", "-p", &port.to_string(), "-i"])
+            .arg(file("user"))
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+            ])
+            .args(["-o", "BatchMode=yes", "-o", "ConnectionAttempts=20"])
+            .args(["root@192.0.2.2", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let to = client.stdin.take().context("no input")?;
+        let from = BufReader::new(client.stdout.take().context("no output")?);
+        let mut ssh = Self {
+            server,
+            client,
+            to,
+            from,
+            directory,
+        };
+        ensure!(ssh.answers()?, "no session: {}", ssh.log()?);
+        Ok(ssh)
+    }
+
+    /// Whether `cat` at the other end brings back a line.
+    fn answers(&mut self) -> Result<bool> {
+        if self.to.write_all(b"still there?\n").is_err() {
+            return Ok(false);
+        }
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        Ok(line == "still there?\n")
+    }
+
+    fn log(&self) -> Result<String> {
+        let path: &Path = self.directory.path();
+        Ok(fs::read_to_string(path.join("log"))?)
+    }
+}
+
+impl Drop for OpenSsh {
+    fn drop(&mut self) {
+        for child in [&mut self.client, &mut self.server] {
+            // Both fail only if it has ended and been waited for.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn a_real_session_is_not_cut_at_the_start_nor_by_a_reload() -> Result<()> {
+    // OpenSSH's own port, and one that only the name of its server tells.
+    for port in [22, 2222] {
+        let hosts = Hosts::new()?;
+        let mut ssh = OpenSsh::log_in(&hosts, port)?;
+        let (allowed, named) = (
+            format!("tcp/{port}"),
+            format!("--allow tcp/{port}@192.0.2.1"),
+        );
+        let policy = PolicyFile::allowing(&[])?;
+        let line = format!("enforce {}", policy.arguments());
+        hosts
+            .run(&line)?
+            .assert_refused(&["SSH session", &named, "--accept-lockout"]);
+        hosts.assert_untouched()?;
+        assert!(ssh.answers()?);
+
+        policy.allow(&[&allowed])?;
+        let agent = hosts.enforce(&policy.arguments())?;
+        assert!(ssh.answers()?);
+        let before = hosts.status()?;
+        policy.allow(&[])?;
+        hosts
+            .run("reload")?
+            .assert_refused(&["SSH session", &named, "--accept-lockout"]);
+        agent.signal(Signal::SIGHUP)?;
+        let end = Instant::now() + LONG;
+        while !agent.log()?.contains("SIGHUP: the policy stays") {
+            ensure!(Instant::now() < end, "no answer to SIGHUP");
+            sleep(Duration::from_millis(10));
+        }
+        assert_eq!(hosts.status()?, before);
+        assert!(ssh.answers()?);
+
+        // Whoever insists is cut; and gets the session back, because it was only on trial.
+        let service = [("service", allowed.as_str())];
+        // The closed policy knows no name for the port.
+        let unknown = [("service", "none"), ("protocol", "tcp")];
+        let dropped = agent.metrics()?.dropped(&unknown);
+        let finished = hosts.run("reload --accept-lockout --confirm-within 2s")?;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let passed = agent.metrics()?.passed(&service);
+        ssh.to.write_all(b"still there?\n")?;
+        let metrics = agent.metrics_when(|metrics| metrics.dropped(&unknown) > dropped)?;
+        assert_eq!(metrics.passed(&service), passed);
+        let mut line = String::new();
+        ssh.from.read_line(&mut line)?;
+        assert_eq!(hosts.status()?, before);
+        assert!(ssh.answers()?);
+    }
     Ok(())
 }

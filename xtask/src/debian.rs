@@ -35,6 +35,7 @@ const EMULATOR: &[Program] = &[
 const SERVERS: &[Program] = &[
     Program::plain("curl", "curl"),
     Program::plain("smbclient", "smbclient"),
+    Program::plain("ssh", "openssh-client"),
     Program::plain("udhcpc", "udhcpc"),
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
@@ -52,6 +53,11 @@ const SERVERS: &[Program] = &[
         name: "smbd",
         package: "samba",
         services: &["smbd", "nmbd", "samba-ad-dc"],
+    },
+    Program {
+        name: "sshd",
+        package: "openssh-server",
+        services: &["ssh"],
     },
     Program {
         name: "in.tftpd",

@@ -1,6 +1,8 @@
 //! `sccm-agent enforce`: the program's main job.
 
+use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
+use crate::duration;
 use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -8,6 +10,7 @@ use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Where metrics are served. 9100 to 9999 are all allocated to other exporters.
 const DEFAULT_METRICS: &str = "127.0.0.1:19470";
@@ -59,8 +62,20 @@ pub struct EnforceArgs {
     #[arg(long)]
     accept_lockout: bool,
 
+    /// Let go again, or return to the policy that was confirmed before, unless
+    /// `sccm-agent confirm` comes in time, as in 60s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
+    confirm_within: Option<Duration>,
+
+    /// Reload the policy's file on POST /-/reload, too
+    #[arg(long)]
+    enable_reload: bool,
+
     #[command(flatten)]
     pins: PinArgs,
+
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 impl EnforceArgs {
@@ -104,7 +119,7 @@ impl EnforceArgs {
 /// The settings or the machine do not allow it; nothing has changed then.
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     let settings = Settings {
-        policy: args.policy.policy()?,
+        source: args.policy.source()?,
         ports: args.ports()?,
         flow_capacity: args.flow_capacity,
         observe: args.observe,
@@ -113,6 +128,9 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         pins: args.pins.pins(),
         on_exit: args.on_exit,
         accept_lockout: args.accept_lockout,
+        confirm_within: args.confirm_within,
+        control_socket: args.socket.path(&args.pins),
+        enable_reload: args.enable_reload,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,6 +1,6 @@
 //! The policy, as commands are told it: a site's file, or flags in its place.
 
-use crate::config;
+use crate::enforce::PolicySource;
 use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
 use crate::site::SiteArgs;
 use anyhow::Result;
@@ -88,16 +88,20 @@ pub struct TimeoutArgs {
 }
 
 impl PolicyArgs {
-    /// The policy of the file; or else the one that the flags describe: everything
-    /// behind this machine has these roles, and anybody may be the other end of
-    /// their links.
+    /// Where the policy comes from: the file, or what the flags describe.
     ///
     /// # Errors
-    /// Whatever is wrong with the file, or with the site's settings.
-    pub fn policy(&self) -> Result<SitePolicy> {
-        if let Some(path) = &self.config {
-            return config::load(path);
-        }
+    /// Whatever is wrong with the site's settings.
+    pub fn source(&self) -> Result<PolicySource> {
+        Ok(match &self.config {
+            Some(path) => PolicySource::File(path.clone()),
+            None => PolicySource::Flags(Box::new(self.of_flags()?)),
+        })
+    }
+
+    /// Everything behind this machine has these roles, and anybody may be the other
+    /// end of their links.
+    fn of_flags(&self) -> Result<SitePolicy> {
         let protected = Protected {
             name: "protected".to_owned(),
             roles: self.roles.iter().map(|role| role.as_str().into()).collect(),

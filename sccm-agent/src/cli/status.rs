@@ -6,6 +6,7 @@
 //! layout.
 
 use super::PinArgs;
+use crate::duration;
 use crate::interface::Netlink;
 use crate::kernel::{Found, Maps, PinDir};
 use crate::metrics::{hash_text, roles_text};
@@ -13,8 +14,11 @@ use crate::output::{self, OutputArgs, OutputFormat};
 use crate::state::{self, InterfaceState, State};
 use anyhow::{Context as _, Result};
 use clap::Args;
+use sccm_common::abi::PolicyInfo;
+use sccm_common::policy::flag;
 use serde::Serialize;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const NOTHING_ATTACHED: u8 = 3;
 const NOT_ALL_ENFORCING: u8 = 4;
@@ -46,6 +50,28 @@ struct PolicyStatus {
     generation: u64,
     hash: String,
     roles: Vec<String>,
+    /// `enforcing` or `observing`.
+    mode: &'static str,
+    /// When it became the active policy, in seconds since 1970.
+    published: u64,
+    /// Until when it must be confirmed, in seconds since 1970; absent: it needs not be.
+    confirm_by: Option<u64>,
+}
+
+impl From<PolicyInfo> for PolicyStatus {
+    fn from(policy: PolicyInfo) -> Self {
+        Self {
+            generation: policy.generation,
+            hash: hash_text(&policy.hash),
+            roles: roles_text(&policy).split(',').map(str::to_owned).collect(),
+            mode: match policy.flags & flag::OBSERVE {
+                0 => "enforcing",
+                _ => "observing",
+            },
+            published: policy.published,
+            confirm_by: (policy.confirm_by != 0).then_some(policy.confirm_by),
+        }
+    }
 }
 
 /// Prints the state and returns its exit code.
@@ -82,11 +108,7 @@ async fn read(pins: &PinDir) -> Result<Status> {
     let present = Netlink::connect()?.interfaces().await?;
     Ok(Status {
         maps: "ours",
-        policy: Some(PolicyStatus {
-            generation: policy.generation,
-            hash: hash_text(&policy.hash),
-            roles: roles_text(&policy).split(',').map(str::to_owned).collect(),
-        }),
+        policy: Some(policy.into()),
         interfaces: state::interfaces(pins, &maps, &present)?,
     })
 }
@@ -100,6 +122,8 @@ fn print(status: &Status) -> Result<()> {
             }
         });
     };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
     let mut table = output::table(["Interface", "State", "Mode"]);
     for interface in &status.interfaces {
         table.add_row([
@@ -109,12 +133,30 @@ fn print(status: &Status) -> Result<()> {
         ]);
     }
     output::print(format!(
-        "Roles:  {}\nPolicy: generation {}, {}\n{}",
+        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}",
         policy.roles.join(", "),
         policy.generation,
         &policy.hash[..12],
+        policy.mode,
+        duration::describe(now.saturating_sub(policy.published)),
+        trial(policy, now),
         output::lines(&table)
     ))
+}
+
+/// What is to be said of a policy that nobody has confirmed; else nothing.
+fn trial(policy: &PolicyStatus, now: u64) -> String {
+    match policy.confirm_by {
+        None => String::new(),
+        Some(end) if end >= now => format!(
+            "Trial:  ends in {}, unless `sccm-agent confirm` comes before\n",
+            duration::describe(end - now)
+        ),
+        Some(end) => format!(
+            "Trial:  ended {} ago without an agent; the next one takes the policy back\n",
+            duration::describe(now - end)
+        ),
+    }
 }
 
 fn exit_code(status: &Status) -> ExitCode {

@@ -7,11 +7,25 @@ use crate::catalog::Catalog;
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Attached, PinDir, describe_program};
 use crate::lockout;
-pub use crate::policy::check_roles;
-use crate::policy::{self, Compiled, Request, ServiceNames};
+use crate::policy::{self, Compiled, Request, ServiceNames, SitePolicy};
 use anyhow::{Result, bail, ensure};
 use sccm_common::counter::Direction;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+/// Checks a policy against the document, and against where the agent stands.
+///
+/// # Errors
+/// An unknown role, an outbound mode with which a role cannot work, or rules for
+/// a gateway on a host.
+pub fn check_policy(settings: &Settings, policy: &SitePolicy) -> Result<()> {
+    ensure!(
+        policy.management.is_empty() || settings.is_gateway(),
+        "--manage and [management] are for the gateway itself; on a host, --allow and \
+         [[allow]] say it all"
+    );
+    policy::check_roles(policy)
+}
 
 /// The plan for the ports, on this machine as it is now.
 ///
@@ -53,40 +67,52 @@ pub async fn own_addresses(settings: &Settings, netlink: &Netlink) -> Result<Vec
     }
 }
 
-/// Compiles the policy for a machine with these addresses.
+/// Compiles a policy for this machine with these addresses of its own.
 ///
 /// # Errors
 /// More services or prefixes than the tables can tell apart.
-pub fn compile(settings: &Settings, names: ServiceNames, own: &[IpAddr]) -> Result<Compiled> {
+pub fn compile(
+    settings: &Settings,
+    policy: &SitePolicy,
+    own: &[IpAddr],
+    names: ServiceNames,
+) -> Result<Compiled> {
     let catalog = Catalog::edition_2007()?;
     let request = Request {
         catalog: &catalog,
-        policy: &settings.policy,
+        policy,
         own,
         observe: settings.observe,
     };
     policy::compile(&request, names)
 }
 
-/// Refuses a policy that cannot go where it should, or would cut the operator off.
+/// Refuses cards on which the programs cannot be, or not so.
 ///
 /// # Errors
-/// A foreign program on an interface, or an SSH session that would end.
-pub async fn check(
+/// A foreign program on one, or ours in another mode.
+pub fn check_cards(settings: &Settings, plan: &Plan, present: &[Interface]) -> Result<()> {
+    let is_hooked = |one: &&Interface| plan.cards.iter().any(|card| card.index == one.index);
+    let cards: Vec<&Interface> = present.iter().filter(is_hooked).collect();
+    let ours = our_programs(&settings.pins)?;
+    refuse_foreign_programs(&ours, &cards)?;
+    refuse_another_mode(settings.xdp_mode, &cards)
+}
+
+/// Refuses a policy that would cut the operator off.
+///
+/// # Errors
+/// An SSH session through an interface of `reach` that would end.
+pub async fn check_sessions(
     settings: &Settings,
     compiled: &Compiled,
     netlink: &Netlink,
-    plan: &Plan,
-    present: &[Interface],
+    reach: &BTreeSet<u32>,
 ) -> Result<()> {
-    let is_hooked = |one: &&Interface| plan.cards.iter().any(|card| card.index == one.index);
-    let cards: Vec<&Interface> = present.iter().filter(is_hooked).collect();
-    refuse_foreign_programs(&settings.pins, &cards)?;
-    refuse_another_mode(settings.xdp_mode, &cards)?;
-    if settings.observe || settings.accept_lockout {
+    if settings.observe {
         return Ok(());
     }
-    let cut = lockout::sessions_cut(netlink, &plan.reach, compiled).await?;
+    let cut = lockout::sessions_cut(netlink, reach, compiled).await?;
     if let Some(session) = cut.first() {
         let flag = if settings.is_gateway() {
             "manage"
@@ -95,12 +121,29 @@ pub async fn check(
         };
         bail!(
             "this would cut the SSH session {session}: let it in with \
-             `--{flag} tcp/{}@{}`, or say --accept-lockout",
+             `--{flag} tcp/{}@{}`{}, or say --accept-lockout",
             session.local.port(),
-            session.peer.ip()
+            session.peer.ip(),
+            settings.source.in_its_words()
         );
     }
     Ok(())
+}
+
+/// The interfaces over which a session may be judged, on this machine as it is now.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn reach(settings: &Settings, netlink: &Netlink) -> Result<BTreeSet<u32>> {
+    let present = netlink.interfaces().await?;
+    let is_there = |port: &&Port| plan::resolve(&port.interface, &present).is_ok();
+    let ports: Vec<Port> = settings.ports.iter().filter(is_there).cloned().collect();
+    let mut reach = plan::of(&ports, &present)?.reach;
+    // A card may have got another name since the agent began.
+    let ours = our_programs(&settings.pins)?;
+    let is_ours = |card: &&Interface| card.xdp.is_some_and(|xdp| ours.contains(&xdp.id));
+    reach.extend(present.iter().filter(is_ours).map(|card| card.index));
+    Ok(reach)
 }
 
 /// A hook that is taken over keeps its mode: there is no changing it without a
@@ -123,11 +166,15 @@ fn refuse_another_mode(asked: XdpMode, interfaces: &[&Interface]) -> Result<()> 
     Ok(())
 }
 
-fn refuse_foreign_programs(pins: &PinDir, interfaces: &[&Interface]) -> Result<()> {
+fn our_programs(pins: &PinDir) -> Result<Vec<u32>> {
     let mut ours = Vec::new();
     for slot in pins.slots() {
         ours.extend(Attached::program_id(pins, slot, Direction::Inbound)?);
     }
+    Ok(ours)
+}
+
+fn refuse_foreign_programs(ours: &[u32], interfaces: &[&Interface]) -> Result<()> {
     for interface in interfaces {
         if let Some(program) = interface.xdp.filter(|program| !ours.contains(&program.id)) {
             bail!(

@@ -19,7 +19,8 @@ pub struct Hooked {
     pub slots: Vec<u32>,
 }
 
-/// Publishes the policy and attaches to every card.
+/// Publishes the policy and attaches to every card. Without a policy, the one that
+/// is in the maps stays.
 ///
 /// # Errors
 /// The kernel or a driver refuses; hooks and policy are then as before.
@@ -27,7 +28,7 @@ pub fn attach_all(
     settings: &Settings,
     found: Found,
     plan: &Plan,
-    compiled: &Compiled,
+    compiled: Option<&Compiled>,
 ) -> Result<Hooked> {
     let pins = &settings.pins;
     if found == Found::Nothing {
@@ -81,7 +82,7 @@ fn hook_all(
     settings: &Settings,
     maps: &mut Maps,
     plan: &Plan,
-    compiled: &Compiled,
+    compiled: Option<&Compiled>,
 ) -> Result<(Vec<u32>, Vec<Programs>)> {
     let pins = &settings.pins;
     let slots = slots::assign(maps, pins, plan)?;
@@ -90,7 +91,9 @@ fn hook_all(
         .clone()
         .map(|(slot, card)| load(pins, *slot, card))
         .collect::<Result<Vec<_>>>()?;
-    maps.publish(compiled)?;
+    if let Some(compiled) = compiled {
+        maps.publish(compiled)?;
+    }
     let hooked = || -> Result<()> {
         let mut attached = Vec::new();
         for ((slot, card), programs) in seats.zip(&mut programs) {
@@ -101,7 +104,9 @@ fn hook_all(
         attached.into_iter().try_for_each(Attached::pin)
     };
     if let Err(error) = hooked() {
-        maps.unpublish().context("taking the policy back")?;
+        if compiled.is_some() {
+            maps.unpublish().context("taking the policy back")?;
+        }
         return Err(error);
     }
     Ok((slots, programs))

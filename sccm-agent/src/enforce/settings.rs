@@ -1,5 +1,6 @@
 //! Everything that `enforce` is told, and what can be checked about it alone.
 
+use crate::config;
 use crate::kernel::PinDir;
 use crate::policy::SitePolicy;
 use anyhow::{Result, bail, ensure};
@@ -7,6 +8,8 @@ use clap::ValueEnum;
 use sccm_common::Place;
 use sccm_common::counter::MAX_INTERFACES;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Which way of attaching is acceptable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -39,11 +42,41 @@ pub struct Port {
     pub place: Place,
 }
 
+/// Where the policy comes from.
+#[derive(Debug, Clone)]
+pub enum PolicySource {
+    /// The flags of `enforce`: it never changes.
+    Flags(Box<SitePolicy>),
+    /// A file, which a reload reads again.
+    File(PathBuf),
+}
+
+impl PolicySource {
+    /// The policy as it is written now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no policy.
+    pub fn load(&self) -> Result<SitePolicy> {
+        match self {
+            Self::Flags(policy) => Ok(SitePolicy::clone(policy)),
+            Self::File(path) => config::load(path),
+        }
+    }
+
+    /// What to add to an advice that names a flag.
+    pub(super) fn in_its_words(&self) -> String {
+        match self {
+            Self::Flags(_) => String::new(),
+            Self::File(path) => format!(" (as a rule in {})", path.display()),
+        }
+    }
+}
+
 /// Everything that `enforce` is told.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The policy.
-    pub policy: SitePolicy,
+    /// Where the policy comes from.
+    pub source: PolicySource,
     /// The interfaces to enforce.
     pub ports: Vec<Port>,
     /// How many flows are remembered.
@@ -60,6 +93,12 @@ pub struct Settings {
     pub on_exit: OnExit,
     /// Cut SSH sessions without asking.
     pub accept_lockout: bool,
+    /// How long the first policy waits to be confirmed; `None`: it needs not be.
+    pub confirm_within: Option<Duration>,
+    /// Where commands are taken.
+    pub control_socket: PathBuf,
+    /// Take the command to reload over HTTP, too.
+    pub enable_reload: bool,
 }
 
 impl Settings {
@@ -91,10 +130,6 @@ impl Settings {
             self.ports.len() <= MAX_INTERFACES as usize,
             "{} interfaces are given; one agent enforces at most {MAX_INTERFACES}",
             self.ports.len()
-        );
-        ensure!(
-            self.policy.management.is_empty() || self.is_gateway(),
-            "--manage is for the gateway itself; on a host, --allow says it all"
         );
         Ok(())
     }

@@ -8,8 +8,9 @@
 mod names;
 
 use super::plan::{self, Card, Plan};
+use super::policies::Policies;
 use super::settings::{Port, Settings};
-use super::{candidate, hooks, offload, slots};
+use super::{hooks, offload, slots};
 use crate::interface::{Changes, Interface};
 use crate::kernel::Attached;
 use crate::metrics::Source;
@@ -17,7 +18,6 @@ use crate::state::lock;
 use anyhow::{Context as _, Result, bail};
 use names::Names;
 use sccm_common::counter::Direction;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -44,36 +44,35 @@ struct Watched {
 pub struct Watch {
     settings: Settings,
     source: Arc<Source>,
+    policies: Arc<Policies>,
     ports: Vec<Port>,
     names: Names,
     plan: Plan,
     cards: Vec<Watched>,
-    own: Vec<IpAddr>,
     trouble: Option<String>,
 }
 
 impl Watch {
-    /// A watch over what has just been attached: the cards of the plan at these slots,
-    /// and a policy for these addresses.
+    /// A watch over what has just been attached: the cards of the plan at these slots.
     pub fn new(
         settings: &Settings,
         source: &Arc<Source>,
+        policies: &Arc<Policies>,
         plan: Plan,
         slots: &[u32],
-        own: Vec<IpAddr>,
         present: &[Interface],
     ) -> Self {
         let cards = plan.cards.iter().zip(slots);
         Self {
             settings: settings.clone(),
             source: Arc::clone(source),
+            policies: Arc::clone(policies),
             ports: settings.ports.clone(),
             names: Names::of(present),
             cards: cards
                 .map(|(card, slot)| Watched::new(card, *slot))
                 .collect(),
             plan,
-            own,
             trouble: None,
         }
     }
@@ -114,11 +113,8 @@ impl Watch {
         for watched in &mut self.cards {
             watched.look_after(&self.settings, &self.source, &present);
         }
-        let own = candidate::own_addresses(&self.settings, &self.source.netlink).await?;
-        if own != self.own {
-            self.republish(own)?;
-        }
-        Ok(())
+        // A gateway's own addresses are part of its policy.
+        self.policies.follow_addresses().await
     }
 
     /// A card that has another name keeps its hooks and its slot.
@@ -181,19 +177,6 @@ impl Watch {
             tracing::info!("{} is not to be enforced any more", gone.card.name);
             Attached::detach(&self.settings.pins, gone.slot)?;
         }
-        Ok(())
-    }
-
-    /// A gateway's own addresses are part of its policy.
-    fn republish(&mut self, own: Vec<IpAddr>) -> Result<()> {
-        let mut maps = lock(&self.source.maps);
-        let compiled = candidate::compile(&self.settings, maps.service_names()?, &own)?;
-        let generation = maps.publish(&compiled)?;
-        self.own = own;
-        tracing::info!(
-            generation,
-            "this gateway's addresses have changed; policy published"
-        );
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use sccm_common::policy::{BANKS, flag};
 use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::trunk::VlanTable;
 use sccm_common::{Policy, ServiceClass};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `membarrier(2)`: returns when every CPU has left what it was in.
 const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
@@ -106,18 +107,14 @@ impl Maps {
     }
 
     /// Makes `compiled` the policy of every interface at once, and returns its
-    /// generation. Until the last write nothing changes for any packet.
+    /// generation. Until the last write nothing changes for any packet. Takes
+    /// as long as a grace period, some tens of milliseconds.
     ///
     /// # Errors
     /// The kernel refuses a write; the running policy stays.
     pub fn publish(&mut self, compiled: &Compiled) -> Result<u64> {
-        let active = self.active.get(&0, 0)?;
-        ensure!(
-            active < BANKS,
-            "the active bank is {active}: foreign hands on the maps"
-        );
-        let inactive = (active + 1) % BANKS;
-        let generation = self.info()?.generation + 1;
+        let inactive = self.standby_bank()?;
+        let generation = 1 + self.info()?.generation.max(self.standby()?.generation);
         // Names first, so that no counter ever appears without one.
         names::write_services(&mut self.services, &compiled.services)?;
         // A packet that began under the bank's last policy may still be reading it.
@@ -133,6 +130,7 @@ impl Maps {
             .context("writing the policy")?;
         let info = PolicyInfo {
             generation,
+            published: unix_time(),
             ..compiled.info
         };
         self.infos
@@ -150,10 +148,41 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the write.
     pub fn unpublish(&mut self) -> Result<()> {
-        let active = self.active.get(&0, 0)?;
+        let standby = self.standby_bank()?;
         self.active
-            .set(0, (active + 1) % BANKS, 0)
+            .set(0, standby, 0)
             .context("going back to the policy before")
+    }
+
+    /// [`Maps::unpublish`], and notes that the policy was taken back, so that no
+    /// agent publishes it again unasked.
+    ///
+    /// # Errors
+    /// The kernel refuses a write.
+    pub fn take_back(&mut self) -> Result<()> {
+        let standby = PolicyInfo {
+            withdrawn: self.info()?.source,
+            ..self.standby()?
+        };
+        self.infos
+            .set(self.standby_bank()?, standby, 0)
+            .context("writing about the policy before")?;
+        self.unpublish()
+    }
+
+    /// The active policy is to stay.
+    ///
+    /// # Errors
+    /// The kernel refuses the write.
+    pub fn confirm(&mut self) -> Result<()> {
+        let confirmed = PolicyInfo {
+            confirm_by: 0,
+            ..self.info()?
+        };
+        let active = self.active.get(&0, 0)?;
+        self.infos
+            .set(active, confirmed, 0)
+            .context("confirming the policy")
     }
 
     /// What is said about the active policy.
@@ -163,6 +192,15 @@ impl Maps {
     pub fn info(&self) -> Result<PolicyInfo> {
         let active = self.active.get(&0, 0)?;
         Ok(self.infos.get(&active, 0)?)
+    }
+
+    /// What is said about the policy in the other bank; generation 0 if there is
+    /// none.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn standby(&self) -> Result<PolicyInfo> {
+        Ok(self.infos.get(&self.standby_bank()?, 0)?)
     }
 
     /// What the service classes are called.
@@ -180,6 +218,20 @@ impl Maps {
     pub fn counters(&self) -> Result<Vec<counters::Reading>> {
         counters::read(&self.counters, &self.interfaces()?, &self.service_names()?)
     }
+
+    fn standby_bank(&self) -> Result<u32> {
+        let active = self.active.get(&0, 0)?;
+        ensure!(
+            active < BANKS,
+            "the active bank is {active}: foreign hands on the maps"
+        );
+        Ok((active + 1) % BANKS)
+    }
+}
+
+fn unix_time() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }
 
 fn open<T>(pins: &PinDir, name: &str) -> Result<T>

@@ -53,7 +53,7 @@ impl ValueEnum for Essential {
 pub struct Compiled {
     /// The tables.
     pub policy: Box<Policy>,
-    /// What is said about them; generation 0 until they are published.
+    /// What is said about them; generation and time are 0 until they are published.
     pub info: PolicyInfo,
     /// The classes of addresses.
     pub addresses: AddressTable,
@@ -101,6 +101,10 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         hash: hash::of(&policy, &sorted.table),
         flags: policy.flags,
         reserved: 0,
+        published: 0,
+        confirm_by: 0,
+        source: hash::as_written(request.policy, request.observe),
+        withdrawn: [0; 32],
         roles: role_list(&request.policy.roles()),
     };
     Ok(Compiled {

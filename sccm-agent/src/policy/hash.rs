@@ -1,8 +1,10 @@
-//! The fingerprint of compiled tables.
+//! Fingerprints: of compiled tables, and of a policy as it was written.
 
+use super::SitePolicy;
 use super::addresses::AddressTable;
 use sccm_common::Policy;
 use sha2::{Digest, Sha256};
+use std::fmt::{self, Write as _};
 
 /// SHA-256 of everything that decides: two policies with the same hash decide alike.
 pub(super) fn of(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
@@ -38,4 +40,21 @@ pub(super) fn of(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
     let bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
     hasher.update(&bytes);
     hasher.finalize().into()
+}
+
+/// SHA-256 of what the operator wrote. Unlike the tables, it stays the same when
+/// a gateway's own addresses change, so it tells whether a file is still the one
+/// that was taken back. Only ever compared with what the same program made.
+pub(super) fn as_written(policy: &SitePolicy, observe: bool) -> [u8; 32] {
+    struct Feed(Sha256);
+    impl fmt::Write for Feed {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.update(text);
+            Ok(())
+        }
+    }
+    let mut feed = Feed(Sha256::new());
+    // A hasher takes everything.
+    let _ = write!(feed, "{observe} {policy:?}");
+    feed.0.finalize().into()
 }

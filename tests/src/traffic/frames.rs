@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +15,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockType, SockaddrLike, bind, socket};
 
 use crate::netns::Interface;
+
+/// How long a full queue is waited for.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// A packet socket bound to one interface.
 #[derive(Debug)]
@@ -35,12 +39,20 @@ impl FrameSocket {
             .with_context(|| format!("cannot open a packet socket on {}", interface.name()))
     }
 
-    /// Sends one frame as it is.
+    /// Sends one frame as it is. Where the other end of a cable is too busy to take it, the kernel
+    /// says so and drops it here, so it is sent again.
     ///
     /// # Errors
-    /// When the interface is down, or the frame is shorter than an Ethernet header or too long.
+    /// When the interface is down, the frame is shorter than an Ethernet header or too long, or
+    /// nobody takes it for ten seconds.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
-        let sent = (&self.socket).write(frame).context("cannot send a frame")?;
+        let end = Instant::now() + LIMIT;
+        let sent = loop {
+            match (&self.socket).write(frame) {
+                Err(error) if is_full(&error) && Instant::now() < end => yield_now(),
+                sent => break sent.context("cannot send a frame")?,
+            }
+        };
         ensure!(
             sent == frame.len(),
             "only {sent} bytes of a frame were sent"
@@ -78,6 +90,11 @@ impl FrameSocket {
             }
         }
     }
+}
+
+/// Both mean a full queue: the card's, or the socket's own.
+fn is_full(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOBUFS) || error.kind() == ErrorKind::WouldBlock
 }
 
 fn open(interface: &str) -> Result<FrameSocket> {

@@ -1,0 +1,125 @@
+//! `sccm-agent reload`, `confirm` and `rollback`: commands to a running agent.
+
+use super::PinArgs;
+use crate::control::client::Connection;
+use crate::control::{Answer, Reload, Request, default_socket};
+use crate::duration;
+use crate::output::{self, OutputArgs, OutputFormat};
+use anyhow::{Result, bail};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The flag of every command that speaks or listens on the control socket.
+#[derive(Debug, Clone, Args)]
+pub struct SocketArgs {
+    /// Where the agent takes commands [default: below /run/sccm-agent, one for
+    /// each pin directory]
+    #[arg(long, value_name = "PATH")]
+    control_socket: Option<PathBuf>,
+}
+
+impl SocketArgs {
+    /// The socket of the agent with these pins.
+    #[must_use]
+    pub fn path(&self, pins: &PinArgs) -> PathBuf {
+        let given = self.control_socket.clone();
+        given.unwrap_or_else(|| default_socket(&pins.pin_dir))
+    }
+}
+
+/// How a command reaches its agent, and prints what came of it.
+#[derive(Debug, Clone, Args)]
+struct AgentArgs {
+    #[command(flatten)]
+    pins: PinArgs,
+
+    #[command(flatten)]
+    socket: SocketArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Have the running agent read its policy file again
+#[derive(Debug, Clone, Args)]
+pub struct ReloadArgs {
+    /// Return to the policy before, unless `sccm-agent confirm` comes in time
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
+    confirm_within: Option<Duration>,
+
+    /// Reload even if it cuts an established SSH session to this host
+    #[arg(long)]
+    accept_lockout: bool,
+
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// Keep the policy that waits to be confirmed
+#[derive(Debug, Clone, Args)]
+pub struct ConfirmArgs {
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// Return to the policy before
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// Return even if it cuts an established SSH session to this host; from a
+    /// policy that is not confirmed, the way back is always free
+    #[arg(long)]
+    accept_lockout: bool,
+
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// Asks the agent to reload.
+///
+/// # Errors
+/// There is no agent, or it refuses; nothing has changed then.
+pub fn reload(args: &ReloadArgs) -> Result<ExitCode> {
+    args.agent.ask(&Request::Reload(Reload {
+        confirm_within: args.confirm_within.map(|wait| wait.as_secs()),
+        accept_lockout: args.accept_lockout,
+    }))
+}
+
+/// Tells the agent that its policy is to stay.
+///
+/// # Errors
+/// As [`reload`].
+pub fn confirm(args: &ConfirmArgs) -> Result<ExitCode> {
+    args.agent.ask(&Request::Confirm)
+}
+
+/// Asks the agent for the policy before.
+///
+/// # Errors
+/// As [`reload`].
+pub fn rollback(args: &RollbackArgs) -> Result<ExitCode> {
+    args.agent.ask(&Request::Rollback {
+        accept_lockout: args.accept_lockout,
+    })
+}
+
+impl AgentArgs {
+    fn ask(&self, request: &Request) -> Result<ExitCode> {
+        let connection = Connection::open(&self.socket.path(&self.pins))?;
+        let outcome = match connection.ask(request) {
+            Ok(Answer::Done(outcome)) => outcome,
+            Ok(Answer::Refused { error }) => bail!(error),
+            Err(unknown) => {
+                eprintln!("error: {unknown}");
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        match self.output.output {
+            OutputFormat::Json => output::print_json(&outcome)?,
+            OutputFormat::Table => output::print(&outcome)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

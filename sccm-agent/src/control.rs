@@ -1,0 +1,172 @@
+//! Commands to a running agent: one line of JSON each way, over a Unix socket.
+//!
+//! ```text
+//! -> {"command":"reload","confirm_within":60,"accept_lockout":false}
+//! <- {"result":"done","what":"published","generation":7,"hash":"80d3..","confirm_within":60}
+//! -> {"command":"confirm"}
+//! <- {"result":"refused","error":"nothing waits to be confirmed: ..."}
+//! ```
+//!
+//! Who may speak is a matter of the socket file: root, and the group
+//! [`GROUP`] where there is one. No command names a file, so that members of the
+//! group cannot have root read one for them.
+
+pub mod client;
+pub mod server;
+
+use crate::duration;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The group whose members may give commands, if it exists.
+pub const GROUP: &str = "sccm-agent";
+
+/// The most bytes of a request, its line end included.
+const LONGEST_REQUEST: u64 = 4096;
+
+/// Where the sockets are, unless told otherwise.
+const DIRECTORY: &str = "/run/sccm-agent";
+
+/// The socket of the agent with this pin directory, unless another is given.
+#[must_use]
+pub fn default_socket(pins: &Path) -> PathBuf {
+    let directory = Path::new(DIRECTORY);
+    if pins == Path::new(crate::kernel::DEFAULT_PIN_DIR) {
+        return directory.join("control.sock");
+    }
+    let absolute = std::path::absolute(pins).unwrap_or_else(|_| pins.to_owned());
+    let name = absolute.to_string_lossy();
+    directory.join(name.trim_matches('/').replace('/', "-") + ".sock")
+}
+
+/// What an agent can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Read the policy's file again and make it the active policy.
+    Reload(Reload),
+    /// The active policy is to stay.
+    Confirm,
+    /// Return to the policy before.
+    Rollback {
+        /// Even if it cuts an SSH session.
+        #[serde(default)]
+        accept_lockout: bool,
+    },
+}
+
+/// How to reload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// Seconds until the policy before returns, unless confirmed.
+    #[serde(default)]
+    pub confirm_within: Option<u64>,
+    /// Even if it cuts an SSH session.
+    #[serde(default)]
+    pub accept_lockout: bool,
+}
+
+/// What an agent answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is done.
+    Done(Outcome),
+    /// Nothing has changed.
+    Refused {
+        /// Why, and what to do.
+        error: String,
+    },
+}
+
+/// What is true after a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What was done.
+    pub what: What,
+    /// The active policy's generation.
+    pub generation: u64,
+    /// Its hash, as hexadecimal digits.
+    pub hash: String,
+    /// Seconds in which it must be confirmed; `None`: it needs not be.
+    pub confirm_within: Option<u64>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// A new policy is active.
+    Published,
+    /// The policy was the active one already.
+    Unchanged,
+    /// The active policy stays.
+    Confirmed,
+    /// The policy before is active again.
+    RolledBack,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.what {
+            What::Published => "published",
+            What::Unchanged => "unchanged",
+            What::Confirmed => "confirmed",
+            What::RolledBack => "rolled back",
+        };
+        let hash = self.hash.get(..12).unwrap_or(&self.hash);
+        write!(f, "{what}: generation {}, {hash}", self.generation)?;
+        match self.confirm_within {
+            Some(seconds) => write!(
+                f,
+                "; run `sccm-agent confirm` within {}, or the policy before returns",
+                duration::describe(seconds)
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_as_documented_and_nothing_else() {
+        let read = |text| serde_json::from_str::<Request>(text);
+        assert_eq!(
+            read(r#"{"command":"reload","confirm_within":60}"#).unwrap(),
+            Request::Reload(Reload {
+                confirm_within: Some(60),
+                accept_lockout: false
+            })
+        );
+        assert_eq!(read(r#"{"command":"confirm"}"#).unwrap(), Request::Confirm);
+        for wrong in [
+            "",
+            "{}",
+            "reload",
+            r#"{"command":"detach"}"#,
+            r#"{"command":"reload","config":"/etc/shadow"}"#,
+            r#"{"command":"reload","confirm_within":-1}"#,
+            r#"{"command":"rollback","accept_lockout":"yes"}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_pin_directory_has_a_socket_of_its_own() {
+        let socket = |pins: &str| default_socket(Path::new(pins));
+        assert_eq!(
+            socket("/sys/fs/bpf/sccm-agent"),
+            Path::new("/run/sccm-agent/control.sock")
+        );
+        assert_eq!(
+            socket("/sys/fs/bpf/lab/a/"),
+            Path::new("/run/sccm-agent/sys-fs-bpf-lab-a.sock")
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! The running policy, and every way in which it changes.
+//!
+//! Reload, confirmation, rollback and new addresses of a gateway all come here and
+//! take turns, so that no two of them ever write a bank. A policy on trial keeps
+//! the confirmed one untouched in the other bank, one word away: until the trial
+//! ends, nothing else is published.
+
+mod trial;
+
+use super::candidate;
+use super::settings::{PolicySource, Settings};
+use crate::control::{Outcome, Reload, What};
+use crate::kernel::Maps;
+use crate::metrics::{Source, hash_text};
+use crate::policy::{Compiled, SitePolicy};
+use anyhow::{Result, bail, ensure};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Mutex, watch};
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+
+/// Owner of the policy of a running agent.
+pub struct Policies {
+    settings: Settings,
+    source: Arc<Source>,
+    held: Mutex<Held>,
+    /// When the trial ends; `None` without one. Written under the lock only.
+    deadline: watch::Sender<Option<Instant>>,
+}
+
+struct Held {
+    /// Its own handles: a reader of [`Source`]'s does not wait for a publication.
+    maps: Maps,
+    running: Applied,
+    /// What `rollback` returns to when nothing is on trial.
+    previous: Option<Applied>,
+    /// While `running` is on trial: what the other bank holds.
+    before_trial: Option<Applied>,
+}
+
+/// A policy that is in a bank.
+pub struct Applied {
+    /// As it was written; `None` for one that another agent published.
+    pub policy: Option<SitePolicy>,
+    /// The own addresses that it was compiled for.
+    pub own: Vec<IpAddr>,
+}
+
+impl Policies {
+    /// Takes charge of what a start has left in the maps: `running` is active, on
+    /// trial for as long as `trial` says.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        source: Arc<Source>,
+        maps: Maps,
+        running: Applied,
+        trial: Option<Duration>,
+    ) -> Self {
+        let unknown = Applied {
+            policy: None,
+            own: running.own.clone(),
+        };
+        let held = Held {
+            maps,
+            running,
+            previous: None,
+            before_trial: trial.map(|_| unknown),
+        };
+        Self {
+            settings,
+            source,
+            held: Mutex::new(held),
+            deadline: watch::Sender::new(trial.map(|trial| Instant::now() + trial)),
+        }
+    }
+
+    /// Reads the policy's file again and makes it the active policy.
+    ///
+    /// # Errors
+    /// Whatever speaks against the new policy; the running one stays.
+    pub async fn reload(&self, order: Reload) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        let result = self.publish_file(&mut held, order).await;
+        self.source.reloads.note(result.is_ok());
+        result
+    }
+
+    async fn publish_file(&self, held: &mut Held, order: Reload) -> Result<Outcome> {
+        if let PolicySource::Flags(_) = self.settings.source {
+            bail!(
+                "this agent was started with flags and has no file to read again: \
+                 start one with --config"
+            );
+        }
+        ensure!(
+            self.deadline.borrow().is_none(),
+            "generation {} still waits to be confirmed: run `sccm-agent confirm` or \
+             `sccm-agent rollback` first",
+            held.maps.info()?.generation
+        );
+        let policy = block_in_place(|| self.settings.source.load())?;
+        candidate::check_policy(&self.settings, &policy)?;
+        let (own, compiled) = self.compile(held, &policy).await?;
+        let next = Applied {
+            policy: Some(policy),
+            own,
+        };
+        let active = held.maps.info()?;
+        if compiled.info.hash == active.hash {
+            held.running = next;
+            return outcome(held, What::Unchanged);
+        }
+        self.guard(&compiled, order.accept_lockout).await?;
+        let trial = order.confirm_within.map(Duration::from_secs);
+        publish(held, compiled, trial)?;
+        let before = std::mem::replace(&mut held.running, next);
+        match trial {
+            Some(trial) => {
+                held.before_trial = Some(before);
+                let end = Instant::now() + trial;
+                self.deadline.send_replace(Some(end));
+            }
+            None => held.previous = Some(before),
+        }
+        let confirm_within = order.confirm_within;
+        let outcome = outcome(held, What::Published)?;
+        Ok(Outcome {
+            confirm_within,
+            ..outcome
+        })
+    }
+
+    /// Ends the trial: the active policy stays.
+    ///
+    /// # Errors
+    /// Nothing is on trial, or the kernel refuses the write.
+    pub async fn confirm(&self) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        ensure!(
+            self.deadline.borrow().is_some(),
+            "nothing waits to be confirmed: the active policy, generation {}, stays anyway",
+            held.maps.info()?.generation
+        );
+        held.maps.confirm()?;
+        held.previous = held.before_trial.take();
+        self.deadline.send_replace(None);
+        self.catch_up(&mut held).await;
+        outcome(&held, What::Confirmed)
+    }
+
+    /// Returns to the policy before: at once where the active one is on trial,
+    /// otherwise by publishing the one before again.
+    ///
+    /// # Errors
+    /// There is none before, it would cut the operator off, or the kernel refuses
+    /// a write.
+    pub async fn rollback(&self, accept_lockout: bool) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        if self.deadline.borrow().is_some() {
+            ensure!(
+                held.maps.standby()?.is_confirmed(),
+                "no policy was confirmed before this one: stop the agent to let go, or run \
+                 `sccm-agent confirm`"
+            );
+            self.take_back(&mut held).await?;
+            return outcome(&held, What::RolledBack);
+        }
+        let previous = held.previous.as_ref();
+        let Some(policy) = previous.and_then(|previous| previous.policy.clone()) else {
+            bail!(
+                "this agent knows of no policy before the active one: change the file, then \
+                 run `sccm-agent reload`"
+            );
+        };
+        let (own, mut compiled) = self.compile(&held, &policy).await?;
+        self.guard(&compiled, accept_lockout).await?;
+        compiled.info.withdrawn = held.maps.info()?.source;
+        publish(&mut held, compiled, None)?;
+        let policy = Some(policy);
+        let left = std::mem::replace(&mut held.running, Applied { policy, own });
+        held.previous = Some(left);
+        outcome(&held, What::RolledBack)
+    }
+
+    /// Publishes the running policy for the addresses that a gateway has now. While
+    /// a policy is on trial, they wait for its end. A host has none to follow.
+    ///
+    /// # Errors
+    /// The kernel does not answer, or refuses a write.
+    pub async fn follow_addresses(&self) -> Result<()> {
+        if !self.settings.is_gateway() {
+            return Ok(());
+        }
+        let mut held = self.held.lock().await;
+        self.follow(&mut held).await
+    }
+
+    async fn follow(&self, held: &mut Held) -> Result<()> {
+        let own = candidate::own_addresses(&self.settings, &self.source.netlink).await?;
+        if self.deadline.borrow().is_some() || held.running.own == own {
+            return Ok(());
+        }
+        let Some(policy) = held.running.policy.clone() else {
+            held.running.own = own;
+            tracing::warn!(
+                "this gateway's addresses have changed, but not in the policy, which another \
+                 agent published: run `sccm-agent reload`"
+            );
+            return Ok(());
+        };
+        let (own, mut compiled) = self.compile(held, &policy).await?;
+        let active = held.maps.info()?;
+        if compiled.info.hash != active.hash {
+            compiled.info.withdrawn = active.withdrawn;
+            publish(held, compiled, None)?;
+            tracing::info!(
+                generation = held.maps.info()?.generation,
+                "this gateway's addresses have changed; policy published"
+            );
+        }
+        held.running.own = own;
+        Ok(())
+    }
+
+    /// [`Policies::follow_addresses`], after a trial in which nobody could.
+    async fn catch_up(&self, held: &mut Held) {
+        if let Err(error) = self.follow(held).await {
+            tracing::error!("following this gateway's addresses: {error:#}");
+        }
+    }
+
+    async fn compile(&self, held: &Held, policy: &SitePolicy) -> Result<(Vec<IpAddr>, Compiled)> {
+        let own = candidate::own_addresses(&self.settings, &self.source.netlink).await?;
+        let names = held.maps.service_names()?;
+        let compiled = block_in_place(|| candidate::compile(&self.settings, policy, &own, names))?;
+        Ok((own, compiled))
+    }
+
+    /// Keeps operators from cutting their own session.
+    async fn guard(&self, compiled: &Compiled, accept_lockout: bool) -> Result<()> {
+        if accept_lockout {
+            return Ok(());
+        }
+        let netlink = &self.source.netlink;
+        let reach = candidate::reach(&self.settings, netlink).await?;
+        candidate::check_sessions(&self.settings, compiled, netlink, &reach).await
+    }
+}
+
+/// Makes a policy the active one; with a trial, until its end.
+fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> Result<()> {
+    compiled.info.confirm_by = trial.map_or(0, confirm_by);
+    block_in_place(|| held.maps.publish(&compiled))?;
+    Ok(())
+}
+
+/// When a trial that begins now ends, in seconds since 1970.
+pub(super) fn confirm_by(trial: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().saturating_add(trial).as_secs()
+}
+
+fn outcome(held: &Held, what: What) -> Result<Outcome> {
+    let active = held.maps.info()?;
+    Ok(Outcome {
+        what,
+        generation: active.generation,
+        hash: hash_text(&active.hash),
+        confirm_within: None,
+    })
+}
