@@ -71,7 +71,7 @@ fn with_rules(table: &str, ports: &[&str]) -> String {
     for port in ports {
         let (protocol, number) = port.split_once('/').unwrap_or(("tcp", port));
         text += &format!(
-            "\n[[{table}]]\nname = \"{port}\"\nprotocol = \"{protocol}\"\nports = [{number}]\n\
+            "\n[[{table}]]\nname = \"{protocol}-{number}\"\nprotocol = \"{protocol}\"\nports = [{number}]\n\
              from = \"any\"\nreason = \"a test\"\n"
         );
     }
