@@ -10,7 +10,7 @@ mod watch;
 
 pub use settings::{OnExit, Port, Settings, XdpMode};
 
-use crate::http;
+use crate::http::{self, Server};
 use crate::interface::Netlink;
 use crate::kernel::{Found, Lock, Maps, PinDir, Programs};
 use crate::metrics::{Gaps, Source, hash_text, roles_text};
@@ -18,14 +18,13 @@ use crate::policy::ServiceNames;
 use crate::preflight;
 use anyhow::{Result, bail, ensure};
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// An agent that has attached its programs.
 pub struct Enforcement {
     settings: Settings,
     source: Arc<Source>,
-    listener: TcpListener,
+    server: Server,
     programs: Vec<Programs>,
     _lock: Lock,
 }
@@ -41,7 +40,7 @@ impl Enforcement {
         preflight::check()?;
         let netlink = Netlink::connect()?;
         let interfaces = candidate::interfaces(&netlink, &settings.ports).await?;
-        let listener = http::bind(settings.metrics_listen).await?;
+        let server = Server::prepare(&settings.http).await?;
 
         let pins = settings.pins.clone();
         pins.create()?;
@@ -56,7 +55,7 @@ impl Enforcement {
             tracing::info!(
                 hash = &hash[..12],
                 roles = %roles_text(&compiled.info),
-                metrics = %settings.metrics_listen,
+                metrics = %settings.http.metrics_listen,
                 "{}",
                 if settings.observe { "observing" } else { "enforcing" }
             );
@@ -83,7 +82,7 @@ impl Enforcement {
         Ok(Self {
             settings,
             source,
-            listener,
+            server,
             programs,
             _lock: lock,
         })
@@ -100,10 +99,10 @@ impl Enforcement {
         for programs in &mut self.programs {
             programs.forward_log()?;
         }
-        let server = http::serve(self.listener, Arc::clone(&self.source));
+        let server = self.server.serve(http::routes(Arc::clone(&self.source)));
         let watch = watch::follow(self.settings.clone(), Arc::clone(&self.source));
         let served = tokio::select! {
-            served = server => served,
+            never = server => match never {},
             watched = watch => watched,
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
