@@ -10,7 +10,7 @@ mod probe;
 mod process;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -63,6 +63,27 @@ impl<'n> Agent<'n> {
     /// # Errors
     /// When it ends instead, with what it said, or is not ready in time.
     pub fn start(inside: &'n Namespace, command: Command) -> Result<Self> {
+        Self::start_until(inside, command, |agent| {
+            matches!(agent.get("/-/ready"), Ok((200, _)))
+        })
+    }
+
+    /// The same for an agent that does not answer everybody: waits until it logs that it has
+    /// attached.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_guarded(inside: &'n Namespace, command: Command) -> Result<Self> {
+        Self::start_until(inside, command, |agent| {
+            agent.log().is_ok_and(|log| log.contains("enforcing"))
+        })
+    }
+
+    fn start_until(
+        inside: &'n Namespace,
+        command: Command,
+        is_ready: impl Fn(&Self) -> bool,
+    ) -> Result<Self> {
         let mut agent = Self {
             inside,
             process: Process::spawn(command)?,
@@ -72,12 +93,20 @@ impl<'n> Agent<'n> {
             if let Some(code) = agent.process.has_ended()? {
                 bail!("the agent ended with {code}: {}", agent.log()?);
             }
-            if matches!(agent.get("/-/ready"), Ok((200, _))) {
+            if is_ready(&agent) {
                 return Ok(agent);
             }
             sleep(Duration::from_millis(10));
         }
         bail!("the agent is not ready after {LIMIT:?}: {}", agent.log()?)
+    }
+
+    /// Its directory below `/proc`.
+    ///
+    /// # Errors
+    /// When it has no process id that fits.
+    pub fn proc(&self) -> Result<PathBuf> {
+        Ok(Path::new("/proc").join(self.process.id()?.to_string()))
     }
 
     /// What it has logged so far.
