@@ -29,10 +29,18 @@ use axum::Router;
 use guard::Guard;
 use hosts::Hosts;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use web_config::WebConfig;
+
+/// What the kernel keeps of an answer that a client does not read, in bytes. By
+/// itself it would keep megabytes for each.
+const SEND_BUFFER: u32 = 128 * 1024;
+
+/// Connections that the kernel accepts ahead of the agent.
+const BACKLOG: u32 = 1024;
 
 /// A server that has its port, its certificate and its token.
 pub struct Server {
@@ -59,7 +67,7 @@ impl Server {
             "other machines reach --metrics-listen {address}: give a certificate with \
              --web-config FILE (tls_server_config), or serve in the clear with --insecure-listen"
         );
-        let listener = TcpListener::bind(address).await.with_context(|| {
+        let listener = listen(address).with_context(|| {
             format!("cannot listen on {address} for metrics: choose another with --metrics-listen")
         })?;
         Ok(Self {
@@ -77,4 +85,17 @@ impl Server {
         let router = guard::protect(routes, Arc::new(self.guard));
         connection::serve(self.listener, self.tls, router).await
     }
+}
+
+/// Accepted connections inherit the buffer's size (Linux, `tcp(7)`).
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // An agent that starts again does not wait for its last connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

@@ -47,6 +47,15 @@ fn raise_file_limit() -> Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
 }
 
+/// Ends the slow client also when the test fails.
+struct EndAtLast<'e>(&'e AtomicBool);
+
+impl Drop for EndAtLast<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Sends a byte of a header to each again and again, and begins anew where the agent has closed.
 fn dribble(hosts: &Hosts, end: &AtomicBool) -> Result<usize> {
     let begin = || -> Result<TcpStream> {
@@ -79,6 +88,7 @@ fn idle_and_slow_clients_are_in_nobodys_way() -> Result<()> {
     let end = AtomicBool::new(false);
     let (again, idle) = thread::scope(|scope| -> Result<(usize, Vec<TcpStream>)> {
         let slow = scope.spawn(|| dribble(&hosts, &end));
+        let end = EndAtLast(&end);
         let attack = || -> Result<Vec<TcpStream>> {
             let idle = (0..IDLE).map(|_| connect(&hosts.point, METRICS));
             let idle = idle.collect::<Result<_>>()?;
@@ -90,7 +100,7 @@ fn idle_and_slow_clients_are_in_nobodys_way() -> Result<()> {
             Ok(idle)
         };
         let idle = attack();
-        end.store(true, Relaxed);
+        drop(end);
         Ok((slow.join().expect("the slow client panicked")?, idle?))
     })?;
     assert!(again > 0, "slow clients have had to begin anew");
@@ -117,14 +127,19 @@ fn who_asks_without_reading_fills_no_memory() -> Result<()> {
     let agent = hosts.enforce(POINT)?;
     agent.metrics()?;
     let before = memory(&agent)?;
-    let many = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2000);
-    let mut deaf = Vec::new();
-    for _ in 0..PLACES {
-        let mut stream = connect(&hosts.point, METRICS)?;
-        stream.set_nonblocking(true)?;
-        // As much as fits into the way there.
-        let _ = stream.write(&many);
-        deaf.push(stream);
+    let many = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    let deaf: Vec<TcpStream> = (0..PLACES)
+        .map(|_| {
+            let stream = connect(&hosts.point, METRICS)?;
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        })
+        .collect::<Result<_>>()?;
+    // Each way there is filled again and again, while the agent works on it.
+    for _ in 0..20 {
+        for mut stream in &deaf {
+            while stream.write(&many).is_ok() {}
+        }
     }
     for _ in 0..20 {
         agent.metrics()?;
