@@ -34,19 +34,30 @@ pub struct XdpProgram {
     pub generic: bool,
 }
 
-/// A connection to the kernel's routing tables, in this process's network namespace.
+/// The kernel's routing tables, in the network namespace of this process.
+///
+/// Every question has a socket of its own: the kernel refuses a second list on a
+/// socket (EBUSY) while the first is not read to its end, be it that two tasks ask
+/// at once, or that one stopped listening half-way.
 #[derive(Debug, Clone)]
-pub struct Netlink(Handle);
+pub struct Netlink(());
 
 impl Netlink {
-    /// Connects. Must be called within a tokio runtime.
+    /// Sees whether the kernel can be asked. Must be called within a tokio runtime,
+    /// like everything else here.
     ///
     /// # Errors
     /// The kernel gives no netlink socket.
     pub fn connect() -> Result<Self> {
+        let netlink = Self(());
+        netlink.open().map(|_| netlink)
+    }
+
+    /// A socket. It is closed, whatever is still to come, when the handle is dropped.
+    fn open(&self) -> Result<Handle> {
         let (connection, handle, _) = rtnetlink::new_connection().context("opening netlink")?;
         tokio::spawn(connection);
-        Ok(Self(handle))
+        Ok(handle)
     }
 
     /// All interfaces.
@@ -54,7 +65,8 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
-        let links = self.0.link().get().execute();
+        let socket = self.open()?;
+        let links = socket.link().get().execute();
         links
             .map_ok(|link| {
                 let up = link.header.flags.contains(LinkFlags::Up);
@@ -94,7 +106,8 @@ impl Netlink {
     /// The kernel does not answer.
     pub async fn own_addresses(&self) -> Result<Vec<IpAddr>> {
         let mut addresses = BTreeSet::new();
-        let mut messages = self.0.address().get().execute();
+        let socket = self.open()?;
+        let mut messages = socket.address().get().execute();
         while let Some(message) = messages.try_next().await.context("listing addresses")? {
             for attribute in message.attributes {
                 if let AddressAttribute::Address(own) | AddressAttribute::Local(own) = attribute {
@@ -110,7 +123,8 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
-        let mut messages = self.0.address().get().execute();
+        let socket = self.open()?;
+        let mut messages = socket.address().get().execute();
         while let Some(message) = messages.try_next().await.context("listing addresses")? {
             let holds = |attribute: &AddressAttribute| match attribute {
                 AddressAttribute::Address(held) | AddressAttribute::Local(held) => *held == address,
@@ -136,7 +150,8 @@ impl Netlink {
                 .destination_prefix(peer, 128)
                 .build(),
         };
-        let mut routes = Box::pin(self.0.route().get(query).execute());
+        let socket = self.open().ok()?;
+        let mut routes = Box::pin(socket.route().get(query).execute());
         let route = routes.try_next().await.ok()??;
         route
             .attributes

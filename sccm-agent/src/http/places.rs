@@ -2,17 +2,22 @@
 //!
 //! When all are taken, the connection that has gone longest without a request
 //! makes room for the new one. So whoever connects and says nothing, speaks
-//! slowly, or does not read its answer, is in nobody's way, however many they are;
-//! a client that connects and asks at once is answered.
+//! slowly, or does not read its answer, is in nobody's way, however many they are.
+//! Everybody has [`MANNERS`] to begin with, so that a client that connects and asks
+//! is not sent away by the crowd behind it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-/// How soon to look again for somebody to send away, when every place is busy.
-const AGAIN: Duration = Duration::from_millis(50);
+/// How long a connection may be without a request and not be sent away: time enough
+/// to ask, and short enough for more than a thousand newcomers a second.
+const MANNERS: Duration = Duration::from_millis(100);
+
+/// How soon to look again for somebody to send away, when there was nobody.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// All places.
 #[derive(Debug)]
@@ -25,7 +30,7 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Idle {
     next: u64,
-    waiting: BTreeMap<u64, Arc<Notify>>,
+    waiting: BTreeMap<u64, (Instant, Arc<Notify>)>,
 }
 
 /// A place that is taken, until this is dropped.
@@ -72,8 +77,11 @@ impl Places {
     }
 
     fn send_one_away(&self) {
-        if let Some((_, leave)) = lock(&self.idle).waiting.pop_first() {
-            leave.notify_one();
+        let mut idle = lock(&self.idle);
+        if let Some(first) = idle.waiting.first_entry()
+            && first.get().0.elapsed() >= MANNERS
+        {
+            first.remove().1.notify_one();
         }
     }
 }
@@ -92,7 +100,8 @@ impl Place {
         let mut idle = lock(&self.places.idle);
         let ticket = idle.next;
         idle.next += 1;
-        idle.waiting.insert(ticket, Arc::clone(&self.leave));
+        let since = (Instant::now(), Arc::clone(&self.leave));
+        idle.waiting.insert(ticket, since);
         *lock(&self.ticket) = Some(ticket);
     }
 
@@ -121,7 +130,7 @@ mod tests {
         place.wanted().now_or_never().is_some()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_has_waited_longest_makes_room() {
         let places = Places::new(3);
         let (busy, asked, silent) = (
@@ -145,7 +154,7 @@ mod tests {
         assert_eq!(places.free.available_permits(), 0);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn busy_places_are_waited_for() {
         let places = Places::new(1);
         let busy = places.enter().await;
@@ -155,12 +164,14 @@ mod tests {
         assert!(!is_wanted(&busy));
         busy.wait();
         assert!(timeout(AGAIN * 3, &mut newcomer).await.is_err());
-        assert!(is_wanted(&busy), "it is sent away as soon as it is idle");
+        assert!(!is_wanted(&busy), "it has time to ask again");
+        assert!(timeout(MANNERS, &mut newcomer).await.is_err());
+        assert!(is_wanted(&busy), "it is sent away once it has been idle");
         drop(busy);
         let _place = newcomer.await;
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_left_of_those_who_have_gone() {
         let places = Places::new(2);
         for _ in 0..100 {

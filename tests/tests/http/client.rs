@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context, Result};
 use sccm_tests::agent::LONG;
@@ -57,6 +58,15 @@ pub fn ask(inside: &Namespace, to: SocketAddr, request: &[u8]) -> Result<Answer>
     // A reset behind the answer takes nothing away from it.
     let _ = stream.read_to_end(&mut answer);
     Answer::parse(&answer)
+}
+
+/// Tells another thread to end when it is dropped: also when the test fails.
+pub struct EndAtLast<'e>(pub &'e AtomicBool);
+
+impl Drop for EndAtLast<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// A request for a path with these header lines, each with its line end, and nothing else.

@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, Hosts, METRICS, POINT};
 
-use crate::client::{Answer, ask, connect, request};
+use crate::client::{Answer, EndAtLast, ask, connect, request};
 
 /// How many connections the agent keeps.
 const PLACES: usize = 128;
@@ -47,15 +47,6 @@ fn raise_file_limit() -> Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
 }
 
-/// Ends the slow client also when the test fails.
-struct EndAtLast<'e>(&'e AtomicBool);
-
-impl Drop for EndAtLast<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
 /// Sends a byte of a header to each again and again, and begins anew where the agent has closed.
 fn dribble(hosts: &Hosts, end: &AtomicBool) -> Result<usize> {
     let begin = || -> Result<TcpStream> {
@@ -70,6 +61,8 @@ fn dribble(hosts: &Hosts, end: &AtomicBool) -> Result<usize> {
             if stream.write_all(b"x").is_err() {
                 *stream = begin()?;
                 again += 1;
+                // A flood of new connections would be another test, and depend on the machine.
+                thread::sleep(Duration::from_millis(5));
             }
         }
         thread::sleep(Duration::from_millis(5));

@@ -11,4 +11,5 @@ mod listen;
 mod pki;
 mod requests;
 mod tls;
+mod together;
 mod web_config;
