@@ -19,7 +19,7 @@ pub use settings::{OnExit, PolicySource, Port, Settings, XdpMode};
 
 use crate::control::Reload;
 use crate::control::server::ControlSocket;
-use crate::http;
+use crate::http::{self, Server};
 use crate::interface::{Changes, Interface, Netlink};
 use crate::kernel::{Found, Lock, Maps, PinDir, Programs};
 use crate::metrics::{Gaps, Reloads, Source, hash_text, roles_text};
@@ -28,10 +28,10 @@ use crate::preflight;
 use anyhow::{Result, bail, ensure};
 use plan::Plan;
 use policies::Applied;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use takeover::Start;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use watch::Watch;
 
@@ -40,7 +40,7 @@ pub struct Enforcement {
     settings: Settings,
     source: Arc<Source>,
     policies: Arc<Policies>,
-    listener: TcpListener,
+    server: Server,
     control: ControlSocket,
     programs: Vec<Programs>,
     watch: Watch,
@@ -84,7 +84,7 @@ impl Enforcement {
         let changes = Changes::subscribe()?;
         let present = netlink.interfaces().await?;
         let plan = candidate::plan(&settings.ports, &present)?;
-        let listener = http::bind(settings.metrics_listen).await?;
+        let server = Server::prepare(&settings.http).await?;
 
         pins.create()?;
         let lock = match lock {
@@ -131,7 +131,7 @@ impl Enforcement {
             settings,
             source,
             policies,
-            listener,
+            server,
             control,
             programs: started.programs,
             watch,
@@ -154,13 +154,18 @@ impl Enforcement {
             programs.forward_log()?;
         }
         let policies = || Arc::clone(&self.policies);
-        let reloads = self.settings.enable_reload.then(policies);
         let source = || Arc::clone(&self.source);
+        let reloads = self.settings.enable_reload.then(policies);
+        let routes = http::routes(source()).merge(http::reload(reloads));
         // On its own, so that no change of policy keeps a scrape waiting.
-        let server = tokio::spawn(http::serve(self.listener, source(), reloads));
+        let server = tokio::spawn(self.server.serve(routes));
+        let served = async {
+            let never: Infallible = server.await?;
+            Ok::<Infallible, anyhow::Error>(never)
+        };
         let work = async {
             tokio::try_join!(
-                async { server.await? },
+                served,
                 self.watch.follow(self.changes),
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),
@@ -221,7 +226,7 @@ async fn begin(
         generation = active.generation,
         hash = &hash[..12],
         roles = %roles_text(&active),
-        metrics = %settings.metrics_listen,
+        metrics = %settings.http.metrics_listen,
         control = %settings.control_socket.display(),
         "{}",
         if settings.observe { "observing" } else { "enforcing" }

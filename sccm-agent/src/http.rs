@@ -1,110 +1,103 @@
-//! The agent's HTTP server: metrics and health. Read-only, unless the agent was
-//! told to reload over HTTP, too.
+//! The agent's HTTP server: metrics and health, read-only.
+//!
+//! It answers whoever reaches its port, so it trusts nobody: other machines only
+//! over TLS or by an explicit word, only under its own names, only so many at once
+//! and only for so long. Everything that can be wrong with its settings is found
+//! by [`Server::prepare`], before anything is attached.
+//!
+//! A request passes [`connection`] (places, time), [`guard`] (name, origin, token)
+//! and ends in [`routes`]. Whoever has more to serve merges a router into theirs.
 
-use crate::control::Reload;
-use crate::enforce::Policies;
-use crate::metrics::Source;
-use anyhow::{Context as _, Result};
+mod args;
+mod connection;
+mod files;
+mod guard;
+mod hosts;
+mod places;
+mod reload;
+mod routes;
+mod scrapes;
+mod tls;
+mod token;
+mod web_config;
+
+pub use args::HttpArgs;
+pub use hosts::HostName;
+pub use reload::reload;
+pub use routes::routes;
+
+use anyhow::{Context as _, Result, ensure};
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use guard::Guard;
+use hosts::Hosts;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_rustls::TlsAcceptor;
+use web_config::WebConfig;
 
-/// Reserves the address, before anything is attached.
-///
-/// # Errors
-/// The address is taken, or not this machine's.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address} for metrics: choose another with --metrics-listen")
-    })
-}
+/// What the kernel keeps of an answer that a client does not read, in bytes. By
+/// itself it would keep megabytes for each.
+const SEND_BUFFER: u32 = 128 * 1024;
 
-/// Serves until the process ends; `reloads` is what a POST to `/-/reload` reloads,
-/// if it may.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(
+/// Connections that the kernel accepts ahead of the agent.
+const BACKLOG: u32 = 1024;
+
+/// A server that has its port, its certificate and its token.
+pub struct Server {
     listener: TcpListener,
-    source: Arc<Source>,
-    reloads: Option<Arc<Policies>>,
-) -> Result<()> {
-    let router = Router::new()
-        .route("/", get(index))
-        .route("/metrics", get(metrics))
-        .route("/-/healthy", get(|| async { "healthy\n" }))
-        .route("/-/ready", get(ready))
-        .with_state(source)
-        .merge(
-            Router::new()
-                .route("/-/reload", post(reload))
-                .with_state(reloads),
+    tls: Option<TlsAcceptor>,
+    guard: Guard,
+}
+
+impl Server {
+    /// Checks the settings, reads the files that they name and reserves the address.
+    ///
+    /// # Errors
+    /// What is wrong with them, and what to do.
+    pub async fn prepare(args: &HttpArgs) -> Result<Self> {
+        let config = match &args.web_config {
+            Some(path) => WebConfig::read(path)?,
+            None => WebConfig::default(),
+        };
+        let address = args.metrics_listen;
+        ensure!(
+            address.ip().to_canonical().is_loopback()
+                || config.tls.is_some()
+                || args.insecure_listen,
+            "other machines reach --metrics-listen {address}: give a certificate with \
+             --web-config FILE (tls_server_config), or serve in the clear with --insecure-listen"
         );
-    axum::serve(listener, router)
-        .await
-        .context("serving metrics")
-}
+        let listener = listen(address).with_context(|| {
+            format!("cannot listen on {address} for metrics: choose another with --metrics-listen")
+        })?;
+        Ok(Self {
+            listener,
+            tls: config.tls.map(TlsAcceptor::from),
+            guard: Guard {
+                hosts: Hosts::new(&args.http_host),
+                token: config.token,
+            },
+        })
+    }
 
-async fn index() -> &'static str {
-    "sccm-agent\n\n/metrics    for Prometheus\n/-/healthy  the agent runs\n/-/ready    every interface is attached\n"
-}
-
-async fn metrics(State(source): State<Arc<Source>>) -> Response {
-    match source.render().await {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => failure(&error),
+    /// Serves these routes until the process ends.
+    pub async fn serve(self, routes: Router) -> Infallible {
+        let router = guard::protect(routes, Arc::new(self.guard));
+        connection::serve(self.listener, self.tls, router).await
     }
 }
 
-async fn ready(State(source): State<Arc<Source>>) -> Response {
-    let present = match source.netlink.interfaces().await {
-        Ok(present) => present,
-        Err(error) => return failure(&error),
+/// Accepted connections inherit the buffer's size (Linux, `tcp(7)`).
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    match crate::state::interfaces(&source.pins, &crate::state::lock(&source.maps), &present) {
-        Ok(states) if states.iter().any(|state| state.state.is_attached()) => {
-            let lost: Vec<String> = states
-                .iter()
-                .filter(|state| {
-                    !state.state.is_attached() && state.state != crate::state::State::Detached
-                })
-                .map(|state| format!("{} is {}\n", state.interface, state.state.label()))
-                .collect();
-            if lost.is_empty() {
-                "ready\n".into_response()
-            } else {
-                (StatusCode::SERVICE_UNAVAILABLE, lost.concat()).into_response()
-            }
-        }
-        Ok(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no interface is attached\n",
-        )
-            .into_response(),
-        Err(error) => failure(&error),
-    }
-}
-
-async fn reload(State(reloads): State<Option<Arc<Policies>>>) -> Response {
-    let Some(policies) = reloads else {
-        let hint = "start the agent with --enable-reload, or run `sccm-agent reload`\n";
-        return (StatusCode::FORBIDDEN, hint).into_response();
-    };
-    match policies.reload(Reload::default()).await {
-        Ok(outcome) => {
-            tracing::info!("POST /-/reload: {outcome}");
-            format!("{outcome}\n").into_response()
-        }
-        Err(error) => failure(&error),
-    }
-}
-
-fn failure(error: &anyhow::Error) -> Response {
-    tracing::error!("answering an HTTP request: {error:#}");
-    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response()
+    // An agent that starts again does not wait for its last connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

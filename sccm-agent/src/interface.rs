@@ -9,8 +9,6 @@ use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
-use tokio::sync::Mutex;
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,28 +59,30 @@ pub struct XdpProgram {
     pub generic: bool,
 }
 
-/// A connection to the kernel's routing tables, in this process's network namespace.
+/// The kernel's routing tables, in the network namespace of this process.
 ///
-/// The kernel makes one list at a time on a connection and refuses another meanwhile
-/// (`EBUSY`), so whoever asks for one waits for their turn, and reads it to its end.
+/// Every question has a socket of its own: the kernel refuses a second list on a
+/// socket (EBUSY) while the first is not read to its end, be it that two tasks ask
+/// at once, or that one stopped listening half-way.
 #[derive(Debug, Clone)]
-pub struct Netlink {
-    handle: Handle,
-    turn: Arc<Mutex<()>>,
-}
+pub struct Netlink(());
 
 impl Netlink {
-    /// Connects. Must be called within a tokio runtime.
+    /// Sees whether the kernel can be asked. Must be called within a tokio runtime,
+    /// like everything else here.
     ///
     /// # Errors
     /// The kernel gives no netlink socket.
     pub fn connect() -> Result<Self> {
+        let netlink = Self(());
+        netlink.open().map(|_| netlink)
+    }
+
+    /// A socket. It is closed, whatever is still to come, when the handle is dropped.
+    fn open(&self) -> Result<Handle> {
         let (connection, handle, _) = rtnetlink::new_connection().context("opening netlink")?;
         tokio::spawn(connection);
-        Ok(Self {
-            handle,
-            turn: Arc::default(),
-        })
+        Ok(handle)
     }
 
     /// All interfaces.
@@ -90,8 +90,8 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
-        let _turn = self.turn.lock().await;
-        let links = self.handle.link().get().execute();
+        let socket = self.open()?;
+        let links = socket.link().get().execute();
         links
             .map_ok(|link| describe::describe(&link))
             .try_collect()
@@ -122,8 +122,8 @@ impl Netlink {
 
     /// Every address, with the number of its interface.
     async fn addresses(&self) -> Result<Vec<(u32, IpAddr)>> {
-        let _turn = self.turn.lock().await;
-        let messages = self.handle.address().get().execute();
+        let socket = self.open()?;
+        let messages = socket.address().get().execute();
         let messages: Vec<AddressMessage> =
             messages.try_collect().await.context("listing addresses")?;
         let held = messages.iter().flat_map(|message| {
@@ -150,7 +150,8 @@ impl Netlink {
                 .destination_prefix(peer, 128)
                 .build(),
         };
-        let mut routes = Box::pin(self.handle.route().get(query).execute());
+        let socket = self.open().ok()?;
+        let mut routes = Box::pin(socket.route().get(query).execute());
         let route = routes.try_next().await.ok()??;
         route
             .attributes

@@ -3,13 +3,16 @@
 //! Every scrape reads the kernel afresh, so the numbers are right also after
 //! the agent was restarted.
 
+mod format;
+mod openmetrics;
+
+pub use format::Format;
+
 use crate::interface::Netlink;
 use crate::kernel::{Maps, PinDir, Reading};
 use crate::state::{self, lock};
 use anyhow::Result;
-use prometheus::{
-    CounterVec, Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{CounterVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use sccm_common::Disposition;
 use sccm_common::abi::PolicyInfo;
 use sccm_common::counter::Direction;
@@ -89,18 +92,20 @@ impl Gaps {
 }
 
 impl Source {
-    /// All metrics in the text format 0.0.4.
+    /// All metrics.
     ///
     /// # Errors
     /// The kernel cannot be read.
-    pub async fn render(&self) -> Result<String> {
+    pub async fn render(&self, format: Format) -> Result<String> {
         let registry = Registry::new();
         self.register_counters(&registry)?;
         self.register_state(&registry).await?;
         register_build_info(&registry)?;
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&registry.gather(), &mut text)?;
-        Ok(String::from_utf8(text)?)
+        let families = registry.gather();
+        match format {
+            Format::Text => Ok(TextEncoder::new().encode_to_string(&families)?),
+            Format::OpenMetrics => openmetrics::encode(&families),
+        }
     }
 
     fn register_counters(&self, registry: &Registry) -> Result<()> {

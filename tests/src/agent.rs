@@ -12,7 +12,7 @@ mod process;
 mod witness;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -78,13 +78,34 @@ impl<'n> Agent<'n> {
     /// # Errors
     /// When it ends instead, with what it said, or is not ready in time.
     pub fn start(inside: &'n Namespace, command: Command) -> Result<Self> {
+        Self::start_until(inside, command, |agent| {
+            matches!(agent.get("/-/ready"), Ok((200, _)))
+        })
+    }
+
+    /// The same for an agent that does not answer everybody: waits until it logs that it has
+    /// attached.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_guarded(inside: &'n Namespace, command: Command) -> Result<Self> {
+        Self::start_until(inside, command, |agent| {
+            agent.log().is_ok_and(|log| log.contains("enforcing"))
+        })
+    }
+
+    fn start_until(
+        inside: &'n Namespace,
+        command: Command,
+        is_ready: impl Fn(&Self) -> bool,
+    ) -> Result<Self> {
         let mut agent = Self::spawn(inside, command)?;
         let end = Instant::now() + LIMIT;
         while Instant::now() < end {
             if let Some(code) = agent.process.has_ended()? {
                 bail!("the agent ended with {code}: {}", agent.log()?);
             }
-            if matches!(agent.get("/-/ready"), Ok((200, _))) {
+            if is_ready(&agent) {
                 return Ok(agent);
             }
             sleep(Duration::from_millis(10));
@@ -101,6 +122,14 @@ impl<'n> Agent<'n> {
             inside,
             process: Process::spawn(command)?,
         })
+    }
+
+    /// Its directory below `/proc`.
+    ///
+    /// # Errors
+    /// When it has no process id that fits.
+    pub fn proc(&self) -> Result<PathBuf> {
+        Ok(Path::new("/proc").join(self.process.id()?.to_string()))
     }
 
     /// What it has logged so far.

@@ -4,16 +4,13 @@ use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::duration;
 use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
+use crate::http::HttpArgs;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Where metrics are served. 9100 to 9999 are all allocated to other exporters.
-const DEFAULT_METRICS: &str = "127.0.0.1:19470";
 
 /// More flows than this would be more than 2 GiB of the kernel's memory.
 const MAX_FLOWS: i64 = 16 * 1024 * 1024;
@@ -46,10 +43,6 @@ pub struct EnforceArgs {
           value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS))]
     flow_capacity: u32,
 
-    /// Where metrics are served
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_METRICS)]
-    metrics_listen: SocketAddr,
-
     /// How the program may hang on the card
     #[arg(long, value_enum, default_value_t)]
     xdp_mode: XdpMode,
@@ -76,6 +69,9 @@ pub struct EnforceArgs {
 
     #[command(flatten)]
     socket: SocketArgs,
+
+    #[command(flatten)]
+    http: HttpArgs,
 }
 
 impl EnforceArgs {
@@ -124,7 +120,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         flow_capacity: args.flow_capacity,
         observe: args.observe,
         xdp_mode: args.xdp_mode,
-        metrics_listen: args.metrics_listen,
+        http: args.http.clone(),
         pins: args.pins.pins(),
         on_exit: args.on_exit,
         accept_lockout: args.accept_lockout,

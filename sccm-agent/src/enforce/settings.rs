@@ -1,13 +1,13 @@
 //! Everything that `enforce` is told, and what can be checked about it alone.
 
 use crate::config;
+use crate::http::HttpArgs;
 use crate::kernel::PinDir;
 use crate::policy::SitePolicy;
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use sccm_common::Place;
 use sccm_common::counter::MAX_INTERFACES;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,8 +85,8 @@ pub struct Settings {
     pub observe: bool,
     /// Acceptable ways of attaching.
     pub xdp_mode: XdpMode,
-    /// Where metrics are served.
-    pub metrics_listen: SocketAddr,
+    /// Where and to whom metrics are served.
+    pub http: HttpArgs,
     /// Where everything is pinned.
     pub pins: PinDir,
     /// What a signal to end means.

@@ -1,0 +1,137 @@
+//! Connections: accepted, encrypted, read as HTTP/1, and ended in time.
+//!
+//! Each has a place among [`MAX_CONNECTIONS`], a limit for its handshake, for each
+//! request's header and for its whole life, and a small buffer. Which client makes
+//! them is all the same: an honest one is back at once.
+
+use super::places::{Place, Places};
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::io::{Error, ErrorKind};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// A few Prometheus servers, a few pages, and room.
+const MAX_CONNECTIONS: usize = 128;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request's header may take, and the wait for the next request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection lives; then its client makes a new one.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// How long the last answer of a connection may then take.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+
+/// The longest header of a request, in bytes: browsers send their cookies along.
+const MAX_HEADER: usize = 16 * 1024;
+
+/// What is read ahead of a connection or not yet written to it, in bytes.
+const MAX_BUFFER: usize = 2 * MAX_HEADER;
+
+/// How long to wait when the machine can accept no more (no file descriptors left).
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// The address of this machine that a client has reached: in every request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Local(pub(super) IpAddr);
+
+/// Accepts until the process ends.
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+) -> Infallible {
+    let places = Places::new(MAX_CONNECTIONS);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let place = Arc::new(places.enter().await);
+                tokio::spawn(host(stream, tls.clone(), router.clone(), place));
+            }
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                tracing::warn!("accepting HTTP connections: {error}");
+                sleep(RECOVERY).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_client(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
+    )
+}
+
+/// Serves a connection until it ends or its place is needed.
+async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, place: Arc<Place>) {
+    let served = async {
+        let local = Local(stream.local_addr()?.ip().to_canonical());
+        match tls {
+            Some(tls) => {
+                let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
+                let stream = shaken.context("the TLS handshake took too long")??;
+                converse(stream, local, router, Arc::clone(&place)).await
+            }
+            None => converse(stream, local, router, Arc::clone(&place)).await,
+        }
+    };
+    // Whoever made the connection sees its end; only a developer wants to know why.
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::debug!("an HTTP connection: {error:#}");
+        },
+        () = place.wanted() => tracing::debug!("an idle HTTP connection made room"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    local: Local,
+    router: Router,
+    place: Arc<Place>,
+) -> Result<()> {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        place.work();
+        request.extensions_mut().insert(local);
+        let (answer, place) = (router.call(request), Arc::clone(&place));
+        async move {
+            let answer = answer.await;
+            place.wait();
+            answer
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_header_size(MAX_HEADER)
+            .max_buf_size(MAX_BUFFER)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = sleep(MAX_AGE) => connection.as_mut().graceful_shutdown(),
+    }
+    let ended = timeout(LAST_ANSWER, connection).await;
+    Ok(ended.context("the last answer took too long")??)
+}

@@ -1,0 +1,95 @@
+//! The web configuration: TLS and authentication in a file of its own.
+//!
+//! It means what the web configuration of the Prometheus exporters means
+//! (exporter-toolkit, docs/web-configuration.md) where it has the same key, in
+//! TOML like everything else here. A key that would be read and not obeyed is
+//! worse than none, so unknown keys are refused.
+
+use super::files;
+use super::tls;
+use super::token::Token;
+use anyhow::{Context as _, Result};
+use rustls::ServerConfig;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the file asks for, read and checked.
+#[derive(Debug, Default)]
+pub(super) struct WebConfig {
+    /// How connections are encrypted.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// What every request must carry.
+    pub(super) token: Option<Token>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    tls_server_config: Option<TlsServerConfig>,
+    bearer_token_file: Option<PathBuf>,
+}
+
+/// The table `tls_server_config`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsServerConfig {
+    /// The server's certificate, and those between it and its authority.
+    pub(super) cert_file: PathBuf,
+    /// Its private key.
+    pub(super) key_file: PathBuf,
+    /// Who signs the certificates of clients.
+    pub(super) client_ca_file: Option<PathBuf>,
+    /// Whether clients must show one; they must if `client_ca_file` is given.
+    pub(super) client_auth_type: Option<ClientAuth>,
+    /// The oldest version of TLS that is spoken.
+    #[serde(default)]
+    pub(super) min_version: MinVersion,
+}
+
+/// The exporters know more of these; the others let in whoever shows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum ClientAuth {
+    NoClientCert,
+    RequireAndVerifyClientCert,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub(super) enum MinVersion {
+    #[default]
+    #[serde(rename = "TLS12")]
+    Tls12,
+    #[serde(rename = "TLS13")]
+    Tls13,
+}
+
+impl WebConfig {
+    /// Reads the file and those that it names; relative paths begin at its folder.
+    ///
+    /// # Errors
+    /// What is wrong with any of them, and what to do.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        read(path, folder).with_context(|| format!("--web-config {}", path.display()))
+    }
+}
+
+fn read(path: &Path, folder: &Path) -> Result<WebConfig> {
+    let text = String::from_utf8(files::read(path)?).context("it is not UTF-8")?;
+    let mut document: Document = toml::from_str(&text)?;
+    if let Some(tls) = &mut document.tls_server_config {
+        let further = tls.client_ca_file.as_mut();
+        for file in [&mut tls.cert_file, &mut tls.key_file]
+            .into_iter()
+            .chain(further)
+        {
+            *file = folder.join(&*file);
+        }
+    }
+    let tls = document.tls_server_config.as_ref();
+    let token = document.bearer_token_file.map(|file| folder.join(file));
+    Ok(WebConfig {
+        tls: tls.map(tls::server_config).transpose()?,
+        token: token.as_deref().map(Token::read).transpose()?,
+    })
+}

@@ -1,0 +1,15 @@
+//! The agent's HTTP server: whom it answers, with what, and what it does to those who are slow,
+//! huge, many, or not who they say.
+//!
+//! Requests are written by hand, so that the wrong ones can be sent; TLS is spoken by the
+//! `openssl` program, which is not the agent's implementation.
+
+mod client;
+mod formats;
+mod limits;
+mod listen;
+mod pki;
+mod requests;
+mod tls;
+mod together;
+mod web_config;
