@@ -34,6 +34,7 @@ const EMULATOR: &[Program] = &[
 /// What the tests start of servers and clients.
 const SERVERS: &[Program] = &[
     Program::plain("curl", "curl"),
+    Program::plain("openssl", "openssl"),
     Program::plain("smbclient", "smbclient"),
     Program::plain("ssh", "openssh-client"),
     Program::plain("udhcpc", "udhcpc"),
