@@ -129,7 +129,7 @@ fn decompressed(module: &Path, busybox: &Path) -> Result<Vec<u8>> {
         return fs::read(module).with_context(|| format!("reading {}", module.display()));
     }
     let mut unpack = command(busybox);
-    bytes(unpack.args(["unxz", "--stdout"]).arg(module))
+    bytes(unpack.args(["unxz", "-c"]).arg(module))
 }
 
 /// Where a tool of this machine is.

@@ -4,10 +4,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::process::{cargo, output, step};
+use crate::process::{cargo, command, output, step};
 
 /// The binary that the tests start.
 const AGENT: &str = "sccm-agent";
@@ -22,36 +22,33 @@ pub struct Selected {
 
 /// What runs, in this order: first what says most when it fails.
 pub const SELECTION: &[Selected] = &[
-    Selected {
-        name: "budget",
-        arguments: &["--nocapture"],
-    },
-    Selected {
-        name: "takeover",
-        arguments: &[],
-    },
-    Selected {
-        name: "clsact",
-        arguments: &[],
-    },
-    Selected {
-        name: "enforce",
-        arguments: &[],
-    },
-    Selected {
-        name: "network",
-        arguments: &[],
-    },
-    Selected {
-        name: "faults",
-        arguments: &[],
-    },
+    // The verifier's opinion of every program.
+    select("budget", &["--nocapture"]),
+    // An agent that is killed; links that are updated in place.
+    select("takeover", &["kill_9", "made_anew"]),
+    // The hook of kernels without TCX.
+    select(
+        "clsact",
+        &[
+            "replaced_in_place",
+            "takes_a_filter_over",
+            "cut_short",
+            "ingress_qdisc",
+        ],
+    ),
+    select(
+        "enforce",
+        &["exactly_the_ports", "only_the_named_interfaces"],
+    ),
+    select("network", &["path_mtu", "own_connections"]),
+    select("faults", &["generic_mode", "signals_detach"]),
     // Not what only repeats: every length of a frame, floods, every kind of flow.
-    Selected {
-        name: "fixtures",
-        arguments: &["check", "buffers", "connection"],
-    },
+    select("fixtures", &["check", "buffers", "connection"]),
 ];
+
+const fn select(name: &'static str, arguments: &'static [&'static str]) -> Selected {
+    Selected { name, arguments }
+}
 
 /// A program that has been built.
 pub struct Program {
@@ -64,7 +61,7 @@ pub struct Program {
 /// Builds the agent and the selected tests, as `cargo xtask test` does.
 ///
 /// # Errors
-/// The build fails, or cargo says something unheard of.
+/// The build fails, cargo says something unheard of, or the selection fits no tests.
 pub fn build() -> Result<Vec<Program>> {
     step("building the agent and the tests (the first time takes a few minutes)");
     let mut agent = cargo();
@@ -82,7 +79,30 @@ pub fn build() -> Result<Vec<Program>> {
         programs.extend(executables(&messages)?);
     }
     programs.retain(|program| wanted(&program.name));
+    for selected in SELECTION {
+        let program = programs
+            .iter()
+            .find(|program| program.name == selected.name);
+        let program = program.with_context(|| format!("cargo built no {}", selected.name))?;
+        check(selected, program)?;
+    }
     Ok(programs)
+}
+
+/// Checks that every filter still selects a test: with a filter that fits none, a
+/// test program does nothing, and succeeds.
+fn check(selected: &Selected, program: &Program) -> Result<()> {
+    let filters = selected.arguments.iter();
+    for filter in filters.filter(|argument| !argument.starts_with('-')) {
+        let found = output(command(&program.path).args(["--list", filter]))?;
+        ensure!(
+            found.contains(": test"),
+            "no test of {} is called {filter}: see {}",
+            selected.name,
+            file!()
+        );
+    }
+    Ok(())
 }
 
 /// The programs in cargo's messages: one JSON object a line.
