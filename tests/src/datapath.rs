@@ -17,7 +17,7 @@ mod settings;
 use anyhow::{Context as _, Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
-use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
+use aya::programs::{TestRun, TestRunOptions, Xdp};
 use sccm_agent::kernel::{Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
@@ -113,14 +113,6 @@ impl Datapath {
         Ok(self.programs.xdp()?)
     }
 
-    /// The TC program.
-    ///
-    /// # Errors
-    /// The object lacks it.
-    pub fn leaving(&mut self) -> Result<&SchedClassifier> {
-        Ok(self.programs.classifier()?)
-    }
-
     /// Runs the XDP program on a frame, and returns its decision.
     ///
     /// # Errors
@@ -134,7 +126,7 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the run, and for any action but leaving the frame to others, and drop.
     pub fn run_outbound(&mut self, frame: &[u8]) -> Result<Action> {
-        let run = self.leaving()?.test_run(options(frame));
+        let run = self.programs.classifier()?.test_run(options(frame));
         let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
         Action::of_tc(run.return_value)
     }

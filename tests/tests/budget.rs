@@ -14,8 +14,10 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::ProgramInfo;
 use nix::sys::utsname::uname;
+use sccm_agent::kernel::{self, PinDir};
 use sccm_common::Place;
-use sccm_tests::datapath::Datapath;
+use sccm_common::flow::DEFAULT_CAPACITY;
+use sccm_tests::bpffs::BpfMount;
 use serde::{Deserialize, Serialize};
 
 /// By how many percent a figure may grow unnoticed.
@@ -68,23 +70,28 @@ impl Figures {
     }
 }
 
-/// Loads the programs for each place and asks the kernel about them.
+/// Loads the programs for each place, and those of a trunk, and asks the kernel about them.
 fn measured() -> Result<Programs> {
-    let mut programs = Programs::new();
-    for (name, place) in [
-        ("host", Place::Host),
-        ("uplink", Place::Uplink),
-        ("segment", Place::Segment),
+    let mount = BpfMount::new()?;
+    let pins = PinDir::new(mount.path().join("agent"));
+    pins.create()?;
+    kernel::Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
+    let at = |place| kernel::Programs::load(&pins, 0, place);
+    let mut measured = Programs::new();
+    for (name, mut programs) in [
+        ("host", at(Place::Host)?),
+        ("uplink", at(Place::Uplink)?),
+        ("segment", at(Place::Segment)?),
+        ("trunk", kernel::Programs::load_trunk(&pins, 0)?),
     ] {
-        let mut datapath = Datapath::load_at(place)?;
         for (hook, info) in [
-            ("arriving", datapath.arriving()?.info()?),
-            ("leaving", datapath.leaving()?.info()?),
+            ("arriving", programs.xdp()?.info()?),
+            ("leaving", programs.classifier()?.info()?),
         ] {
-            programs.insert(format!("{name}-{hook}"), Figures::of(&info)?);
+            measured.insert(format!("{name}-{hook}"), Figures::of(&info)?);
         }
     }
-    Ok(programs)
+    Ok(measured)
 }
 
 /// The first two numbers of the running kernel's version.
