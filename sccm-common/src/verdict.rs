@@ -6,6 +6,7 @@
 //! leaves a host. A gateway's own traffic has a local class of its own, and with
 //! it its own rights.
 
+mod candidate;
 mod essential;
 mod icmp_error;
 mod inbound;
@@ -24,6 +25,8 @@ use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
 use crate::wire;
+
+pub use candidate::Candidate;
 
 /// What the decision reads and writes: the kernel's maps, or their like in a test.
 pub trait Tables {
