@@ -27,7 +27,7 @@ use crate::tftp::{TransferKey, TransferState};
 use crate::wire;
 use crate::wire::plain::{Network, Plain, Transport, Visitor};
 
-pub use candidate::Candidate;
+pub use candidate::Turn;
 
 /// What the decision reads and writes: the kernel's maps, or their like in a test.
 pub trait Tables {

@@ -1,73 +1,95 @@
-//! A policy on trial: it judges what the running one judges, and changes nothing.
+//! A candidate judges what the active policy judges, and changes nothing.
 
 use super::Tables;
 use crate::Policy;
-use crate::address::{Entry, Family};
+use crate::address::Trie;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::tftp::{TransferKey, TransferState};
 
-/// The tables of a candidate. It sees the flows, fragments and transfers that the
-/// running policy has noted, and notes none.
-pub struct Candidate<T>(pub T);
+/// Tables whose turn it is to judge. Whose that is, is a value and no type, so that the
+/// kernel's program holds the decision once and takes it in turns.
+pub struct Turn<T> {
+    /// The policy, over what the active one has noted.
+    pub tables: T,
+    /// It sees flows, fragments and transfers, and leaves them as they are.
+    pub is_candidate: bool,
+}
 
-/// A flow that is looked at, and stays as it is.
-pub struct Seen<S>(S);
+/// A flow that a candidate only looks at.
+pub struct Seen<S> {
+    slot: S,
+    is_candidate: bool,
+}
 
 impl<S: FlowSlot> FlowSlot for Seen<S> {
     #[inline(always)]
     fn load(&self) -> FlowState {
-        self.0.load()
+        self.slot.load()
     }
 
     #[inline(always)]
-    fn store(&self, _: FlowState) {}
+    fn store(&self, state: FlowState) {
+        if !self.is_candidate {
+            self.slot.store(state);
+        }
+    }
 }
 
-impl<T: Tables> Tables for Candidate<T> {
+impl<T: Tables> Tables for Turn<T> {
     type Flow = Seen<T::Flow>;
 
     #[inline(always)]
     fn policy(&self) -> &Policy {
-        self.0.policy()
+        self.tables.policy()
     }
 
     #[inline(always)]
-    fn root_entry(&self, family: Family, first: u16) -> Option<Entry> {
-        self.0.root_entry(family, first)
-    }
-
-    #[inline(always)]
-    fn chunk_entry(&self, chunk: u32, byte: u8) -> Option<Entry> {
-        self.0.chunk_entry(chunk, byte)
+    fn trie(&self) -> Option<&Trie> {
+        self.tables.trie()
     }
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow> {
-        self.0.flow(key).map(Seen)
+        self.tables.flow(key).map(|slot| Seen {
+            slot,
+            is_candidate: self.is_candidate,
+        })
     }
 
     #[inline(always)]
-    fn open_flow(&self, _: &FlowKey, _: FlowState) {}
+    fn open_flow(&self, key: &FlowKey, state: FlowState) {
+        if !self.is_candidate {
+            self.tables.open_flow(key, state);
+        }
+    }
 
     #[inline(always)]
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
-        self.0.fragment(key)
+        self.tables.fragment(key)
     }
 
     #[inline(always)]
-    fn note_fragment(&self, _: &FragmentKey, _: FragmentState) {}
+    fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
+        if !self.is_candidate {
+            self.tables.note_fragment(key, state);
+        }
+    }
 
     #[inline(always)]
     fn transfer(&self, key: &TransferKey) -> Option<TransferState> {
-        self.0.transfer(key)
+        self.tables.transfer(key)
     }
 
     #[inline(always)]
-    fn note_transfer(&self, _: &TransferKey, _: TransferState) {}
+    fn note_transfer(&self, key: &TransferKey, state: TransferState) {
+        if !self.is_candidate {
+            self.tables.note_transfer(key, state);
+        }
+    }
 
     #[inline(always)]
     fn now(&self) -> u32 {
-        self.0.now()
+        self.tables.now()
     }
 }
