@@ -12,7 +12,11 @@ static COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(PAGES, 0);
 #[inline(always)]
 pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict, length: u64) {
     let page = COUNTERS.get_ptr_mut(counter::page(slot, direction, observing));
-    add(page, counter::index(verdict.reason, verdict.service), length);
+    add(
+        page,
+        counter::index(verdict.reason, verdict.service),
+        length,
+    );
 }
 
 /// Adds it to a counter of a page of this CPU, interface and direction.

@@ -74,12 +74,7 @@ fn say(hook: Direction, verdict: Option<Verdict>) {
 /// whether that is carried out or only observed. To ask whether there is a shadow would have
 /// the verifier follow the active policy's turn twice.
 #[inline(always)]
-pub fn count(
-    hook: Direction,
-    (slot, direction): (u32, Direction),
-    verdict: Verdict,
-    length: u64,
-) {
+pub fn count(hook: Direction, (slot, direction): (u32, Direction), verdict: Verdict, length: u64) {
     let Some(place) = SAID_OF.get_ptr_mut(hook as u32) else {
         return;
     };

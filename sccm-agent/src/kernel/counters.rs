@@ -100,13 +100,13 @@ pub(super) fn reset_shadow(map: &mut PerCpuArray<MapData, Page>) -> Result<()> {
 /// The same for the pages of one slot.
 pub(super) fn reset_shadow_of(map: &mut PerCpuArray<MapData, Page>, slot: u32) -> Result<()> {
     let directions = [Direction::Inbound, Direction::Outbound].into_iter();
-    clear(map, directions.map(|direction| shadow_page(slot, direction)))
+    clear(
+        map,
+        directions.map(|direction| shadow_page(slot, direction)),
+    )
 }
 
-fn clear(
-    map: &mut PerCpuArray<MapData, Page>,
-    pages: impl IntoIterator<Item = u32>,
-) -> Result<()> {
+fn clear(map: &mut PerCpuArray<MapData, Page>, pages: impl IntoIterator<Item = u32>) -> Result<()> {
     let cpus = nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
     for page in pages {
         let zero = vec![[Counter::default(); PAGE_COUNTERS]; cpus];

@@ -129,8 +129,7 @@ impl Maps {
             ..compiled.info
         };
         self.fill(inactive, compiled, info)?;
-        self.activate(inactive)
-            .context("activating the policy")?;
+        self.activate(inactive).context("activating the policy")?;
         Ok(generation)
     }
 
