@@ -46,6 +46,12 @@ pub fn default_socket(pins: &Path) -> PathBuf {
 pub enum Request {
     /// Read the policy's file again and make it the active policy.
     Reload(Reload),
+    /// Have the candidate's file judged beside the active policy.
+    Shadow,
+    /// Let go of the candidate.
+    EndShadow,
+    /// Make the candidate the active policy.
+    Promote(Reload),
     /// The active policy is to stay.
     Confirm,
     /// Return to the policy before.
@@ -56,7 +62,7 @@ pub enum Request {
     },
 }
 
-/// How to reload.
+/// How to change the active policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reload {
@@ -92,6 +98,9 @@ pub struct Outcome {
     pub hash: String,
     /// Seconds in which it must be confirmed; `None`: it needs not be.
     pub confirm_within: Option<u64>,
+    /// The candidate's hash, where one judges besides.
+    #[serde(default)]
+    pub shadow: Option<String>,
 }
 
 /// What was done.
@@ -102,6 +111,12 @@ pub enum What {
     Published,
     /// The policy was the active one already.
     Unchanged,
+    /// A candidate judges beside the active policy.
+    Shadowed,
+    /// No candidate does.
+    ShadowEnded,
+    /// The candidate is the active policy, and no shadow any more.
+    Promoted,
     /// The active policy stays.
     Confirmed,
     /// The policy before is active again.
@@ -113,11 +128,24 @@ impl fmt::Display for Outcome {
         let what = match self.what {
             What::Published => "published",
             What::Unchanged => "unchanged",
+            What::Shadowed => "shadowed",
+            What::ShadowEnded => "shadow ended",
+            What::Promoted => "promoted",
             What::Confirmed => "confirmed",
             What::RolledBack => "rolled back",
         };
-        let hash = self.hash.get(..12).unwrap_or(&self.hash);
+        let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
+        let hash = short(&self.hash);
         write!(f, "{what}: generation {}, {hash}", self.generation)?;
+        if let Some(shadow) = &self.shadow {
+            write!(f, "; shadow {}", short(shadow))?;
+        }
+        if self.what == What::Promoted {
+            write!(
+                f,
+                "; write it into the policy's file, too, before the next reload or start"
+            )?;
+        }
         match self.confirm_within {
             Some(seconds) => write!(
                 f,
@@ -144,6 +172,11 @@ mod tests {
             })
         );
         assert_eq!(read(r#"{"command":"confirm"}"#).unwrap(), Request::Confirm);
+        assert_eq!(read(r#"{"command":"shadow"}"#).unwrap(), Request::Shadow);
+        assert_eq!(
+            read(r#"{"command":"promote"}"#).unwrap(),
+            Request::Promote(Reload::default())
+        );
         for wrong in [
             "",
             "{}",
@@ -151,6 +184,7 @@ mod tests {
             r#"{"command":"detach"}"#,
             r#"{"command":"reload","config":"/etc/shadow"}"#,
             r#"{"command":"reload","confirm_within":-1}"#,
+            r#"{"command":"promote","config":"/etc/shadow"}"#,
             r#"{"command":"rollback","accept_lockout":"yes"}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

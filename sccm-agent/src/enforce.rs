@@ -218,7 +218,11 @@ async fn begin(
     if found == Found::Nothing {
         memory::check(settings.flow_capacity)?;
     }
-    let hooked = hooks::attach_all(settings, found, plan, published)?;
+    let mut hooked = hooks::attach_all(settings, found, plan, published)?;
+    if hooked.maps.shadow()?.is_some() {
+        hooked.maps.end_shadow()?;
+        tracing::warn!("the shadow of the agent before has ended");
+    }
 
     let active = hooked.maps.info()?;
     let hash = hash_text(&active.hash);

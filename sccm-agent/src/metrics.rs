@@ -120,6 +120,17 @@ impl Source {
                 (Disposition::Drop, true) => would_drop.add(&reading),
             }
         }
+        let shadow_passed = "that the shadow passes and the active policy drops";
+        let shadow_passed = Pair::new(registry, "sccm_shadow_passed", shadow_passed)?;
+        let shadow_dropped = "that the shadow drops and the active policy passes";
+        let shadow_dropped = Pair::new(registry, "sccm_shadow_dropped", shadow_dropped)?;
+        let readings = lock(&self.maps).shadow_counters()?;
+        for reading in readings {
+            match reading.reason.disposition() {
+                Disposition::Pass => shadow_passed.add(&reading),
+                Disposition::Drop => shadow_dropped.add(&reading),
+            }
+        }
         Ok(())
     }
 
@@ -176,7 +187,26 @@ impl Source {
             "1 while the active policy waits to be confirmed.",
             i64::from(!policy.is_confirmed()),
         )?;
+        self.register_shadow(registry)?;
         self.reloads.register(registry)
+    }
+
+    fn register_shadow(&self, registry: &Registry) -> Result<()> {
+        let shadow = lock(&self.maps).shadow()?;
+        let Some(shadow) = shadow else {
+            return Ok(());
+        };
+        let help = "Always 1, while a candidate judges beside the active policy.";
+        let info = IntGaugeVec::new(Opts::new("sccm_shadow_info", help), &["hash", "roles"])?;
+        registry.register(Box::new(info.clone()))?;
+        info.with_label_values(&[hash_text(&shadow.hash), roles_text(&shadow)])
+            .set(1);
+        gauge(
+            registry,
+            "sccm_shadow_start_timestamp_seconds",
+            "Since when it does.",
+            i64::try_from(shadow.published).unwrap_or(i64::MAX),
+        )
     }
 }
 

@@ -4,13 +4,14 @@
 //! version below and have the shapes that the program was built with.
 
 /// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Names of the maps, the same in the program, the object file and the pins.
 pub mod map {
     /// `[u32; 1]`: [`super::VERSION`].
     pub const ABI: &str = "ABI";
-    /// `[u32; 1]`: the number of the active bank; the one word that publishes.
+    /// `[u32; 1]`: the number of the active bank, and whether there is a shadow
+    /// ([`SHADOWED`](crate::policy::SHADOWED)); the one word that publishes.
     pub const ACTIVE: &str = "ACTIVE";
     /// `[Policy; BANKS]`.
     pub const POLICIES: &str = "POLICIES";
@@ -20,6 +21,8 @@ pub mod map {
     pub const TRIES: &str = "TRIES";
     /// `[Page; PAGES]` per CPU.
     pub const COUNTERS: &str = "COUNTERS";
+    /// `[Page; SHADOW_PAGES]` per CPU: where the shadow decides otherwise.
+    pub const SHADOW_COUNTERS: &str = "SHADOW_COUNTERS";
     /// `FlowKey -> FlowState`, least recently used first out.
     pub const FLOWS: &str = "FLOWS";
     /// `FragmentKey -> FragmentState`, least recently used first out.
@@ -39,13 +42,14 @@ pub mod map {
     pub const ENTRANCES: &str = "ENTRANCES";
 
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         ABI,
         ACTIVE,
         POLICIES,
         POLICY_INFO,
         TRIES,
         COUNTERS,
+        SHADOW_COUNTERS,
         FLOWS,
         FRAGMENTS,
         TRANSFERS,

@@ -38,6 +38,9 @@ pub const MAX_INTERFACES: u32 = 16;
 /// Pages: interface x direction x mode.
 pub const PAGES: u32 = MAX_INTERFACES * 4;
 
+/// Pages of the shadow: interface x direction.
+pub const SHADOW_PAGES: u32 = MAX_INTERFACES * 2;
+
 /// Which way a packet goes, seen from the protected system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -52,6 +55,13 @@ pub enum Direction {
 #[inline(always)]
 pub const fn page(slot: u32, direction: Direction, observing: bool) -> u32 {
     slot * 4 + direction as u32 * 2 + observing as u32
+}
+
+/// The shadow's page of interface `slot` (below [`MAX_INTERFACES`]). It needs no modes: what
+/// the shadow drops, the active policy passes, and the other way about.
+#[inline(always)]
+pub const fn shadow_page(slot: u32, direction: Direction) -> u32 {
+    slot * 2 + direction as u32
 }
 
 /// The counter within a page.
@@ -114,8 +124,11 @@ mod tests {
     #[test]
     fn pages_do_not_meet() {
         let mut used = std::collections::HashSet::new();
+        let mut shadows = std::collections::HashSet::new();
         for slot in 0..MAX_INTERFACES {
             for direction in [Direction::Inbound, Direction::Outbound] {
+                let shadow = shadow_page(slot, direction);
+                assert!(shadow < SHADOW_PAGES && shadows.insert(shadow));
                 for observing in [false, true] {
                     let page = page(slot, direction, observing);
                     assert!(page < PAGES && used.insert(page));

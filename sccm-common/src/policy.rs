@@ -8,8 +8,19 @@
 use crate::essential::EssentialSet;
 use crate::service::{ServiceClass, ServiceSet};
 
-/// Banks: the active policy and the one that is being written.
-pub const BANKS: u32 = 2;
+/// Banks that take turns: the active policy and the one that is being written.
+pub const LIVE_BANKS: u32 = 2;
+
+/// The bank of the shadow: a candidate that judges beside the active policy.
+pub const SHADOW_BANK: u32 = LIVE_BANKS;
+
+/// All banks.
+pub const BANKS: u32 = SHADOW_BANK + 1;
+
+/// What the word that names the active bank says, besides, while there is a shadow. The
+/// word is then the number of no bank, so that a program for which a bank's number is all
+/// needs no look at this bit.
+pub const SHADOWED: u32 = 1 << 31;
 
 /// Pairs of (local class, peer class) that a policy can tell apart.
 pub const MAX_PAIRS: usize = 4096;

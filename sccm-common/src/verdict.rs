@@ -6,6 +6,7 @@
 //! leaves a host. A gateway's own traffic has a local class of its own, and with
 //! it its own rights.
 
+mod candidate;
 mod essential;
 mod icmp_error;
 mod inbound;
@@ -25,6 +26,8 @@ use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
 use crate::wire;
 use crate::wire::plain::{Network, Plain, Transport, Visitor};
+
+pub use candidate::Turn;
 
 /// What the decision reads and writes: the kernel's maps, or their like in a test.
 pub trait Tables {

@@ -11,13 +11,24 @@ static COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(PAGES, 0);
 /// Adds a frame of `length` bytes.
 #[inline(always)]
 pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict, length: u64) {
-    let Some(page) = COUNTERS.get_ptr_mut(counter::page(slot, direction, observing)) else {
+    let page = COUNTERS.get_ptr_mut(counter::page(slot, direction, observing));
+    add(
+        page,
+        counter::index(verdict.reason, verdict.service),
+        length,
+    );
+}
+
+/// Adds it to a counter of a page of this CPU, interface and direction.
+#[inline(always)]
+pub fn add(page: Option<*mut Page>, index: usize, length: u64) {
+    let Some(page) = page else {
         return;
     };
     // SAFETY: the kernel runs one program of a direction at a time on each CPU,
     // and this page belongs to this CPU, interface and direction.
     let page = unsafe { &mut *page };
-    if let Some(counter) = page.get_mut(counter::index(verdict.reason, verdict.service)) {
+    if let Some(counter) = page.get_mut(index) {
         counter.packets += 1;
         counter.bytes += length;
     }

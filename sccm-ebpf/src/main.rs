@@ -9,6 +9,7 @@ mod account;
 mod cursor;
 mod seat;
 mod settle;
+mod shadow;
 mod tables;
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
@@ -37,7 +38,7 @@ static ABI: Array<u32> = Array::with_max_entries(1, 0);
 fn sccm_arriving(ctx: XdpContext) -> u32 {
     let place = OfCard.place();
     if place != Place::Segment
-        && let Some(tables) = Active::load()
+        && let Some(tables) = Active::load_unshadowed()
     {
         let judge = Arriving {
             tables: &tables,
@@ -110,20 +111,17 @@ fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
         account::count(seat.slot(), direction, false, NO_POLICY, length);
         return xdp_action::XDP_DROP;
     };
-    let verdict = match wire::parse(&mut cursor) {
-        Ok(packet) => match settle(packet, Direction::Inbound) {
-            Some(packet) => verdict::arriving(&tables, packet, &Bytes(ctx), place),
-            None => NO_POLICY,
-        },
-        Err(reason) => verdict::arriving_unparsed(&tables, reason),
-    };
-    end_arriving(
-        &tables,
-        seat.slot(),
-        direction,
-        verdict,
-        cursor.length().into(),
-    )
+    let hook = Direction::Inbound;
+    let parsed = wire::parse(&mut cursor).map(|packet| settle(packet, hook));
+    let verdict = shadow::in_turns(&tables, hook, |tables| match parsed {
+        Ok(Some(packet)) => verdict::arriving(tables, packet, &Bytes(ctx), place),
+        Ok(None) => NO_POLICY,
+        Err(reason) => verdict::arriving_unparsed(tables, reason),
+    });
+    let (slot, length) = (seat.slot(), cursor.length().into());
+    let counted = (slot, direction);
+    shadow::count(hook, counted, verdict, length);
+    end_arriving(&tables, slot, direction, verdict, length)
 }
 
 /// Counts a frame that arrived, and says what becomes of it.
@@ -155,8 +153,11 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
     };
     let place = seat.place();
     let verdict = match parsed {
-        Ok(packet) => settle(packet, Direction::Outbound)
-            .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(ctx), place)),
+        Ok(packet) => settle(packet, Direction::Outbound).and_then(|packet| {
+            shadow::in_turns(&tables, Direction::Outbound, |tables| {
+                verdict::leaving(tables, packet, &Bytes(ctx), place)
+            })
+        }),
         Err(_) => verdict::leaving_unparsed(place),
     };
     let Some(verdict) = verdict else {
@@ -164,7 +165,10 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
     };
     let observing = tables.policy().has(flag::OBSERVE);
     let length = cursor.length().into();
-    account::count(seat.slot(), Direction::Outbound, observing, verdict, length);
+    let slot = seat.slot();
+    let counted = (slot, Direction::Outbound);
+    shadow::count(Direction::Outbound, counted, verdict, length);
+    account::count(slot, Direction::Outbound, observing, verdict, length);
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => TC_ACT_SHOT,
         // The other programs on the hook decide.

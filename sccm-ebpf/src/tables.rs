@@ -10,7 +10,7 @@ use sccm_common::address::Trie;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
-use sccm_common::policy::{BANKS, Policy};
+use sccm_common::policy::{BANKS, Policy, SHADOW_BANK, SHADOWED};
 use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::verdict::Tables;
 
@@ -50,19 +50,47 @@ static SERVICES: Array<ServiceRecord> = Array::with_max_entries(ServiceClass::CO
 #[unsafe(no_mangle)]
 static TICK: Global<u64> = Global::new(0);
 
-/// The tables of the bank that was active when the packet came.
+/// The tables of a bank: the one that was active when the packet came, or the shadow's.
+#[derive(Clone, Copy)]
 pub struct Active {
     bank: u32,
     policy: &'static Policy,
+    shadowed: bool,
 }
 
 impl Active {
     /// Reads the active bank's number, once for a packet.
     #[inline(always)]
     pub fn load() -> Option<Self> {
-        let bank = *ACTIVE.get(0)?;
-        let policy = POLICIES.get(bank)?;
-        Some(Self { bank, policy })
+        let word = *ACTIVE.get(0)?;
+        Some(Self {
+            shadowed: word & SHADOWED != 0,
+            ..Self::of_bank(word & !SHADOWED)?
+        })
+    }
+
+    /// The same, unless there is a shadow: the word then names no bank.
+    #[inline(always)]
+    pub fn load_unshadowed() -> Option<Self> {
+        Self::of_bank(*ACTIVE.get(0)?)
+    }
+
+    /// The candidate's tables, over the same flows, if there is a shadow.
+    #[inline(always)]
+    pub fn shadow(&self) -> Option<Self> {
+        match self.shadowed {
+            true => Self::of_bank(SHADOW_BANK),
+            false => None,
+        }
+    }
+
+    #[inline(always)]
+    fn of_bank(bank: u32) -> Option<Self> {
+        Some(Self {
+            bank,
+            policy: POLICIES.get(bank)?,
+            shadowed: false,
+        })
     }
 }
 

@@ -105,6 +105,31 @@ impl Datapath {
         Ok(compiled)
     }
 
+    /// Compiles a policy and has it judge beside the active one.
+    ///
+    /// # Errors
+    /// As [`Datapath::publish`].
+    pub fn shadow(&mut self, settings: &Settings) -> Result<()> {
+        let compiled = settings.compile(self.maps.service_names()?)?;
+        self.maps.cast_shadow(&compiled)
+    }
+
+    /// Ends that.
+    ///
+    /// # Errors
+    /// When the kernel refuses the write.
+    pub fn end_shadow(&mut self) -> Result<()> {
+        self.maps.end_shadow()
+    }
+
+    /// What the shadow's counters say since it began.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn shadow_counts(&self) -> Result<Counts> {
+        Ok(Counts::of(self.maps.shadow_counters()?))
+    }
+
     /// The XDP program, for [`run`] on several CPUs at once.
     ///
     /// # Errors
@@ -182,6 +207,21 @@ impl Datapath {
     /// When the map cannot be read.
     pub fn flows(&self) -> Result<usize> {
         self.entries::<FlowKey, FlowState>(map::FLOWS)
+    }
+
+    /// The flows and their phases, in the order of their keys.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn flow_phases(&self) -> Result<Vec<String>> {
+        let flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS)?;
+        let mut phases = Vec::new();
+        for flow in flows.iter() {
+            let (key, state) = flow?;
+            phases.push(format!("{key:?} {:?}", state.phase()));
+        }
+        phases.sort();
+        Ok(phases)
     }
 
     /// How many first fragments the kernel remembers.

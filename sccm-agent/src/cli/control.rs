@@ -1,4 +1,4 @@
-//! `sccm-agent reload`, `confirm` and `rollback`: commands to a running agent.
+//! `sccm-agent reload`, `promote`, `confirm` and `rollback`: commands to a running agent.
 
 use super::PinArgs;
 use crate::control::client::Connection;
@@ -53,6 +53,30 @@ pub struct ReloadArgs {
     #[arg(long)]
     accept_lockout: bool,
 
+    /// Read the candidate's file instead (`enforce --shadow-config`), and count what it
+    /// would decide otherwise; nothing changes for any packet
+    #[arg(long, conflicts_with_all = ["confirm_within", "accept_lockout"])]
+    shadow: bool,
+
+    /// End that
+    #[arg(long, conflicts_with_all = ["confirm_within", "accept_lockout", "shadow"])]
+    no_shadow: bool,
+
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// Make the candidate of `reload --shadow` the active policy
+#[derive(Debug, Clone, Args)]
+pub struct PromoteArgs {
+    /// Return to the policy before, unless `sccm-agent confirm` comes in time
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
+    confirm_within: Option<Duration>,
+
+    /// Promote even if it cuts an established SSH session to this host
+    #[arg(long)]
+    accept_lockout: bool,
+
     #[command(flatten)]
     agent: AgentArgs,
 }
@@ -81,7 +105,23 @@ pub struct RollbackArgs {
 /// # Errors
 /// There is no agent, or it refuses; nothing has changed then.
 pub fn reload(args: &ReloadArgs) -> Result<ExitCode> {
-    args.agent.ask(&Request::Reload(Reload {
+    let order = Reload {
+        confirm_within: args.confirm_within.map(|wait| wait.as_secs()),
+        accept_lockout: args.accept_lockout,
+    };
+    args.agent.ask(&match (args.shadow, args.no_shadow) {
+        (true, _) => Request::Shadow,
+        (_, true) => Request::EndShadow,
+        (false, false) => Request::Reload(order),
+    })
+}
+
+/// Asks the agent to make its candidate the active policy.
+///
+/// # Errors
+/// As [`reload`].
+pub fn promote(args: &PromoteArgs) -> Result<ExitCode> {
+    args.agent.ask(&Request::Promote(Reload {
         confirm_within: args.confirm_within.map(|wait| wait.as_secs()),
         accept_lockout: args.accept_lockout,
     }))

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -59,6 +60,11 @@ pub struct EnforceArgs {
     /// `sccm-agent confirm` comes in time, as in 60s or 5m
     #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
     confirm_within: Option<Duration>,
+
+    /// The file of the candidate that `sccm-agent reload --shadow` reads [default: beside
+    /// the policy's file, policy.candidate.toml for policy.toml]
+    #[arg(long, value_name = "FILE")]
+    shadow_config: Option<PathBuf>,
 
     /// Reload the policy's file on POST /-/reload, too
     #[arg(long)]
@@ -114,8 +120,11 @@ impl EnforceArgs {
 /// # Errors
 /// The settings or the machine do not allow it; nothing has changed then.
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
+    let source = args.policy.source()?;
+    let shadow_config = args.shadow_config.clone();
     let settings = Settings {
-        source: args.policy.source()?,
+        shadow: shadow_config.or_else(|| source.candidate()),
+        source,
         ports: args.ports()?,
         flow_capacity: args.flow_capacity,
         observe: args.observe,

@@ -41,6 +41,8 @@ struct Status {
     maps: &'static str,
     /// The active policy.
     policy: Option<PolicyStatus>,
+    /// The candidate that judges beside it.
+    shadow: Option<ShadowStatus>,
     /// Interfaces that are or were enforced.
     interfaces: Vec<InterfaceState>,
 }
@@ -56,6 +58,24 @@ struct PolicyStatus {
     published: u64,
     /// Until when it must be confirmed, in seconds since 1970; absent: it needs not be.
     confirm_by: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShadowStatus {
+    hash: String,
+    roles: Vec<String>,
+    /// When it began, in seconds since 1970.
+    since: u64,
+}
+
+impl From<PolicyInfo> for ShadowStatus {
+    fn from(shadow: PolicyInfo) -> Self {
+        Self {
+            hash: hash_text(&shadow.hash),
+            roles: roles_text(&shadow).split(',').map(str::to_owned).collect(),
+            since: shadow.published,
+        }
+    }
 }
 
 impl From<PolicyInfo> for PolicyStatus {
@@ -96,6 +116,7 @@ async fn read(pins: &PinDir) -> Result<Status> {
     let nothing = |maps| Status {
         maps,
         policy: None,
+        shadow: None,
         interfaces: Vec::new(),
     };
     match pins.look()? {
@@ -109,6 +130,7 @@ async fn read(pins: &PinDir) -> Result<Status> {
     Ok(Status {
         maps: "ours",
         policy: Some(policy.into()),
+        shadow: maps.shadow()?.map(ShadowStatus::from),
         interfaces: state::interfaces(pins, &maps, &present)?,
     })
 }
@@ -133,13 +155,14 @@ fn print(status: &Status) -> Result<()> {
         ]);
     }
     output::print(format!(
-        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}",
+        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}",
         policy.roles.join(", "),
         policy.generation,
         &policy.hash[..12],
         policy.mode,
         duration::describe(now.saturating_sub(policy.published)),
         trial(policy, now),
+        shadow(status.shadow.as_ref(), now),
         output::lines(&table)
     ))
 }
@@ -157,6 +180,17 @@ fn trial(policy: &PolicyStatus, now: u64) -> String {
             duration::describe(now - end)
         ),
     }
+}
+
+/// What is to be said of a candidate; else nothing.
+fn shadow(shadow: Option<&ShadowStatus>, now: u64) -> String {
+    shadow.map_or_else(String::new, |shadow| {
+        format!(
+            "Shadow: {}, since {}\n",
+            &shadow.hash[..12],
+            duration::describe(now.saturating_sub(shadow.since))
+        )
+    })
 }
 
 fn exit_code(status: &Status) -> ExitCode {

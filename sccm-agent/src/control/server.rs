@@ -187,7 +187,7 @@ async fn read(stream: &mut UnixStream) -> Result<Request> {
         "no request of one line and at most {LONGEST_REQUEST} bytes"
     );
     let request: Request = serde_json::from_str(&line).context("no request that is known")?;
-    if let Request::Reload(order) = request {
+    if let Request::Reload(order) | Request::Promote(order) = request {
         let in_bounds = |seconds| (1..=LONGEST_WAIT.as_secs()).contains(&seconds);
         ensure!(
             order.confirm_within.is_none_or(in_bounds),
@@ -207,6 +207,9 @@ async fn obey(peer: &UCred, request: Request, policies: &Policies) -> Answer {
     );
     let result = match request {
         Request::Reload(order) => policies.reload(order).await,
+        Request::Shadow => policies.shadow().await,
+        Request::EndShadow => policies.end_shadow().await,
+        Request::Promote(order) => policies.promote(order).await,
         Request::Confirm => policies.confirm().await,
         Request::Rollback { accept_lockout } => policies.rollback(accept_lockout).await,
     };

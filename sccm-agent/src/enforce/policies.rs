@@ -1,10 +1,11 @@
 //! The running policy, and every way in which it changes.
 //!
-//! Reload, confirmation, rollback and new addresses of a gateway all come here and
+//! Reload, promotion, confirmation, rollback and new addresses of a gateway all come here and
 //! take turns, so that no two of them ever write a bank. A policy on trial keeps
 //! the confirmed one untouched in the other bank, one word away: until the trial
 //! ends, nothing else is published.
 
+mod shadow;
 mod trial;
 
 use super::candidate;
@@ -38,6 +39,8 @@ struct Held {
     previous: Option<Applied>,
     /// While `running` is on trial: what the other bank holds.
     before_trial: Option<Applied>,
+    /// The candidate in the shadow's bank.
+    shadow: Option<Applied>,
 }
 
 /// A policy that is in a bank.
@@ -68,6 +71,7 @@ impl Policies {
             running,
             previous: None,
             before_trial: trial.map(|_| unknown),
+            shadow: None,
         };
         Self {
             settings,
@@ -95,14 +99,29 @@ impl Policies {
                  start one with --config"
             );
         }
+        self.ensure_confirmed(held)?;
+        let policy = block_in_place(|| self.settings.source.load())?;
+        candidate::check_policy(&self.settings, &policy)?;
+        self.change_to(held, policy, order).await
+    }
+
+    fn ensure_confirmed(&self, held: &Held) -> Result<()> {
         ensure!(
             self.deadline.borrow().is_none(),
             "generation {} still waits to be confirmed: run `sccm-agent confirm` or \
              `sccm-agent rollback` first",
             held.maps.info()?.generation
         );
-        let policy = block_in_place(|| self.settings.source.load())?;
-        candidate::check_policy(&self.settings, &policy)?;
+        Ok(())
+    }
+
+    /// Makes a policy that has been checked the active one.
+    async fn change_to(
+        &self,
+        held: &mut Held,
+        policy: SitePolicy,
+        order: Reload,
+    ) -> Result<Outcome> {
         let (own, compiled) = self.compile(held, &policy).await?;
         let next = Applied {
             policy: Some(policy),
@@ -200,6 +219,7 @@ impl Policies {
 
     async fn follow(&self, held: &mut Held) -> Result<()> {
         let own = candidate::own_addresses(&self.settings, &self.source.netlink).await?;
+        self.follow_with_shadow(held, &own).await;
         if self.deadline.borrow().is_some() || held.running.own == own {
             return Ok(());
         }
@@ -270,5 +290,6 @@ fn outcome(held: &Held, what: What) -> Result<Outcome> {
         generation: active.generation,
         hash: hash_text(&active.hash),
         confirm_within: None,
+        shadow: held.maps.shadow()?.map(|shadow| hash_text(&shadow.hash)),
     })
 }

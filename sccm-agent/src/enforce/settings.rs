@@ -63,6 +63,15 @@ impl PolicySource {
         }
     }
 
+    /// Where a candidate is looked for unless another place is given: beside the file.
+    #[must_use]
+    pub fn candidate(&self) -> Option<PathBuf> {
+        match self {
+            Self::Flags(_) => None,
+            Self::File(path) => Some(path.with_extension("candidate.toml")),
+        }
+    }
+
     /// What to add to an advice that names a flag.
     pub(super) fn in_its_words(&self) -> String {
         match self {
@@ -77,6 +86,8 @@ impl PolicySource {
 pub struct Settings {
     /// Where the policy comes from.
     pub source: PolicySource,
+    /// The file that a shadow is read from, if there is to be one.
+    pub shadow: Option<PathBuf>,
     /// The interfaces to enforce.
     pub ports: Vec<Port>,
     /// How many flows are remembered.

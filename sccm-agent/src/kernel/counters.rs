@@ -6,7 +6,9 @@ use anyhow::{Result, anyhow};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use sccm_common::Reason;
-use sccm_common::counter::{Counter, Direction, PAGE_COUNTERS, Page, describe, page};
+use sccm_common::counter::{
+    Counter, Direction, PAGE_COUNTERS, Page, SHADOW_PAGES, describe, page, shadow_page,
+};
 
 /// One counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,31 +37,78 @@ pub(super) fn read(
         for direction in [Direction::Inbound, Direction::Outbound] {
             for observing in [false, true] {
                 let values = map.get(&page(*slot, direction, observing), 0)?;
-                for (index, count) in sum(&values).into_iter().enumerate() {
-                    let Some((reason, class)) = describe(index) else {
-                        continue;
-                    };
-                    if count == Counter::default() {
-                        continue;
-                    }
-                    readings.push(Reading {
-                        interface: name.clone(),
-                        direction,
-                        observing,
-                        reason,
-                        service: class.and_then(|class| names.get(class)).cloned(),
-                        count,
-                    });
-                }
+                let counts = described(&values, names);
+                readings.extend(counts.map(|(reason, service, count)| Reading {
+                    interface: name.clone(),
+                    direction,
+                    observing,
+                    reason,
+                    service,
+                    count,
+                }));
             }
         }
     }
     Ok(readings)
 }
 
+/// The counters of frames of which the shadow says otherwise, by its own reasons.
+pub(super) fn read_shadow(
+    map: &PerCpuArray<MapData, Page>,
+    interfaces: &[Enforced],
+    names: &ServiceNames,
+) -> Result<Vec<Reading>> {
+    let mut readings = Vec::new();
+    for Enforced { slot, name, .. } in interfaces {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let values = map.get(&shadow_page(*slot, direction), 0)?;
+            let counts = described(&values, names);
+            readings.extend(counts.map(|(reason, service, count)| Reading {
+                interface: name.clone(),
+                direction,
+                observing: false,
+                reason,
+                service,
+                count,
+            }));
+        }
+    }
+    Ok(readings)
+}
+
+/// What is above zero on a page.
+fn described(
+    page: &[Page],
+    names: &ServiceNames,
+) -> impl Iterator<Item = (Reason, Option<ServiceName>, Counter)> {
+    let counts = sum(page).into_iter().enumerate();
+    counts.filter_map(|(index, count)| {
+        let (reason, class) = describe(index)?;
+        let service = class.and_then(|class| names.get(class)).cloned();
+        (count != Counter::default()).then_some((reason, service, count))
+    })
+}
+
 pub(super) fn reset(map: &mut PerCpuArray<MapData, Page>, slot: u32) -> Result<()> {
+    clear(map, pages(slot))
+}
+
+pub(super) fn reset_shadow(map: &mut PerCpuArray<MapData, Page>) -> Result<()> {
+    clear(map, 0..SHADOW_PAGES)
+}
+
+/// The same for the pages of one slot.
+pub(super) fn reset_shadow_of(map: &mut PerCpuArray<MapData, Page>, slot: u32) -> Result<()> {
+    let directions = [Direction::Inbound, Direction::Outbound].into_iter();
+    clear(
+        map,
+        directions.map(|direction| shadow_page(slot, direction)),
+    )
+}
+
+fn clear(map: &mut PerCpuArray<MapData, Page>, pages: impl IntoIterator<Item = u32>) -> Result<()> {
     let cpus = nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
-    for page in pages(slot) {
+    for page in pages {
         let zero = vec![[Counter::default(); PAGE_COUNTERS]; cpus];
         map.set(page, PerCpuValues::try_from(zero)?, 0)?;
     }

@@ -1,6 +1,7 @@
 //! The pinned maps, with their types.
 
 mod live;
+mod shadow;
 
 use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
@@ -8,10 +9,10 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
 use sccm_common::abi::{self, InterfaceRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
-use sccm_common::counter::{MAX_INTERFACES, PAGES, Page};
+use sccm_common::counter::{MAX_INTERFACES, PAGES, Page, SHADOW_PAGES};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
-use sccm_common::policy::{BANKS, flag};
+use sccm_common::policy::{BANKS, LIVE_BANKS, SHADOWED, flag};
 use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::trunk::VlanTable;
 use sccm_common::{Policy, ServiceClass};
@@ -38,6 +39,7 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()
         array::<PolicyInfo>(map::POLICY_INFO, BANKS),
         array::<Trie>(map::TRIES, BANKS),
         array::<Page>(map::COUNTERS, PAGES),
+        array::<Page>(map::SHADOW_COUNTERS, SHADOW_PAGES),
         array::<InterfaceRecord>(map::INTERFACES, MAX_INTERFACES),
         array::<ServiceRecord>(map::SERVICES, ServiceClass::COUNT as u32),
         // Its capacity is a setting.
@@ -70,6 +72,7 @@ pub struct Maps {
     infos: Array<MapData, PolicyInfo>,
     tries: Array<MapData, Trie>,
     pub(super) counters: PerCpuArray<MapData, Page>,
+    pub(super) shadow_counters: PerCpuArray<MapData, Page>,
     pub(super) interfaces: Array<MapData, InterfaceRecord>,
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
@@ -89,6 +92,7 @@ impl Maps {
             infos: open(pins, map::POLICY_INFO)?,
             tries: open(pins, map::TRIES)?,
             counters: open(pins, map::COUNTERS)?,
+            shadow_counters: open(pins, map::SHADOW_COUNTERS)?,
             interfaces: open(pins, map::INTERFACES)?,
             vlans: open(pins, map::VLANS)?,
             entrances: open(pins, map::ENTRANCES)?,
@@ -119,27 +123,30 @@ impl Maps {
         names::write_services(&mut self.services, &compiled.services)?;
         // A packet that began under the bank's last policy may still be reading it.
         grace_period()?;
-        if compiled.policy.has(flag::ADDRESSES) {
-            self.tries
-                .set(inactive, compiled.addresses.trie(), 0)
-                .context("writing the prefixes")?;
-        }
-        let policy: &Policy = &compiled.policy;
-        self.policies
-            .set(inactive, policy, 0)
-            .context("writing the policy")?;
         let info = PolicyInfo {
             generation,
             published: unix_time(),
             ..compiled.info
         };
-        self.infos
-            .set(inactive, info, 0)
-            .context("writing about the policy")?;
-        self.active
-            .set(0, inactive, 0)
-            .context("activating the policy")?;
+        self.fill(inactive, compiled, info)?;
+        self.activate(inactive).context("activating the policy")?;
         Ok(generation)
+    }
+
+    /// Writes a policy into a bank that nobody reads.
+    fn fill(&mut self, bank: u32, compiled: &Compiled, info: PolicyInfo) -> Result<()> {
+        if compiled.policy.has(flag::ADDRESSES) {
+            self.tries
+                .set(bank, compiled.addresses.trie(), 0)
+                .context("writing the prefixes")?;
+        }
+        let policy: &Policy = &compiled.policy;
+        self.policies
+            .set(bank, policy, 0)
+            .context("writing the policy")?;
+        self.infos
+            .set(bank, info, 0)
+            .context("writing about the policy")
     }
 
     /// Goes back to the policy before the last [`Maps::publish`], which is
@@ -149,8 +156,7 @@ impl Maps {
     /// The kernel refuses the write.
     pub fn unpublish(&mut self) -> Result<()> {
         let standby = self.standby_bank()?;
-        self.active
-            .set(0, standby, 0)
+        self.activate(standby)
             .context("going back to the policy before")
     }
 
@@ -179,7 +185,7 @@ impl Maps {
             confirm_by: 0,
             ..self.info()?
         };
-        let active = self.active.get(&0, 0)?;
+        let active = self.active_bank()?;
         self.infos
             .set(active, confirmed, 0)
             .context("confirming the policy")
@@ -190,7 +196,7 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the read.
     pub fn info(&self) -> Result<PolicyInfo> {
-        let active = self.active.get(&0, 0)?;
+        let active = self.active_bank()?;
         Ok(self.infos.get(&active, 0)?)
     }
 
@@ -220,12 +226,22 @@ impl Maps {
     }
 
     fn standby_bank(&self) -> Result<u32> {
-        let active = self.active.get(&0, 0)?;
+        Ok((self.active_bank()? + 1) % LIVE_BANKS)
+    }
+
+    fn active_bank(&self) -> Result<u32> {
+        let active = self.active.get(&0, 0)? & !SHADOWED;
         ensure!(
-            active < BANKS,
+            active < LIVE_BANKS,
             "the active bank is {active}: foreign hands on the maps"
         );
-        Ok((active + 1) % BANKS)
+        Ok(active)
+    }
+
+    /// The one write of one word. A shadow stays, or stays away.
+    fn activate(&mut self, bank: u32) -> Result<()> {
+        let shadowed = self.active.get(&0, 0)? & SHADOWED;
+        Ok(self.active.set(0, bank | shadowed, 0)?)
     }
 }
 

@@ -24,7 +24,7 @@ pub fn needed(flow_capacity: u32) -> Result<u64> {
             let entries = u64::from(entries.unwrap_or(flow_capacity));
             let value = u64::from(value.next_multiple_of(8));
             match name {
-                map::COUNTERS => entries * value * cpus,
+                map::COUNTERS | map::SHADOW_COUNTERS => entries * value * cpus,
                 map::FLOWS | map::FRAGMENTS | map::TRANSFERS | map::ENTRANCES => {
                     let element = ELEMENT + u64::from(key.next_multiple_of(8)) + value;
                     entries * element + entries.next_power_of_two() * BUCKET

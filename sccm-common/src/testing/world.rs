@@ -14,7 +14,8 @@ use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::vec;
+use std::vec::Vec;
+use std::{format, vec};
 
 /// The services that the policies of these tests know.
 pub mod class {
@@ -183,6 +184,14 @@ impl World {
             self.fragments.borrow().len(),
             self.transfers.borrow().len(),
         )
+    }
+
+    /// What is remembered of each flow, in the order of its keys.
+    pub fn flow_states(&self) -> Vec<(FlowKey, FlowState)> {
+        let flows = self.flows.borrow();
+        let mut states: Vec<_> = flows.iter().map(|(key, flow)| (*key, flow.get())).collect();
+        states.sort_by_key(|(key, _)| format!("{key:?}"));
+        states
     }
 
     /// How many flows are remembered.

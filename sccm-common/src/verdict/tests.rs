@@ -1,5 +1,6 @@
 //! The decision, driven by frames and a clock.
 
+mod candidates;
 mod flows;
 mod fragments;
 mod icmp_errors;

@@ -52,6 +52,15 @@ impl PolicyFile {
         Ok(fs::rename(new, self.path())?)
     }
 
+    /// Writes the file of a candidate, where an agent looks for it, as [`PolicyFile::allow`].
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn propose(&self, ports: &[&str]) -> Result<()> {
+        let path = self.directory.path().join("policy.candidate.toml");
+        Ok(fs::write(path, with_rules("allow", ports))?)
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> PathBuf {

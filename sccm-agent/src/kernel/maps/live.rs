@@ -26,7 +26,7 @@ impl Maps {
     }
 
     fn read_tables(&self) -> Result<Tables> {
-        let active = self.active.get(&0, 0)?;
+        let active = self.active_bank()?;
         let policy = self.policies.get(&active, 0);
         let trie = self.tries.get(&active, 0);
         Ok(Tables::new(

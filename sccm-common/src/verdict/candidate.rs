@@ -1,0 +1,95 @@
+//! A candidate judges what the active policy judges, and changes nothing.
+
+use super::Tables;
+use crate::Policy;
+use crate::address::Trie;
+use crate::flow::{FlowKey, FlowSlot, FlowState};
+use crate::fragment::{FragmentKey, FragmentState};
+use crate::tftp::{TransferKey, TransferState};
+
+/// Tables whose turn it is to judge. Whose that is, is a value and no type, so that the
+/// kernel's program holds the decision once and takes it in turns.
+pub struct Turn<T> {
+    /// The policy, over what the active one has noted.
+    pub tables: T,
+    /// It sees flows, fragments and transfers, and leaves them as they are.
+    pub is_candidate: bool,
+}
+
+/// A flow that a candidate only looks at.
+pub struct Seen<S> {
+    slot: S,
+    is_candidate: bool,
+}
+
+impl<S: FlowSlot> FlowSlot for Seen<S> {
+    #[inline(always)]
+    fn load(&self) -> FlowState {
+        self.slot.load()
+    }
+
+    #[inline(always)]
+    fn store(&self, state: FlowState) {
+        if !self.is_candidate {
+            self.slot.store(state);
+        }
+    }
+}
+
+impl<T: Tables> Tables for Turn<T> {
+    type Flow = Seen<T::Flow>;
+
+    #[inline(always)]
+    fn policy(&self) -> &Policy {
+        self.tables.policy()
+    }
+
+    #[inline(always)]
+    fn trie(&self) -> Option<&Trie> {
+        self.tables.trie()
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<Self::Flow> {
+        self.tables.flow(key).map(|slot| Seen {
+            slot,
+            is_candidate: self.is_candidate,
+        })
+    }
+
+    #[inline(always)]
+    fn open_flow(&self, key: &FlowKey, state: FlowState) {
+        if !self.is_candidate {
+            self.tables.open_flow(key, state);
+        }
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
+        self.tables.fragment(key)
+    }
+
+    #[inline(always)]
+    fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
+        if !self.is_candidate {
+            self.tables.note_fragment(key, state);
+        }
+    }
+
+    #[inline(always)]
+    fn transfer(&self, key: &TransferKey) -> Option<TransferState> {
+        self.tables.transfer(key)
+    }
+
+    #[inline(always)]
+    fn note_transfer(&self, key: &TransferKey, state: TransferState) {
+        if !self.is_candidate {
+            self.tables.note_transfer(key, state);
+        }
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        self.tables.now()
+    }
+}
