@@ -4,7 +4,7 @@
 //! version below and have the shapes that the program was built with.
 
 /// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Names of the maps, the same in the program, the object file and the pins.
 pub mod map {
@@ -38,8 +38,15 @@ pub mod map {
     /// arrived, and the same number again.
     pub const ENTRANCES: &str = "ENTRANCES";
 
+    /// `[Set; SETS]` per CPU: the flows that were refused.
+    pub const BLOCKED: &str = "BLOCKED";
+    /// `[Bucket; BUCKETS]` per CPU: how many more of them each reason may note.
+    pub const BUCKETS: &str = "BUCKETS";
+    /// A ring buffer of `Event`: each refused flow, when it is noted.
+    pub const EVENTS: &str = "EVENTS";
+
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 16] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -53,6 +60,9 @@ pub mod map {
         SERVICES,
         VLANS,
         ENTRANCES,
+        BLOCKED,
+        BUCKETS,
+        EVENTS,
     ];
 }
 

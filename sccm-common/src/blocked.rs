@@ -27,6 +27,9 @@ pub const BURST: u32 = 256;
 /// One bucket for each reason number.
 pub const BUCKETS: u32 = 256;
 
+/// Bytes of the ring buffer: 4,681 events with their headers.
+pub const EVENTS_BYTES: u32 = 256 * 1024;
+
 /// What makes a blocked flow another one. All zero: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]

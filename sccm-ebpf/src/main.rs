@@ -6,6 +6,7 @@
 #![no_main]
 
 mod account;
+mod blocked;
 mod cursor;
 mod seat;
 mod settle;
@@ -17,8 +18,7 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
-use sccm_common::policy::flag;
-use sccm_common::verdict::{self, Arriving, Tables, Verdict};
+use sccm_common::verdict::{self, Arriving, Verdict};
 use sccm_common::wire::plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
@@ -45,8 +45,13 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
             place,
         };
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
-            let slot = OfCard.slot();
-            return end_arriving(&tables, slot, Direction::Inbound, verdict, length(&ctx));
+            let (slot, observing) = (OfCard.slot(), tables.observing());
+            account::count(slot, Direction::Inbound, observing, verdict, length(&ctx));
+            if verdict.reason.passes() {
+                return xdp_action::XDP_PASS;
+            }
+            blocked::note_plain(ctx.ctx, verdict, observing);
+            return action(verdict, observing);
         }
     }
     unusual(ctx.ctx)
@@ -110,33 +115,25 @@ fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
         account::count(seat.slot(), direction, false, NO_POLICY, length);
         return xdp_action::XDP_DROP;
     };
-    let verdict = match wire::parse(&mut cursor) {
-        Ok(packet) => match settle(packet, Direction::Inbound) {
-            Some(packet) => verdict::arriving(&tables, packet, &Bytes(ctx), place),
-            None => NO_POLICY,
-        },
+    let parsed = match wire::parse(&mut cursor) {
+        Ok(packet) => settle(packet, Direction::Inbound).ok_or(Reason::NoPolicy),
+        Err(reason) => Err(reason),
+    };
+    let verdict = match parsed {
+        Ok(packet) => verdict::arriving(&tables, packet, &Bytes(ctx), place),
         Err(reason) => verdict::arriving_unparsed(&tables, reason),
     };
-    end_arriving(
-        &tables,
-        seat.slot(),
-        direction,
-        verdict,
-        cursor.length().into(),
-    )
+    let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
+    account::count(slot, direction, observing, verdict, length.into());
+    if let Ok(packet) = parsed {
+        blocked::note(packet, verdict, slot, direction, observing, length);
+    }
+    action(verdict, observing)
 }
 
-/// Counts a frame that arrived, and says what becomes of it.
+/// What becomes of a frame that arrived.
 #[inline(always)]
-fn end_arriving(
-    tables: &Active,
-    slot: u32,
-    direction: Direction,
-    verdict: Verdict,
-    length: u64,
-) -> u32 {
-    let observing = tables.policy().has(flag::OBSERVE);
-    account::count(slot, direction, observing, verdict, length);
+fn action(verdict: Verdict, observing: bool) -> u32 {
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => xdp_action::XDP_DROP,
         Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
@@ -154,17 +151,26 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
         None => wire::parse(&mut cursor),
     };
     let place = seat.place();
+    let parsed = match parsed {
+        Ok(packet) => match settle(packet, Direction::Outbound) {
+            Some(packet) => Some(packet),
+            None => return TC_ACT_UNSPEC,
+        },
+        Err(_) => None,
+    };
     let verdict = match parsed {
-        Ok(packet) => settle(packet, Direction::Outbound)
-            .and_then(|packet| verdict::leaving(&tables, packet, &Bytes(ctx), place)),
-        Err(_) => verdict::leaving_unparsed(place),
+        Some(packet) => verdict::leaving(&tables, packet, &Bytes(ctx), place),
+        None => verdict::leaving_unparsed(place),
     };
     let Some(verdict) = verdict else {
         return TC_ACT_UNSPEC;
     };
-    let observing = tables.policy().has(flag::OBSERVE);
-    let length = cursor.length().into();
-    account::count(seat.slot(), Direction::Outbound, observing, verdict, length);
+    let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
+    let direction = Direction::Outbound;
+    account::count(slot, direction, observing, verdict, length.into());
+    if let Some(packet) = parsed {
+        blocked::note(packet, verdict, slot, direction, observing, length);
+    }
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => TC_ACT_SHOT,
         // The other programs on the hook decide.
