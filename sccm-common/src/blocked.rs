@@ -95,8 +95,11 @@ impl BlockedKey {
         Self {
             source: packet.source,
             destination: packet.destination,
-            // A packet has one of the two; the other is 0.
-            port: packet.destination_port | packet.icmp_type as u16,
+            // The identifier of an echo would make each another flow.
+            port: match packet.icmp_type {
+                0 => packet.destination_port,
+                kind => kind as u16,
+            },
             protocol: packet.protocol.0,
             reason: verdict.reason as u8,
             service: verdict.service.0,

@@ -1,19 +1,14 @@
 //! Notes the flows of packets that are refused: the kernel's side of [`Notebook`].
 
-use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
-use aya_ebpf::programs::XdpContext;
 use sccm_common::blocked::{
     self, BUCKETS as BUCKET_COUNT, BlockedKey, Bucket, EVENTS_BYTES, Event, Notebook, SETS, Set,
 };
 use sccm_common::counter::Direction;
 use sccm_common::verdict::Verdict;
-use sccm_common::wire::plain;
 use sccm_common::{Disposition, Packet};
 
-use crate::cursor::{Linear, length};
-use crate::seat::{OfCard, Seat};
 use crate::tables::now;
 
 #[map]
@@ -63,17 +58,5 @@ pub fn note(
     if verdict.reason.disposition() == Disposition::Drop {
         let key = BlockedKey::of(packet, verdict, slot, direction, observing);
         blocked::note(&mut OfCpu, &key, length, now());
-    }
-}
-
-/// Notes a plain packet that was refused, and reads it for that once more. Not inlined, so
-/// that it costs one that passes nothing, not even a register.
-#[inline(never)]
-pub fn note_plain(ctx: *mut xdp_md, verdict: Verdict, observing: bool) {
-    let ctx = XdpContext::new(ctx);
-    if let Some(packet) = plain::packet(Linear::of_xdp(&ctx)) {
-        let (slot, length) = (OfCard.slot(), length(&ctx) as u32);
-        let direction = Direction::Inbound;
-        note(&packet, verdict, slot, direction, observing, length);
     }
 }

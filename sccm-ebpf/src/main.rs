@@ -45,16 +45,36 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
             place,
         };
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
-            let (slot, observing) = (OfCard.slot(), tables.observing());
-            account::count(slot, Direction::Inbound, observing, verdict, length(&ctx));
+            let observing = tables.observing();
             if verdict.reason.passes() {
+                let length = length(&ctx);
+                account::count(
+                    OfCard.slot(),
+                    Direction::Inbound,
+                    observing,
+                    verdict,
+                    length,
+                );
                 return xdp_action::XDP_PASS;
             }
-            blocked::note_plain(ctx.ctx, verdict, observing);
-            return action(verdict, observing);
+            return refuse_plain(ctx.ctx, verdict, observing);
         }
     }
     unusual(ctx.ctx)
+}
+
+/// Ends a plain packet that is refused, and reads it once more to note its flow. Not inlined,
+/// so that it costs one that passes nothing, not even a register.
+#[inline(never)]
+fn refuse_plain(ctx: *mut xdp_md, verdict: Verdict, observing: bool) -> u32 {
+    let ctx = XdpContext::new(ctx);
+    let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
+    account::count(slot, direction, observing, verdict, length);
+    if let Some(packet) = plain::packet(Linear::of_xdp(&ctx)) {
+        let length = length as u32;
+        blocked::note(&packet, verdict, slot, direction, observing, length);
+    }
+    action(verdict, observing)
 }
 
 /// Judges a frame that arrives, whatever it is. Not inlined, so that the plain packet has all
