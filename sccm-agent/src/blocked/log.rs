@@ -10,7 +10,8 @@ use crate::kernel::{Clock, Events};
 use crate::metrics::Source;
 use crate::state::lock;
 use anyhow::Result;
-use sccm_common::blocked::Event;
+use sccm_common::blocked::{BlockedKey, Event};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +26,35 @@ const BATCH: usize = 64;
 
 /// Seconds after which an event is news of the past: the agent was not there.
 const LATE: u64 = 3;
+
+/// Seconds for which a flow that was told is not told again.
+const AGAIN: u32 = 600;
+
+/// Flows that are remembered for that.
+const REMEMBERED: usize = 8192;
+
+/// When flows were told last. Every CPU has a table of its own, and tells of a flow that
+/// is new to it.
+#[derive(Debug, Default)]
+struct Told(HashMap<BlockedKey, u32>);
+
+impl Told {
+    /// Whether the flow is news, and no more from now on.
+    fn is_new(&mut self, event: &Event) -> bool {
+        let is_fresh = |at: u32| event.at.abs_diff(at) < AGAIN;
+        if self.0.get(&event.key).is_some_and(|at| is_fresh(*at)) {
+            return false;
+        }
+        if self.0.len() == REMEMBERED {
+            self.0.retain(|_, at| is_fresh(*at));
+        }
+        if self.0.len() == REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(event.key, event.at);
+        true
+    }
+}
 
 /// How many lines a window still has, and what had to be left out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,7 +79,7 @@ impl Window {
 /// # Errors
 /// The kernel cannot be read.
 pub async fn follow(mut events: Events, source: Arc<Source>, wanted: bool) -> Result<()> {
-    let mut window = Window::default();
+    let (mut window, mut told) = (Window::default(), Told::default());
     let mut end = Instant::now();
     loop {
         tokio::select! {
@@ -57,8 +87,9 @@ pub async fn follow(mut events: Events, source: Arc<Source>, wanted: bool) -> Re
                 if window == Window::default() {
                     end = Instant::now() + WINDOW;
                 }
-                let taken = taken?;
+                let mut taken = taken?;
                 if wanted {
+                    taken.retain(|event| told.is_new(event));
                     tell(&source, &taken, &mut window)?;
                 }
             }
@@ -123,5 +154,41 @@ mod tests {
         let admitted = (0..100).filter(|_| window.admits()).count();
         assert_eq!(admitted, 20);
         assert_eq!(window.left_out, 80);
+    }
+    #[test]
+    fn a_flow_is_told_again_only_after_a_while() {
+        let event = |port, at| Event {
+            key: BlockedKey {
+                port,
+                ..BlockedKey::NONE
+            },
+            length: 60,
+            at,
+        };
+        let mut told = Told::default();
+        assert!(told.is_new(&event(445, 1000)));
+        // From another CPU, whose event may be the older one.
+        assert!(!told.is_new(&event(445, 999)));
+        assert!(!told.is_new(&event(445, 1599)));
+        assert!(told.is_new(&event(446, 1000)));
+        assert!(told.is_new(&event(445, 1600)));
+        assert!(!told.is_new(&event(445, 1601)));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut told = Told::default();
+        for at in 0..3 * REMEMBERED as u32 {
+            let key = BlockedKey {
+                source: sccm_common::Address::v4(at.to_be_bytes()),
+                ..BlockedKey::NONE
+            };
+            assert!(told.is_new(&Event {
+                key,
+                length: 60,
+                at
+            }));
+            assert!(told.0.len() <= REMEMBERED);
+        }
     }
 }
