@@ -327,7 +327,7 @@ fn without_flows_or_maps_the_command_says_so() -> Result<()> {
     );
     for (arguments, part) in [
         ("--reason service", "no reason to block"),
-        ("--since 10", "10m"),
+        ("--since 10", "60s, 5m or 1h"),
         ("--source 192.0.2.1/24", "bits set"),
     ] {
         let arguments = format!("blocked {arguments}");

@@ -157,3 +157,32 @@ fn flows_spread_over_the_sets() {
     assert!(taken > SETS as usize / 2, "{taken}");
     assert!(used.iter().all(|count| *count < 12));
 }
+
+#[test]
+fn the_port_is_what_people_would_name() {
+    let packet = |destination_port, icmp_type| Packet {
+        family: Family::V4,
+        source: Address::v4([192, 0, 2, 1]),
+        destination: Address::v4([192, 0, 2, 2]),
+        protocol: crate::packet::Protocol::ICMP,
+        hop_limit: 64,
+        has_options: false,
+        fragment: crate::packet::Fragment::Whole,
+        source_port: 0,
+        destination_port,
+        tcp_flags: crate::packet::TcpFlags(0),
+        icmp_type,
+        fragment_id: 0,
+        payload_offset: 0,
+        payload: 0,
+    };
+    let verdict = Verdict {
+        reason: Reason::NotAllowed,
+        service: crate::ServiceClass::NONE,
+    };
+    let port = |packet| BlockedKey::of(&packet, verdict, 0, Direction::Inbound, false).port;
+    assert_eq!(port(packet(445, 0)), 445);
+    // Echo requests carry their identifier as a port.
+    assert_eq!(port(packet(0x1234, 8)), 8);
+    assert_eq!(port(packet(0, 13)), 13);
+}
