@@ -70,11 +70,9 @@ fn refuse_plain(ctx: *mut xdp_md, verdict: Verdict, observing: bool) -> u32 {
     let ctx = XdpContext::new(ctx);
     let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
     account::count(slot, direction, observing, verdict, length);
-    if let Some(packet) = plain::packet(Linear::of_xdp(&ctx))
-        && let Some(packet) = settle(packet, direction)
-    {
+    if let Some(packet) = plain::packet(Linear::of_xdp(&ctx)) {
         let length = length as u32;
-        blocked::note(packet, verdict, slot, direction, observing, length);
+        blocked::note(&packet, verdict, slot, direction, observing, length);
     }
     action(verdict, observing)
 }
