@@ -32,7 +32,11 @@ fn loaded(place: Place, settings: &Settings) -> Result<Datapath> {
 #[test]
 fn what_is_refused_is_noted_and_what_passes_is_not() -> Result<()> {
     let mut kernel = loaded(Place::Host, &Settings::roles(&ROLES))?;
-    for (family, packet) in (0..).zip(arriving()) {
+    let leaving = [
+        Packet::ipv4("192.0.2.10", "198.51.100.7"),
+        Packet::ipv6("2001:db8::10", "2001:db8:ffff::7"),
+    ];
+    for (family, packet) in (0_u8..).zip(arriving()) {
         let plain = packet.clone().tcp(50000, 445 + 3000).syn().build();
         let unusual = packet.clone().icmp_echo_request(7).build();
         let other_echo = packet.clone().icmp_echo_request(8).build();
@@ -41,11 +45,13 @@ fn what_is_refused_is_noted_and_what_passes_is_not() -> Result<()> {
         }
         assert!(!kernel.run_inbound(&unusual)?.passes());
         assert!(!kernel.run_inbound(&other_echo)?.passes());
-        assert!(
-            kernel
-                .run_inbound(&packet.tcp(50000, 80).syn().build())?
-                .passes()
-        );
+        // Two tags take the long way.
+        for packet in [packet.clone(), packet.vlan(20).vlan(30)] {
+            let allowed = packet.tcp(50000, 80).syn().build();
+            assert!(kernel.run_inbound(&allowed)?.passes());
+        }
+        let answer = leaving[usize::from(family)].clone().tcp(80, 50000);
+        assert!(kernel.run_outbound(&answer.syn().ack().build())?.passes());
 
         let mut flows = kernel.blocked()?;
         flows.retain(|flow| flow.key.family == family);
