@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 something failed underway; 2 wrong input or a machine
 //! that cannot do it, and nothing was changed. `status` has more of its own.
 
+pub mod blocked;
 pub mod catalog;
 pub mod check;
 pub mod control;
@@ -47,6 +48,7 @@ enum Command {
     Rollback(control::RollbackArgs),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
+    Blocked(blocked::BlockedArgs),
     Explain(Box<explain::ExplainArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
@@ -82,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Rollback(args) => control::rollback(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
+        Command::Blocked(args) => blocked::run(&args).map(done),
         Command::Explain(args) => explain::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),

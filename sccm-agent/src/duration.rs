@@ -8,11 +8,11 @@ const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)
 /// The longest that a policy may wait to be confirmed.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// How long a policy waits to be confirmed: a whole number and a unit.
+/// A whole number and a unit.
 ///
 /// # Errors
-/// Another form, nothing at all, or more than a day.
-pub fn parse_wait(text: &str) -> Result<Duration, String> {
+/// Another form.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: write it like 60s, 5m or 1h");
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -21,7 +21,15 @@ pub fn parse_wait(text: &str) -> Result<Duration, String> {
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let known = UNITS.iter().find(|(name, _)| *name == unit);
     let (_, seconds) = known.ok_or_else(wrong)?;
-    let wait = Duration::from_secs(number.saturating_mul(*seconds));
+    Ok(Duration::from_secs(number.saturating_mul(*seconds)))
+}
+
+/// How long a policy waits to be confirmed, as [`parse`] reads it.
+///
+/// # Errors
+/// Another form, nothing at all, or more than a day.
+pub fn parse_wait(text: &str) -> Result<Duration, String> {
+    let wait = parse(text)?;
     if wait.is_zero() {
         return Err("no time is left to confirm anything: give at least 1s".to_owned());
     }

@@ -15,13 +15,14 @@ mod takeover;
 mod watch;
 
 pub use policies::Policies;
-pub use settings::{OnExit, PolicySource, Port, Settings, XdpMode};
+pub use settings::{OnExit, PolicySource, Port, Settings, Switch, XdpMode};
 
+use crate::blocked;
 use crate::control::Reload;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{Changes, Interface, Netlink};
-use crate::kernel::{Found, Lock, Maps, PinDir, Programs};
+use crate::kernel::{Events, Found, Lock, Maps, PinDir, Programs};
 use crate::metrics::{Gaps, Reloads, Source, hash_text, roles_text};
 use crate::policy::{ServiceNames, SitePolicy};
 use crate::preflight;
@@ -45,6 +46,7 @@ pub struct Enforcement {
     programs: Vec<Programs>,
     watch: Watch,
     changes: Changes,
+    events: Events,
     _lock: Lock,
 }
 
@@ -109,8 +111,10 @@ impl Enforcement {
                 return Err(error);
             }
         };
+        let events = Events::open(&pins, &lock)?;
         let source = Arc::new(Source {
             maps: Mutex::new(Maps::open(&pins)?),
+            top_flows: settings.metrics_top_flows as usize,
             pins,
             netlink,
             gaps: Gaps::default(),
@@ -136,6 +140,7 @@ impl Enforcement {
             programs: started.programs,
             watch,
             changes,
+            events,
             _lock: lock,
         })
     }
@@ -167,6 +172,7 @@ impl Enforcement {
             tokio::try_join!(
                 served,
                 self.watch.follow(self.changes),
+                blocked::log::follow(self.events, source(), self.settings.log_blocked),
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),
                 reload_at(hangup, &self.policies),

@@ -9,9 +9,11 @@
 //! ```
 
 mod attach;
+mod blocked;
 mod clock;
 mod counters;
 mod ethtool;
+mod events;
 mod log;
 mod maps;
 mod memory;
@@ -24,8 +26,11 @@ mod topology;
 mod unhook;
 
 pub use attach::{Attached, EgressHook, Mode};
+pub use blocked::Unnoted;
+pub use clock::Clock;
 pub use counters::Reading;
 pub use ethtool::VlanOffload;
+pub use events::Events;
 pub use maps::Maps;
 pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;

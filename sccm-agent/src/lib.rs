@@ -7,6 +7,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod blocked;
 pub mod catalog;
 pub mod check;
 pub mod cli;

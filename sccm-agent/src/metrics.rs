@@ -3,6 +3,7 @@
 //! Every scrape reads the kernel afresh, so the numbers are right also after
 //! the agent was restarted.
 
+mod blocked;
 mod format;
 mod openmetrics;
 
@@ -35,6 +36,8 @@ pub struct Source {
     pub gaps: Gaps,
     /// How the last reload went.
     pub reloads: Reloads,
+    /// How many of the most blocked flows are metrics of their own.
+    pub top_flows: usize,
 }
 
 /// How the last reload went; the agent's start counts as one.
@@ -99,6 +102,7 @@ impl Source {
     pub async fn render(&self, format: Format) -> Result<String> {
         let registry = Registry::new();
         self.register_counters(&registry)?;
+        blocked::register(&registry, &lock(&self.maps), self.top_flows)?;
         self.register_state(&registry).await?;
         register_build_info(&registry)?;
         let families = registry.gather();

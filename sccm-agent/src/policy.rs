@@ -25,7 +25,7 @@ pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
-pub use explain::{Explanation, Ground, Opener, Question, explain};
+pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
     default_internal,

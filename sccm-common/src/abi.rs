@@ -41,8 +41,15 @@ pub mod map {
     /// arrived, and the same number again.
     pub const ENTRANCES: &str = "ENTRANCES";
 
+    /// `[Set; SETS]` per CPU: the flows that were refused.
+    pub const BLOCKED: &str = "BLOCKED";
+    /// `[Bucket; BUCKETS]` per CPU: how many more of them each reason may note.
+    pub const BUCKETS: &str = "BUCKETS";
+    /// A ring buffer of `Event`: each refused flow, when it is noted.
+    pub const EVENTS: &str = "EVENTS";
+
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 17] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -57,6 +64,9 @@ pub mod map {
         SERVICES,
         VLANS,
         ENTRANCES,
+        BLOCKED,
+        BUCKETS,
+        EVENTS,
     ];
 }
 

@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod abi;
 pub mod address;
+pub mod blocked;
 pub mod counter;
 pub mod cursor;
 pub mod essential;

@@ -1,6 +1,7 @@
 //! Lets the agent move these layouts through aya's typed maps.
 
 use crate::abi::{InterfaceRecord, PolicyInfo, ServiceRecord};
+use crate::blocked::{BlockedFlow, Bucket};
 use crate::counter::Counter;
 use crate::flow::{FlowKey, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
@@ -32,3 +33,7 @@ unsafe impl aya::Pod for FragmentState {}
 unsafe impl aya::Pod for TransferKey {}
 // SAFETY: as above.
 unsafe impl aya::Pod for TransferState {}
+// SAFETY: as above.
+unsafe impl aya::Pod for BlockedFlow {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Bucket {}

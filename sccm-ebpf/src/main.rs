@@ -6,6 +6,7 @@
 #![no_main]
 
 mod account;
+mod blocked;
 mod cursor;
 mod seat;
 mod settle;
@@ -18,8 +19,7 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
-use sccm_common::policy::flag;
-use sccm_common::verdict::{self, Arriving, Tables, Verdict};
+use sccm_common::verdict::{self, Arriving, Verdict};
 use sccm_common::wire::plain;
 use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
 
@@ -46,11 +46,36 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
             place,
         };
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
-            let slot = OfCard.slot();
-            return end_arriving(&tables, slot, Direction::Inbound, verdict, length(&ctx));
+            let observing = tables.observing();
+            if verdict.reason.passes() {
+                let length = length(&ctx);
+                account::count(
+                    OfCard.slot(),
+                    Direction::Inbound,
+                    observing,
+                    verdict,
+                    length,
+                );
+                return xdp_action::XDP_PASS;
+            }
+            return refuse_plain(ctx.ctx, verdict, observing);
         }
     }
     unusual(ctx.ctx)
+}
+
+/// Ends a plain packet that is refused, and reads it once more to note its flow. Not inlined,
+/// so that it costs one that passes nothing, not even a register.
+#[inline(never)]
+fn refuse_plain(ctx: *mut xdp_md, verdict: Verdict, observing: bool) -> u32 {
+    let ctx = XdpContext::new(ctx);
+    let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
+    account::count(slot, direction, observing, verdict, length);
+    if let Some(packet) = plain::packet(Linear::of_xdp(&ctx)) {
+        let length = length as u32;
+        blocked::note(&packet, verdict, slot, direction, observing, length);
+    }
+    action(verdict, observing)
 }
 
 /// Judges a frame that arrives, whatever it is. Not inlined, so that the plain packet has all
@@ -112,29 +137,26 @@ fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
         return xdp_action::XDP_DROP;
     };
     let hook = Direction::Inbound;
-    let parsed = wire::parse(&mut cursor).map(|packet| settle(packet, hook));
+    let parsed = match wire::parse(&mut cursor) {
+        Ok(packet) => settle(packet, hook).ok_or(Reason::NoPolicy),
+        Err(reason) => Err(reason),
+    };
     let verdict = shadow::in_turns(&tables, hook, |tables| match parsed {
-        Ok(Some(packet)) => verdict::arriving(tables, packet, &Bytes(ctx), place),
-        Ok(None) => NO_POLICY,
+        Ok(packet) => verdict::arriving(tables, packet, &Bytes(ctx), place),
         Err(reason) => verdict::arriving_unparsed(tables, reason),
     });
-    let (slot, length) = (seat.slot(), cursor.length().into());
-    let counted = (slot, direction);
-    shadow::count(hook, counted, verdict, length);
-    end_arriving(&tables, slot, direction, verdict, length)
+    let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
+    shadow::count(hook, (slot, direction), verdict, length.into());
+    account::count(slot, direction, observing, verdict, length.into());
+    if let Ok(packet) = parsed {
+        blocked::note(packet, verdict, slot, direction, observing, length);
+    }
+    action(verdict, observing)
 }
 
-/// Counts a frame that arrived, and says what becomes of it.
+/// What becomes of a frame that arrived.
 #[inline(always)]
-fn end_arriving(
-    tables: &Active,
-    slot: u32,
-    direction: Direction,
-    verdict: Verdict,
-    length: u64,
-) -> u32 {
-    let observing = tables.policy().has(flag::OBSERVE);
-    account::count(slot, direction, observing, verdict, length);
+fn action(verdict: Verdict, observing: bool) -> u32 {
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => xdp_action::XDP_DROP,
         Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
@@ -152,23 +174,29 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
         None => wire::parse(&mut cursor),
     };
     let place = seat.place();
+    let parsed = match parsed {
+        Ok(packet) => match settle(packet, Direction::Outbound) {
+            Some(packet) => Some(packet),
+            None => return TC_ACT_UNSPEC,
+        },
+        Err(_) => None,
+    };
     let verdict = match parsed {
-        Ok(packet) => settle(packet, Direction::Outbound).and_then(|packet| {
-            shadow::in_turns(&tables, Direction::Outbound, |tables| {
-                verdict::leaving(tables, packet, &Bytes(ctx), place)
-            })
+        Some(packet) => shadow::in_turns(&tables, Direction::Outbound, |tables| {
+            verdict::leaving(tables, packet, &Bytes(ctx), place)
         }),
-        Err(_) => verdict::leaving_unparsed(place),
+        None => verdict::leaving_unparsed(place),
     };
     let Some(verdict) = verdict else {
         return TC_ACT_UNSPEC;
     };
-    let observing = tables.policy().has(flag::OBSERVE);
-    let length = cursor.length().into();
-    let slot = seat.slot();
-    let counted = (slot, Direction::Outbound);
-    shadow::count(Direction::Outbound, counted, verdict, length);
-    account::count(slot, Direction::Outbound, observing, verdict, length);
+    let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
+    let direction = Direction::Outbound;
+    shadow::count(direction, (slot, direction), verdict, length.into());
+    account::count(slot, direction, observing, verdict, length.into());
+    if let Some(packet) = parsed {
+        blocked::note(packet, verdict, slot, direction, observing, length);
+    }
     match verdict.reason.disposition() {
         Disposition::Drop if !observing => TC_ACT_SHOT,
         // The other programs on the hook decide.

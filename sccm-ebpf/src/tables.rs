@@ -10,7 +10,7 @@ use sccm_common::address::Trie;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
-use sccm_common::policy::{BANKS, Policy, SHADOW_BANK, SHADOWED};
+use sccm_common::policy::{BANKS, Policy, SHADOW_BANK, SHADOWED, flag};
 use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::verdict::Tables;
 
@@ -92,6 +92,12 @@ impl Active {
             shadowed: false,
         })
     }
+
+    /// Whether what would be dropped passes.
+    #[inline(always)]
+    pub fn observing(&self) -> bool {
+        self.policy.has(flag::OBSERVE)
+    }
 }
 
 /// A word of the flow map. An element that is evicted and reused meanwhile
@@ -164,9 +170,15 @@ impl Tables for Active {
 
     #[inline(always)]
     fn now(&self) -> u32 {
-        // No call: the verifier replaces it by a read of the kernel's variable.
-        // SAFETY: the helper takes no arguments.
-        let ticks = unsafe { bpf_jiffies64() };
-        ((ticks * TICK.load()) >> TICK_FRACTION_BITS) as u32
+        now()
     }
+}
+
+/// Seconds of the program's clock.
+#[inline(always)]
+pub fn now() -> u32 {
+    // No call: the verifier replaces it by a read of the kernel's variable.
+    // SAFETY: the helper takes no arguments.
+    let ticks = unsafe { bpf_jiffies64() };
+    ((ticks * TICK.load()) >> TICK_FRACTION_BITS) as u32
 }

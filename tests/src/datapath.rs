@@ -18,9 +18,11 @@ use anyhow::{Context as _, Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_agent::kernel::{Maps, PinDir, Programs, Unnoted};
 use sccm_agent::policy::Compiled;
+use sccm_common::Reason;
 use sccm_common::abi::map;
+use sccm_common::blocked::BlockedFlow;
 use sccm_common::counter::Direction;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
@@ -238,6 +240,24 @@ impl Datapath {
     /// When the map cannot be read.
     pub fn transfers(&self) -> Result<usize> {
         self.entries::<TransferKey, TransferState>(map::TRANSFERS)
+    }
+
+    /// The flows that were refused, of all CPUs.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn blocked(&self) -> Result<Vec<BlockedFlow>> {
+        self.maps.blocked()
+    }
+
+    /// What this reason did not note.
+    ///
+    /// # Errors
+    /// When the map cannot be read, or the reason lets packets pass.
+    pub fn unnoted(&self, reason: Reason) -> Result<Unnoted> {
+        let mut all = self.maps.unnoted()?.into_iter();
+        let of_it = all.find(|unnoted| unnoted.reason == reason);
+        of_it.with_context(|| format!("{reason:?} refuses nothing"))
     }
 
     /// Makes every flow seem silent for `seconds`, instead of waiting for it.

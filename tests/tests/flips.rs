@@ -152,7 +152,7 @@ fn send(hosts: &Hosts, family: usize, stop: &Arc<AtomicBool>) -> Result<JoinHand
         let mut rounds = 0;
         while !stop.load(Ordering::Relaxed) {
             for frame in &frames {
-                socket.send(frame)?;
+                socket.send_until_taken(frame)?;
             }
             rounds += 1;
             thread::yield_now();

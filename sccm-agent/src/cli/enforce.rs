@@ -3,7 +3,7 @@
 use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::duration;
-use crate::enforce::{Enforcement, OnExit, Port, Settings, XdpMode};
+use crate::enforce::{Enforcement, OnExit, Port, Settings, Switch, XdpMode};
 use crate::http::HttpArgs;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -69,6 +69,15 @@ pub struct EnforceArgs {
     /// Reload the policy's file on POST /-/reload, too
     #[arg(long)]
     enable_reload: bool,
+
+    /// Log a line for each newly blocked flow, at most 20 a second
+    #[arg(long, value_name = "on|off", value_enum, default_value_t = Switch::On)]
+    log_blocked: Switch,
+
+    /// Add the most blocked flows to the metrics, so many of them, with their addresses
+    #[arg(long, value_name = "FLOWS", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=100))]
+    metrics_top_flows: u32,
 
     #[command(flatten)]
     pins: PinArgs,
@@ -136,6 +145,8 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         confirm_within: args.confirm_within,
         control_socket: args.socket.path(&args.pins),
         enable_reload: args.enable_reload,
+        log_blocked: args.log_blocked == Switch::On,
+        metrics_top_flows: args.metrics_top_flows,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

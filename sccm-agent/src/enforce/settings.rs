@@ -33,6 +33,15 @@ pub enum OnExit {
     Keep,
 }
 
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is
+    On,
+    /// It is not
+    Off,
+}
+
 /// An interface, and where it is in the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
@@ -110,6 +119,10 @@ pub struct Settings {
     pub control_socket: PathBuf,
     /// Take the command to reload over HTTP, too.
     pub enable_reload: bool,
+    /// Log each newly blocked flow.
+    pub log_blocked: bool,
+    /// How many of the most blocked flows are metrics of their own.
+    pub metrics_top_flows: u32,
 }
 
 impl Settings {

@@ -8,21 +8,84 @@
 use anyhow::{Context as _, Result};
 use nix::time::ClockId;
 use sccm_common::abi::TICK_FRACTION_BITS;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const NANOSECONDS: u64 = 1_000_000_000;
+
+/// Seconds that the count of ticks stands before 2^32 when the machine comes up
+/// (`INITIAL_JIFFIES`, include/linux/jiffies.h).
+const BEFORE_WRAP: u64 = 300;
+
+/// The program's clock and the wall's, read at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    program: u32,
+    /// Seconds since 1970.
+    wall: u64,
+}
+
+impl Clock {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// The kernel does not tell how long a tick is, or since when it runs.
+    pub fn read() -> Result<Self> {
+        let (nanoseconds, tick) = (tick_nanoseconds()?, tick()?);
+        let uptime = ClockId::CLOCK_MONOTONIC
+            .now()
+            .context("asking for the time since boot (CLOCK_MONOTONIC)")?;
+        let seconds = u64::try_from(uptime.tv_sec())?;
+        let uptime = seconds * NANOSECONDS + u64::try_from(uptime.tv_nsec())?;
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        Ok(Self {
+            program: program_seconds(nanoseconds, uptime, tick),
+            wall: wall.unwrap_or_default().as_secs(),
+        })
+    }
+
+    /// How many seconds ago it was `at` by the program's clock.
+    #[must_use]
+    pub const fn age(&self, at: u32) -> u64 {
+        self.program.saturating_sub(at) as u64
+    }
+
+    /// How many seconds ago it was `unix` by the wall.
+    #[must_use]
+    pub const fn since(&self, unix: u64) -> u64 {
+        self.wall.saturating_sub(unix)
+    }
+
+    /// The time `at` in seconds since 1970.
+    #[must_use]
+    pub const fn unix(&self, at: u32) -> u64 {
+        self.wall.saturating_sub(self.age(at))
+    }
+}
+
+/// What the program's clock says after `uptime` nanoseconds: the first tick comes so soon
+/// that the difference is none in seconds.
+fn program_seconds(tick_nanoseconds: u64, uptime: u64, tick: u64) -> u32 {
+    let rate = (NANOSECONDS + tick_nanoseconds / 2) / tick_nanoseconds;
+    let ticks = (1 << 32) - BEFORE_WRAP * rate + uptime / tick_nanoseconds;
+    ((ticks * tick) >> TICK_FRACTION_BITS) as u32
+}
 
 /// Seconds in a tick, as [`abi::TICK_GLOBAL`](sccm_common::abi::TICK_GLOBAL) says.
 ///
 /// # Errors
 /// The kernel does not tell, or tells nonsense.
 pub(super) fn tick() -> Result<u64> {
-    let length = ClockId::CLOCK_MONOTONIC_COARSE
-        .res()
-        .context("asking for the length of a tick (CLOCK_MONOTONIC_COARSE)")?;
-    let nanoseconds = u64::try_from(length.tv_nsec())?;
+    let nanoseconds = tick_nanoseconds()?;
     fixed_point(nanoseconds).with_context(|| {
         format!("a tick of {nanoseconds} ns: is CLOCK_MONOTONIC_COARSE emulated here?")
     })
+}
+
+fn tick_nanoseconds() -> Result<u64> {
+    let length = ClockId::CLOCK_MONOTONIC_COARSE
+        .res()
+        .context("asking for the length of a tick (CLOCK_MONOTONIC_COARSE)")?;
+    Ok(u64::try_from(length.tv_nsec())?)
 }
 
 /// From 20 to 10,000 ticks in a second; kernels are built for 24 (MIPS) to 1200 (Alpha).
@@ -52,6 +115,28 @@ mod tests {
     fn nonsense_is_refused() {
         for nanoseconds in [0, 1, NANOSECONDS] {
             assert_eq!(fixed_point(nanoseconds), None);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_told_by_the_wall() {
+        let clock = Clock {
+            program: 1000,
+            wall: 1_700_000_000,
+        };
+        assert_eq!((clock.age(940), clock.unix(940)), (60, 1_699_999_940));
+        assert_eq!(clock.age(1001), 0, "a tick ahead");
+    }
+
+    #[test]
+    fn the_count_begins_five_minutes_before_it_wraps() {
+        for rate in [100, 250, 1000] {
+            let (length, tick) = (NANOSECONDS / rate, fixed_point(NANOSECONDS / rate).unwrap());
+            let at = |seconds| program_seconds(length, seconds * NANOSECONDS, tick);
+            let wrap = ((1_u64 << 32) * tick) >> TICK_FRACTION_BITS;
+            assert_eq!(u64::from(at(300)), wrap, "{rate} Hz");
+            let day = at(86_700) - at(300);
+            assert!(day.abs_diff(86_400) <= 1, "{rate} Hz: {day} s");
         }
     }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
 use sccm_common::abi::{self, InterfaceRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
+use sccm_common::blocked;
 use sccm_common::counter::{MAX_INTERFACES, PAGES, Page, SHADOW_PAGES};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
@@ -48,6 +49,10 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()
         table::<TransferKey, TransferState>(map::TRANSFERS, Some(tftp::CAPACITY)),
         array::<VlanTable>(map::VLANS, MAX_INTERFACES),
         table::<u32, u32>(map::ENTRANCES, Some(abi::ENTRANCES)),
+        array::<blocked::Set>(map::BLOCKED, blocked::SETS),
+        array::<blocked::Bucket>(map::BUCKETS, blocked::BUCKETS),
+        // Bytes, without keys or values.
+        (map::EVENTS, 0, 0, Some(blocked::EVENTS_BYTES)),
     ]
 }
 
@@ -77,6 +82,8 @@ pub struct Maps {
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
     services: Array<MapData, ServiceRecord>,
+    pub(super) blocked: PerCpuArray<MapData, blocked::Set>,
+    pub(super) buckets: PerCpuArray<MapData, blocked::Bucket>,
 }
 
 impl Maps {
@@ -97,6 +104,8 @@ impl Maps {
             vlans: open(pins, map::VLANS)?,
             entrances: open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
+            blocked: open(pins, map::BLOCKED)?,
+            buckets: open(pins, map::BUCKETS)?,
         })
     }
 
@@ -250,7 +259,7 @@ fn unix_time() -> u64 {
     now.unwrap_or_default().as_secs()
 }
 
-fn open<T>(pins: &PinDir, name: &str) -> Result<T>
+pub(super) fn open<T>(pins: &PinDir, name: &str) -> Result<T>
 where
     T: TryFrom<Map, Error = MapError>,
 {

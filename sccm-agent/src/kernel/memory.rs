@@ -1,6 +1,6 @@
 //! How much of the kernel's memory the maps will take.
 //!
-//! The same sums as the kernel's (kernel/bpf/arraymap.c, hashtab.c), so that a table
+//! The same sums as the kernel's (kernel/bpf/arraymap.c, hashtab.c, ringbuf.c), so that a table
 //! too large is refused with a figure, and not by a machine without memory.
 
 use super::maps::shapes;
@@ -24,7 +24,10 @@ pub fn needed(flow_capacity: u32) -> Result<u64> {
             let entries = u64::from(entries.unwrap_or(flow_capacity));
             let value = u64::from(value.next_multiple_of(8));
             match name {
-                map::COUNTERS | map::SHADOW_COUNTERS => entries * value * cpus,
+                map::COUNTERS | map::SHADOW_COUNTERS | map::BLOCKED | map::BUCKETS => {
+                    entries * value * cpus
+                }
+                map::EVENTS => entries,
                 map::FLOWS | map::FRAGMENTS | map::TRANSFERS | map::ENTRANCES => {
                     let element = ELEMENT + u64::from(key.next_multiple_of(8)) + value;
                     entries * element + entries.next_power_of_two() * BUCKET

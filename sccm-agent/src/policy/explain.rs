@@ -7,6 +7,7 @@ use super::rights::{Rights, Row, Way};
 use super::scopes::{self, Local, Peer};
 use super::{Outbound, Request, Rule, ServiceNames, Target, compile, vocabulary};
 use crate::catalog::{ANY, Catalog, Link, RoleId, Service};
+use crate::site::Site;
 use anyhow::Result;
 use sccm_common::service::ServiceSet;
 use serde::Serialize;
@@ -138,7 +139,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     }
     let mut would_allow: Vec<Ground> = closed.into_iter().map(ground).collect();
     if would_allow.is_empty() {
-        would_allow = in_catalog(request.catalog, request, &question.target);
+        would_allow = in_catalog(request.catalog, &policy.site, &question.target);
     }
     for grounds in [&mut because, &mut would_allow] {
         grounds.sort();
@@ -224,12 +225,13 @@ fn link_ground(link: &Link, service: &Service, from: &RoleId, to: &RoleId) -> Gr
     }
 }
 
-/// Every link of the document that carries the target.
-fn in_catalog(catalog: &Catalog, request: &Request<'_>, target: &Target) -> Vec<Ground> {
+/// Every link of the document that carries the target, as [`Ground::Link`].
+#[must_use]
+pub fn in_catalog(catalog: &Catalog, site: &Site, target: &Target) -> Vec<Ground> {
     let mut grounds = Vec::new();
     for role in &catalog.roles {
-        for (link, opener, service) in catalog.links_into(role, &request.policy.site) {
-            let carries = vocabulary::rows(service, &request.policy.site)
+        for (link, opener, service) in catalog.links_into(role, site) {
+            let carries = vocabulary::rows(service, site)
                 .iter()
                 .any(|(_, carried)| carried.covers(target));
             if carries && opener.as_str() != ANY {
@@ -237,6 +239,8 @@ fn in_catalog(catalog: &Catalog, request: &Request<'_>, target: &Target) -> Vec<
             }
         }
     }
+    grounds.sort();
+    grounds.dedup();
     grounds
 }
 

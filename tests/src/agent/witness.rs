@@ -71,7 +71,7 @@ impl Witness {
         let sender = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 for frame in &frames {
-                    socket.send(frame)?;
+                    socket.send_until_taken(frame)?;
                 }
                 sent.fetch_add(1, Ordering::Relaxed);
                 thread::yield_now();

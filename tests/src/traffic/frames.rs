@@ -39,13 +39,22 @@ impl FrameSocket {
             .with_context(|| format!("cannot open a packet socket on {}", interface.name()))
     }
 
-    /// Sends one frame as it is. Where the other end of a cable is too busy to take it, the kernel
-    /// says so and drops it here, so it is sent again.
+    /// Sends one frame as it is.
     ///
     /// # Errors
     /// When the interface is down, the frame is shorter than an Ethernet header or too long, or
-    /// nobody takes it for ten seconds.
+    /// it was dropped on its way out.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
+        let sent = (&self.socket).write(frame).context("cannot send a frame")?;
+        whole(sent, frame)
+    }
+
+    /// The same over a cable that may be too busy to take it: the kernel says so as it says
+    /// that a frame was dropped on its way out, so it is sent again.
+    ///
+    /// # Errors
+    /// As [`FrameSocket::send`], and when nobody takes it for ten seconds.
+    pub fn send_until_taken(&self, frame: &[u8]) -> Result<()> {
         let end = Instant::now() + LIMIT;
         let sent = loop {
             match (&self.socket).write(frame) {
@@ -53,11 +62,7 @@ impl FrameSocket {
                 sent => break sent.context("cannot send a frame")?,
             }
         };
-        ensure!(
-            sent == frame.len(),
-            "only {sent} bytes of a frame were sent"
-        );
-        Ok(())
+        whole(sent, frame)
     }
 
     /// The next received frame that `wanted` accepts; others are discarded. None when `patience`
@@ -90,6 +95,14 @@ impl FrameSocket {
             }
         }
     }
+}
+
+fn whole(sent: usize, frame: &[u8]) -> Result<()> {
+    ensure!(
+        sent == frame.len(),
+        "only {sent} bytes of a frame were sent"
+    );
+    Ok(())
 }
 
 /// Both mean a full queue: the card's, or the socket's own.

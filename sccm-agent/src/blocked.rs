@@ -1,0 +1,112 @@
+//! Blocked flows, with names: who was refused what, and what would let it pass.
+//!
+//! The kernel keeps numbers and its own clock. Here they become addresses, services,
+//! interfaces and times, for the command ([`crate::cli::blocked`]), the metrics and the
+//! [`log`]. What would let a flow pass are the links of the catalog, because the maps do
+//! not say which site's policy they were made from.
+
+pub mod log;
+mod names;
+
+pub use names::Names;
+
+use crate::catalog::Catalog;
+use crate::policy::{Ground, Target, in_catalog};
+use crate::site::Site;
+use sccm_common::Reason;
+use sccm_common::blocked::BlockedFlow;
+use sccm_common::packet::Protocol;
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// Who was refused what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Refused {
+    /// Who sent.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// `tcp`, `udp` ...; the number of an IP protocol without a name here.
+    pub protocol: String,
+    /// Destination port, for protocols that have ports.
+    pub port: Option<u16>,
+    /// Type of an ICMP or ICMPv6 message.
+    pub icmp_type: Option<u16>,
+    /// The service that it wanted; `none` where none is known.
+    pub service: String,
+    /// Label of the [`Reason`].
+    pub reason: &'static str,
+    /// Where it was seen.
+    pub interface: String,
+    /// `inbound` or `outbound`, seen from the protected system.
+    pub direction: &'static str,
+    /// Observe mode: it was let pass.
+    pub observed: bool,
+}
+
+/// A blocked flow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Flow {
+    /// Who was refused what.
+    #[serde(flatten)]
+    pub refused: Refused,
+    /// Why, in a sentence.
+    pub why: &'static str,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// When the first came, in seconds since 1970.
+    pub first_seen: u64,
+    /// When the last came.
+    pub last_seen: u64,
+    /// Links of the catalog that let it pass, if the two ends held their roles.
+    pub would_allow: Vec<Ground>,
+}
+
+/// Why a flow was refused, in a sentence.
+#[must_use]
+pub fn why(flow: &BlockedFlow) -> &'static str {
+    match names::reason(&flow.key) {
+        Some(reason) => reason.explanation().trim_ascii(),
+        None => "A reason that this sccm-agent does not know.",
+    }
+}
+
+/// What a flow wanted to open, if a policy has a word in that: not where the packet
+/// itself was wrong.
+#[must_use]
+pub fn target(flow: &BlockedFlow) -> Option<Target> {
+    let key = flow.key;
+    let policy = [
+        Reason::NotAllowed,
+        Reason::OutboundNotAllowed,
+        Reason::UnlistedHost,
+    ];
+    if !policy.iter().any(|reason| *reason as u8 == key.reason) {
+        return None;
+    }
+    Some(match Protocol(key.protocol) {
+        Protocol::TCP => Target::Tcp(key.port..=key.port),
+        Protocol::UDP => Target::Udp(key.port..=key.port),
+        Protocol::ICMP => Target::Icmp(key.port as u8),
+        Protocol::ICMPV6 => Target::Icmpv6(key.port as u8),
+        Protocol(number) => Target::Protocol(number),
+    })
+}
+
+/// The links that carry a target; first those that speak of one of these roles.
+#[must_use]
+pub fn links(catalog: &Catalog, roles: &[String], target: &Target) -> Vec<Ground> {
+    let mut links = in_catalog(catalog, &Site::default(), target);
+    let concerns = |ground: &Ground| match ground {
+        Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),
+        _ => false,
+    };
+    // Stable: otherwise in the catalog's order.
+    links.sort_by_key(|ground| !concerns(ground));
+    links
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! From the numbers of a flow to what people call them.
+
+use super::Refused;
+use crate::kernel::Maps;
+use crate::policy::ServiceNames;
+use anyhow::Result;
+use sccm_common::address::{Address, Family};
+use sccm_common::blocked::{BlockedKey, mark};
+use sccm_common::packet::Protocol;
+use sccm_common::{Reason, ServiceClass};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What the numbers of a flow are called.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// By slot.
+    pub interfaces: BTreeMap<u32, String>,
+    /// By class.
+    pub services: ServiceNames,
+}
+
+impl Names {
+    /// As the pinned maps have them.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn read(maps: &Maps) -> Result<Self> {
+        let interfaces = maps.interfaces()?.into_iter();
+        Ok(Self {
+            interfaces: interfaces.map(|one| (one.slot, one.name)).collect(),
+            services: maps.service_names()?,
+        })
+    }
+
+    /// Who was refused what.
+    #[must_use]
+    pub fn of(&self, key: &BlockedKey) -> Refused {
+        let protocol = Protocol(key.protocol);
+        let (is_icmp, has_ports) = (
+            matches!(protocol, Protocol::ICMP | Protocol::ICMPV6),
+            matches!(protocol, Protocol::TCP | Protocol::UDP),
+        );
+        let service = self.services.get(ServiceClass(key.service));
+        let interface = self.interfaces.get(&u32::from(key.slot));
+        Refused {
+            source: ip(key.source, key.family()),
+            destination: ip(key.destination, key.family()),
+            protocol: protocol_name(protocol),
+            port: has_ports.then_some(key.port),
+            icmp_type: is_icmp.then_some(key.port),
+            service: service.map_or_else(|| "none".to_owned(), |name| name.service.clone()),
+            reason: reason(key).map_or("unknown", Reason::label),
+            interface: interface.cloned().unwrap_or_else(|| key.slot.to_string()),
+            direction: match key.marks & mark::OUTBOUND {
+                0 => "inbound",
+                _ => "outbound",
+            },
+            observed: key.marks & mark::OBSERVED != 0,
+        }
+    }
+}
+
+/// The reason of a flow; `None` for a number that this program does not know.
+pub(super) fn reason(key: &BlockedKey) -> Option<Reason> {
+    let mut all = Reason::ALL.iter().copied();
+    all.find(|reason| *reason as u8 == key.reason)
+}
+
+fn ip(address: Address, family: Family) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(address.low as u32)),
+        Family::V6 => {
+            let bits = u128::from(address.high) << 64 | u128::from(address.low);
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        }
+    }
+}
+
+fn protocol_name(protocol: Protocol) -> String {
+    let name = match protocol {
+        Protocol::TCP => "tcp",
+        Protocol::UDP => "udp",
+        Protocol::ICMP => "icmp",
+        Protocol::ICMPV6 => "icmpv6",
+        Protocol::IGMP => "igmp",
+        Protocol::GRE => "gre",
+        Protocol::ESP => "esp",
+        Protocol::AH => "ah",
+        Protocol(number) => return number.to_string(),
+    };
+    name.to_owned()
+}

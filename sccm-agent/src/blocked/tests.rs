@@ -1,0 +1,83 @@
+use super::*;
+use crate::policy::ServiceNames;
+use sccm_common::address::{Address, Family};
+use sccm_common::blocked::{BlockedKey, mark};
+use std::collections::BTreeMap;
+
+fn names() -> Names {
+    Names {
+        interfaces: BTreeMap::from([(3, "eth3".to_owned())]),
+        services: ServiceNames::default(),
+    }
+}
+
+fn flow(protocol: Protocol, port: u16, reason: Reason) -> BlockedFlow {
+    BlockedFlow {
+        key: BlockedKey {
+            source: Address::v4([192, 0, 2, 1]),
+            destination: Address::v4([192, 0, 2, 2]),
+            port,
+            protocol: protocol.0,
+            reason: reason as u8,
+            service: sccm_common::ServiceClass::TCP.0,
+            slot: 3,
+            family: Family::V4 as u8,
+            marks: 0,
+        },
+        ..BlockedFlow::NONE
+    }
+}
+
+#[test]
+fn numbers_get_their_names() {
+    let key = flow(Protocol::TCP, 445, Reason::NotAllowed).key;
+    let refused = names().of(&key);
+    assert_eq!(refused.source.to_string(), "192.0.2.1");
+    assert_eq!(refused.destination.to_string(), "192.0.2.2");
+    assert_eq!((refused.port, refused.icmp_type), (Some(445), None));
+    assert_eq!(refused.reason, "not-allowed");
+    assert_eq!(
+        (refused.interface.as_str(), refused.direction),
+        ("eth3", "inbound")
+    );
+    assert!(!refused.observed);
+
+    let refused = names().of(&BlockedKey {
+        source: Address::v6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 1]),
+        family: Family::V6 as u8,
+        protocol: Protocol::ICMPV6.0,
+        port: 128,
+        slot: 9,
+        marks: mark::OUTBOUND | mark::OBSERVED,
+        ..key
+    });
+    assert_eq!(refused.source.to_string(), "2001:db8::1");
+    assert_eq!((refused.port, refused.icmp_type), (None, Some(128)));
+    assert_eq!(
+        (refused.interface.as_str(), refused.direction),
+        ("9", "outbound")
+    );
+    assert!(refused.observed);
+}
+
+#[test]
+fn links_of_the_own_roles_come_first() {
+    let catalog = Catalog::edition_2007().unwrap();
+    let smb = target(&flow(Protocol::TCP, 445, Reason::NotAllowed)).unwrap();
+    let roles = ["distribution-point".to_owned()];
+    let links = links(&catalog, &roles, &smb);
+    assert!(links.len() > 1);
+    let concerns = |ground: &Ground| match ground {
+        Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),
+        _ => false,
+    };
+    assert!(concerns(&links[0]));
+    assert!(links.is_sorted_by_key(|ground| !concerns(ground)));
+}
+
+#[test]
+fn no_link_lets_in_what_is_wrong_in_itself() {
+    for reason in [Reason::TcpDataOffset, Reason::LaterFragmentRefused] {
+        assert_eq!(target(&flow(Protocol::TCP, 445, reason)), None);
+    }
+}

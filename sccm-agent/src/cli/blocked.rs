@@ -1,0 +1,265 @@
+//! `sccm-agent blocked`: who tried what, how often, why it was refused, and what would
+//! let it pass. Reads the pins, and needs no agent.
+
+use super::PinArgs;
+use crate::blocked::{self, Flow, Names};
+use crate::catalog::Catalog;
+use crate::duration;
+use crate::kernel::{Clock, Found, Maps, PinDir};
+use crate::metrics::roles_text;
+use crate::output::{self, OutputArgs, OutputFormat};
+use crate::policy::{self, Ground, Target};
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use sccm_common::Reason;
+use sccm_common::blocked::BlockedFlow;
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Links that a table names for each flow; JSON has all.
+const LINKS_SHOWN: usize = 2;
+
+/// List the flows that were blocked, why, and what would let them pass
+#[derive(Debug, Clone, Args)]
+pub struct BlockedArgs {
+    /// What comes first
+    #[arg(long, value_enum, default_value_t)]
+    sort: Sort,
+
+    /// Only flows with a packet in this time, as in 30s, 10m, 2h or 1d
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    since: Option<Duration>,
+
+    /// Only flows from this address or prefix
+    #[arg(long, value_name = "PREFIX", value_parser = policy::prefix)]
+    source: Option<IpNet>,
+
+    /// Only flows to this address or prefix
+    #[arg(long, value_name = "PREFIX", value_parser = policy::prefix)]
+    destination: Option<IpNet>,
+
+    /// Only flows with this reason, such as not-allowed
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    reason: Option<Reason>,
+
+    /// How many to list
+    #[arg(long, value_name = "FLOWS", default_value_t = 50)]
+    limit: usize,
+
+    #[command(flatten)]
+    pins: PinArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// The most packets
+    #[default]
+    Packets,
+    /// The most bytes
+    Bytes,
+    /// The latest packet
+    Last,
+    /// The latest first packet: what is new
+    First,
+}
+
+/// What `blocked -o json` prints.
+#[derive(Debug, Serialize)]
+struct Listing {
+    /// Flows that match, also beyond the limit.
+    matching: usize,
+    /// Packets of flows that were not noted, since the maps were made.
+    suppressed_packets: u64,
+    /// Those that match, up to the limit.
+    flows: Vec<Flow>,
+}
+
+/// Prints the flows.
+///
+/// # Errors
+/// Nothing is enforced, or pins that cannot be read.
+pub fn run(args: &BlockedArgs) -> Result<()> {
+    let maps = open(&args.pins.pins())?;
+    let clock = Clock::read()?;
+    let names = Names::read(&maps)?;
+    let info = maps.info()?;
+    let roles: Vec<String> = roles_text(&info).split(',').map(str::to_owned).collect();
+    let mut found = maps.blocked()?;
+    found.retain(|flow| args.wants(flow, &names, clock));
+    sort(&mut found, args.sort);
+    let unnoted = maps.unnoted()?;
+    let matching = found.len();
+    found.truncate(args.limit);
+    let listing = Listing {
+        matching,
+        suppressed_packets: unnoted.iter().map(|unnoted| unnoted.suppressed).sum(),
+        flows: named(&found, &names, clock, &roles)?,
+    };
+    match args.output.output {
+        OutputFormat::Json => output::print_json(&listing),
+        OutputFormat::Table => output::print(text(&listing, clock)),
+    }
+}
+
+fn open(pins: &PinDir) -> Result<Maps> {
+    match pins.look()? {
+        Found::Maps => Maps::open(pins),
+        Found::Nothing => bail!(
+            "nothing is enforced ({} is empty), so nothing was blocked",
+            pins.path().display()
+        ),
+        Found::OtherAbi(version) => bail!(
+            "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
+             ask that one",
+            sccm_common::abi::VERSION
+        ),
+    }
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    let mut refusals = Reason::ALL.iter().filter(|reason| !reason.passes());
+    let known = refusals.find(|reason| reason.label() == text);
+    known.copied().ok_or_else(|| {
+        format!(
+            "`{text}` is no reason to block: `sccm_dropped_packets_total` has the names, such as \
+             not-allowed or outbound-not-allowed"
+        )
+    })
+}
+
+impl BlockedArgs {
+    fn wants(&self, flow: &BlockedFlow, names: &Names, clock: Clock) -> bool {
+        let refused = names.of(&flow.key);
+        let covers = |prefix: &Option<IpNet>, address: IpAddr| {
+            prefix.is_none_or(|prefix| prefix.contains(&address))
+        };
+        let in_time = |since: Duration| clock.age(flow.last) <= since.as_secs();
+        covers(&self.source, refused.source)
+            && covers(&self.destination, refused.destination)
+            && self.since.is_none_or(in_time)
+            && self
+                .reason
+                .is_none_or(|reason| reason as u8 == flow.key.reason)
+    }
+}
+
+fn sort(flows: &mut [BlockedFlow], by: Sort) {
+    flows.sort_by_key(|flow| {
+        Reverse(match by {
+            Sort::Packets => flow.packets,
+            Sort::Bytes => flow.bytes,
+            Sort::Last => u64::from(flow.last),
+            Sort::First => u64::from(flow.first),
+        })
+    });
+}
+
+fn named(
+    flows: &[BlockedFlow],
+    names: &Names,
+    clock: Clock,
+    roles: &[String],
+) -> Result<Vec<Flow>> {
+    let catalog = Catalog::edition_2007()?;
+    let mut links: HashMap<Target, Vec<Ground>> = HashMap::new();
+    let mut links_of = |target: Target| -> Vec<Ground> {
+        let entry = links.entry(target);
+        entry
+            .or_insert_with_key(|target| blocked::links(&catalog, roles, target))
+            .clone()
+    };
+    let name = |flow: &BlockedFlow| Flow {
+        refused: names.of(&flow.key),
+        why: blocked::why(flow),
+        packets: flow.packets,
+        bytes: flow.bytes,
+        first_seen: clock.unix(flow.first),
+        last_seen: clock.unix(flow.last),
+        would_allow: blocked::target(flow).map(&mut links_of).unwrap_or_default(),
+    };
+    Ok(flows.iter().map(name).collect())
+}
+
+fn text(listing: &Listing, clock: Clock) -> String {
+    let mut text = match listing.flows.as_slice() {
+        [] if listing.matching == 0 => "no blocked flows".to_owned(),
+        flows => table(flows, clock),
+    };
+    let left_out = listing.matching - listing.flows.len();
+    if left_out > 0 {
+        text += &format!("\n{left_out} more: raise --limit, or filter");
+    }
+    if listing.suppressed_packets > 0 {
+        text += &format!(
+            "\n{} packets of further flows were blocked and not noted: too many were new at once",
+            listing.suppressed_packets
+        );
+    }
+    text
+}
+
+fn table(flows: &[Flow], clock: Clock) -> String {
+    let mut table = output::table([
+        "Packets",
+        "Last",
+        "From",
+        "To",
+        "What",
+        "Why",
+        "Would allow",
+    ]);
+    for flow in flows {
+        let refused = &flow.refused;
+        table.add_row([
+            flow.packets.to_string(),
+            format!("{} ago", duration::describe(clock.since(flow.last_seen))),
+            refused.source.to_string(),
+            refused.destination.to_string(),
+            what(flow),
+            format!(
+                "{}{}, {} {}",
+                refused.reason,
+                if refused.observed { " (observed)" } else { "" },
+                refused.interface,
+                refused.direction
+            ),
+            would_allow(&flow.would_allow),
+        ]);
+    }
+    output::lines(&table)
+}
+
+fn what(flow: &Flow) -> String {
+    let refused = &flow.refused;
+    let number = refused.port.or(refused.icmp_type);
+    let number = number.map_or_else(String::new, |number| format!("/{number}"));
+    let service = match refused.service.as_str() {
+        "none" => String::new(),
+        service => format!(" {service}"),
+    };
+    format!("{}{number}{service}", refused.protocol)
+}
+
+fn would_allow(links: &[Ground]) -> String {
+    let lines = links.iter().take(LINKS_SHOWN).map(|ground| match ground {
+        Ground::Link { link, from, to, .. } => format!("link {link}: {from} -> {to}"),
+        Ground::Rule { name, .. } => format!("rule {name}"),
+        Ground::OutboundNotEnforced | Ground::Gateway => String::new(),
+    });
+    let mut lines: Vec<String> = lines.collect();
+    if links.len() > LINKS_SHOWN {
+        lines.push(format!("and {} more", links.len() - LINKS_SHOWN));
+    }
+    match lines.as_slice() {
+        [] => "-".to_owned(),
+        lines => lines.join("\n"),
+    }
+}

@@ -1,0 +1,101 @@
+//! The tables of refused flows, of all CPUs together.
+//!
+//! A reader may meet an entry while the program gives it to another flow. Entries are
+//! copied word by word, so that such a one is a mixture of two, once.
+
+use super::Maps;
+use anyhow::Result;
+use sccm_common::Reason;
+use sccm_common::blocked::{BlockedFlow, BlockedKey};
+use std::collections::BTreeMap;
+
+/// What a reason did not note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unnoted {
+    /// The reason.
+    pub reason: Reason,
+    /// Packets of flows that had no token, since the maps were made.
+    pub suppressed: u64,
+    /// Events for which the ring buffer had no room, since then.
+    pub lost: u64,
+}
+
+impl Maps {
+    /// Every refused flow once, in the order of their keys; times by the program's clock.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn blocked(&self) -> Result<Vec<BlockedFlow>> {
+        let mut flows = BTreeMap::new();
+        for sets in self.blocked.iter() {
+            for flow in sets?.iter().flatten() {
+                add(&mut flows, flow);
+            }
+        }
+        Ok(flows.into_values().collect())
+    }
+
+    /// What was not noted, for each reason that can refuse.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn unnoted(&self) -> Result<Vec<Unnoted>> {
+        let reasons = Reason::ALL.iter().filter(|reason| !reason.passes());
+        reasons
+            .map(|reason| {
+                let buckets = self.buckets.get(&(*reason as u32), 0)?;
+                Ok(Unnoted {
+                    reason: *reason,
+                    suppressed: buckets.iter().map(|bucket| bucket.suppressed).sum(),
+                    lost: buckets.iter().map(|bucket| bucket.lost).sum(),
+                })
+            })
+            .collect()
+    }
+}
+
+fn add(flows: &mut BTreeMap<BlockedKey, BlockedFlow>, flow: &BlockedFlow) {
+    if flow.key == BlockedKey::NONE {
+        return;
+    }
+    flows
+        .entry(flow.key)
+        .and_modify(|known| {
+            known.packets += flow.packets;
+            known.bytes += flow.bytes;
+            known.first = known.first.min(flow.first);
+            known.last = known.last.max(flow.last);
+        })
+        .or_insert(*flow);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_flow_become_one() {
+        let part = |port, packets, first, last| BlockedFlow {
+            key: BlockedKey {
+                port,
+                reason: Reason::NotAllowed as u8,
+                ..BlockedKey::NONE
+            },
+            packets,
+            bytes: packets * 60,
+            first,
+            last,
+        };
+        let mut flows = BTreeMap::new();
+        for flow in [
+            part(445, 2, 20, 30),
+            BlockedFlow::NONE,
+            part(22, 1, 5, 5),
+            part(445, 3, 10, 25),
+        ] {
+            add(&mut flows, &flow);
+        }
+        let flows: Vec<_> = flows.into_values().collect();
+        assert_eq!(flows, [part(22, 1, 5, 5), part(445, 5, 10, 30)]);
+    }
+}
