@@ -168,6 +168,7 @@ fn judged(ports: &[Port], cards: &[Card], present: &[Interface]) -> (BTreeSet<u3
         let judged = |lane: &Lane| lane.vlan.is_none() || lane.vlan == vlan;
         card.is_some_and(|card| card.lanes.iter().any(judged))
     };
+    let is_host = ports.iter().all(|port| port.place == Place::Host);
     let (mut entrances, mut reach) = (BTreeSet::new(), BTreeSet::new());
     for interface in present {
         let spots: Vec<bool> = match interface.kind {
@@ -183,7 +184,10 @@ fn judged(ports: &[Port], cards: &[Card], present: &[Interface]) -> (BTreeSet<u3
         // A group that was not named may get members that are not judged.
         let follows = interface.kind != Kind::Group
             || ports.iter().any(|port| port.interface == interface.name);
-        if follows && !spots.is_empty() && spots.iter().all(|judged| *judged) {
+        // What a host routes leaves in its own name, and so opens flows for its answers; what
+        // crosses one of its bridges is the business of others.
+        let passes_on = !is_host || interface.controller.is_some();
+        if passes_on && follows && !spots.is_empty() && spots.iter().all(|judged| *judged) {
             entrances.insert(interface.index);
         }
         if spots.contains(&true) {

@@ -218,8 +218,22 @@ fn what_stands_on_judged_frames_is_an_entrance() {
         ),
         ("br20", "eth1.20 br20 eth0.20", "eth1.20 br20 eth0.20"),
     ] {
-        let plan = plan(line).unwrap();
+        let plan = plan(&format!("uplink {line}")).unwrap();
         assert_eq!(names(&plan.entrances).join(" "), entrances, "{line}");
         assert_eq!(names(&plan.reach).join(" "), reach, "{line}");
+    }
+}
+
+/// What a host routes needs flows for its answers, so it is judged where it leaves.
+#[test]
+fn a_host_has_entrances_only_within_its_bridges() {
+    for (line, entrances) in [
+        ("eth0", "eth0.20"),
+        ("eth1", "eth1.20"),
+        ("eth3", "eth3"),
+        ("bond0", "eth3 eth4 bond0"),
+    ] {
+        let plan = plan(line).unwrap();
+        assert_eq!(names(&plan.entrances).join(" "), entrances, "{line}");
     }
 }
