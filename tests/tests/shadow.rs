@@ -37,8 +37,11 @@ fn packet(from: &str, to: &str) -> Packet {
     }
 }
 
+/// Which way a frame goes, its bytes, and where the shadow counts it, if the two differ.
+type Case = (Direction, Vec<u8>, Option<(Reason, &'static str)>);
+
 /// Frames of all kinds, and where the candidate counts each: in which direction, and why.
-fn frames() -> Vec<(Direction, Vec<u8>, Option<(Reason, &'static str)>)> {
+fn frames() -> Vec<Case> {
     use Direction::{Inbound, Outbound};
     use Reason::{NotAllowed, OutboundNotAllowed, Service};
     let mut frames = Vec::new();
