@@ -23,7 +23,7 @@ use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{Changes, Interface, Netlink};
 use crate::kernel::{Events, Found, Lock, Maps, PinDir, Programs};
-use crate::metrics::{Gaps, Reloads, Source, hash_text, roles_text};
+use crate::metrics::{Gaps, Reloads, Rules, Source, hash_text, roles_text};
 use crate::policy::{ServiceNames, SitePolicy};
 use crate::preflight;
 use anyhow::{Result, bail, ensure};
@@ -119,6 +119,7 @@ impl Enforcement {
             netlink,
             gaps: Gaps::default(),
             reloads: Reloads::default(),
+            rules: Rules::default(),
         });
         source.reloads.note(started.obeyed);
         let policies = Policies::new(

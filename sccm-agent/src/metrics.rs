@@ -11,6 +11,7 @@ pub use format::Format;
 
 use crate::interface::Netlink;
 use crate::kernel::{Maps, PinDir, Reading};
+use crate::policy::SitePolicy;
 use crate::state::{self, lock};
 use anyhow::Result;
 use prometheus::{CounterVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -36,8 +37,39 @@ pub struct Source {
     pub gaps: Gaps,
     /// How the last reload went.
     pub reloads: Reloads,
+    /// What the operator wrote about the rules of the running policy.
+    pub rules: Rules,
     /// How many of the most blocked flows are metrics of their own.
     pub top_flows: usize,
+}
+
+/// The rules of the running policy: name, reason. The kernel knows neither.
+#[derive(Debug, Default)]
+pub struct Rules(Mutex<Vec<(String, String)>>);
+
+impl Rules {
+    /// Takes note of the policy that runs now; of one that another agent published,
+    /// nothing is known.
+    pub fn tell(&self, policy: Option<&SitePolicy>) {
+        let rules = policy.into_iter();
+        let rules = rules.flat_map(|policy| policy.allow.iter().chain(&policy.management));
+        let told = rules.map(|rule| (rule.name.clone(), rule.reason.clone()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told.collect();
+    }
+
+    fn register(&self, registry: &Registry) -> Result<()> {
+        let help = "Always 1; why the policy has each rule, in the operator's words.";
+        let info = IntGaugeVec::new(
+            Opts::new("sccm_policy_rule_info", help),
+            &["rule", "reason"],
+        )?;
+        registry.register(Box::new(info.clone()))?;
+        for (name, reason) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            info.with_label_values(&[name.as_str(), reason.as_str()])
+                .set(1);
+        }
+        Ok(())
+    }
 }
 
 /// How the last reload went; the agent's start counts as one.
@@ -104,6 +136,7 @@ impl Source {
         self.register_counters(&registry)?;
         blocked::register(&registry, &lock(&self.maps), self.top_flows)?;
         self.register_state(&registry).await?;
+        self.rules.register(&registry)?;
         register_build_info(&registry)?;
         let families = registry.gather();
         match format {

@@ -62,6 +62,8 @@ fn reload_changes_what_passes_and_back_without_a_gap() -> Result<()> {
     assert_done(&hosts.run("reload")?, "published: generation 2, ");
     hosts.assert_tcp(&[ALLOWED, FORBIDDEN], Outcome::Connected);
     let metrics = agent.metrics()?;
+    let rule = [("rule", "tcp-21"), ("reason", "a test")];
+    assert_eq!(metrics.sum("sccm_policy_rule_info", &rule), 1.0);
     assert!(metrics.passed(&tcp_21("tcp/21")) > 0);
     assert_eq!(metrics.dropped(&tcp_21("tcp/21")), 0);
     let changed = hosts.status()?;

@@ -66,6 +66,7 @@ impl Policies {
             policy: None,
             own: running.own.clone(),
         };
+        source.rules.tell(running.policy.as_ref());
         let held = Held {
             maps,
             running,
@@ -129,13 +130,13 @@ impl Policies {
         };
         let active = held.maps.info()?;
         if compiled.info.hash == active.hash {
-            held.running = next;
+            self.run(held, next);
             return outcome(held, What::Unchanged);
         }
         self.guard(&compiled, order.accept_lockout).await?;
         let trial = order.confirm_within.map(Duration::from_secs);
         publish(held, compiled, trial)?;
-        let before = std::mem::replace(&mut held.running, next);
+        let before = self.run(held, next);
         match trial {
             Some(trial) => {
                 held.before_trial = Some(before);
@@ -199,7 +200,7 @@ impl Policies {
         compiled.info.withdrawn = held.maps.info()?.source;
         publish(&mut held, compiled, None)?;
         let policy = Some(policy);
-        let left = std::mem::replace(&mut held.running, Applied { policy, own });
+        let left = self.run(&mut held, Applied { policy, own });
         held.previous = Some(left);
         outcome(&held, What::RolledBack)
     }
@@ -250,6 +251,12 @@ impl Policies {
         if let Err(error) = self.follow(held).await {
             tracing::error!("following this gateway's addresses: {error:#}");
         }
+    }
+
+    /// Takes note of what runs from now on, and returns what ran before.
+    fn run(&self, held: &mut Held, next: Applied) -> Applied {
+        self.source.rules.tell(next.policy.as_ref());
+        std::mem::replace(&mut held.running, next)
     }
 
     async fn compile(&self, held: &Held, policy: &SitePolicy) -> Result<(Vec<IpAddr>, Compiled)> {

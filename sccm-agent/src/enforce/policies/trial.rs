@@ -68,7 +68,7 @@ impl Policies {
     pub(super) async fn take_back(&self, held: &mut Held) -> Result<()> {
         held.maps.take_back()?;
         if let Some(before) = held.before_trial.take() {
-            held.running = before;
+            self.run(held, before);
         }
         self.deadline.send_replace(None);
         tracing::warn!(
