@@ -36,7 +36,8 @@ const SENDERS: [[&str; 2]; 2] = [
     ["2001:db8:1::1", "2001:db8:2::1"],
 ];
 
-/// Policy A gives class 1 to the second sender, by a wider prefix, and class 2 to the first.
+/// Classes are numbered in the order of addresses: policy A gives class 1 to the first sender and
+/// class 2 to the second.
 const A: &[&str] = &[
     "udp/7003@192.0.2.32/28",
     "udp/7003@2001:db8:2::/64",
@@ -45,8 +46,10 @@ const A: &[&str] = &[
     "udp/7006",
 ];
 
-/// Policy B does it the other way round.
+/// Policy B does it the other way round, by addresses in front that nobody sends from.
 const B: &[&str] = &[
+    "udp/7005@192.0.2.1",
+    "udp/7005@2001:db8::1",
     "udp/7004@192.0.2.16/28",
     "udp/7004@2001:db8:1::/64",
     "udp/7005@192.0.2.16/28",

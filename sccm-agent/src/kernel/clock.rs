@@ -136,7 +136,7 @@ mod tests {
             let wrap = ((1_u64 << 32) * tick) >> TICK_FRACTION_BITS;
             assert_eq!(u64::from(at(300)), wrap, "{rate} Hz");
             let day = at(86_700) - at(300);
-            assert!(day.abs_diff(86_400) <= 1, "{rate} Hz: {day} s");
+            assert!(day.abs_diff(86_400) <= 3, "{rate} Hz: {day} s");
         }
     }
 
