@@ -13,6 +13,9 @@ use crate::client::{EndAtLast, ask, connect, request};
 
 const ROUNDS: usize = 100;
 
+/// How often a client may lose its place before its answer.
+const PLACES_LOST: usize = 5;
+
 #[test]
 fn questions_do_not_get_into_each_others_way() -> Result<()> {
     let hosts = Hosts::new()?;
@@ -27,9 +30,15 @@ fn questions_do_not_get_into_each_others_way() -> Result<()> {
     };
     let asking = |asked: Vec<u8>| -> Result<()> {
         for _ in 0..ROUNDS {
-            let answer = ask(&hosts.point, METRICS, &asked)?;
-            // On a busy machine the others may have taken this one's place: no answer at all.
-            assert!(matches!(answer.status, 0 | 200), "{answer:?}");
+            let mut answer = ask(&hosts.point, METRICS, &asked)?;
+            // On a busy machine others may take this one's place: it is closed, and asks again.
+            for _ in 0..PLACES_LOST {
+                if answer.status != 0 {
+                    break;
+                }
+                answer = ask(&hosts.point, METRICS, &asked)?;
+            }
+            assert_eq!(answer.status, 200, "{answer:?}");
         }
         Ok(())
     };
