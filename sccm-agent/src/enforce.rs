@@ -18,6 +18,7 @@ pub use policies::Policies;
 pub use settings::{OnExit, PolicySource, Port, Settings, Switch, XdpMode};
 
 use crate::blocked;
+use crate::catalog::Catalog;
 use crate::control::Reload;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
@@ -79,6 +80,7 @@ impl Enforcement {
             lock = Some(pins.lock()?);
             found = takeover::recover(&pins)?;
         }
+        let edition = Catalog::edition_2007()?.edition;
         let policy = settings.source.load()?;
         candidate::check_policy(&settings, &policy)?;
         let netlink = Netlink::connect()?;
@@ -120,6 +122,7 @@ impl Enforcement {
             gaps: Gaps::default(),
             reloads: Reloads::default(),
             rules: Rules::default(),
+            edition,
         });
         source.reloads.note(started.obeyed);
         let policies = Policies::new(
