@@ -9,11 +9,13 @@
 //! ```
 
 mod attach;
+mod batch;
 mod blocked;
 mod clock;
 mod counters;
 mod ethtool;
 mod events;
+mod flows;
 mod log;
 mod maps;
 mod memory;
@@ -31,6 +33,7 @@ pub use clock::Clock;
 pub use counters::Reading;
 pub use ethtool::VlanOffload;
 pub use events::Events;
+pub use flows::{FlowCount, FlowTable};
 pub use maps::Maps;
 pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;

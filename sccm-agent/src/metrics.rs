@@ -5,6 +5,7 @@
 
 mod blocked;
 mod counted;
+pub mod flows;
 mod format;
 mod known;
 mod openmetrics;
@@ -12,6 +13,7 @@ mod process;
 pub mod reference;
 mod series;
 
+pub use flows::Flows;
 pub use format::Format;
 pub use known::{Gaps, Reloads, Rules};
 
@@ -35,6 +37,8 @@ pub struct Source {
     pub netlink: Netlink,
     /// Times without enforcement.
     pub gaps: Gaps,
+    /// How full the table of flows is.
+    pub flows: Flows,
     /// How the last reload went.
     pub reloads: Reloads,
     /// What the operator wrote about the rules of the running policy.
@@ -54,6 +58,7 @@ impl Source {
         let present = self.netlink.interfaces().await?;
         let mut scrape = Scrape::default();
         self.tell_kernel(&mut scrape, &present)?;
+        self.flows.tell_in(&mut scrape)?;
         self.reloads.tell_in(&mut scrape)?;
         self.rules.tell_in(&mut scrape)?;
         let abi = sccm_common::abi::VERSION.to_string();

@@ -27,11 +27,11 @@ impl Maps {
     /// The kernel refuses the read.
     pub fn blocked(&self) -> Result<Vec<BlockedFlow>> {
         let mut flows = BTreeMap::new();
-        for sets in self.blocked.iter() {
-            for flow in sets?.iter().flatten() {
+        self.blocked.each(|_, sets| {
+            for flow in sets.iter().flatten() {
                 add(&mut flows, flow);
             }
-        }
+        })?;
         Ok(flows.into_values().collect())
     }
 
@@ -40,17 +40,19 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the read.
     pub fn unnoted(&self) -> Result<Vec<Unnoted>> {
-        let reasons = Reason::ALL.iter().filter(|reason| !reason.passes());
-        reasons
-            .map(|reason| {
-                let buckets = self.buckets.get(&(*reason as u32), 0)?;
-                Ok(Unnoted {
-                    reason: *reason,
-                    suppressed: buckets.iter().map(|bucket| bucket.suppressed).sum(),
-                    lost: buckets.iter().map(|bucket| bucket.lost).sum(),
-                })
-            })
-            .collect()
+        let refuses = |number: u32| {
+            let mut reasons = Reason::ALL.iter().filter(|reason| !reason.passes());
+            reasons.find(|reason| **reason as u32 == number)
+        };
+        let mut unnoted = Vec::new();
+        self.buckets.each(|number, buckets| {
+            unnoted.extend(refuses(*number).map(|reason| Unnoted {
+                reason: *reason,
+                suppressed: buckets.iter().map(|bucket| bucket.suppressed).sum(),
+                lost: buckets.iter().map(|bucket| bucket.lost).sum(),
+            }));
+        })?;
+        Ok(unnoted)
     }
 }
 

@@ -142,6 +142,10 @@ families! {
     SHADOW_START = Gauge "sccm_shadow_start_timestamp_seconds", &[],
         "Since when it does.";
 
+    FLOW_ENTRIES = Gauge "sccm_flow_entries", &[],
+        "Flows in the kernel's table that have not expired, counted every quarter of a minute.";
+    FLOW_EVICTIONS = Counter "sccm_flow_evictions_total", &[],
+        "Flows, expired or not, that made way for new ones in the kernel's table.";
     FLOW_CAPACITY = Gauge "sccm_flow_capacity", &[],
         "Flows that the kernel's table has room for.";
 
