@@ -18,9 +18,8 @@ pub(super) fn tell(scrape: &mut Scrape, maps: &Maps, top: usize) -> Result<()> {
     let mut lost = 0;
     for unnoted in maps.unnoted()? {
         lost += unnoted.lost;
-        if unnoted.suppressed > 0 {
-            suppressed.add(&[unnoted.reason.label()], unnoted.suppressed as f64)?;
-        }
+        // Also 0: what begins above it has not increased, says Prometheus.
+        suppressed.add(&[unnoted.reason.label()], unnoted.suppressed as f64)?;
     }
     scrape.tell(suppressed);
     scrape.single(&table::EVENTS_LOST, lost as f64)?;

@@ -48,7 +48,8 @@ impl Stage {
     /// Everything happens that metrics tell of, with a scrape before and behind it.
     fn live(&self) -> Result<(Agent<'_>, Prometheus<'_>)> {
         let hosts = &self.hosts;
-        let agent = hosts.enforce(&self.policy.arguments())?;
+        let arguments = format!("{} --metrics-top-flows 20", self.policy.arguments());
+        let agent = hosts.enforce(&arguments)?;
         hosts.assert_enforced();
         let prometheus = Prometheus::start(&hosts.point)?;
         prometheus.await_some("sccm_dropped_packets_total")?;
@@ -57,6 +58,18 @@ impl Stage {
         self.policy.allow(&["tcp/22"])?;
         let reload = hosts.run("reload")?;
         ensure!(reload.code == Some(0), "{reload:?}");
+        // The candidate opens one port more and another one less.
+        self.policy.propose(&["tcp/21"])?;
+        let shadow = hosts.run("reload --shadow")?;
+        ensure!(shadow.code == Some(0), "{shadow:?}");
+        hosts.assert_tcp(&[22], Outcome::Refused);
+        hosts.assert_enforced();
+        for candidate in [
+            "sccm_shadow_dropped_packets_total",
+            "sccm_shadow_passed_packets_total",
+        ] {
+            prometheus.await_some(candidate)?;
+        }
         hooks::detach(&hosts.pins().join("links/0-inbound"))?;
         let gap = "sccm_interface_gap_seconds_total";
         agent.metrics_when(|metrics| metrics.sum(gap, &[]) > 0.0)?;
