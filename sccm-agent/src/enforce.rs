@@ -131,6 +131,7 @@ impl Enforcement {
         let policies = Policies::new(
             settings.clone(),
             Arc::clone(&source),
+            server.web_config(),
             started.maps,
             started.running,
             started.trial,
