@@ -24,6 +24,7 @@ mod object;
 mod owner;
 mod pins;
 mod program;
+mod tallies;
 mod topology;
 mod unhook;
 
@@ -39,4 +40,5 @@ pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;
 pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
 pub use program::Programs;
+pub use tallies::Tally;
 pub use topology::{Enforced, Topology};

@@ -56,8 +56,9 @@ impl Source {
     /// The kernel cannot be read.
     pub async fn render(&self, format: Format) -> Result<String> {
         let present = self.netlink.interfaces().await?;
-        let mut scrape = Scrape::default();
+        let (mut text, mut scrape) = (String::new(), Scrape::default());
         self.tell_kernel(&mut scrape, &present)?;
+        counted::write(&mut text, format, &lock(&self.maps))?;
         self.flows.tell_in(&mut scrape)?;
         self.reloads.tell_in(&mut scrape)?;
         self.rules.tell_in(&mut scrape)?;
@@ -66,15 +67,15 @@ impl Source {
         scrape.one(&table::BUILD_INFO, &[version, &abi], 1.0)?;
         process::tell(&mut scrape)?;
         match format {
-            Format::Text => Ok(TextEncoder::new().encode_to_string(&scrape.0)?),
-            Format::OpenMetrics => openmetrics::encode(&scrape.0),
+            Format::Text => TextEncoder::new().encode_utf8(&scrape.0, &mut text)?,
+            Format::OpenMetrics => openmetrics::encode(&mut text, &scrape.0)?,
         }
+        Ok(text)
     }
 
-    /// What the maps say, all of it at one moment of the policy.
+    /// What the maps say, but for the counters of packets.
     fn tell_kernel(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
         let maps = lock(&self.maps);
-        counted::tell(scrape, &maps)?;
         blocked::tell(scrape, &maps, self.top_flows)?;
         self.tell_interfaces(scrape, &maps, present)?;
         self.tell_policy(scrape, &maps)?;

@@ -84,6 +84,8 @@ pub struct Maps {
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
     services: Array<MapData, ServiceRecord>,
+    /// To be read at once.
+    all_services: Table<u32, ServiceRecord>,
     pub(super) blocked: Table<u32, blocked::Set>,
     pub(super) buckets: Table<u32, blocked::Bucket>,
 }
@@ -106,6 +108,7 @@ impl Maps {
             vlans: open(pins, map::VLANS)?,
             entrances: open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
+            all_services: Table::open(pins, map::SERVICES)?,
             blocked: Table::open_per_cpu(pins, map::BLOCKED)?,
             buckets: Table::open_per_cpu(pins, map::BUCKETS)?,
         })
@@ -225,7 +228,7 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the read.
     pub fn service_names(&self) -> Result<ServiceNames> {
-        names::read_services(&self.services)
+        names::read_services(&self.all_services)
     }
 
     /// Every counter that is not zero, summed over the CPUs.

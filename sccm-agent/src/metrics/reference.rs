@@ -67,7 +67,7 @@ labels! {
 }
 
 /// What packets are counted by.
-const COUNTED: &[&Label] = &[&INTERFACE, &DIRECTION, &REASON, &PROTOCOL, &SERVICE];
+pub(super) const COUNTED: &[&Label] = &[&INTERFACE, &DIRECTION, &REASON, &PROTOCOL, &SERVICE];
 
 macro_rules! families {
     ($($family:ident = $kind:ident $name:literal, $labels:expr, $help:literal;)+) => {

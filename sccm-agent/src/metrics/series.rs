@@ -1,8 +1,7 @@
 //! The series of one scrape, each of them in the [table](super::reference).
 //!
 //! The kernel counts, so nothing is kept here between two scrapes: values go straight into
-//! the families of the prometheus crate, from which both text formats are written. Its
-//! registry and vectors, made for those who count by themselves, cost three times as much.
+//! the families of the prometheus crate, from which both text formats are written.
 
 use super::reference::{Family, Kind};
 use anyhow::{Result, ensure};
