@@ -18,12 +18,13 @@ pub use policies::Policies;
 pub use settings::{OnExit, PolicySource, Port, Settings, Switch, XdpMode};
 
 use crate::blocked;
+use crate::catalog::Catalog;
 use crate::control::Reload;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{Changes, Interface, Netlink};
-use crate::kernel::{Events, Found, Lock, Maps, PinDir, Programs};
-use crate::metrics::{Gaps, Reloads, Rules, Source, hash_text, roles_text};
+use crate::kernel::{Events, FlowTable, Found, Lock, Maps, PinDir, Programs};
+use crate::metrics::{self, Flows, Gaps, Reloads, Rules, Source, hash_text, roles_text};
 use crate::policy::{ServiceNames, SitePolicy};
 use crate::preflight;
 use anyhow::{Result, bail, ensure};
@@ -47,6 +48,7 @@ pub struct Enforcement {
     watch: Watch,
     changes: Changes,
     events: Events,
+    flows: FlowTable,
     _lock: Lock,
 }
 
@@ -79,6 +81,7 @@ impl Enforcement {
             lock = Some(pins.lock()?);
             found = takeover::recover(&pins)?;
         }
+        let edition = Catalog::edition_2007()?.edition;
         let policy = settings.source.load()?;
         candidate::check_policy(&settings, &policy)?;
         let netlink = Netlink::connect()?;
@@ -112,19 +115,23 @@ impl Enforcement {
             }
         };
         let events = Events::open(&pins, &lock)?;
+        let flows = FlowTable::open(&pins)?;
         let source = Arc::new(Source {
             maps: Mutex::new(Maps::open(&pins)?),
             top_flows: settings.metrics_top_flows as usize,
             pins,
             netlink,
             gaps: Gaps::default(),
+            flows: Flows::default(),
             reloads: Reloads::default(),
             rules: Rules::default(),
+            edition,
         });
         source.reloads.note(started.obeyed);
         let policies = Policies::new(
             settings.clone(),
             Arc::clone(&source),
+            server.web_config(),
             started.maps,
             started.running,
             started.trial,
@@ -142,6 +149,7 @@ impl Enforcement {
             watch,
             changes,
             events,
+            flows,
             _lock: lock,
         })
     }
@@ -173,6 +181,7 @@ impl Enforcement {
             tokio::try_join!(
                 served,
                 self.watch.follow(self.changes),
+                metrics::flows::follow(self.flows, source()),
                 blocked::log::follow(self.events, source(), self.settings.log_blocked),
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),

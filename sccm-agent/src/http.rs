@@ -10,6 +10,7 @@
 
 mod args;
 mod connection;
+mod current;
 mod files;
 mod guard;
 mod hosts;
@@ -22,11 +23,12 @@ mod token;
 mod web_config;
 
 pub use args::HttpArgs;
+pub use current::CurrentWebConfig;
 pub use hosts::HostName;
 pub use reload::reload;
 pub use routes::routes;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use axum::Router;
 use guard::Guard;
 use hosts::Hosts;
@@ -34,8 +36,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio_rustls::TlsAcceptor;
-use web_config::WebConfig;
 
 /// What the kernel keeps of an answer that a client does not read, in bytes. By
 /// itself it would keep megabytes for each.
@@ -44,11 +44,11 @@ const SEND_BUFFER: u32 = 128 * 1024;
 /// Connections that the kernel accepts ahead of the agent.
 const BACKLOG: u32 = 1024;
 
-/// A server that has its port, its certificate and its token.
+/// A server that has its port and its web configuration.
 pub struct Server {
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    guard: Guard,
+    web: Arc<CurrentWebConfig>,
+    hosts: Hosts,
 }
 
 impl Server {
@@ -57,35 +57,32 @@ impl Server {
     /// # Errors
     /// What is wrong with them, and what to do.
     pub async fn prepare(args: &HttpArgs) -> Result<Self> {
-        let config = match &args.web_config {
-            Some(path) => WebConfig::read(path)?,
-            None => WebConfig::default(),
-        };
+        let web = Arc::new(CurrentWebConfig::new(args)?);
         let address = args.metrics_listen;
-        ensure!(
-            address.ip().to_canonical().is_loopback()
-                || config.tls.is_some()
-                || args.insecure_listen,
-            "other machines reach --metrics-listen {address}: give a certificate with \
-             --web-config FILE (tls_server_config), or serve in the clear with --insecure-listen"
-        );
         let listener = listen(address).with_context(|| {
             format!("cannot listen on {address} for metrics: choose another with --metrics-listen")
         })?;
         Ok(Self {
             listener,
-            tls: config.tls.map(TlsAcceptor::from),
-            guard: Guard {
-                hosts: Hosts::new(&args.http_host),
-                token: config.token,
-            },
+            web,
+            hosts: Hosts::new(&args.http_host),
         })
+    }
+
+    /// The web configuration, for whoever may renew it.
+    #[must_use]
+    pub fn web_config(&self) -> Arc<CurrentWebConfig> {
+        Arc::clone(&self.web)
     }
 
     /// Serves these routes until the process ends.
     pub async fn serve(self, routes: Router) -> Infallible {
-        let router = guard::protect(routes, Arc::new(self.guard));
-        connection::serve(self.listener, self.tls, router).await
+        let guard = Guard {
+            hosts: self.hosts,
+            web: Arc::clone(&self.web),
+        };
+        let router = guard::protect(routes, Arc::new(guard));
+        connection::serve(self.listener, &self.web, router).await
     }
 }
 

@@ -9,11 +9,13 @@
 //! ```
 
 mod attach;
+mod batch;
 mod blocked;
 mod clock;
 mod counters;
 mod ethtool;
 mod events;
+mod flows;
 mod log;
 mod maps;
 mod memory;
@@ -22,6 +24,7 @@ mod object;
 mod owner;
 mod pins;
 mod program;
+mod tallies;
 mod topology;
 mod unhook;
 
@@ -31,9 +34,11 @@ pub use clock::Clock;
 pub use counters::Reading;
 pub use ethtool::VlanOffload;
 pub use events::Events;
+pub use flows::{FlowCount, FlowTable};
 pub use maps::Maps;
 pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;
 pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
 pub use program::Programs;
+pub use tallies::Tally;
 pub use topology::{Enforced, Topology};

@@ -4,7 +4,7 @@
 //! version below and have the shapes that the program was built with.
 
 /// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names of the maps, the same in the program, the object file and the pins.
 pub mod map {
@@ -25,6 +25,8 @@ pub mod map {
     pub const SHADOW_COUNTERS: &str = "SHADOW_COUNTERS";
     /// `FlowKey -> FlowState`, least recently used first out.
     pub const FLOWS: &str = "FLOWS";
+    /// `[u64; 1]` per CPU: how many flows were added to that table.
+    pub const FLOWS_OPENED: &str = "FLOWS_OPENED";
     /// `FragmentKey -> FragmentState`, least recently used first out.
     pub const FRAGMENTS: &str = "FRAGMENTS";
     /// `TransferKey -> TransferState`, least recently used first out.
@@ -49,7 +51,7 @@ pub mod map {
     pub const EVENTS: &str = "EVENTS";
 
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 18] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -58,6 +60,7 @@ pub mod map {
         COUNTERS,
         SHADOW_COUNTERS,
         FLOWS,
+        FLOWS_OPENED,
         FRAGMENTS,
         TRANSFERS,
         INTERFACES,

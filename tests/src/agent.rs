@@ -23,12 +23,11 @@ use nix::sys::signal::{Signal, kill};
 pub use hosts::{Hosts, Status};
 pub use policy::PolicyFile;
 pub use probe::{ALLOWED, FORBIDDEN, LONG};
-pub use process::{Finished, run};
+pub use process::{Finished, Process, run};
 pub use witness::{Seen, Witness};
 
 use crate::netns::Namespace;
 use crate::scrape::{self, Metrics};
-use process::Process;
 
 /// Where an agent serves metrics unless told otherwise.
 pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 19470);

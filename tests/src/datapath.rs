@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use sccm_agent::kernel::{Maps, PinDir, Programs, Unnoted};
+use sccm_agent::kernel::{FlowCount, FlowTable, Maps, PinDir, Programs, Unnoted};
 use sccm_agent::policy::Compiled;
 use sccm_common::Reason;
 use sccm_common::abi::map;
@@ -78,10 +78,18 @@ impl Datapath {
     /// # Errors
     /// As there.
     pub fn load_at(place: sccm_common::Place) -> Result<Self> {
+        Self::load_with(place, DEFAULT_CAPACITY)
+    }
+
+    /// [`Datapath::load_at`], with room for so many flows.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_with(place: sccm_common::Place, flow_capacity: u32) -> Result<Self> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
-        Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
+        Programs::create_maps(&pins, flow_capacity)?;
         let mut maps = Maps::open(&pins)?;
         // Not slot 0, so that a program that ignores its slot counts in the wrong place.
         maps.claim_slot("other0", 1)?;
@@ -209,6 +217,14 @@ impl Datapath {
     /// When the map cannot be read.
     pub fn flows(&self) -> Result<usize> {
         self.entries::<FlowKey, FlowState>(map::FLOWS)
+    }
+
+    /// How many flows are alive, and how many have made way, as metrics tell.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn flow_count(&self) -> Result<FlowCount> {
+        FlowTable::open(&self.pins)?.count()
     }
 
     /// The flows and their phases, in the order of their keys.

@@ -61,6 +61,12 @@ const SERVERS: &[Program] = &[
         services: &["ssh"],
     },
     Program {
+        // And promtool.
+        name: "prometheus",
+        package: "prometheus",
+        services: &["prometheus"],
+    },
+    Program {
         name: "in.tftpd",
         package: "tftpd-hpa",
         services: &["tftpd-hpa"],

@@ -11,6 +11,7 @@ mod trial;
 use super::candidate;
 use super::settings::{PolicySource, Settings};
 use crate::control::{Outcome, Reload, What};
+use crate::http::CurrentWebConfig;
 use crate::kernel::Maps;
 use crate::metrics::{Source, hash_text};
 use crate::policy::{Compiled, SitePolicy};
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 pub struct Policies {
     settings: Settings,
     source: Arc<Source>,
+    web: Arc<CurrentWebConfig>,
     held: Mutex<Held>,
     /// When the trial ends; `None` without one. Written under the lock only.
     deadline: watch::Sender<Option<Instant>>,
@@ -58,6 +60,7 @@ impl Policies {
     pub fn new(
         settings: Settings,
         source: Arc<Source>,
+        web: Arc<CurrentWebConfig>,
         maps: Maps,
         running: Applied,
         trial: Option<Duration>,
@@ -77,24 +80,33 @@ impl Policies {
         Self {
             settings,
             source,
+            web,
             held: Mutex::new(held),
             deadline: watch::Sender::new(trial.map(|trial| Instant::now() + trial)),
         }
     }
 
-    /// Reads the policy's file again and makes it the active policy.
+    /// Reads the policy's file again and makes it the active policy. Before that, the files
+    /// of the web configuration are read again; where those are good, they count from then
+    /// on, whatever becomes of the policy.
     ///
     /// # Errors
-    /// Whatever speaks against the new policy; the running one stays.
+    /// Whatever speaks against the files; the running policy stays.
     pub async fn reload(&self, order: Reload) -> Result<Outcome> {
         let mut held = self.held.lock().await;
-        let result = self.publish_file(&mut held, order).await;
+        let result = match block_in_place(|| self.web.renew()) {
+            Ok(()) => self.publish_file(&mut held, order).await,
+            Err(error) => Err(error),
+        };
         self.source.reloads.note(result.is_ok());
         result
     }
 
     async fn publish_file(&self, held: &mut Held, order: Reload) -> Result<Outcome> {
         if let PolicySource::Flags(_) = self.settings.source {
+            if self.web.is_of_a_file() {
+                return outcome(held, What::Unchanged);
+            }
             bail!(
                 "this agent was started with flags and has no file to read again: \
                  start one with --config"

@@ -4,6 +4,7 @@
 //! request's header and for its whole life, and a small buffer. Which client makes
 //! them is all the same: an honest one is back at once.
 
+use super::current::CurrentWebConfig;
 use super::places::{Place, Places};
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -55,7 +56,7 @@ pub(super) struct Local(pub(super) IpAddr);
 /// Accepts until the process ends.
 pub(super) async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    web: &CurrentWebConfig,
     router: Router,
 ) -> Infallible {
     let places = Places::new(MAX_CONNECTIONS);
@@ -63,7 +64,8 @@ pub(super) async fn serve(
         match listener.accept().await {
             Ok((stream, _)) => {
                 let place = Arc::new(places.enter().await);
-                tokio::spawn(host(stream, tls.clone(), router.clone(), place));
+                let tls = web.tls().map(TlsAcceptor::from);
+                tokio::spawn(host(stream, tls, router.clone(), place));
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {

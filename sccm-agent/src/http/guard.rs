@@ -6,6 +6,7 @@
 //! curl, a browser that follows a link.
 
 use super::connection::Local;
+use super::current::CurrentWebConfig;
 use super::hosts::{Hosts, is_own_page};
 use super::token::Token;
 use axum::Router;
@@ -57,8 +58,8 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
 pub(super) struct Guard {
     /// Its names.
     pub(super) hosts: Hosts,
-    /// What requests must carry, if anything.
-    pub(super) token: Option<Token>,
+    /// Says what requests must carry, if anything.
+    pub(super) web: Arc<CurrentWebConfig>,
 }
 
 /// These routes behind the guard. What is no route is 404, also only behind it.
@@ -121,7 +122,7 @@ impl Guard {
         }
         let sent = only(headers, header::AUTHORIZATION);
         let enough = |token: &Token| sent.is_some_and(|sent| token.is_in(sent.as_bytes()));
-        if !self.token.as_ref().is_none_or(enough) {
+        if !self.web.admits(enough) {
             let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"sccm-agent\"")];
             let refusal = "a bearer token is needed\n";
             return Err((StatusCode::UNAUTHORIZED, challenge, refusal).into_response());

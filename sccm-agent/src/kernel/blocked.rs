@@ -7,7 +7,6 @@ use super::Maps;
 use anyhow::Result;
 use sccm_common::Reason;
 use sccm_common::blocked::{BlockedFlow, BlockedKey};
-use std::collections::BTreeMap;
 
 /// What a reason did not note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +25,15 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the read.
     pub fn blocked(&self) -> Result<Vec<BlockedFlow>> {
-        let mut flows = BTreeMap::new();
-        for sets in self.blocked.iter() {
-            for flow in sets?.iter().flatten() {
-                add(&mut flows, flow);
-            }
-        }
-        Ok(flows.into_values().collect())
+        let mut parts = Vec::new();
+        self.blocked.each(|_, sets| {
+            let taken = sets
+                .iter()
+                .flatten()
+                .filter(|flow| flow.key != BlockedKey::NONE);
+            parts.extend(taken.copied());
+        })?;
+        Ok(merged(parts))
     }
 
     /// What was not noted, for each reason that can refuse.
@@ -40,33 +41,36 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the read.
     pub fn unnoted(&self) -> Result<Vec<Unnoted>> {
-        let reasons = Reason::ALL.iter().filter(|reason| !reason.passes());
-        reasons
-            .map(|reason| {
-                let buckets = self.buckets.get(&(*reason as u32), 0)?;
-                Ok(Unnoted {
-                    reason: *reason,
-                    suppressed: buckets.iter().map(|bucket| bucket.suppressed).sum(),
-                    lost: buckets.iter().map(|bucket| bucket.lost).sum(),
-                })
-            })
-            .collect()
+        let refuses = |number: u32| {
+            let mut reasons = Reason::ALL.iter().filter(|reason| !reason.passes());
+            reasons.find(|reason| **reason as u32 == number)
+        };
+        let mut unnoted = Vec::new();
+        self.buckets.each(|number, buckets| {
+            unnoted.extend(refuses(*number).map(|reason| Unnoted {
+                reason: *reason,
+                suppressed: buckets.iter().map(|bucket| bucket.suppressed).sum(),
+                lost: buckets.iter().map(|bucket| bucket.lost).sum(),
+            }));
+        })?;
+        Ok(unnoted)
     }
 }
 
-fn add(flows: &mut BTreeMap<BlockedKey, BlockedFlow>, flow: &BlockedFlow) {
-    if flow.key == BlockedKey::NONE {
-        return;
-    }
-    flows
-        .entry(flow.key)
-        .and_modify(|known| {
-            known.packets += flow.packets;
-            known.bytes += flow.bytes;
-            known.first = known.first.min(flow.first);
-            known.last = known.last.max(flow.last);
-        })
-        .or_insert(*flow);
+/// One flow of the parts that CPUs have of it.
+fn merged(mut parts: Vec<BlockedFlow>) -> Vec<BlockedFlow> {
+    parts.sort_unstable_by_key(|part| part.key);
+    parts.dedup_by(|part, flow| {
+        let is_same = part.key == flow.key;
+        if is_same {
+            flow.packets += part.packets;
+            flow.bytes += part.bytes;
+            flow.first = flow.first.min(part.first);
+            flow.last = flow.last.max(part.last);
+        }
+        is_same
+    });
+    parts
 }
 
 #[cfg(test)]
@@ -86,16 +90,11 @@ mod tests {
             first,
             last,
         };
-        let mut flows = BTreeMap::new();
-        for flow in [
+        let parts = vec![
             part(445, 2, 20, 30),
-            BlockedFlow::NONE,
             part(22, 1, 5, 5),
             part(445, 3, 10, 25),
-        ] {
-            add(&mut flows, &flow);
-        }
-        let flows: Vec<_> = flows.into_values().collect();
-        assert_eq!(flows, [part(22, 1, 5, 5), part(445, 5, 10, 30)]);
+        ];
+        assert_eq!(merged(parts), [part(22, 1, 5, 5), part(445, 5, 10, 30)]);
     }
 }

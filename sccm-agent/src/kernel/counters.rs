@@ -83,9 +83,12 @@ fn described(
 ) -> impl Iterator<Item = (Reason, Option<ServiceName>, Counter)> {
     let counts = sum(page).into_iter().enumerate();
     counts.filter_map(|(index, count)| {
+        if count == Counter::default() {
+            return None;
+        }
         let (reason, class) = describe(index)?;
         let service = class.and_then(|class| names.get(class)).cloned();
-        (count != Counter::default()).then_some((reason, service, count))
+        Some((reason, service, count))
     })
 }
 
@@ -120,7 +123,7 @@ fn pages(slot: u32) -> impl Iterator<Item = u32> {
     directions.flat_map(move |direction| [false, true].map(|mode| page(slot, direction, mode)))
 }
 
-fn sum(pages: &[Page]) -> Vec<Counter> {
+pub(super) fn sum(pages: &[Page]) -> Vec<Counter> {
     let mut total = vec![Counter::default(); PAGE_COUNTERS];
     for page in pages {
         for (sum, counter) in total.iter_mut().zip(page) {

@@ -3,6 +3,7 @@
 mod live;
 mod shadow;
 
+use super::batch::Table;
 use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
@@ -45,6 +46,7 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()
         array::<ServiceRecord>(map::SERVICES, ServiceClass::COUNT as u32),
         // Its capacity is a setting.
         table::<FlowKey, FlowState>(map::FLOWS, None),
+        array::<u64>(map::FLOWS_OPENED, 1),
         table::<FragmentKey, FragmentState>(map::FRAGMENTS, Some(fragment::CAPACITY)),
         table::<TransferKey, TransferState>(map::TRANSFERS, Some(tftp::CAPACITY)),
         array::<VlanTable>(map::VLANS, MAX_INTERFACES),
@@ -82,8 +84,10 @@ pub struct Maps {
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
     services: Array<MapData, ServiceRecord>,
-    pub(super) blocked: PerCpuArray<MapData, blocked::Set>,
-    pub(super) buckets: PerCpuArray<MapData, blocked::Bucket>,
+    /// To be read at once.
+    all_services: Table<u32, ServiceRecord>,
+    pub(super) blocked: Table<u32, blocked::Set>,
+    pub(super) buckets: Table<u32, blocked::Bucket>,
 }
 
 impl Maps {
@@ -104,8 +108,9 @@ impl Maps {
             vlans: open(pins, map::VLANS)?,
             entrances: open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
-            blocked: open(pins, map::BLOCKED)?,
-            buckets: open(pins, map::BUCKETS)?,
+            all_services: Table::open(pins, map::SERVICES)?,
+            blocked: Table::open_per_cpu(pins, map::BLOCKED)?,
+            buckets: Table::open_per_cpu(pins, map::BUCKETS)?,
         })
     }
 
@@ -223,7 +228,7 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the read.
     pub fn service_names(&self) -> Result<ServiceNames> {
-        names::read_services(&self.services)
+        names::read_services(&self.all_services)
     }
 
     /// Every counter that is not zero, summed over the CPUs.

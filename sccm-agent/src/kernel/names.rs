@@ -1,6 +1,7 @@
 //! The records that give counters their names when nobody runs.
 
 use super::Enforced;
+use super::batch::Table;
 use crate::policy::{ServiceName, ServiceNames};
 use anyhow::{Result, bail};
 use aya::maps::{Array, MapData};
@@ -22,19 +23,21 @@ pub(super) fn write_services(
     Ok(())
 }
 
-pub(super) fn read_services(map: &Array<MapData, ServiceRecord>) -> Result<ServiceNames> {
+pub(super) fn read_services(map: &Table<u32, ServiceRecord>) -> Result<ServiceNames> {
     let mut names = ServiceNames::default();
-    for (number, record) in (0..=u8::MAX).zip(map.iter()) {
-        let record = record?;
-        let service = text(&record.service);
-        if !service.is_empty() {
-            let name = ServiceName {
-                protocol: text(&record.protocol),
-                service,
-            };
-            names.insert(ServiceClass(number), name);
+    map.each(|number, records| {
+        for record in records {
+            let service = text(&record.service);
+            if !service.is_empty() {
+                let name = ServiceName {
+                    protocol: text(&record.protocol),
+                    service,
+                };
+                // The map has as many elements as there are classes.
+                names.insert(ServiceClass(*number as u8), name);
+            }
         }
-    }
+    })?;
     Ok(names)
 }
 

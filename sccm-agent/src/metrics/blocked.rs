@@ -3,89 +3,62 @@
 //! Only `--metrics-top-flows` makes series with addresses, and never more than it says. A
 //! flow that is pushed out of the table, or off the top, takes its series with it.
 
-use super::gauge;
+use super::reference as table;
+use super::series::{Scrape, Series};
 use crate::blocked::Names;
 use crate::kernel::Maps;
 use anyhow::Result;
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use sccm_common::blocked::BlockedFlow;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-const LABELS: [&str; 6] = [
-    "source",
-    "destination",
-    "protocol",
-    "port",
-    "reason",
-    "interface",
-];
-
-/// Adds them, with the `top` most blocked flows.
-pub(super) fn register(registry: &Registry, maps: &Maps, top: usize) -> Result<()> {
-    let suppressed = IntCounterVec::new(
-        Opts::new(
-            "sccm_events_suppressed_total",
-            "Blocked packets of flows that were not noted, because too many were new at once.",
-        ),
-        &["reason"],
-    )?;
-    let lost = IntCounter::new(
-        "sccm_events_lost_total",
-        "Events of blocked flows for which the ring buffer had no room.",
-    )?;
-    registry.register(Box::new(suppressed.clone()))?;
-    registry.register(Box::new(lost.clone()))?;
+/// Tells them, with the `top` most blocked flows.
+pub(super) fn tell(scrape: &mut Scrape, maps: &Maps, top: usize) -> Result<()> {
+    let mut suppressed = Series::new(&table::EVENTS_SUPPRESSED);
+    let mut lost = 0;
     for unnoted in maps.unnoted()? {
-        lost.inc_by(unnoted.lost);
-        if unnoted.suppressed > 0 {
-            suppressed
-                .with_label_values(&[unnoted.reason.label()])
-                .inc_by(unnoted.suppressed);
-        }
+        lost += unnoted.lost;
+        // Also 0: what begins above it has not increased, says Prometheus.
+        suppressed.add(&[unnoted.reason.label()], unnoted.suppressed as f64)?;
     }
+    scrape.tell(suppressed);
+    scrape.single(&table::EVENTS_LOST, lost as f64)?;
 
     let flows = maps.blocked()?;
-    gauge(
-        registry,
-        "sccm_blocked_flows",
-        "Blocked flows in the table.",
-        i64::try_from(flows.len()).unwrap_or(i64::MAX),
-    )?;
+    scrape.single(&table::BLOCKED_FLOWS, flows.len() as f64)?;
     if top > 0 {
-        register_top(registry, &Names::read(maps)?, flows, top)?;
+        tell_top(scrape, &Names::read(maps)?, flows, top)?;
     }
     Ok(())
 }
 
-fn register_top(
-    registry: &Registry,
+fn tell_top(
+    scrape: &mut Scrape,
     names: &Names,
     mut flows: Vec<BlockedFlow>,
     top: usize,
 ) -> Result<()> {
-    let packets = IntCounterVec::new(
-        Opts::new(
-            "sccm_blocked_flow_packets_total",
-            "Packets of the most blocked flows.",
-        ),
-        &LABELS,
-    )?;
-    registry.register(Box::new(packets.clone()))?;
     flows.sort_by_key(|flow| Reverse(flow.packets));
+    // Flows that differ in nothing that is a label add up.
+    let mut sums = BTreeMap::<_, u64>::new();
     for flow in flows.iter().take(top) {
         let refused = names.of(&flow.key);
         let port = refused.port.or(refused.icmp_type);
-        let port = port.map_or_else(String::new, |port| port.to_string());
-        let labels = [
-            &refused.source.to_string(),
-            &refused.destination.to_string(),
-            &refused.protocol,
-            &port,
+        let labels = (
+            refused.source.to_string(),
+            refused.destination.to_string(),
+            refused.protocol,
+            port.map_or_else(String::new, |port| port.to_string()),
             refused.reason,
-            &refused.interface,
-        ];
-        // Flows that differ in nothing that is a label add up.
-        packets.with_label_values(&labels).inc_by(flow.packets);
+            refused.interface,
+        );
+        *sums.entry(labels).or_default() += flow.packets;
     }
+    let mut packets = Series::new(&table::BLOCKED_FLOW_PACKETS);
+    for ((source, destination, protocol, port, reason, interface), sum) in &sums {
+        let labels = [source, destination, protocol, port, *reason, interface];
+        packets.add(&labels, *sum as f64)?;
+    }
+    scrape.tell(packets);
     Ok(())
 }

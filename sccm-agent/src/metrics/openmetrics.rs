@@ -5,6 +5,8 @@
 //! are escaped in help, too; and the text has an end, so that half a text is known
 //! as such. (OpenMetrics, "Text format" and "Metric Types".)
 
+use super::Format;
+use super::reference::Family;
 use anyhow::{Result, bail};
 use prometheus::proto::{LabelPair, MetricFamily, MetricType};
 use std::fmt::Write as _;
@@ -14,13 +16,12 @@ const TOTAL: &str = "_total";
 /// The base units that are in use here; a name that ends otherwise has no unit.
 const UNITS: [&str; 2] = ["seconds", "bytes"];
 
-/// Writes all families.
+/// Writes all families, and the end.
 ///
 /// # Errors
 /// A counter without `_total`, or a family that is neither counter nor gauge:
 /// there are none here.
-pub(super) fn encode(families: &[MetricFamily]) -> Result<String> {
-    let mut text = String::new();
+pub(super) fn encode(text: &mut String, families: &[MetricFamily]) -> Result<()> {
     for family in families {
         let (name, kind, suffix) = match (family.get_field_type(), family.name()) {
             (MetricType::GAUGE, name) => (name, "gauge", ""),
@@ -30,12 +31,7 @@ pub(super) fn encode(families: &[MetricFamily]) -> Result<String> {
             },
             (kind, name) => bail!("{name} is a {kind:?}"),
         };
-        writeln!(text, "# TYPE {name} {kind}")?;
-        let is_in = |unit: &&&str| name.rsplit_once('_').is_some_and(|(_, end)| end == **unit);
-        if let Some(unit) = UNITS.iter().find(is_in) {
-            writeln!(text, "# UNIT {name} {unit}")?;
-        }
-        writeln!(text, "# HELP {name} {}", escape(family.help()))?;
+        open_head(text, name, kind, family.help())?;
         for metric in family.get_metric() {
             let value = match suffix {
                 TOTAL => metric.get_counter().get_value(),
@@ -46,7 +42,31 @@ pub(super) fn encode(families: &[MetricFamily]) -> Result<String> {
         }
     }
     text.push_str("# EOF\n");
-    Ok(text)
+    Ok(())
+}
+
+/// Writes what stands before the samples of a counter of the table, in either format.
+pub(super) fn head(text: &mut String, format: Format, family: &Family) -> Result<()> {
+    let Family { name, help, .. } = family;
+    match format {
+        Format::OpenMetrics => {
+            let name = name.strip_suffix(TOTAL).unwrap_or(name);
+            open_head(text, name, "counter", help)
+        }
+        Format::Text => Ok(writeln!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} counter"
+        )?),
+    }
+}
+
+fn open_head(text: &mut String, name: &str, kind: &str, help: &str) -> Result<()> {
+    writeln!(text, "# TYPE {name} {kind}")?;
+    let is_in = |unit: &&&str| name.rsplit_once('_').is_some_and(|(_, end)| end == **unit);
+    if let Some(unit) = UNITS.iter().find(is_in) {
+        writeln!(text, "# UNIT {name} {unit}")?;
+    }
+    Ok(writeln!(text, "# HELP {name} {}", escape(help))?)
 }
 
 fn labels(pairs: &[LabelPair]) -> String {
@@ -60,7 +80,8 @@ fn labels(pairs: &[LabelPair]) -> String {
     format!("{{{}}}", pairs.join(","))
 }
 
-fn escape(text: &str) -> String {
+/// A value of a label, or help, with the escapes of both formats.
+pub(super) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('\n', "\\n")
         .replace('"', "\\\"")
@@ -113,7 +134,9 @@ x_info{hash="é"} 1
 x_packets_total 123456789012
 # EOF
 "#;
-        assert_eq!(encode(&registry.gather()).unwrap(), expected);
+        let mut text = String::new();
+        encode(&mut text, &registry.gather()).unwrap();
+        assert_eq!(text, expected);
     }
 
     #[test]
@@ -121,7 +144,7 @@ x_packets_total 123456789012
         let registry = Registry::new();
         let counter = IntCounter::new("x_packets", "Packets.").unwrap();
         registry.register(Box::new(counter)).unwrap();
-        let error = encode(&registry.gather()).unwrap_err();
+        let error = encode(&mut String::new(), &registry.gather()).unwrap_err();
         assert!(error.to_string().contains("x_packets"), "{error}");
     }
 }

@@ -15,7 +15,7 @@ use sccm_common::abi::SERVICE_NAME_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of a class.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceName {
     /// `tcp`, `udp`, `icmp`, `icmpv6`, `gre`, `esp`, `ah`, `igmp` or `ip`.
     pub protocol: String,

@@ -42,16 +42,21 @@ pub fn run(command: Command) -> Result<Finished> {
     Process::spawn(command)?.finish()
 }
 
-/// A running process. Its output goes to files: a full pipe cannot hold it up.
+/// A running process; dropping it kills it. Its output goes to files: a full pipe cannot hold it
+/// up.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     child: Child,
     stdout: NamedTempFile,
     stderr: NamedTempFile,
 }
 
 impl Process {
-    pub(super) fn spawn(mut command: Command) -> Result<Self> {
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn spawn(mut command: Command) -> Result<Self> {
         let (stdout, stderr) = (NamedTempFile::new()?, NamedTempFile::new()?);
         let child = command
             .stdin(Stdio::null())
@@ -70,11 +75,19 @@ impl Process {
         Ok(Pid::from_raw(self.child.id().try_into()?))
     }
 
-    pub(super) fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    pub(super) fn stderr(&self) -> Result<String> {
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn stderr(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.stderr.path())?)
     }
 

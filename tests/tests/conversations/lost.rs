@@ -26,8 +26,8 @@ fn pin(hosts: &Hosts, direction: &str) -> PathBuf {
 /// Waits until the agent has counted a gap for `eth0`.
 fn await_gap(agent: &Agent) -> Result<()> {
     for _ in 0..1000 {
-        let (_, text) = agent.get("/metrics")?;
-        if text.contains("sccm_interface_gap_seconds_total{interface=\"eth0\"}") {
+        let metrics = agent.metrics()?;
+        if metrics.sum("sccm_interface_gap_seconds_total", &[("interface", "eth0")]) > 0.0 {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(20));

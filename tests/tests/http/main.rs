@@ -9,6 +9,7 @@ mod formats;
 mod limits;
 mod listen;
 mod pki;
+mod renewal;
 mod requests;
 mod tls;
 mod together;

@@ -5,6 +5,7 @@
 //! ten million forged packets leave behind. Instead of waiting, [`Datapath::age_flows`] rewrites
 //! the pinned flow table.
 
+mod capacity;
 mod flood;
 mod flows;
 mod fragments;

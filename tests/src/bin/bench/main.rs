@@ -17,6 +17,7 @@ mod machine;
 mod many;
 mod opening;
 mod report;
+mod scrape;
 mod series;
 mod sys;
 mod world;
@@ -35,6 +36,7 @@ use machine::Machine;
 use many::Peers;
 use opening::Opening;
 use report::Report;
+use scrape::Scrape;
 use series::Series;
 use world::World;
 
@@ -116,6 +118,8 @@ fn measure(interrupt: &Interrupt) -> Result<Report> {
     let memory = worlds[0].0.memory()?;
     eprintln!("==> compiling and publishing");
     let control = Control::measure(&role)?;
+    eprintln!("==> scraping");
+    let scrape = Scrape::measure()?;
     let steady = worlds.into_iter().flat_map(|(_, cases)| cases);
     let steady = steady.map(|(_, series)| series);
     Ok(Report {
@@ -127,6 +131,7 @@ fn measure(interrupt: &Interrupt) -> Result<Report> {
             .collect(),
         memory,
         control,
+        scrape,
     })
 }
 

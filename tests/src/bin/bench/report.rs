@@ -1,9 +1,12 @@
 //! The figures, as a table for people and as JSON for tools.
 //!
 //! The JSON: `machine`, the object of the header; `cases`, a list of `group`, `name`, and
-//! nanoseconds; `memory`, bytes by map; `control`, nanoseconds by number of prefixes. Names stay; fields may be added.
+//! nanoseconds; `memory`, bytes by map; `control`, nanoseconds by number of prefixes; `scrape`, its
+//! size and nanoseconds. Names stay; fields may be added.
 
 use std::cmp::Reverse;
+use std::iter;
+use std::time::Duration;
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table};
@@ -12,10 +15,14 @@ use serde_json::{Value, json};
 
 use crate::control::Control;
 use crate::machine::Machine;
+use crate::scrape::Scrape;
 use crate::series::Series;
 
 /// The memory that the maps may take at most, in bytes.
 const MEMORY_AT_MOST: u64 = 64 << 20;
+
+/// The milliseconds that a scrape may take at most.
+const SCRAPE_AT_MOST: u32 = 10;
 
 /// Maps below this have no line of their own, in bytes.
 const SMALL_MAP: u64 = 1 << 17;
@@ -32,6 +39,8 @@ pub struct Report {
     pub memory: Vec<(&'static str, u64)>,
     /// What a new policy costs.
     pub control: Vec<Control>,
+    /// What a scrape of every series costs.
+    pub scrape: Scrape,
 }
 
 impl Report {
@@ -62,7 +71,8 @@ impl Report {
         }
         self.finish(table)?;
         output::print(self.memory_table())?;
-        output::print(self.control_table())
+        output::print(self.control_table())?;
+        output::print(self.scrape_table())
     }
 
     /// For tools.
@@ -99,6 +109,7 @@ impl Report {
             "cases": cases.collect::<Vec<_>>(),
             "memory": { "maps": memory, "total": self.memory_total(), "at_most": MEMORY_AT_MOST },
             "control": self.control.iter().map(Control::json).collect::<Vec<_>>(),
+            "scrape": self.scrape.json(),
         }))
     }
 
@@ -131,6 +142,30 @@ impl Report {
             let [classes, compile, publish] = control.figures();
             table.add_row([control.prefixes.to_string(), classes, compile, publish]);
         }
+        align(&mut table);
+        output::lines(&table)
+    }
+
+    fn scrape_table(&self) -> String {
+        let Scrape {
+            series,
+            bytes,
+            best,
+            median,
+        } = &self.scrape;
+        let mut table =
+            output::list(["a scrape, ms", "series", "MiB", "best", "median", "at most"]);
+        let milliseconds = |time: &Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+        let [best, median] = [best, median].map(milliseconds);
+        let mebibytes = format!("{:.1}", *bytes as f64 / f64::from(1 << 20));
+        let row = [
+            series.to_string(),
+            mebibytes,
+            best,
+            median,
+            SCRAPE_AT_MOST.to_string(),
+        ];
+        table.add_row(iter::once("every series".to_owned()).chain(row));
         align(&mut table);
         output::lines(&table)
     }

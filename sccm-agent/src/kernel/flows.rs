@@ -1,0 +1,77 @@
+//! How full the table of flows is.
+//!
+//! The kernel tells nobody how many elements a table of the least-recently-used kind has, nor
+//! what it gives up for new ones; so the agent counts them now and then, aside from scrapes.
+//! Expired flows stay in the table until others need their place: they are not "entries".
+
+use super::batch::Table;
+use super::{Clock, PinDir};
+use anyhow::{Context as _, Result};
+use sccm_common::Policy;
+use sccm_common::abi::map;
+use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::policy::SHADOWED;
+
+/// What a count of the table found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlowCount {
+    /// Flows that are alive by the timeouts of the active policy.
+    pub alive: u64,
+    /// Flows that made way for new ones since the maps were made, expired ones too.
+    pub evicted: u64,
+}
+
+/// The maps that a count needs.
+pub struct FlowTable {
+    flows: Table<FlowKey, FlowState>,
+    opened: Table<u32, u64>,
+    active: Table<u32, u32>,
+    policies: Table<u32, Policy>,
+}
+
+impl FlowTable {
+    /// Opens the pins.
+    ///
+    /// # Errors
+    /// A pin that is missing or of another shape.
+    pub fn open(pins: &PinDir) -> Result<Self> {
+        Ok(Self {
+            flows: Table::open(pins, map::FLOWS)?,
+            opened: Table::open_per_cpu(pins, map::FLOWS_OPENED)?,
+            active: Table::open(pins, map::ACTIVE)?,
+            policies: Table::open(pins, map::POLICIES)?,
+        })
+    }
+
+    /// Walks the table: some tens of milliseconds where it is full and of the default size.
+    ///
+    /// # Errors
+    /// The kernel refuses a read, or the active policy is missing.
+    pub fn count(&self) -> Result<FlowCount> {
+        let mut active = None;
+        self.active.each(|_, word| active = word.first().copied())?;
+        let bank = active.map(|word| word & !SHADOWED);
+        let mut timeouts = None;
+        self.policies.each(|number, policy| {
+            if Some(*number) == bank {
+                timeouts = policy.first().map(|policy| policy.timeouts);
+            }
+        })?;
+        let timeouts = timeouts.context("there is no active policy")?;
+
+        // Before the walk: what is opened meanwhile is present, and not yet counted here.
+        let mut opened = 0;
+        self.opened.each(|_, cpus| opened = cpus.iter().sum())?;
+        let now = Clock::read()?.program();
+        let (mut present, mut alive) = (0_u64, 0);
+        self.flows.each(|key, state| {
+            present += 1;
+            let lives = |state: &FlowState| state.is_alive(key.protocol(), &timeouts, now);
+            alive += u64::from(state.first().is_some_and(lives));
+        })?;
+        Ok(FlowCount {
+            alive,
+            evicted: opened.saturating_sub(present),
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! The counters without names, page by page: for those who name tens of thousands at once.
+
+use super::Maps;
+use super::counters::sum;
+use anyhow::Result;
+use sccm_common::counter::{Counter, Direction, page, shadow_page};
+
+/// The counters of an interface and direction, summed over the CPUs, each page in the order of
+/// [`index`](sccm_common::counter::index).
+#[derive(Debug)]
+pub struct Tally {
+    /// Name of the interface.
+    pub interface: String,
+    /// Which way the packets went.
+    pub direction: Direction,
+    /// What was carried out.
+    pub obeyed: Vec<Counter>,
+    /// What was counted while observing: drops were not carried out.
+    pub observed: Vec<Counter>,
+    /// Where the shadow decides otherwise, by its reasons.
+    pub shadow: Vec<Counter>,
+}
+
+impl Tally {
+    fn pages(&mut self) -> [&mut Vec<Counter>; 3] {
+        [&mut self.obeyed, &mut self.observed, &mut self.shadow]
+    }
+}
+
+impl Maps {
+    /// The counters of every interface, one tally for each of its directions. Slots of one name
+    /// add up.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub fn tallies(&self) -> Result<Vec<Tally>> {
+        let mut tallies = Vec::<Tally>::new();
+        for one in self.interfaces()? {
+            for direction in [Direction::Inbound, Direction::Outbound] {
+                let read = |observing| self.counters.get(&page(one.slot, direction, observing), 0);
+                let shadow = self
+                    .shadow_counters
+                    .get(&shadow_page(one.slot, direction), 0)?;
+                let mut new = Tally {
+                    interface: one.name.clone(),
+                    direction,
+                    obeyed: sum(&read(false)?),
+                    observed: sum(&read(true)?),
+                    shadow: sum(&shadow),
+                };
+                let is_same = |known: &&mut Tally| {
+                    known.interface == new.interface && known.direction == direction
+                };
+                let Some(known) = tallies.iter_mut().find(is_same) else {
+                    tallies.push(new);
+                    continue;
+                };
+                for (known, new) in known.pages().into_iter().zip(new.pages()) {
+                    for (known, new) in known.iter_mut().zip(new) {
+                        known.packets += new.packets;
+                        known.bytes += new.bytes;
+                    }
+                }
+            }
+        }
+        Ok(tallies)
+    }
+}

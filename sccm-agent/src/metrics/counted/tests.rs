@@ -1,0 +1,106 @@
+use super::*;
+use sccm_common::counter::index;
+use sccm_common::{ServiceClass, counter};
+
+/// Pages with these counters.
+fn page(counts: &[(Reason, u8, u64)]) -> Vec<Counter> {
+    let mut page = vec![Counter::default(); counter::PAGE_COUNTERS];
+    for (reason, class, packets) in counts {
+        page[index(*reason, ServiceClass(*class))] = Counter {
+            packets: *packets,
+            bytes: packets * 100,
+        };
+    }
+    page
+}
+
+/// Two classes of one name, and one of another.
+fn names() -> ServiceNames {
+    let mut names = ServiceNames::default();
+    for (class, service) in [(20, "http"), (21, "http"), (22, "smb")] {
+        let name = crate::policy::ServiceName {
+            protocol: "tcp".to_owned(),
+            service: service.to_owned(),
+        };
+        names.insert(ServiceClass(class), name);
+    }
+    names
+}
+
+fn tally() -> Tally {
+    Tally {
+        interface: "a\"b\\".to_owned(),
+        direction: Direction::Inbound,
+        obeyed: page(&[
+            (Reason::Service, 20, 1),
+            (Reason::Service, 21, 2),
+            (Reason::NotAllowed, 22, 5),
+        ]),
+        observed: page(&[
+            (Reason::Service, 20, 10),
+            (Reason::NotAllowed, 22, 7),
+            (Reason::Arp, 0, 9),
+        ]),
+        shadow: page(&[(Reason::NotAllowed, 20, 3)]),
+    }
+}
+
+#[test]
+fn every_series_is_written_once_and_what_shares_its_labels_adds_up() {
+    let mut text = String::new();
+    write_all(&mut text, Format::Text, &[tally()], &names()).unwrap();
+    let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let series = |name: &str, reason: &str, protocol: &str, service: &str, value: u64| {
+        [("packets", value), ("bytes", value * 100)].map(|(unit, value)| {
+            format!(
+                "sccm_{name}_{unit}_total{{interface=\"a\\\"b\\\\\",direction=\"inbound\",\
+                 reason=\"{reason}\",protocol=\"{protocol}\",service=\"{service}\"}} {value}"
+            )
+        })
+    };
+    let mut expected = [
+        series("passed", "service", "tcp", "http", 13),
+        series("passed", "arp", "", "", 9),
+        series("dropped", "not-allowed", "tcp", "smb", 5),
+        series("would_drop", "not-allowed", "tcp", "smb", 7),
+        series("shadow_dropped", "not-allowed", "tcp", "http", 3),
+    ]
+    .concat();
+    let mut found: Vec<String> = samples.into_iter().map(str::to_owned).collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    // Only families that have series, each with its head.
+    let types = text.lines().filter(|line| line.starts_with("# TYPE"));
+    assert_eq!(types.count(), 8, "{text}");
+}
+
+#[test]
+fn open_metrics_differs_in_the_heads_alone() {
+    let written = |format| {
+        let mut text = String::new();
+        write_all(&mut text, format, &[tally()], &names()).unwrap();
+        text
+    };
+    let [text, open] = [Format::Text, Format::OpenMetrics].map(written);
+    let samples = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(samples(&text), samples(&open));
+    let head = "# TYPE sccm_dropped_bytes counter\n# UNIT sccm_dropped_bytes bytes\n\
+                # HELP sccm_dropped_bytes Bytes of packets that were dropped.\n";
+    assert!(open.contains(head), "{open}");
+    let head = "# HELP sccm_dropped_bytes_total Bytes of packets that were dropped.\n\
+                # TYPE sccm_dropped_bytes_total counter\n";
+    assert!(text.contains(head), "{text}");
+}
+
+#[test]
+fn numbers_are_decimal() {
+    for value in [0, 9, 10, 123_456_789_012, u64::MAX] {
+        let mut text = String::from("x");
+        push_decimal(&mut text, value);
+        assert_eq!(text, format!("x{value}"));
+    }
+}

@@ -1,0 +1,165 @@
+//! The table of all metrics.
+//!
+//! Whatever is told to Prometheus is a line here: nothing else can be registered,
+//! and `docs/metrics.md` is written from it (a test sees that it is not stale). To
+//! add one: append a line to the list below, [`add`](super::series::Series::add) its
+//! values where they are known, and run the tests of this crate with `UPDATE_DOCS=1`.
+//!
+//! Names follow <https://prometheus.io/docs/practices/naming/>: base units, and
+//! `_total` on counters only. No label takes what a stranger can choose.
+
+/// What a value does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, until the maps or the agent begin anew.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// A label.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes, and so how many values there can be.
+    pub values: &'static str,
+}
+
+/// One metric with all its series.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its name, unit and `_total` included.
+    pub name: &'static str,
+    /// What its values do.
+    pub kind: Kind,
+    /// Its labels, in the order in which their values are given.
+    pub labels: &'static [&'static Label],
+    /// One sentence for people.
+    pub help: &'static str,
+}
+
+macro_rules! labels {
+    ($($label:ident = $name:literal, $values:literal;)+) => {
+        $(static $label: Label = Label { name: $name, values: $values };)+
+
+        /// Every label.
+        pub const LABELS: &[&Label] = &[$(&$label,)+];
+    };
+}
+
+labels! {
+    INTERFACE = "interface", "an interface that is enforced, or was by these maps; at most 16";
+    DIRECTION = "direction", "`inbound` or `outbound`, seen from the protected systems";
+    REASON = "reason", "why a packet passed or not: a fixed list; of a rule, what the policy file says";
+    PROTOCOL = "protocol", "`tcp`, `udp` ... of the service; empty where the reason has none";
+    SERVICE = "service", "a service that policies since the maps began named, or `none`; at most 256";
+    MODE = "mode", "`native`, `generic`, or `none` where no program is attached";
+    HASH = "hash", "SHA-256 of the policy; one at a time";
+    ROLES = "roles", "the policy's roles, as `a,b`; one at a time";
+    EDITION = "edition", "the product edition of the agent's port table; one at a time";
+    RELEASE = "version", "the agent's version; one at a time";
+    ABI = "abi", "the layout version of its pinned maps; one at a time";
+    RULE = "rule", "a rule of the running policy, by its name";
+    SOURCE = "source", "an address; only with `--metrics-top-flows`";
+    DESTINATION = "destination", "an address; only with `--metrics-top-flows`";
+    PORT = "port", "a port, or the type of an ICMP message; only with `--metrics-top-flows`";
+}
+
+/// What packets are counted by.
+pub(super) const COUNTED: &[&Label] = &[&INTERFACE, &DIRECTION, &REASON, &PROTOCOL, &SERVICE];
+
+macro_rules! families {
+    ($($family:ident = $kind:ident $name:literal, $labels:expr, $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub static $family: Family = Family {
+                name: $name,
+                kind: Kind::$kind,
+                labels: $labels,
+                help: $help,
+            };
+        )+
+
+        /// Every metric.
+        pub const FAMILIES: &[&Family] = &[$(&$family,)+];
+    };
+}
+
+families! {
+    PASSED_PACKETS = Counter "sccm_passed_packets_total", COUNTED,
+        "Packets that went on to the kernel.";
+    PASSED_BYTES = Counter "sccm_passed_bytes_total", COUNTED,
+        "Bytes of packets that went on to the kernel.";
+    DROPPED_PACKETS = Counter "sccm_dropped_packets_total", COUNTED,
+        "Packets that were dropped.";
+    DROPPED_BYTES = Counter "sccm_dropped_bytes_total", COUNTED,
+        "Bytes of packets that were dropped.";
+    WOULD_DROP_PACKETS = Counter "sccm_would_drop_packets_total", COUNTED,
+        "Packets that observe mode let pass.";
+    WOULD_DROP_BYTES = Counter "sccm_would_drop_bytes_total", COUNTED,
+        "Bytes of packets that observe mode let pass.";
+
+    SHADOW_PASSED_PACKETS = Counter "sccm_shadow_passed_packets_total", COUNTED,
+        "Packets that the shadow passes and the active policy drops.";
+    SHADOW_PASSED_BYTES = Counter "sccm_shadow_passed_bytes_total", COUNTED,
+        "Bytes of packets that the shadow passes and the active policy drops.";
+    SHADOW_DROPPED_PACKETS = Counter "sccm_shadow_dropped_packets_total", COUNTED,
+        "Packets that the shadow drops and the active policy passes.";
+    SHADOW_DROPPED_BYTES = Counter "sccm_shadow_dropped_bytes_total", COUNTED,
+        "Bytes of packets that the shadow drops and the active policy passes.";
+
+    BLOCKED_FLOWS = Gauge "sccm_blocked_flows", &[],
+        "Flows in the table of blocked flows.";
+    BLOCKED_FLOW_PACKETS = Counter "sccm_blocked_flow_packets_total",
+        &[&SOURCE, &DESTINATION, &PROTOCOL, &PORT, &REASON, &INTERFACE],
+        "Packets of the most blocked flows, as many as `--metrics-top-flows` says.";
+    EVENTS_SUPPRESSED = Counter "sccm_events_suppressed_total", &[&REASON],
+        "Blocked packets of flows that were not noted, because too many were new at once.";
+    EVENTS_LOST = Counter "sccm_events_lost_total", &[],
+        "New blocked flows that the agent was too slow, or not there, to log.";
+
+    ENFORCING = Gauge "sccm_enforcing", &[&INTERFACE, &MODE],
+        "1 where packets are dropped, read back from the kernel.";
+    INTERFACE_GAP = Counter "sccm_interface_gap_seconds_total", &[&INTERFACE],
+        "Time that an interface was at most without its programs, since the agent began.";
+
+    POLICY_INFO = Gauge "sccm_policy_info", &[&HASH, &ROLES, &EDITION],
+        "Always 1; the labels say which policy is active.";
+    POLICY_GENERATION = Gauge "sccm_policy_generation", &[],
+        "Counts up with every published policy.";
+    POLICY_UNCONFIRMED = Gauge "sccm_policy_unconfirmed", &[],
+        "1 while the active policy waits to be confirmed.";
+    POLICY_RULE_INFO = Gauge "sccm_policy_rule_info", &[&RULE, &REASON],
+        "Always 1; why the policy has each rule, in the operator's words.";
+    LAST_RELOAD_SUCCESSFUL = Gauge "sccm_policy_last_reload_successful", &[],
+        "1 if the last reload, or the start, made its policy the active one.";
+    LAST_RELOAD_SUCCESS = Gauge "sccm_policy_last_reload_success_timestamp_seconds", &[],
+        "When a reload, or the start, last did so.";
+
+    SHADOW_INFO = Gauge "sccm_shadow_info", &[&HASH, &ROLES],
+        "Always 1, while a candidate judges beside the active policy.";
+    SHADOW_START = Gauge "sccm_shadow_start_timestamp_seconds", &[],
+        "Since when it does.";
+
+    FLOW_ENTRIES = Gauge "sccm_flow_entries", &[],
+        "Flows in the kernel's table that have not expired, counted every quarter of a minute.";
+    FLOW_EVICTIONS = Counter "sccm_flow_evictions_total", &[],
+        "Flows, expired or not, that made way for new ones in the kernel's table.";
+    FLOW_CAPACITY = Gauge "sccm_flow_capacity", &[],
+        "Flows that the kernel's table has room for.";
+
+    BUILD_INFO = Gauge "sccm_agent_build_info", &[&RELEASE, &ABI],
+        "Always 1; the labels say what is running.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total", &[],
+        "Processor time of the agent, in user and kernel mode.";
+    PROCESS_MEMORY = Gauge "process_resident_memory_bytes", &[],
+        "Memory of the agent, without the kernel's maps.";
+    PROCESS_FDS = Gauge "process_open_fds", &[],
+        "File descriptors that the agent has open.";
+    PROCESS_START = Gauge "process_start_time_seconds", &[],
+        "When the agent started, in seconds since 1970.";
+}
+
+#[cfg(test)]
+mod tests;
