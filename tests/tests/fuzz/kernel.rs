@@ -5,8 +5,6 @@
 //! the verdict in this process gave it. What it has noted is compared entry by entry, and removed,
 //! so that every case begins with nothing known.
 
-use std::collections::HashMap as Counts;
-
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
@@ -15,7 +13,7 @@ use sccm_agent::kernel::{Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::Place;
 use sccm_common::abi::map;
-use sccm_common::counter::{Counter, Direction, Page, index, page};
+use sccm_common::counter::{Counter, Direction, PAGE_COUNTERS, PAGES, Page, describe, index, page};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::FragmentKey;
 use sccm_common::tftp::TransferKey;
@@ -40,7 +38,7 @@ pub struct Kernel {
     fragments: HashMap<MapData, FragmentKey, u64>,
     transfers: HashMap<MapData, TransferKey, [u8; 16]>,
     /// By page and place: what was counted before, or will have been.
-    counted: Counts<(u32, usize), Counter>,
+    counted: Vec<Vec<Counter>>,
     _mount: BpfMount,
 }
 
@@ -76,7 +74,7 @@ impl Kernel {
             flows: open(&pins, map::FLOWS)?,
             fragments: open(&pins, map::FRAGMENTS)?,
             transfers: open(&pins, map::TRANSFERS)?,
-            counted: Counts::new(),
+            counted: vec![vec![Counter::default(); PAGE_COUNTERS]; PAGES as usize],
             _mount: mount,
         })
     }
@@ -119,10 +117,8 @@ impl Kernel {
             verdict,
         } = *counted;
         let place = index(verdict.reason, verdict.service);
-        let counter = self
-            .counted
-            .entry((page(slot, direction, observing), place));
-        let counter = counter.or_default();
+        let page = page(slot, direction, observing) as usize;
+        let counter = &mut self.counted[page][place];
         counter.packets += 1;
         counter.bytes += bytes as u64;
     }
@@ -146,23 +142,18 @@ impl Kernel {
 
     fn check_page(&mut self, page: u32, wrong: &mut Vec<String>) -> Result<()> {
         let cpus = self.counters.get(&page, 0)?;
-        for place in 0..sccm_common::counter::PAGE_COUNTERS {
+        for (place, expected) in self.counted[page as usize].iter_mut().enumerate() {
             let mut found = Counter::default();
             for cpu in cpus.iter() {
                 found.packets += cpu[place].packets;
                 found.bytes += cpu[place].bytes;
             }
-            let expected = self
-                .counted
-                .get(&(page, place))
-                .copied()
-                .unwrap_or_default();
-            if found != expected {
-                let what = sccm_common::counter::describe(place);
+            if found != *expected {
+                let what = describe(place);
                 wrong.push(format!(
                     "{found:?} instead of {expected:?} at page {page}, {what:?}"
                 ));
-                self.counted.insert((page, place), found);
+                *expected = found;
             }
         }
         Ok(())
