@@ -106,7 +106,9 @@ impl InPlace for Linear {
 
     #[inline(always)]
     fn holds(&self, count: usize) -> bool {
-        self.start + count <= self.end
+        // Linux 6.1 and 6.12 know no bounds of what was converted from big endian, and
+        // let nothing without bounds be added to a packet pointer; 6.18 does.
+        count <= self.end - self.start
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ use super::{Answer, GROUP, LONGEST_REQUEST, Request};
 use crate::duration::LONGEST_WAIT;
 use crate::enforce::Policies;
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, chown};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
@@ -56,7 +57,11 @@ impl ControlSocket {
             .bind(path)
             .with_context(|| format!("{}: choose another place with --control-socket", place()))?;
         // Nobody can connect before it listens.
-        let group = Group::from_name(GROUP).context("looking up groups")?;
+        let group = match Group::from_name(GROUP) {
+            // A small system without any list of groups.
+            Err(Errno::ENOENT) => None,
+            found => found.context("looking up groups")?,
+        };
         match &group {
             Some(group) => chown(path, None::<Uid>, Some(group.gid)).with_context(place)?,
             None => tracing::info!("there is no group {GROUP}: only root may give commands"),

@@ -2,6 +2,7 @@
 
 use super::super::ipv4::{MORE_FRAGMENTS, OFFSET};
 use crate::address::{Address, Family};
+use crate::as_written;
 use crate::cursor::InPlace;
 use crate::packet::{Protocol, TcpFlags};
 
@@ -165,12 +166,12 @@ impl<'a> Transport<'a> for Tcp<'a> {
 
     #[inline(always)]
     fn source_port(self) -> u16 {
-        be16(self.0, 0)
+        port(self.0, 0)
     }
 
     #[inline(always)]
     fn destination_port(self) -> u16 {
-        be16(self.0, 2)
+        port(self.0, 2)
     }
 
     #[inline(always)]
@@ -205,12 +206,12 @@ impl<'a> Transport<'a> for Udp<'a> {
 
     #[inline(always)]
     fn source_port(self) -> u16 {
-        be16(self.0, 0)
+        port(self.0, 0)
     }
 
     #[inline(always)]
     fn destination_port(self) -> u16 {
-        be16(self.0, 2)
+        port(self.0, 2)
     }
 
     #[inline(always)]
@@ -227,6 +228,13 @@ impl<'a> Transport<'a> for Udp<'a> {
 #[inline(always)]
 pub(super) fn be16<const N: usize>(header: &[u8; N], at: usize) -> u16 {
     u16::from_be_bytes(bytes(header, at))
+}
+
+/// A port, which may become an index. The verifiers of Linux 6.1 and 6.12 know no bounds of
+/// what was converted from big endian.
+#[inline(always)]
+fn port<const N: usize>(header: &[u8; N], at: usize) -> u16 {
+    as_written::and::<0xffff>(be16(header, at).into()) as u16
 }
 
 /// `M` of the bytes of a header, as one word where it can be; every caller names a
