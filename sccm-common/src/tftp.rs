@@ -137,7 +137,9 @@ pub(crate) fn note_request<T: Tables, P: Payload + ?Sized>(
     let Some(code) = payload.load(packet.payload_offset).map(u16::from_be_bytes) else {
         return;
     };
-    if code == opcode::READ || code == opcode::WRITE {
+    // What a frame is padded with is no request.
+    let is_whole = packet.payload >= HEADER as u32;
+    if is_whole && (code == opcode::READ || code == opcode::WRITE) {
         let expected = TransferKey {
             server: packet.destination,
             client: packet.source,
@@ -158,6 +160,11 @@ pub(crate) fn may_follow<P: Payload + ?Sized>(payload: &P, packet: &Packet) -> b
 /// Opcode and block number of what may belong to a transfer.
 #[inline(always)]
 fn header<P: Payload + ?Sized>(payload: &P, packet: &Packet) -> Option<(u16, u16)> {
+    // Port 0 is nobody's (RFC 6335, 6), and stands for the port that is not known yet.
+    let named = packet.source_port != 0 && packet.destination_port != 0;
+    if !named || packet.payload < HEADER as u32 {
+        return None;
+    }
     let [c0, c1, n0, n1] = payload.load(packet.payload_offset)?;
     let code = u16::from_be_bytes([c0, c1]);
     matches!(code, opcode::DATA..=opcode::OPTIONS).then_some((code, u16::from_be_bytes([n0, n1])))
@@ -208,11 +215,15 @@ fn find<T: Tables>(tables: &T, packet: &Packet) -> Option<(TransferKey, Transfer
     }
     key.server_port = 0;
     // A late block does not begin a transfer again that is over: only a request
-    // since then does.
-    let is_newer = |request: &TransferState| known.is_none_or(|over| request.seen > over.seen);
+    // since then does. A number, because what is compared only if it is there would
+    // share a register with the pointer to it, which the verifier refuses.
+    let since = match known {
+        Some(over) => over.seen.saturating_add(1),
+        None => 0,
+    };
     if let Some(request) = tables.transfer(&key)
         && request.is_alive(now)
-        && is_newer(&request)
+        && request.seen >= since
     {
         return Some((key, request));
     }

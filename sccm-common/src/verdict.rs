@@ -246,11 +246,11 @@ fn service_at(policy: &Policy, packet: &Packet, port: u16) -> ServiceClass {
 /// The service that a packet is an answer of, if it is one.
 #[inline(always)]
 fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
-    match (packet.protocol, packet.icmp_type) {
-        (Protocol::ICMP, wire::transport::ICMP_ECHO_REPLY) => {
+    match (packet.family, packet.protocol, packet.icmp_type) {
+        (Family::V4, Protocol::ICMP, wire::transport::ICMP_ECHO_REPLY) => {
             policy.icmp[wire::transport::ICMP_ECHO as usize]
         }
-        (Protocol::ICMPV6, wire::transport::ICMPV6_ECHO_REPLY) => {
+        (Family::V6, Protocol::ICMPV6, wire::transport::ICMPV6_ECHO_REPLY) => {
             policy.icmpv6[wire::transport::ICMPV6_ECHO as usize]
         }
         _ => service_at(policy, packet, packet.source_port),

@@ -12,6 +12,8 @@ pub mod hooks;
 pub mod netns;
 pub mod oracle;
 pub mod packet;
+pub mod probes;
+pub mod reading;
 pub mod scrape;
 pub mod signals;
 pub mod traffic;

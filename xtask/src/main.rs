@@ -8,6 +8,7 @@
 
 mod component;
 mod debian;
+mod fuzz;
 mod kernel;
 mod linker;
 mod lint;
@@ -52,6 +53,18 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Sets up, and fuzzes for longer than the tests do. Needs root.
+    Fuzz {
+        /// For how long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// Where the random policies and frames begin [default: the time].
+        #[arg(long, conflicts_with = "target")]
+        seed: Option<u64>,
+        /// Runs this coverage-guided target instead: policy, packet or http.
+        #[arg(long)]
+        target: Option<String>,
+    },
     /// Checks format, lints (both targets) and dependencies.
     Lint,
 }
@@ -63,6 +76,7 @@ fn main() -> ExitCode {
         Command::Demo => Some("demo"),
         Command::Bench { .. } => Some("bench"),
         Command::Test { .. } => Some("test"),
+        Command::Fuzz { .. } => Some("fuzz"),
         Command::Setup | Command::Lint => None,
     };
     if let Some(name) = needs_root
@@ -92,6 +106,12 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { json } => bench(json),
         Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels),
         Command::Test { arguments, .. } => test(&arguments),
+        Command::Fuzz {
+            minutes,
+            target: Some(target),
+            ..
+        } => fuzz::target(&target, minutes),
+        Command::Fuzz { minutes, seed, .. } => fuzz::differential(minutes, seed),
         Command::Lint => lint::all(),
     }
 }

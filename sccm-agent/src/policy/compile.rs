@@ -122,6 +122,9 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         let mut entries = policy.protect.iter();
         entries.any(|entry| entry.addresses.is_empty() != listed)
     };
+    // Also by a rule's destinations alone: else it would have no effect on a host.
+    let destinations = policy.allow.iter().any(|rule| !rule.to.is_empty());
+    let local_addresses = listed(true) || destinations;
     [
         (request.observe, flag::OBSERVE),
         (addresses, flag::ADDRESSES),
@@ -129,7 +132,7 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         (policy.outbound == Outbound::Off, flag::OUTBOUND_OFF),
         (policy.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
         (policy.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
-        (listed(true), flag::LOCAL_ADDRESSES),
+        (local_addresses, flag::LOCAL_ADDRESSES),
         (!listed(false), flag::LISTED_ONLY),
     ]
     .into_iter()

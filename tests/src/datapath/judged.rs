@@ -32,7 +32,11 @@ impl Action {
         self == Self::Pass
     }
 
-    pub(super) fn of_xdp(value: u32) -> Result<Self> {
+    /// What an XDP program returned.
+    ///
+    /// # Errors
+    /// For any action but pass and drop.
+    pub fn of_xdp(value: u32) -> Result<Self> {
         match value {
             XDP_PASS => Ok(Self::Pass),
             XDP_DROP => Ok(Self::Drop),
@@ -40,7 +44,11 @@ impl Action {
         }
     }
 
-    pub(super) fn of_tc(value: u32) -> Result<Self> {
+    /// What a TC program returned.
+    ///
+    /// # Errors
+    /// For any action but leaving the frame to others, and drop.
+    pub fn of_tc(value: u32) -> Result<Self> {
         match value {
             TC_ACT_UNSPEC => Ok(Self::Pass),
             TC_ACT_SHOT => Ok(Self::Drop),

@@ -1,0 +1,181 @@
+//! The policy file as serde reads and writes it: no defaults are filled in, nothing is checked.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Document {
+    /// `[site]`.
+    pub site: Site,
+    /// `[timeouts]`, in seconds.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub timeouts: BTreeMap<String, u32>,
+    /// `[peers]`: role and holders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<BTreeMap<String, Vec<IpNet>>>,
+    /// `[[protect]]`.
+    pub protect: Vec<Entry>,
+    /// `[[allow]]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Rule>,
+    /// `[management]`.
+    pub management: Management,
+}
+
+/// `[site]`; a key that is `None`, `false` or empty is left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Site {
+    /// Note 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<u16>,
+    /// Note 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https_port: Option<u16>,
+    /// Note 4; HTTPS follows from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wsus_http_port: Option<u16>,
+    /// The port of `sql` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql_port: Option<u16>,
+    /// The port of `wake-on-lan` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wake_on_lan_port: Option<u16>,
+    /// The port of `amt-provisioning` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amt_provisioning_port: Option<u16>,
+    /// `LOW-HIGH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc_range: Option<String>,
+    /// `LOW-HIGH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multicast_range: Option<String>,
+    /// Note 6.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub site_server_initiated_only: bool,
+    /// Dynamic ports where only the mapper is listed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rpc_dynamic_with_mapper: bool,
+    /// Features whose links apply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enable: Vec<String>,
+    /// What happens to what is opened from inside.
+    pub outbound: Outbound,
+    /// What is not the Internet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal: Option<Vec<IpNet>>,
+    /// Names of essentials that are dropped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_essentials: Vec<String>,
+    /// Later fragments pass without a first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pass_orphan_fragments: bool,
+    /// Other ethertypes pass.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pass_other_ethertypes: bool,
+}
+
+/// `outbound`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outbound {
+    /// Noted.
+    #[default]
+    Track,
+    /// Judged.
+    Enforce,
+    /// Neither.
+    Off,
+}
+
+/// An entry of `[[protect]]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// What it is called.
+    pub name: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Where it is; none: everywhere else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpNet>,
+}
+
+/// `[management]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Management {
+    /// `[[management.allow]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Rule>,
+}
+
+/// An entry of `[[allow]]` or `[[management.allow]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What it is called.
+    pub name: String,
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, `gre`, `esp`, `ah` or `ip`.
+    pub protocol: String,
+    /// `22`, `5000-5010`, `echo-request`; none where the protocol says it all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
+    /// By whom.
+    pub from: Addresses,
+    /// Where; none: at all protected systems.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<IpNet>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Some addresses, or the word `any`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Addresses {
+    /// These.
+    Listed(Vec<IpNet>),
+    /// `any`.
+    Word(String),
+}
+
+impl Addresses {
+    /// Every address.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::Word("any".to_owned())
+    }
+
+    /// The list; nothing for `any`.
+    #[must_use]
+    pub fn listed(&self) -> &[IpNet] {
+        match self {
+            Self::Listed(listed) => listed,
+            Self::Word(_) => &[],
+        }
+    }
+}
+
+impl Document {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Text that is no such file.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// What the operator would have written.
+    ///
+    /// # Panics
+    /// Never: every field has a form in TOML.
+    #[must_use]
+    pub fn toml(&self) -> String {
+        toml::to_string(self).expect("every field has a form in TOML")
+    }
+}

@@ -1,0 +1,257 @@
+//! Reads a policy the slow way: every rule and every link anew for each question.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use sccm_agent::catalog::{Catalog, Direction, Link};
+
+use super::{Carrier, Document, Rule, Span};
+
+/// A packet's way, as far as rights are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From the peer to the protected system.
+    In,
+    /// From the protected system to the peer.
+    Out,
+}
+
+/// What answers.
+pub struct Interpreter<'a> {
+    /// The vendor's table.
+    pub catalog: &'a Catalog,
+    /// The policy.
+    pub document: &'a Document,
+    /// The gateway's own addresses.
+    pub own: &'a [IpAddr],
+}
+
+impl Interpreter<'_> {
+    /// Whether this may be opened this way. `local` is the protected end; `None` is an address
+    /// that nothing names.
+    #[must_use]
+    pub fn may(
+        &self,
+        way: Way,
+        local: Option<IpAddr>,
+        peer: IpAddr,
+        (carrier, number): (Carrier, u16),
+    ) -> bool {
+        let open = self.open(way, local, peer);
+        open.iter().any(|span| span.has(carrier, number))
+    }
+
+    /// All that may be opened this way.
+    #[must_use]
+    pub fn open(&self, way: Way, local: Option<IpAddr>, peer: IpAddr) -> Vec<Span> {
+        let document = self.document;
+        if local.is_some_and(|local| self.own.contains(&local)) {
+            return match way {
+                Way::Out => everything(),
+                Way::In => ruled(&document.management.allow, None, peer),
+            };
+        }
+        let for_all = local.is_some_and(is_group) && self.tells_apart();
+        let entries = match for_all {
+            true => (0..document.protect.len()).collect(),
+            false => self.entries(local),
+        };
+        let mut open = self.linked(&entries, for_all, way, peer);
+        if way == Way::In && !entries.is_empty() {
+            let at = if for_all { None } else { Some(local) };
+            open.extend(ruled(&document.allow, at, peer));
+        }
+        open
+    }
+
+    /// Whether any protected address is named.
+    #[must_use]
+    pub fn tells_apart(&self) -> bool {
+        let mut entries = self.document.protect.iter();
+        entries.any(|entry| !entry.addresses.is_empty())
+            || self.document.allow.iter().any(|rule| !rule.to.is_empty())
+    }
+
+    /// Whether an address is a protected system's, the gateway's, everybody's, or stands among
+    /// the destinations of a rule.
+    #[must_use]
+    pub fn is_listed(&self, local: Option<IpAddr>) -> bool {
+        let Some(local) = local else {
+            return false;
+        };
+        self.own.contains(&local)
+            || is_group(local) && self.tells_apart()
+            || self
+                .document
+                .protect
+                .iter()
+                .any(|entry| covers(&entry.addresses, local))
+            || self
+                .document
+                .allow
+                .iter()
+                .any(|rule| covers(&rule.to, local))
+    }
+
+    /// The entries that an address is.
+    fn entries(&self, local: Option<IpAddr>) -> Vec<usize> {
+        let entries = || self.document.protect.iter().enumerate();
+        let listed: Vec<usize> = entries()
+            .filter(|(_, entry)| local.is_some_and(|local| covers(&entry.addresses, local)))
+            .map(|(index, _)| index)
+            .collect();
+        if !listed.is_empty() {
+            return listed;
+        }
+        entries()
+            .filter(|(_, entry)| entry.addresses.is_empty())
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// What links let pass between some entries and a peer; if it is `for_all` of them at once,
+    /// only what can be sent to many.
+    fn linked(&self, entries: &[usize], for_all: bool, way: Way, peer: IpAddr) -> Vec<Span> {
+        let mut open = Vec::new();
+        let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
+        let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
+        let links = self.catalog.links.iter();
+        for link in links.filter(|link| self.document.site.applies(link)) {
+            for (opener, listener) in self.openings(link) {
+                let offered = roles.iter().any(|role| self.is(role, listener));
+                let asked = roles.iter().any(|role| self.is(role, opener));
+                if !offered && !asked {
+                    continue;
+                }
+                let to_all = self.document.peers.is_some() && is_group(peer);
+                let reaches = asked && self.holds(listener, peer);
+                for (service, span, to_many) in self.document.site.services(link) {
+                    let opens = match way {
+                        Way::In => offered && self.may_open(link, opener, service, peer),
+                        Way::Out => reaches || to_all && to_many,
+                    };
+                    if opens && (to_many || !for_all) {
+                        open.push(span);
+                    }
+                }
+            }
+        }
+        open
+    }
+
+    /// Who opens to whom.
+    fn openings<'a>(&self, link: &'a Link) -> Vec<(&'a str, &'a str)> {
+        let (from, to) = (link.from.as_str(), link.to.as_str());
+        if link.direction == Direction::OneWay {
+            return vec![(from, to)];
+        }
+        let mut openings = vec![(from, to), (to, from)];
+        if from != to && self.document.site.site_server_initiated_only && link.notes.contains(&6) {
+            openings.retain(|(opener, _)| self.is(opener, "site-server"));
+        }
+        openings
+    }
+
+    /// Whether a peer may be the opener of a row, boot service told apart.
+    fn may_open(&self, link: &Link, opener: &str, service: &str, peer: IpAddr) -> bool {
+        let Some(peers) = &self.document.peers else {
+            return true;
+        };
+        if link.to.as_str() != "pxe-service-point" || opener != "client" {
+            return self.holds(opener, peer);
+        }
+        let booting = match peers.contains_key("pxe-client") {
+            true => self.holds("pxe-client", peer),
+            false => self.holds("client", peer),
+        };
+        booting || service == "dhcp" && (peer.is_unspecified() || self.holds("dhcp-relay", peer))
+    }
+
+    /// Whether an address holds a role.
+    fn holds(&self, role: &str, peer: IpAddr) -> bool {
+        let Some(peers) = &self.document.peers else {
+            return true;
+        };
+        if role == "any" {
+            return true;
+        }
+        if role == "internet" {
+            return !self.is_internal(peer) && !is_group(peer) && !peer.is_unspecified();
+        }
+        let named = peers
+            .iter()
+            .any(|(held, prefixes)| self.is(held, role) && covers(prefixes, peer));
+        let protected = self.document.protect.iter().any(|entry| {
+            covers(&entry.addresses, peer) && entry.roles.iter().any(|held| self.is(held, role))
+        });
+        named || protected
+    }
+
+    fn is_internal(&self, peer: IpAddr) -> bool {
+        let document = self.document;
+        let rules = document.allow.iter().chain(&document.management.allow);
+        let mut named: Vec<IpNet> = rules
+            .flat_map(|rule| rule.from.listed().iter().chain(&rule.to))
+            .copied()
+            .collect();
+        named.extend(document.protect.iter().flat_map(|entry| &entry.addresses));
+        let holders = document.peers.iter().flat_map(|peers| peers.values());
+        named.extend(holders.flatten());
+        named.retain(|prefix| prefix.prefix_len() > 0);
+        let internal = match &document.site.internal {
+            Some(listed) => covers(listed, peer),
+            None => PRIVATE.iter().any(|prefix| {
+                let prefix: IpNet = prefix.parse().expect("a prefix");
+                prefix.contains(&peer)
+            }),
+        };
+        covers(&named, peer) || internal
+    }
+
+    /// Whether a role is another one, by itself or by what it is a kind of.
+    fn is(&self, role: &str, asked: &str) -> bool {
+        let mut roles = self.catalog.roles.iter();
+        let known = roles.find(|known| known.id.as_str() == role);
+        let parent = known.and_then(|known| known.is_a.as_ref());
+        role == asked || parent.is_some_and(|parent| self.is(parent.as_str(), asked))
+    }
+}
+
+/// What `docs/policy.md` lists.
+const PRIVATE: [&str; 8] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+/// What rules let in. `at` is the protected end where `to` is asked, as in [`Interpreter::may`].
+fn ruled(rules: &[Rule], at: Option<Option<IpAddr>>, peer: IpAddr) -> Vec<Span> {
+    let applies = |rule: &&Rule| {
+        let from = rule.from.listed();
+        let to = |at: Option<IpAddr>| at.is_some_and(|at| covers(&rule.to, at));
+        (from.is_empty() || covers(from, peer)) && (rule.to.is_empty() || at.is_none_or(to))
+    };
+    let spans = rules.iter().filter(applies).flat_map(Rule::spans);
+    spans.map(|(_, span)| span).collect()
+}
+
+fn everything() -> Vec<Span> {
+    use Carrier::{Icmp, Icmpv6, Ip, Tcp, Udp};
+    let carriers = [Tcp, Udp, Icmp, Icmpv6, Ip].into_iter();
+    carriers
+        .map(|carrier| Span::new(carrier, 0, u16::MAX))
+        .collect()
+}
+
+fn covers(prefixes: &[IpNet], address: IpAddr) -> bool {
+    prefixes.iter().any(|prefix| prefix.contains(&address))
+}
+
+fn is_group(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::from([255; 4])
+}

@@ -1,0 +1,74 @@
+//! What a counter calls a packet: every row and rule that speaks of it, whoever it is for.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use sccm_agent::catalog::Catalog;
+use sccm_common::abi::SERVICE_NAME_BYTES;
+
+use super::{Carrier, Document, Span};
+
+const MORE: &str = "+more";
+
+/// The names of one policy.
+pub struct Names {
+    spans: Vec<(String, Span)>,
+    known: RefCell<HashMap<(Carrier, u16), Rc<str>>>,
+}
+
+impl Names {
+    /// Reads the rows and the rules.
+    #[must_use]
+    pub fn new(catalog: &Catalog, document: &Document) -> Self {
+        let rows = catalog.links.iter().flat_map(|link| {
+            let services = document.site.services(link).into_iter();
+            services.map(|(name, span, _)| (name.to_owned(), span))
+        });
+        let rules = document.allow.iter().chain(&document.management.allow);
+        Self {
+            spans: rows.chain(rules.flat_map(super::Rule::spans)).collect(),
+            known: RefCell::default(),
+        }
+    }
+
+    /// `tcp http`, `udp none`, `gre gre`.
+    #[must_use]
+    pub fn of(&self, carrier: Carrier, number: u16) -> Rc<str> {
+        let mut known = self.known.borrow_mut();
+        let name = known.entry((carrier, number)).or_insert_with(|| {
+            let (protocol, service) = match (carrier, number) {
+                (Carrier::Ip, 2) => ("igmp", "igmp".to_owned()),
+                (Carrier::Ip, 47) => ("gre", "gre".to_owned()),
+                (Carrier::Ip, 50) => ("esp", "esp".to_owned()),
+                (Carrier::Ip, 51) => ("ah", "ah".to_owned()),
+                _ => (carrier.name(), self.services(carrier, number)),
+            };
+            format!("{protocol} {service}").into()
+        });
+        Rc::clone(name)
+    }
+
+    fn services(&self, carrier: Carrier, number: u16) -> String {
+        let speaking = self
+            .spans
+            .iter()
+            .filter(|(_, span)| span.has(carrier, number));
+        let names: BTreeSet<&str> = speaking.map(|(name, _)| name.as_str()).collect();
+        let mut joined = String::new();
+        for name in names {
+            // The kernel's record of a name has so much room.
+            if joined.len() + name.len() + MORE.len() >= SERVICE_NAME_BYTES {
+                return joined + MORE;
+            }
+            if !joined.is_empty() {
+                joined.push('+');
+            }
+            joined.push_str(name);
+        }
+        match joined.as_str() {
+            "" => "none".to_owned(),
+            _ => joined,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! A random policy, as somebody could have written it.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use ipnet::IpNet;
+use sccm_common::essential::ESSENTIALS;
+
+use super::{Addresses, Document, Entry, Management, Outbound, Rule, Site};
+
+/// Prefixes that lie within, beside and over each other, and whole families.
+const PREFIXES: [&str; 24] = [
+    "10.0.0.0/8",
+    "10.1.0.0/16",
+    "10.1.2.0/23",
+    "10.1.2.0/24",
+    "10.1.2.64/26",
+    "10.1.2.3/32",
+    "10.1.3.3/32",
+    "10.1.4.0/22",
+    "192.168.0.0/16",
+    "192.168.7.8/31",
+    "198.51.100.0/25",
+    "203.0.113.200/32",
+    "128.0.0.0/1",
+    "0.0.0.0/0",
+    "fc00::/7",
+    "fd00:1::/32",
+    "fd00:1:2::/48",
+    "fd00:1:2:3::/64",
+    "fd00:1:2:3::a/128",
+    "fd00:1:2:3::b/127",
+    "2001:db8::/33",
+    "2001:db8:8000::1/128",
+    "fe80::/10",
+    "::/0",
+];
+
+/// Roles that speak with each other in many ways, and three that are peers only.
+const ROLES: [&str; 14] = [
+    "site-server",
+    "primary-site-server",
+    "client",
+    "distribution-point",
+    "multicast-distribution-point",
+    "management-point",
+    "pxe-service-point",
+    "sql-server",
+    "software-update-point",
+    "global-catalog-domain-controller",
+    "system-health-validator",
+    "pxe-client",
+    "dhcp-relay",
+    "client-status-reporting-host",
+];
+
+/// How many of [`ROLES`] a protected system can have.
+const SYSTEM_ROLES: usize = 11;
+
+/// What rules let in. Few, because every name that counters ever had keeps its number.
+const TARGETS: [(&str, &[&str]); 13] = [
+    ("tcp", &["22"]),
+    ("tcp", &["80"]),
+    ("tcp", &["5000-5010", "22"]),
+    ("tcp", &["49200-49300"]),
+    ("udp", &["53"]),
+    ("udp", &["69"]),
+    ("icmp", &["echo-request"]),
+    ("icmp", &["13"]),
+    ("icmpv6", &["echo-request"]),
+    ("gre", &[]),
+    ("esp", &[]),
+    ("ah", &[]),
+    ("ip", &["89", "132"]),
+];
+
+impl Document {
+    /// One that `random` decides; the same one for the same seed.
+    #[must_use]
+    pub fn random(random: &mut Rng) -> Self {
+        let mut protect: Vec<Entry> = (0..random.usize(1..4))
+            .map(|number| Entry {
+                name: format!("system{number}"),
+                roles: pick(random, &ROLES[..SYSTEM_ROLES], 3),
+                addresses: prefixes(random, 3),
+            })
+            .collect();
+        if random.u8(..3) == 0 {
+            protect[0].addresses.clear();
+        }
+        if random.u8(..6) == 0 {
+            // Nothing is told apart, unless by the rules.
+            protect.truncate(1);
+            protect[0].addresses.clear();
+        }
+        let to: Vec<IpNet> = match protect.iter().any(|entry| entry.addresses.is_empty()) {
+            true => prefixes(random, 1),
+            false => protect[0].addresses[..1].to_vec(),
+        };
+        let allow = rules(random, "allow", 3, &to);
+        let management = rules(random, "manage", 2, &[]);
+        let peers = (random.u8(..4) != 0).then(|| {
+            let roles = pick(random, &ROLES, 5).into_iter();
+            roles.map(|role| (role, prefixes(random, 3))).collect()
+        });
+        Self {
+            site: Site::random(random),
+            timeouts: timeouts(random),
+            peers,
+            protect,
+            allow,
+            management: Management { allow: management },
+        }
+    }
+
+    /// Every prefix that a random policy may name.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn prefixes() -> impl Iterator<Item = IpNet> {
+        PREFIXES.iter().map(|prefix| parsed(prefix))
+    }
+}
+
+impl Site {
+    fn random(random: &mut Rng) -> Self {
+        let mut some = |of: &[u16]| match random.u8(..4) {
+            0 => random.choice(of).copied(),
+            _ => None,
+        };
+        let ports = [
+            some(&[8080, 49200]),
+            some(&[8443]),
+            some(&[80, 8530]),
+            some(&[14330]),
+            some(&[7]),
+            some(&[9972]),
+        ];
+        let [http_port, https_port, wsus_http_port, sql_port, wake, amt] = ports;
+        let mut chance = |one_in: u8| random.u8(..one_in) == 0;
+        let mut site = Self {
+            http_port,
+            https_port,
+            wsus_http_port,
+            sql_port,
+            wake_on_lan_port: wake,
+            amt_provisioning_port: amt,
+            rpc_range: chance(4).then(|| "1025-5000".to_owned()),
+            multicast_range: chance(4).then(|| "62000-62010".to_owned()),
+            site_server_initiated_only: chance(4),
+            rpc_dynamic_with_mapper: chance(4),
+            pass_orphan_fragments: chance(4),
+            pass_other_ethertypes: chance(4),
+            ..Self::default()
+        };
+        for feature in ["netbios-remote-control", "named-pipes"] {
+            if random.u8(..4) == 0 {
+                site.enable.push(feature.to_owned());
+            }
+        }
+        site.outbound = match random.u8(..8) {
+            0..4 => Outbound::Enforce,
+            4 => Outbound::Off,
+            _ => Outbound::Track,
+        };
+        if random.u8(..4) == 0 {
+            site.internal = Some(prefixes(random, 3));
+        }
+        if random.u8(..4) == 0 {
+            let labels = ESSENTIALS.iter().map(|reason| reason.label().to_owned());
+            site.without_essentials = random.choose_multiple(labels, 3);
+        }
+        site
+    }
+}
+
+fn timeouts(random: &mut Rng) -> BTreeMap<String, u32> {
+    if random.bool() {
+        return BTreeMap::new();
+    }
+    let timeouts = [
+        ("tcp-established", 1010),
+        ("other", 40),
+        ("tcp-opening", 110),
+    ];
+    let timeouts = timeouts.map(|(key, seconds)| (key.to_owned(), seconds));
+    timeouts.into_iter().collect()
+}
+
+fn rules(random: &mut Rng, name: &str, most: usize, to: &[IpNet]) -> Vec<Rule> {
+    let rules = 0..random.usize(..=most);
+    rules
+        .map(|number| {
+            let (protocol, ports) = TARGETS[random.usize(..TARGETS.len())];
+            Rule {
+                name: format!("{name}{number}"),
+                protocol: protocol.to_owned(),
+                ports: ports.iter().map(|port| (*port).to_owned()).collect(),
+                from: match random.bool() {
+                    true => Addresses::Listed(prefixes(random, 2)),
+                    false => Addresses::any(),
+                },
+                to: match random.bool() {
+                    true => to.to_vec(),
+                    false => Vec::new(),
+                },
+                reason: "a test".to_owned(),
+            }
+        })
+        .collect()
+}
+
+fn prefixes(random: &mut Rng, most: usize) -> Vec<IpNet> {
+    let chosen = pick(random, &PREFIXES, most).into_iter();
+    chosen.map(|prefix| parsed(&prefix)).collect()
+}
+
+fn parsed(prefix: &str) -> IpNet {
+    prefix.parse::<IpNet>().expect("a prefix").trunc()
+}
+
+/// At least one, each once.
+fn pick(random: &mut Rng, from: &[&str], most: usize) -> Vec<String> {
+    let count = random.usize(1..=most);
+    let chosen = random.choose_multiple(from.iter(), count).into_iter();
+    chosen.map(|text| (*text).to_owned()).collect()
+}

@@ -1,0 +1,232 @@
+//! One case through all three: the verdict in this process, the kernel's programs, the oracle.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::net::Ipv6Addr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anyhow::Result;
+use sccm_agent::catalog::Catalog;
+use sccm_agent::config;
+use sccm_agent::policy::{Compiled, Request, ServiceNames, SitePolicy, compile};
+use sccm_common::flow::FlowKey;
+use sccm_common::fragment::FragmentKey;
+use sccm_common::packet::Protocol;
+use sccm_common::tftp::TransferKey;
+use sccm_common::{Address, Reason, ServiceClass, Verdict};
+use sccm_tests::datapath::Action;
+
+use crate::case::{Setting, Step};
+use crate::kernel::Kernel;
+use crate::native::Native;
+use crate::oracle::{Oracle, PolicyRights, Said};
+
+/// A policy that is compiled and being enforced, and the oracle's reading of it.
+pub struct Stage<'a> {
+    pub setting: &'a Setting,
+    pub compiled: Compiled,
+    rights: PolicyRights<'a>,
+    /// By class number: `tcp http`.
+    labels: HashMap<u8, String>,
+}
+
+/// How often each reason was right.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage(pub HashMap<Reason, u64>);
+
+impl Coverage {
+    pub fn add(&mut self, other: &Self) {
+        for (reason, count) in &other.0 {
+            *self.0.entry(*reason).or_default() += count;
+        }
+    }
+}
+
+/// The file's policy; an error for what the agent refuses.
+pub fn load(setting: &Setting) -> Result<SitePolicy> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("policy.toml");
+    std::fs::write(&path, setting.document.toml())?;
+    config::load(&path)
+}
+
+impl<'a> Stage<'a> {
+    /// Compiles the policy under names that earlier ones had.
+    ///
+    /// # Errors
+    /// The tables have no room for it.
+    pub fn new(
+        catalog: &'a Catalog,
+        setting: &'a Setting,
+        policy: &SitePolicy,
+        names: ServiceNames,
+    ) -> Result<Self> {
+        let request = Request {
+            catalog,
+            policy,
+            own: &setting.own,
+            observe: setting.observe,
+        };
+        let compiled = compile(&request, names)?;
+        let labels = compiled.services.iter().map(|(class, name)| {
+            let label = format!("{} {}", name.protocol, name.service);
+            (class.0, label)
+        });
+        Ok(Self {
+            setting,
+            rights: PolicyRights::new(catalog, setting),
+            labels: labels.collect(),
+            compiled,
+        })
+    }
+
+    /// The first difference, if there is one: the step and what was said of it.
+    ///
+    /// # Errors
+    /// The kernel refuses to run something.
+    pub fn run(
+        &self,
+        steps: &[Step],
+        kernel: &mut Kernel,
+        coverage: &mut Coverage,
+    ) -> Result<Option<String>> {
+        let difference = self.differ(steps, kernel, coverage)?;
+        if difference.is_some() {
+            kernel.forget()?;
+        }
+        Ok(difference)
+    }
+
+    fn differ(
+        &self,
+        steps: &[Step],
+        kernel: &mut Kernel,
+        coverage: &mut Coverage,
+    ) -> Result<Option<String>> {
+        let slots = kernel.slots;
+        let native = Native::new(&self.compiled, &slots);
+        let mut oracle = Oracle::new(self.setting, &self.rights);
+        for (number, step) in steps.iter().enumerate() {
+            let told = |what: String| Ok(Some(format!("step {number}: {what}")));
+            let said = oracle.judge(step);
+            let judged = catch_unwind(AssertUnwindSafe(|| native.judge(step)));
+            let Ok(judged) = judged else {
+                return told(format!("panicked, should say {said:?}"));
+            };
+            if let Step::Waits(seconds) = step {
+                if let Err(error) = kernel.wait(&native, *seconds) {
+                    return told(format!("{error:#}"));
+                }
+                continue;
+            }
+            let of_native = judged.map(|judged| {
+                let of_service = judged.verdict.reason.service_row();
+                let class = of_service.map(|_| judged.verdict.service);
+                // What did not parse wanted no service, and yet is counted in that row.
+                let class = class.filter(|class| *class != ServiceClass::NONE);
+                let service = class.and_then(|class| self.labels.get(&class.0));
+                let out = judged.direction == sccm_common::counter::Direction::Outbound;
+                (
+                    judged.slot,
+                    out,
+                    judged.verdict.reason,
+                    service.map(String::as_str),
+                )
+            });
+            let of_oracle = said.as_ref().map(|said: &Said| {
+                (
+                    slots.of_seat(said.seat),
+                    said.outbound,
+                    said.reason,
+                    said.service.as_deref(),
+                )
+            });
+            if of_native != of_oracle {
+                return told(format!("native {of_native:?}, oracle {of_oracle:?}"));
+            }
+            if let Some(said) = &said {
+                *coverage.0.entry(said.reason).or_default() += 1;
+            }
+            let (Step::Arrives(_, frame) | Step::Leaves(_, frame)) = step else {
+                continue;
+            };
+            let Some(action) = kernel.run(step)? else {
+                continue;
+            };
+            // What belongs to no one is counted apart from what is only observed.
+            let verdict = judged.map(|judged| judged.verdict);
+            let observing = self.observes(verdict);
+            if let Some(judged) = &judged {
+                kernel.expect(judged, observing, frame.len());
+            }
+            let passes = verdict.is_none_or(|verdict| verdict.reason.passes()) || observing;
+            let expected = if passes { Action::Pass } else { Action::Drop };
+            if action != expected {
+                return told(format!("kernel {action:?}, not as {verdict:?}"));
+            }
+        }
+        if let Err(error) = kernel.check_counters() {
+            return Ok(Some(format!("{error:#}")));
+        }
+        if let Err(error) = kernel.check_memory(&native) {
+            return Ok(Some(format!("memory: {error:#}")));
+        }
+        Ok(remembered(&native, &oracle))
+    }
+
+    fn observes(&self, verdict: Option<Verdict>) -> bool {
+        let other = verdict.is_some_and(|verdict| verdict.reason == Reason::OtherVlan);
+        self.setting.observe && !other
+    }
+}
+
+/// Whether verdict and oracle remember the same.
+fn remembered(native: &Native<'_>, oracle: &Oracle<'_>) -> Option<String> {
+    let (flows, firsts, transfers) = oracle.memory();
+    let flows = flows.map(|flow| {
+        let ports = (flow.local_port, flow.peer_port);
+        FlowKey::new(
+            address(flow.local),
+            address(flow.peer),
+            ports,
+            Protocol(flow.protocol),
+        )
+    });
+    let firsts = firsts.map(|datagram| FragmentKey {
+        source: address(datagram.source),
+        destination: address(datagram.destination),
+        id: datagram.id,
+        protocol: datagram.protocol.into(),
+    });
+    let transfers = transfers.map(|transfer| TransferKey {
+        server: address(transfer.server),
+        client: address(transfer.client),
+        server_port: transfer.server_port.unwrap_or_default(),
+        client_port: transfer.client_port,
+        reserved: 0,
+    });
+    unlike("flows", &native.flows.borrow(), flows)
+        .or_else(|| unlike("fragments", &native.fragments.borrow(), firsts))
+        .or_else(|| unlike("transfers", &native.transfers.borrow(), transfers))
+}
+
+fn unlike<K: Eq + Hash + Debug, V>(
+    what: &str,
+    native: &HashMap<K, V>,
+    oracle: impl Iterator<Item = K>,
+) -> Option<String> {
+    let native: HashSet<&K> = native.keys().collect();
+    let oracle: HashSet<K> = oracle.collect();
+    let oracle: HashSet<&K> = oracle.iter().collect();
+    let (more, less) = (&native - &oracle, &oracle - &native);
+    (native != oracle).then(|| format!("{what}: native alone {more:?}, oracle alone {less:?}"))
+}
+
+fn address(address: Ipv6Addr) -> Address {
+    let (high, low) = (address.to_bits() >> 64, address.to_bits());
+    Address {
+        high: high as u64,
+        low: low as u64,
+    }
+}

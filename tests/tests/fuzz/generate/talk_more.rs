@@ -1,0 +1,220 @@
+//! Packets that are not simply TCP or UDP: essentials, errors, fragments, odd ones.
+
+use fastrand::Rng;
+
+use super::frame::{self, SYN};
+use super::places::Ends;
+use super::talk::Said;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Extension headers, and two that only look like some.
+const EXTENSIONS: [u8; 9] = [0, 43, 44, 60, 135, 139, 140, 51, 50];
+
+pub fn dhcp(random: &mut Rng, ends: &Ends) -> Vec<Said> {
+    let (client, server) = if ends.is_v4() { (68, 67) } else { (546, 547) };
+    let outward = random.bool();
+    let said = |outward, ports| ends.udp(outward, ports, &[1; 30]);
+    vec![
+        said(outward, (client, server)),
+        said(!outward, (server, client)),
+        said(random.bool(), (server, server)),
+    ]
+}
+
+/// An error that quotes a frame that was seen, or nothing of the kind.
+pub fn error(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Vec<Said> {
+    let v4 = ends.is_v4();
+    let kind: u8 = match (random.u8(..8), v4) {
+        (0, _) => random.u8(..),
+        (_, true) => [3, 11, 12, 4, 5][random.usize(..5)],
+        (_, false) => random.u8(1..=4),
+    };
+    let wanted = if v4 { [8, 0] } else { [0x86, 0xdd] };
+    let fits = |frame: &&Vec<u8>| frame.get(12..14) == Some(&wanted) && frame.len() >= 54;
+    let fitting: Vec<&Vec<u8>> = seen.iter().filter(fits).collect();
+    let quoted = random.choice(fitting);
+    let mut ends = *ends;
+    let mut quote = vec![0x45; random.usize(..60)];
+    if let Some(frame) = quoted {
+        let packet = &frame[14..];
+        let size = packet
+            .len()
+            .min(if v4 { 28 } else { 48 } + random.usize(..40));
+        quote = packet[..size].to_vec();
+        // An error goes to the sender of what it quotes.
+        if random.u8(..8) != 0 {
+            ends.inside = match v4 {
+                true => <[u8; 4]>::try_from(&packet[12..16])
+                    .expect("four bytes")
+                    .into(),
+                false => <[u8; 16]>::try_from(&packet[8..24])
+                    .expect("sixteen bytes")
+                    .into(),
+            };
+        }
+        if random.u8(..8) == 0 {
+            quote.truncate(random.usize(..quote.len()));
+        }
+    }
+    let message = frame::control(kind, 0, &quote);
+    vec![ends.said(random.u8(..6) == 0, ends.icmp(), &message)]
+}
+
+/// A datagram in parts, in some order, sometimes of a form that no host sends.
+pub fn fragments(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
+    let (protocol, payload) = match random.u8(..4) {
+        0 => (
+            TCP,
+            frame::tcp((ends.client, ends.server), random.u8(..32), &[7; 60]),
+        ),
+        1 => (ends.icmp(), frame::control(random.u8(..), 9, &[7; 60])),
+        2 => (random.u8(..), vec![1; 60]),
+        _ => (
+            UDP,
+            frame::udp((ends.client, ends.server), &[0, 3, 0, 1, 7, 7, 7, 7]),
+        ),
+    };
+    let mut ip = ends.ip(outward, protocol);
+    ip.id = random.u32(..4) << random.u32(..20);
+    let first = match random.u8(..4) {
+        0 => random.usize(..payload.len()),
+        _ => payload.len() & !7,
+    };
+    let chained = !ends.is_v4() && random.u8(..4) == 0;
+    let part = |ip: &mut frame::Ip, offset: u16, more: bool, data: &[u8]| {
+        (ip.offset, ip.more) = (offset, more);
+        let extra = if chained {
+            vec![(60, vec![0; 8])]
+        } else {
+            Vec::new()
+        };
+        let frame = ip.frame_with(&extra, data);
+        Said { outward, frame }
+    };
+    let mut parts = vec![
+        part(&mut ip, 0, true, &payload[..first]),
+        part(&mut ip, (first / 8) as u16, false, &[1; 20]),
+    ];
+    let offset = [1, 2, 3, 100, 8_180, 8_188, 8_191];
+    let offset = offset[random.usize(..offset.len())];
+    ip.id += random.u32(..2);
+    let more = random.bool();
+    parts.push(part(&mut ip, offset, more, &vec![1; random.usize(..200)]));
+    if !ends.is_v4() {
+        (ip.offset, ip.more) = (0, false);
+        let atomic = [(44, ip.fragment())];
+        let frame = ip.frame_with(&atomic, &payload);
+        parts.push(Said { outward, frame });
+    }
+    random.shuffle(&mut parts[1..]);
+    if random.u8(..4) == 0 {
+        random.shuffle(&mut parts);
+    }
+    parts
+}
+
+/// Options, or extension headers in any number and order.
+pub fn chain(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
+    let segment = frame::tcp((ends.client, ends.server), SYN, &[]);
+    let ip = ends.ip(outward, TCP);
+    let mut extra = Vec::new();
+    let count = if random.u8(..4) == 0 {
+        7
+    } else {
+        random.usize(1..4)
+    };
+    for place in 0..count {
+        let number = match place {
+            0 if random.bool() => 0,
+            _ => EXTENSIONS[random.usize(1..EXTENSIONS.len())],
+        };
+        let body = match (ends.is_v4(), number) {
+            (true, _) => vec![1; 4],
+            (false, 44) => ip.fragment(),
+            (false, _) => {
+                let units = random.u8(..3);
+                let mut body = vec![random.u8(..3); 8 + usize::from(units) * 8];
+                body[1] = units;
+                body
+            }
+        };
+        extra.push((number, body));
+    }
+    let frame = ip.frame_with(&extra, &segment);
+    vec![Said { outward, frame }]
+}
+
+/// Neighbour discovery, genuine or not.
+pub fn neighbours(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
+    let mut ip = ends.ip(outward, ends.icmp());
+    ip.hops = if random.u8(..4) == 0 { 64 } else { 255 };
+    let message = frame::control(random.u8(132..=137), 0, &[0; 16]);
+    let mut talk = vec![Said {
+        outward,
+        frame: ip.frame(&message),
+    }];
+    if !ends.is_v4() {
+        let frame = ip.frame_with(&[(44, ip.fragment())], &message);
+        talk.push(Said { outward, frame });
+    }
+    talk
+}
+
+/// Group membership, genuine or not.
+pub fn membership(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
+    let (number, group, link, kind): (u8, _, _, u8) = match ends.is_v4() {
+        true => (2, "224.0.0.22", "10.1.2.9", random.u8(0x11..0x24)),
+        false => (
+            58,
+            "ff02::16",
+            "fe80::1",
+            [130, 131, 132, 143][random.usize(..4)],
+        ),
+    };
+    let mut ip = ends.ip(outward, number);
+    ip.hops = 1;
+    if random.u8(..3) != 0 {
+        ip.source = link.parse().expect("an address");
+        ip.destination = group.parse().expect("an address");
+    }
+    let alert = match (ends.is_v4(), random.u8(..4)) {
+        (_, 0) => Vec::new(),
+        (true, _) => vec![(0, vec![0x94, 4, 0, 0])],
+        (false, _) => vec![(0, vec![0, 0, 5, 2, 0, 0, 1, 0])],
+    };
+    let frame = ip.frame_with(&alert, &frame::control(kind, 0, &[0; 8]));
+    vec![Said { outward, frame }]
+}
+
+/// What carries no IP, or hides behind tags.
+pub fn link(random: &mut Rng, outward: bool) -> Vec<Said> {
+    const KINDS: [u16; 10] = [
+        0x0806, 0x888e, 0x88cc, 0x8809, 0x88f7, 0x0026, 0x88a8, 0x8100, 0x22f0, 0x0800,
+    ];
+    let kind = KINDS[random.usize(..KINDS.len())];
+    let mut frame = frame::ethernet(kind, &[0x42, 0x42, 3, 0, 0, 0, 0, 0, 0, 0]);
+    if kind == 0x0026 && random.bool() {
+        frame[..6].copy_from_slice(&[1, 0x80, 0xc2, 0, 0, 0]);
+    }
+    for _ in 0..random.usize(..4) {
+        frame = frame::tag(&frame, 0x8100, random.u16(..3));
+    }
+    if random.u8(..4) == 0 {
+        frame.truncate(random.usize(..=frame.len()));
+    }
+    vec![Said { outward, frame }]
+}
+
+/// Protocols without ports, and lengths that do not fit.
+pub fn odd(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
+    const PROTOCOLS: [u8; 12] = [0, 1, 2, 4, 47, 50, 51, 58, 59, 89, 132, 255];
+    let number = PROTOCOLS[random.usize(..PROTOCOLS.len())];
+    let size = random.usize(..24);
+    let mut talk = vec![ends.said(outward, number, &vec![8; size])];
+    let transport = [TCP, UDP, 1, 58][random.usize(..4)];
+    talk.push(ends.said(outward, transport, &vec![random.u8(..); size]));
+    talk.push(ends.said(!outward, number, &[0; 12]));
+    talk
+}

@@ -1,0 +1,277 @@
+//! The programs that the kernel runs: one copy for each kind of card, over the same maps.
+//!
+//! What a program decides comes back from `BPF_PROG_TEST_RUN`; why, only the counters tell. They
+//! are read at the end of a case, where each must have risen by exactly the packets and bytes that
+//! the verdict in this process gave it. What it has noted is compared entry by entry, and removed,
+//! so that every case begins with nothing known.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aya::Pod;
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::programs::{TestRun as _, TestRunOptions};
+use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_agent::policy::Compiled;
+use sccm_common::Place;
+use sccm_common::abi::map;
+use sccm_common::counter::{Counter, Direction, PAGE_COUNTERS, PAGES, Page, describe, index, page};
+use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::fragment::FragmentKey;
+use sccm_common::tftp::TransferKey;
+use sccm_common::trunk::VlanTable;
+use sccm_tests::bpffs::BpfMount;
+use sccm_tests::datapath::{Action, SHORTEST_FRAME, runs_outbound};
+
+use crate::case::{Spot, Step};
+use crate::native::{Counted, Native};
+use crate::slots::Slots;
+
+/// Flows that the table has room for; no case has nearly as many.
+const FLOWS: u32 = 65_536;
+
+/// Programs and maps of one thread.
+pub struct Kernel {
+    programs: Vec<(Spot, Programs)>,
+    pub maps: Maps,
+    pub slots: Slots,
+    counters: PerCpuArray<MapData, Page>,
+    flows: HashMap<MapData, FlowKey, FlowState>,
+    fragments: HashMap<MapData, FragmentKey, u64>,
+    transfers: HashMap<MapData, TransferKey, [u8; 16]>,
+    /// By page and place: what was counted before, or will have been.
+    counted: Vec<Vec<Counter>>,
+    _mount: BpfMount,
+}
+
+impl Kernel {
+    /// Loads everything. There is no policy yet.
+    ///
+    /// # Errors
+    /// Without root, or when the kernel refuses something.
+    pub fn load() -> Result<Self> {
+        let mount = BpfMount::new()?;
+        let pins = PinDir::new(mount.path().join("agent"));
+        pins.create()?;
+        Programs::create_maps(&pins, FLOWS)?;
+        let mut maps = Maps::open(&pins)?;
+        let slots = Slots::claim(&mut maps)?;
+        let mut vlans: Array<MapData, VlanTable> = open(&pins, map::VLANS)?;
+        vlans.set(slots.of(Spot::Trunk), *slots.vlans(), 0)?;
+        let load = |spot, place| Programs::load(&pins, slots.of(spot), place);
+        let programs = vec![
+            (Spot::Host, load(Spot::Host, Place::Host)?),
+            (Spot::Uplink, load(Spot::Uplink, Place::Uplink)?),
+            (Spot::Segment, load(Spot::Segment, Place::Segment)?),
+            (
+                Spot::Trunk,
+                Programs::load_trunk(&pins, slots.of(Spot::Trunk))?,
+            ),
+        ];
+        Ok(Self {
+            programs,
+            maps,
+            slots,
+            counters: open(&pins, map::COUNTERS)?,
+            flows: open(&pins, map::FLOWS)?,
+            fragments: open(&pins, map::FRAGMENTS)?,
+            transfers: open(&pins, map::TRANSFERS)?,
+            counted: vec![vec![Counter::default(); PAGE_COUNTERS]; PAGES as usize],
+            _mount: mount,
+        })
+    }
+
+    /// Makes a policy the active one.
+    ///
+    /// # Errors
+    /// The kernel refuses the tables.
+    pub fn publish(&mut self, compiled: &Compiled) -> Result<()> {
+        self.maps.publish(compiled).map(drop)
+    }
+
+    /// Runs a frame; `None` if the kernel makes no test of such a frame.
+    ///
+    /// # Errors
+    /// The kernel refuses the run.
+    pub fn run(&mut self, step: &Step) -> Result<Option<Action>> {
+        let options = |frame| TestRunOptions {
+            data_in: Some(frame),
+            ..TestRunOptions::default()
+        };
+        match step {
+            Step::Arrives(spot, frame) if frame.len() >= SHORTEST_FRAME => {
+                let run = self.of(*spot)?.xdp()?.test_run(options(frame))?;
+                Action::of_xdp(run.return_value).map(Some)
+            }
+            Step::Leaves(spot, frame) if runs_outbound(frame) => {
+                let run = self.of(*spot)?.classifier()?.test_run(options(frame))?;
+                Action::of_tc(run.return_value).map(Some)
+            }
+            Step::Arrives(..) | Step::Leaves(..) | Step::Waits(_) => Ok(None),
+        }
+    }
+
+    /// Expects a frame of `bytes` to have been counted so.
+    pub fn expect(&mut self, counted: &Counted, observing: bool, bytes: usize) {
+        let Counted {
+            slot,
+            direction,
+            verdict,
+        } = *counted;
+        let place = index(verdict.reason, verdict.service);
+        let page = page(slot, direction, observing) as usize;
+        let counter = &mut self.counted[page][place];
+        counter.packets += 1;
+        counter.bytes += bytes as u64;
+    }
+
+    /// Whether every counter is what it was expected to be; a difference is told once.
+    ///
+    /// # Errors
+    /// The difference, or the kernel refuses a read.
+    pub fn check_counters(&mut self) -> Result<()> {
+        let mut wrong = Vec::new();
+        for slot in self.slots.all() {
+            for direction in [Direction::Inbound, Direction::Outbound] {
+                for observing in [false, true] {
+                    self.check_page(page(slot, direction, observing), &mut wrong)?;
+                }
+            }
+        }
+        ensure!(wrong.is_empty(), "the kernel counted {}", wrong.join("; "));
+        Ok(())
+    }
+
+    fn check_page(&mut self, page: u32, wrong: &mut Vec<String>) -> Result<()> {
+        let cpus = self.counters.get(&page, 0)?;
+        for (place, expected) in self.counted[page as usize].iter_mut().enumerate() {
+            let mut found = Counter::default();
+            for cpu in cpus.iter() {
+                found.packets += cpu[place].packets;
+                found.bytes += cpu[place].bytes;
+            }
+            if found != *expected {
+                let what = describe(place);
+                wrong.push(format!(
+                    "{found:?} instead of {expected:?} at page {page}, {what:?}"
+                ));
+                *expected = found;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything that is noted seem as much older.
+    ///
+    /// # Errors
+    /// Something is not noted, or the kernel refuses it.
+    pub fn wait(&mut self, native: &Native<'_>, seconds: u32) -> Result<()> {
+        for key in native.flows.borrow().keys() {
+            let state = self
+                .flows
+                .get(key, 0)
+                .with_context(|| format!("no {key:?}"))?;
+            let seen = state.seen().checked_sub(seconds);
+            let seen = seen.context("the kernel's clock is too young")?;
+            self.flows
+                .insert(key, FlowState::new(state.phase(), seen), 0)?;
+        }
+        for key in native.fragments.borrow().keys() {
+            let seen = self
+                .fragments
+                .get(key, 0)
+                .with_context(|| format!("no {key:?}"))?;
+            self.fragments.insert(key, seen - u64::from(seconds), 0)?;
+        }
+        for key in native.transfers.borrow().keys() {
+            let mut state = self
+                .transfers
+                .get(key, 0)
+                .with_context(|| format!("no {key:?}"))?;
+            let (seen, _) = state.split_first_chunk_mut::<4>().context("16 bytes")?;
+            *seen = (u32::from_ne_bytes(*seen) - seconds).to_ne_bytes();
+            self.transfers.insert(key, state, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Compares what is noted, and forgets it.
+    ///
+    /// # Errors
+    /// A difference, or the kernel refuses it.
+    pub fn check_memory(&mut self, native: &Native<'_>) -> Result<()> {
+        for (key, state) in native.flows.borrow().iter() {
+            let found = self
+                .flows
+                .get(key, 0)
+                .with_context(|| format!("no {key:?}"))?;
+            let expected = state.get().phase();
+            ensure!(
+                found.phase() == expected,
+                "{key:?} is {:?}, not {expected:?}",
+                found.phase()
+            );
+            self.flows.remove(key)?;
+        }
+        for key in native.fragments.borrow().keys() {
+            self.fragments
+                .remove(key)
+                .with_context(|| format!("no {key:?}"))?;
+        }
+        for (key, state) in native.transfers.borrow().iter() {
+            let found = self
+                .transfers
+                .get(key, 0)
+                .with_context(|| format!("no {key:?}"))?;
+            // SAFETY: the same 16 bytes without padding.
+            let expected: [u8; 16] = unsafe { std::mem::transmute(*state) };
+            // The first word is the time.
+            ensure!(
+                found[4..] == expected[4..],
+                "{key:?} is {found:?}, not {expected:?}"
+            );
+            self.transfers.remove(key)?;
+        }
+        let more = (
+            keys(&self.flows)?,
+            keys(&self.fragments)?,
+            keys(&self.transfers)?,
+        );
+        if !(more.0.is_empty() && more.1.is_empty() && more.2.is_empty()) {
+            bail!("the kernel also knows {more:?}");
+        }
+        Ok(())
+    }
+
+    /// Forgets everything, after a difference.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn forget(&mut self) -> Result<()> {
+        // Told or not, the next case begins with what is.
+        let _ = self.check_counters();
+        keys(&self.flows)?
+            .iter()
+            .try_for_each(|key| self.flows.remove(key))?;
+        keys(&self.fragments)?
+            .iter()
+            .try_for_each(|key| self.fragments.remove(key))?;
+        keys(&self.transfers)?
+            .iter()
+            .try_for_each(|key| self.transfers.remove(key))?;
+        Ok(())
+    }
+
+    fn of(&mut self, spot: Spot) -> Result<&mut Programs> {
+        let mut programs = self.programs.iter_mut();
+        let found = programs.find(|(at, _)| *at == spot);
+        Ok(&mut found.context("a program for each spot")?.1)
+    }
+}
+
+fn keys<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> Result<Vec<K>> {
+    Ok(map.keys().collect::<Result<_, _>>()?)
+}
+
+fn open<T: TryFrom<Map, Error = MapError>>(pins: &PinDir, name: &str) -> Result<T> {
+    let data = MapData::from_pin(pins.map(name))?;
+    Ok(T::try_from(Map::from_map_data(data)?)?)
+}

@@ -1,0 +1,303 @@
+//! The decision, both ways.
+
+use std::net::IpAddr;
+
+use sccm_common::Reason;
+use sccm_tests::reading::{Carrier, Outbound, Way};
+
+use super::parse::{Part, Seen, Transport};
+use super::state::{Datagram, Flow, FlowState, Phase};
+use super::{End, Oracle, essential};
+
+const GRE: u8 = 47;
+const PPTP: u16 = 1723;
+
+/// Seconds for which fragments follow.
+const REASSEMBLY: u64 = 30;
+
+impl Oracle<'_> {
+    /// Towards the protected end `local`.
+    pub(super) fn inbound(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
+        if packet.part == Part::Later {
+            return self.later(packet);
+        }
+        match essential::of(packet) {
+            Some(Reason::IcmpError) if self.quotes_a_flow(packet) => {
+                return (Reason::IcmpErrorRelated, None);
+            }
+            Some(reason) => return (self.unless_removed(reason), None),
+            None => {}
+        }
+        if essential::dhcp(packet) == Some(true) {
+            return (self.unless_removed(Reason::DhcpReply), None);
+        }
+        let asked = asked(packet);
+        if self.rights.may(Way::In, local, packet.source, asked) {
+            self.note_request(packet);
+            return (Reason::Service, Some(self.rights.name(asked)));
+        }
+        if self.answers_a_flow(packet) || self.follows_transfer(packet) {
+            return (Reason::Reply, Some(self.rights.name(answered(packet))));
+        }
+        self.refused(Reason::NotAllowed, local, asked)
+    }
+
+    /// From the protected end `local`.
+    pub(super) fn outbound(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
+        let enforce = self.mode() == Outbound::Enforce;
+        if packet.part == Part::Later {
+            return match enforce {
+                true => self.later(packet),
+                false => (Reason::Outbound, None),
+            };
+        }
+        let (asked, answered) = (asked(packet), answered(packet));
+        let passes = |what| (Reason::Outbound, Some(self.rights.name(what)));
+        if self.mode() == Outbound::Off {
+            return passes(asked);
+        }
+        if enforce {
+            if let Some(reason) = essential::of(packet) {
+                return (self.unless_removed(reason), None);
+            }
+            if essential::dhcp(packet) == Some(false) {
+                return (self.unless_removed(Reason::DhcpRequest), None);
+            }
+        }
+        let may = |way, what| self.rights.may(way, local, packet.destination, what);
+        let flow = flow_of(packet, packet.source, packet.destination, ends(packet));
+        // A tunnel is opened by its control connection.
+        let tunnel = packet.protocol == GRE && self.is_alive(&flow);
+        let allowed = !enforce || tunnel || may(Way::Out, asked);
+        let goes_on = !begins(packet) && self.flows.contains_key(&flow);
+        if !(goes_on && allowed) {
+            let may_answer = may(Way::In, answered);
+            let may_ask_group = allowed || may(Way::In, asked);
+            if self.follows_transfer(packet) {
+                return passes(answered);
+            }
+            if is_stream_to_group(packet) && may_ask_group {
+                return passes(asked);
+            }
+            if is_answer(packet) && may_answer {
+                self.open_tunnel(packet);
+                return passes(answered);
+            }
+            let what = if opens(packet) { asked } else { answered };
+            if !allowed {
+                return self.refused(Reason::OutboundNotAllowed, local, what);
+            }
+            if !opens(packet) {
+                return passes(what);
+            }
+        }
+        let phase = self.phase_after(packet, &flow);
+        let state = FlowState {
+            phase,
+            seen: self.now,
+        };
+        self.flows.insert(flow, state);
+        self.open_tunnel(packet);
+        self.note_request(packet);
+        passes(asked)
+    }
+
+    fn later(&self, packet: &Seen<'_>) -> End {
+        let first = self.firsts.get(&Datagram::of(packet));
+        let reason = if first.is_some_and(|seen| self.now - seen <= REASSEMBLY) {
+            Reason::FragmentFollows
+        } else if self.setting.document.site.pass_orphan_fragments {
+            Reason::LaterFragment
+        } else {
+            Reason::LaterFragmentRefused
+        };
+        (reason, None)
+    }
+
+    fn refused(&self, reason: Reason, local: Option<IpAddr>, what: (Carrier, u16)) -> End {
+        let reason = match self.rights.is_unlisted(local) {
+            true => Reason::UnlistedHost,
+            false => reason,
+        };
+        (reason, Some(self.rights.name(what)))
+    }
+
+    /// Whether it answers a live flow, which then goes on or begins to end.
+    fn answers_a_flow(&mut self, packet: &Seen<'_>) -> bool {
+        let (from, to) = ends(packet);
+        let flow = flow_of(packet, packet.destination, packet.source, (to, from));
+        if is_bare_syn(packet) || !self.is_alive(&flow) {
+            return false;
+        }
+        let Some(state) = self.flows.get_mut(&flow) else {
+            return false;
+        };
+        state.seen = self.now;
+        if closes(packet) && matches!(state.phase, Phase::Opening | Phase::Open) {
+            state.phase = Phase::PeerClosing;
+        }
+        true
+    }
+
+    fn phase_after(&self, packet: &Seen<'_>, flow: &Flow) -> Phase {
+        let before = self.flows.get(flow).map(|state| state.phase);
+        match packet.transport {
+            Transport::Tcp { .. } if closes(packet) => Phase::Closing,
+            Transport::Tcp { .. } if is_bare_syn(packet) => Phase::Opening,
+            Transport::Tcp { .. } if before == Some(Phase::Closing) => Phase::Closing,
+            _ => Phase::Open,
+        }
+    }
+
+    /// Data on a PPTP control connection brings its tunnel.
+    fn open_tunnel(&mut self, packet: &Seen<'_>) {
+        let Transport::Tcp {
+            ports,
+            has_data: true,
+            ..
+        } = packet.transport
+        else {
+            return;
+        };
+        if ports.0 == PPTP || ports.1 == PPTP {
+            let tunnel = Flow::new(packet.source, packet.destination, GRE, (0, 0));
+            let state = FlowState {
+                phase: Phase::Open,
+                seen: self.now,
+            };
+            self.flows.insert(tunnel, state);
+        }
+    }
+
+    /// Whether an ICMP error is about a packet that its receiver sent in a live flow. The quote
+    /// is read by the family of the packet that carries it, as far as the frame reaches.
+    fn quotes_a_flow(&self, packet: &Seen<'_>) -> bool {
+        let quote = packet.rest;
+        let address = |at: usize| -> Option<IpAddr> {
+            Some(match packet.is_v4() {
+                true => IpAddr::from(<[u8; 4]>::try_from(quote.get(at..at + 4)?).ok()?),
+                false => IpAddr::from(<[u8; 16]>::try_from(quote.get(at..at + 16)?).ok()?),
+            })
+        };
+        let read = || -> Option<Flow> {
+            let (protocol, source, destination, size) = match packet.is_v4() {
+                true => (
+                    *quote.get(9)?,
+                    address(12)?,
+                    address(16)?,
+                    usize::from(quote[0] & 15) * 4,
+                ),
+                false => (*quote.get(6)?, address(8)?, address(24)?, 40),
+            };
+            let &[a, b, c, d, e, f, _, _] = quote.get(size..size + 8)? else {
+                return None;
+            };
+            let word = |high, low| u16::from_be_bytes([high, low]);
+            let ports = match protocol {
+                6 | 17 => (word(a, b), word(c, d)),
+                1 | 58 => (0, word(e, f)),
+                _ => (0, 0),
+            };
+            let to_sender = source == packet.destination;
+            to_sender.then(|| Flow::new(source, destination, protocol, ports))
+        };
+        read().is_some_and(|flow| self.is_alive(&flow))
+    }
+}
+
+/// What a packet wants, told by where it goes.
+fn asked(packet: &Seen<'_>) -> (Carrier, u16) {
+    match packet.transport {
+        Transport::Tcp { ports, .. } => (Carrier::Tcp, ports.1),
+        Transport::Udp { ports, .. } => (Carrier::Udp, ports.1),
+        Transport::Control { kind, .. } if packet.protocol == 1 && packet.is_v4() => {
+            (Carrier::Icmp, kind.into())
+        }
+        Transport::Control { kind, .. } if packet.protocol == 58 && !packet.is_v4() => {
+            (Carrier::Icmpv6, kind.into())
+        }
+        _ => (Carrier::Ip, packet.protocol.into()),
+    }
+}
+
+/// What a packet would be the answer of, told by where it comes from.
+fn answered(packet: &Seen<'_>) -> (Carrier, u16) {
+    match (asked(packet), packet.transport) {
+        (_, Transport::Tcp { ports, .. }) => (Carrier::Tcp, ports.0),
+        (_, Transport::Udp { ports, .. }) => (Carrier::Udp, ports.0),
+        ((Carrier::Icmp, 0), _) => (Carrier::Icmp, 8),
+        ((Carrier::Icmpv6, 129), _) => (Carrier::Icmpv6, 128),
+        (asked, _) => asked,
+    }
+}
+
+/// The ports from and to. An echo goes to its identifier, and its answer comes from there.
+fn ends(packet: &Seen<'_>) -> (u16, u16) {
+    match packet.transport {
+        Transport::Tcp { ports, .. } | Transport::Udp { ports, .. } => ports,
+        Transport::Control { kind, identifier } => match (packet.protocol, kind) {
+            (1, 8) | (58, 128) => (0, identifier),
+            (1, 0) | (58, 129) => (identifier, 0),
+            _ => (0, 0),
+        },
+        Transport::Other => (0, 0),
+    }
+}
+
+fn flow_of(packet: &Seen<'_>, local: IpAddr, peer: IpAddr, ports: (u16, u16)) -> Flow {
+    Flow::new(local, peer, packet.protocol, ports)
+}
+
+fn is_bare_syn(packet: &Seen<'_>) -> bool {
+    matches!(
+        packet.transport,
+        Transport::Tcp {
+            syn: true,
+            ack: false,
+            ..
+        }
+    )
+}
+
+fn closes(packet: &Seen<'_>) -> bool {
+    match packet.transport {
+        Transport::Tcp { fin, rst, .. } => fin || rst,
+        _ => false,
+    }
+}
+
+/// Begins a connection anew, whatever is known of one.
+fn begins(packet: &Seen<'_>) -> bool {
+    is_bare_syn(packet) && !closes(packet)
+}
+
+/// A stream to a group is told by where it goes: a group asks nothing.
+fn is_stream_to_group(packet: &Seen<'_>) -> bool {
+    packet.protocol == 17 && packet.destination.is_multicast()
+}
+
+fn is_answer(packet: &Seen<'_>) -> bool {
+    match packet.transport {
+        Transport::Udp { .. } => !is_stream_to_group(packet),
+        Transport::Tcp { .. } => !is_bare_syn(packet),
+        Transport::Control { kind, .. } => match packet.protocol {
+            1 => kind == 0,
+            58 => kind == 129,
+            _ => true,
+        },
+        Transport::Other => true,
+    }
+}
+
+/// Whether it may begin a flow, or belongs to one that was there before the program.
+fn opens(packet: &Seen<'_>) -> bool {
+    match packet.transport {
+        Transport::Tcp { syn, ack, rst, .. } => !(syn && ack) && !rst,
+        Transport::Control { kind, .. } => match packet.protocol {
+            1 => kind == 8,
+            58 => kind == 128,
+            _ => false,
+        },
+        Transport::Udp { .. } | Transport::Other => true,
+    }
+}

@@ -1,0 +1,192 @@
+//! The slow oracle: what should become of a frame, by the documents and a second parser.
+//!
+//! It shares no code with `sccm-common` but the list of reasons. Headers are etherparse's
+//! ([`parse`]), rights are read anew from the policy file and the catalog's rows
+//! ([`sccm_tests::reading`]), and what is remembered lies in plain hash maps ([`state`]).
+//!
+//! What it does not judge, and the generator therefore leaves out:
+//! - a full table: it never forgets what is not too old;
+//! - seconds: time passes in steps of 25, and no timeout of a policy is near a sum of them, so
+//!   that the kernel's own clock may run on a little beside it;
+//! - headers that do not lie in a frame's first buffer: only short ones are in long frames;
+//! - an IPv4 address and its mapped IPv6 form are one end of a flow, as they are one to the
+//!   program: no host sends the latter on a wire (RFC 4942, 2.2).
+
+mod essential;
+mod judge;
+pub mod parse;
+mod rights;
+mod state;
+
+pub use rights::Rights as PolicyRights;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use sccm_common::Reason;
+use sccm_tests::reading::Outbound;
+
+use crate::case::{HOST_ID, SEGMENT_ID, Setting, Spot, Step, UPLINK_ID};
+use parse::{Part, Seen};
+use rights::Rights;
+use state::{Datagram, Flow, FlowState, Progress, Transfer};
+
+/// In whose name a frame is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Seat {
+    /// A card of this kind.
+    Card(Spot),
+    /// A VLAN of the trunk, judged as a card of this kind.
+    Lane(Spot),
+}
+
+impl Seat {
+    /// The kind.
+    pub fn spot(self) -> Spot {
+        match self {
+            // Broken tags: the card itself counts what the parser refuses.
+            Self::Card(Spot::Trunk) => Spot::Uplink,
+            Self::Card(spot) | Self::Lane(spot) => spot,
+        }
+    }
+}
+
+/// What should become of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Who counts it.
+    pub seat: Seat,
+    /// Whether that is with what goes out.
+    pub outbound: bool,
+    /// Why it passes or is dropped.
+    pub reason: Reason,
+    /// What it wanted, where the reason speaks of a service: `tcp http`.
+    pub service: Option<Rc<str>>,
+}
+
+/// The oracle under one policy.
+pub struct Oracle<'a> {
+    setting: &'a Setting,
+    rights: &'a Rights<'a>,
+    now: u64,
+    flows: HashMap<Flow, FlowState>,
+    firsts: HashMap<Datagram, u64>,
+    transfers: HashMap<Transfer, Progress>,
+}
+
+/// A reason, with a service where it has one.
+type End = (Reason, Option<Rc<str>>);
+
+impl<'a> Oracle<'a> {
+    pub fn new(setting: &'a Setting, rights: &'a Rights<'a>) -> Self {
+        Self {
+            setting,
+            rights,
+            now: 0,
+            flows: HashMap::new(),
+            firsts: HashMap::new(),
+            transfers: HashMap::new(),
+        }
+    }
+
+    /// What becomes of a frame; `None` for one that is not judged here, and for no frame.
+    pub fn judge(&mut self, step: &Step) -> Option<Said> {
+        let (spot, frame, arrives) = match step {
+            Step::Waits(seconds) => {
+                self.now += u64::from(*seconds);
+                return None;
+            }
+            Step::Arrives(spot, frame) => (*spot, frame, true),
+            Step::Leaves(spot, frame) => (*spot, frame, false),
+        };
+        let Some(seat) = seat(spot, frame) else {
+            return Some(Said {
+                seat: Seat::Card(spot),
+                outbound: !arrives,
+                reason: Reason::OtherVlan,
+                service: None,
+            });
+        };
+        let place = seat.spot();
+        let (reason, service) = match arrives {
+            true => self.arriving(place, frame),
+            false => self.leaving(place, frame)?,
+        };
+        Some(Said {
+            seat,
+            outbound: !arrives || place == Spot::Segment,
+            reason,
+            service,
+        })
+    }
+
+    /// What is remembered, for comparison.
+    pub fn memory(
+        &self,
+    ) -> (
+        impl Iterator<Item = &Flow>,
+        impl Iterator<Item = &Datagram>,
+        impl Iterator<Item = &Transfer>,
+    ) {
+        (self.flows.keys(), self.firsts.keys(), self.transfers.keys())
+    }
+
+    fn arriving(&mut self, place: Spot, frame: &[u8]) -> End {
+        let packet = match parse::parse(frame) {
+            Ok(packet) => packet,
+            Err(Reason::EthertypeRefused) if self.setting.document.site.pass_other_ethertypes => {
+                return (Reason::OtherEthertype, None);
+            }
+            Err(reason) => return (self.unless_removed(reason), None),
+        };
+        let own = |address| self.setting.own.contains(&address);
+        let end = if place == Spot::Segment && !own(packet.destination) {
+            // Nobody there is the gateway, whatever the packet claims.
+            let local = Some(packet.source).filter(|source| !own(*source));
+            self.outbound(&packet, local)
+        } else {
+            // Whatever reaches a host that is not told apart by addresses, is for it.
+            let anywhere = place == Spot::Host && !self.rights.tells_apart();
+            self.inbound(&packet, (!anywhere).then_some(packet.destination))
+        };
+        self.note_first(&packet, end)
+    }
+
+    fn leaving(&mut self, place: Spot, frame: &[u8]) -> Option<End> {
+        let Ok(packet) = parse::parse(frame) else {
+            return (place == Spot::Host).then_some((Reason::Outbound, None));
+        };
+        if place != Spot::Host && !self.setting.own.contains(&packet.source) {
+            return None;
+        }
+        let end = self.outbound(&packet, Some(packet.source));
+        Some(self.note_first(&packet, end))
+    }
+
+    /// Later fragments follow a first one that passed where it was judged.
+    fn note_first(&mut self, packet: &Seen<'_>, end: End) -> End {
+        let judged = end.0 != Reason::Outbound || self.mode() == Outbound::Enforce;
+        if packet.part == Part::First && end.0.passes() && judged {
+            self.firsts.insert(Datagram::of(packet), self.now);
+        }
+        end
+    }
+
+    fn mode(&self) -> Outbound {
+        self.setting.document.site.outbound
+    }
+}
+
+/// `None`: a VLAN that nobody named.
+fn seat(spot: Spot, frame: &[u8]) -> Option<Seat> {
+    if spot != Spot::Trunk {
+        return Some(Seat::Card(spot));
+    }
+    match parse::vlan(frame) {
+        None => Some(Seat::Card(Spot::Trunk)),
+        Some(HOST_ID) => Some(Seat::Lane(Spot::Host)),
+        Some(UPLINK_ID) => Some(Seat::Lane(Spot::Uplink)),
+        Some(SEGMENT_ID) => Some(Seat::Lane(Spot::Segment)),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,218 @@
+//! What is remembered of flows, fragments and transfers, and for how long (`docs/policy.md`,
+//! ARCHITECTURE "State", RFC 1350).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::Oracle;
+use super::parse::{Seen, Transport};
+
+/// An address; a mapped IPv4 one is the same.
+pub fn end(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}
+
+/// Both ends of a flow, from the protected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    pub local: Ipv6Addr,
+    pub peer: Ipv6Addr,
+    pub protocol: u8,
+    pub local_port: u16,
+    pub peer_port: u16,
+}
+
+/// How far a flow has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Opening,
+    Open,
+    Closing,
+    PeerClosing,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct FlowState {
+    pub phase: Phase,
+    pub seen: u64,
+}
+
+/// What the fragments of a datagram share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Datagram {
+    pub source: Ipv6Addr,
+    pub destination: Ipv6Addr,
+    pub id: u32,
+    pub protocol: u8,
+}
+
+/// Both ends of a TFTP transfer; without a server's port while it is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Transfer {
+    pub server: Ipv6Addr,
+    pub client: Ipv6Addr,
+    pub server_port: Option<u16>,
+    pub client_port: u16,
+}
+
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub seen: u64,
+    /// Bytes of a full block, once they are known.
+    pub block: Option<usize>,
+    /// Number of the short block, once it was sent.
+    pub last: Option<u16>,
+    pub over: bool,
+}
+
+impl Progress {
+    pub fn begun(now: u64) -> Self {
+        Self {
+            seen: now,
+            block: Some(512),
+            last: None,
+            over: false,
+        }
+    }
+
+    fn is_alive(&self, now: u64) -> bool {
+        now - self.seen <= if self.over { 10 } else { 60 }
+    }
+
+    /// Where a packet with `data` bytes behind opcode and number brings it.
+    fn after(mut self, opcode: u16, number: u16, data: usize, now: u64) -> Self {
+        if self.over {
+            return self;
+        }
+        self.seen = now;
+        match (opcode, self.block) {
+            (3, None) if data > 0 => self.block = Some(data),
+            (3, Some(block)) if data < block => self.last = Some(number),
+            (4, _) if self.last == Some(number) => self.over = true,
+            (5, _) => self.over = true,
+            (6, _) => self.block = None,
+            _ => {}
+        }
+        self
+    }
+}
+
+impl Datagram {
+    pub fn of(packet: &Seen<'_>) -> Self {
+        Self {
+            source: end(packet.source),
+            destination: end(packet.destination),
+            id: packet.id,
+            protocol: if packet.is_v4() { packet.protocol } else { 0 },
+        }
+    }
+}
+
+impl Flow {
+    pub fn new(local: IpAddr, peer: IpAddr, protocol: u8, ports: (u16, u16)) -> Self {
+        Self {
+            local: end(local),
+            peer: end(peer),
+            protocol,
+            local_port: ports.0,
+            peer_port: ports.1,
+        }
+    }
+}
+
+impl Oracle<'_> {
+    /// Whether what is known of a flow still counts.
+    pub(super) fn is_alive(&self, flow: &Flow) -> bool {
+        let Some(state) = self.flows.get(flow) else {
+            return false;
+        };
+        let (key, default) = match (flow.protocol, state.phase) {
+            (6, Phase::Opening) => ("tcp-opening", 60),
+            (6, Phase::Open) => ("tcp-established", 86_400),
+            (6, _) => ("tcp-closing", 30),
+            _ => ("other", 180),
+        };
+        let limit = self
+            .setting
+            .document
+            .timeouts
+            .get(key)
+            .copied()
+            .unwrap_or(default);
+        self.now - state.seen <= u64::from(limit)
+    }
+
+    /// Notes a TFTP request that passes, from a client to a server.
+    pub(super) fn note_request(&mut self, packet: &Seen<'_>) {
+        let Transport::Udp {
+            ports: (client_port, 69),
+            data: 4..,
+        } = packet.transport
+        else {
+            return;
+        };
+        if let Some([0, 1 | 2]) = packet.rest.get(..2) {
+            let expected = Transfer {
+                server: end(packet.destination),
+                client: end(packet.source),
+                server_port: None,
+                client_port,
+            };
+            self.transfers.insert(expected, Progress::begun(self.now));
+        }
+    }
+
+    /// Whether a packet belongs to a transfer, which it then moves on.
+    pub(super) fn follows_transfer(&mut self, packet: &Seen<'_>) -> bool {
+        // Port 0 is nobody's.
+        let Transport::Udp {
+            ports: (from @ 1.., to @ 1..),
+            data: data @ 4..,
+        } = packet.transport
+        else {
+            return false;
+        };
+        let Some(&[0, opcode @ 3..=6, high, low]) = packet.rest.get(..4) else {
+            return false;
+        };
+        let (source, destination) = (end(packet.source), end(packet.destination));
+        let of_server = Transfer {
+            server: source,
+            client: destination,
+            server_port: Some(from),
+            client_port: to,
+        };
+        let expected = Transfer {
+            server_port: None,
+            ..of_server
+        };
+        let of_client = Transfer {
+            server: destination,
+            client: source,
+            server_port: Some(to),
+            client_port: from,
+        };
+        let known = |key: &Transfer| self.transfers.get(key).copied();
+        let alive = |key: &Transfer| known(key).filter(|progress| progress.is_alive(self.now));
+        // A late block does not begin again what is over: only a newer request does.
+        let newer = |progress: &Progress| {
+            known(&of_server).is_none_or(|before| progress.seen > before.seen)
+        };
+        let (key, progress) = if let Some(progress) = alive(&of_server) {
+            (of_server, progress)
+        } else if let Some(progress) = alive(&expected).filter(newer) {
+            (of_server, progress)
+        } else if let Some(progress) = alive(&of_client) {
+            (of_client, progress)
+        } else {
+            return false;
+        };
+        let number = u16::from_be_bytes([high, low]);
+        let next = progress.after(opcode.into(), number, data - 4, self.now);
+        self.transfers.insert(key, next);
+        true
+    }
+}
