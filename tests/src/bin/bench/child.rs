@@ -50,7 +50,10 @@ impl Drop for Background {
 pub fn wait_until(is_there: impl Fn() -> bool, what: &str) -> Result<()> {
     let start = Instant::now();
     while !is_there() {
-        ensure!(start.elapsed() < LIMIT, "{what} is not there after {LIMIT:?}");
+        ensure!(
+            start.elapsed() < LIMIT,
+            "{what} is not there after {LIMIT:?}"
+        );
         sleep(Duration::from_millis(50));
     }
     Ok(())

@@ -114,7 +114,11 @@ impl Bench {
     }
 
     fn command(&self, arguments: &str) -> Result<std::process::Command> {
-        command(&self.line.receiver, arguments, &self.pins.path().join("agent"))
+        command(
+            &self.line.receiver,
+            arguments,
+            &self.pins.path().join("agent"),
+        )
     }
 
     fn write(&self, prefixes: Option<u32>) -> Result<String> {
@@ -149,8 +153,12 @@ fn first_drop() -> Result<Duration> {
     let bench = Bench::new()?;
     let line = &bench.line;
     let socket = |address: String| UdpSocket::bind(address).context("making a socket");
-    let receiver = line.receiver.enter(|| socket(format!("{}:{BLOCKED}", Line::RECEIVER)))?;
-    let sender = line.sender.enter(|| socket(format!("{}:0", Line::SENDER)))?;
+    let receiver = line
+        .receiver
+        .enter(|| socket(format!("{}:{BLOCKED}", Line::RECEIVER)))?;
+    let sender = line
+        .sender
+        .enter(|| socket(format!("{}:0", Line::SENDER)))?;
     sender.connect((Line::RECEIVER, BLOCKED))?;
     receiver.set_read_timeout(Some(SILENCE))?;
     let enforce = bench.command("enforce --role distribution-point --interface eth0")?;
@@ -167,7 +175,10 @@ fn first_drop() -> Result<Duration> {
         let last = until_silence(&receiver, || Agent::spawn(&line.receiver, enforce));
         is_over.store(true, Ordering::Relaxed);
         let (start, last, agent) = last?;
-        ensure!(agent.end(Signal::SIGTERM)?.code == Some(0), "the agent failed");
+        ensure!(
+            agent.end(Signal::SIGTERM)?.code == Some(0),
+            "the agent failed"
+        );
         Ok(last.duration_since(start))
     })
 }
@@ -179,13 +190,18 @@ fn until_silence<'n>(
     start: impl FnOnce() -> Result<Agent<'n>>,
 ) -> Result<(Instant, Instant, Agent<'n>)> {
     let mut buffer = [0; 8];
-    receiver.recv(&mut buffer).context("nothing arrives without an agent")?;
+    receiver
+        .recv(&mut buffer)
+        .context("nothing arrives without an agent")?;
     let started = Instant::now();
     let agent = start()?;
     let mut last = started;
     while receiver.recv(&mut buffer).is_ok() {
         last = Instant::now();
-        ensure!(last.duration_since(started) < Duration::from_secs(20), "nothing is dropped");
+        ensure!(
+            last.duration_since(started) < Duration::from_secs(20),
+            "nothing is dropped"
+        );
     }
     Ok((started, last, agent))
 }

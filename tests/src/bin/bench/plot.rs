@@ -27,9 +27,11 @@ const CURVES: [Curve; 3] = [
         RGBColor(0xd6, 0x8a, 0x10),
         |filter| matches!(filter, Filter::NftablesPrefixes(_)),
     ),
-    ("sccm-agent, prefixes", RGBColor(0x1f, 0x6f, 0xb2), |filter| {
-        matches!(filter, Filter::Agent(Some(_)))
-    }),
+    (
+        "sccm-agent, prefixes",
+        RGBColor(0x1f, 0x6f, 0xb2),
+        |filter| matches!(filter, Filter::Agent(Some(_))),
+    ),
 ];
 
 /// Draws it into an SVG file.
@@ -70,9 +72,7 @@ pub fn draw(live: &[Live], floor: &Live, path: &Path) -> Result<()> {
             .filter_map(|live| Some((f64::from(live.filter.size()?), over(live))))
             .collect();
         chart
-            .draw_series(
-                LineSeries::new(points, colour.stroke_width(2)).point_size(4),
-            )
+            .draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(4))
             .map_err(failure)?
             .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], colour.stroke_width(2)));

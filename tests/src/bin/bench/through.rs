@@ -105,7 +105,8 @@ impl Through {
 
     /// The middle of each figure, in the order of [`Through::COLUMNS`].
     pub fn figures(&self) -> [f64; 6] {
-        let middle = |of: fn(&Round) -> f64| median(&self.rounds.iter().map(of).collect::<Vec<_>>());
+        let middle =
+            |of: fn(&Round) -> f64| median(&self.rounds.iter().map(of).collect::<Vec<_>>());
         [
             middle(|round| round.tcp),
             middle(|round| round.tcp_busy),

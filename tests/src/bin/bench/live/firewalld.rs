@@ -60,7 +60,7 @@ impl Installed for AtWork {
 fn bus(address: &str) -> String {
     format!(
         "<busconfig><type>system</type><listen>{address}</listen><auth>EXTERNAL</auth>\
-         <policy context=\"default\"><allow send_destination=\"*\"/><allow own=\"*\"/>\
-         </policy></busconfig>"
+         <policy context=\"default\"><allow send_destination=\"*\"/>\
+         <allow receive_sender=\"*\"/><allow own=\"*\"/></policy></busconfig>"
     )
 }

@@ -71,7 +71,9 @@ impl Installed for AtWork<'_> {
         let mut words = text.split_whitespace();
         words.find(|word| *word == "packets");
         let packets = words.next().and_then(|number| number.parse().ok());
-        packets.map(Some).with_context(|| format!("no count in {text}"))
+        packets
+            .map(Some)
+            .with_context(|| format!("no count in {text}"))
     }
 }
 

@@ -35,15 +35,14 @@ impl AtWork {
             .inside("xdp-filter")
             .args(["load", "--mode", "native", "--policy", "deny"])
             .args(["--features", features, "eth0"]))?;
-        // It takes one port at a time.
-        let ports = |protocol: &str, ports: &str| {
-            let each = "for range in $0; do for port in $(seq ${range%-*} ${range#*-}); do \
-                        xdp-filter port $port --proto $1 --mode dst || exit; done; done";
-            let ranges = ports.replace(',', "");
-            run(this.inside("sh").args(["-c", each, &ranges, protocol]))
-        };
-        ports("tcp", TCP)?;
-        ports("udp", UDP)?;
+        for (protocol, ports) in [("tcp", TCP), ("udp", UDP)] {
+            // It takes one port at a time, and finds it in an array: of a range its ends will do,
+            // because the others would cost a packet nothing.
+            for port in ports.split([',', '-']).map(str::trim) {
+                let port = ["port", port, "--proto", protocol, "--mode", "dst"];
+                run(this.inside("xdp-filter").args(port))?;
+            }
+        }
         Ok(this)
     }
 
@@ -62,6 +61,8 @@ impl Installed for AtWork {
         let mut words = text.split_whitespace();
         words.find(|word| *word == "XDP_DROP");
         let packets = words.next().and_then(|number| number.parse().ok());
-        packets.map(Some).with_context(|| format!("no count in {text}"))
+        packets
+            .map(Some)
+            .with_context(|| format!("no count in {text}"))
     }
 }

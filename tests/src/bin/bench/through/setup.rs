@@ -73,7 +73,11 @@ impl<'s> Setup<'s> {
         let small = ["--udp", "--bitrate", "0", "--length", "64"];
         let (udp, udp_busy) = busy_while(|| self.iperf(&small))?;
         let sum = &udp["end"]["sum"];
-        let number = |name: &str| sum[name].as_f64().with_context(|| format!("no {name}: {udp}"));
+        let number = |name: &str| {
+            sum[name]
+                .as_f64()
+                .with_context(|| format!("no {name}: {udp}"))
+        };
         let arrived = number("packets")? - number("lost_packets")?;
         ensure!(arrived > 0.0, "no datagram came through");
         let mut times = ping::times(&self.stage.client, SocketAddr::new(SERVER[0], ECHO))?;
@@ -120,7 +124,12 @@ fn load_rules(stage: &Stage) -> Result<()> {
          iifname up0 tcp dport @tcp_ports accept\n\
          iifname up0 udp dport @udp_ports accept\n}}\n}}\n"
     )?;
-    run(stage.gateway().command("nft").arg("--file").arg(file.path())).map(drop)
+    run(stage
+        .gateway()
+        .command("nft")
+        .arg("--file")
+        .arg(file.path()))
+    .map(drop)
 }
 
 /// How many processors were busy meanwhile.
