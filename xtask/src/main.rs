@@ -41,6 +41,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Sets up, builds, and lets the agent live a hard life. Needs root.
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// Passed on to the soak; `--help` tells.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Sets up, and runs every test. Needs root.
     Test {
         /// Runs a selection on Debian's kernel of this version instead, such as 6.1.
@@ -63,6 +70,7 @@ fn main() -> ExitCode {
     let needs_root = match command {
         Command::Demo => Some("demo"),
         Command::Bench { .. } => Some("bench"),
+        Command::Soak { .. } => Some("soak"),
         Command::Test { .. } => Some("test"),
         Command::Setup | Command::Lint => None,
     };
@@ -91,6 +99,7 @@ fn run(command: Command) -> Result<()> {
         Command::Setup => setup::all(),
         Command::Demo => demo(),
         Command::Bench { arguments } => bench(&arguments),
+        Command::Soak { arguments } => soak(&arguments),
         Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels),
         Command::Test { arguments, .. } => test(&arguments),
         Command::Lint => lint::all(),
@@ -113,6 +122,15 @@ fn bench(arguments: &[String]) -> Result<()> {
     // In place of this process, as the demo.
     let mut bench = process::command(process::release_binary("bench")?);
     process::replace(bench.args(arguments))
+}
+
+fn soak(arguments: &[String]) -> Result<()> {
+    setup::all()?;
+    process::step("building the agent and the soak (release; a few minutes the first time)");
+    build_release("soak")?;
+    // In place of this process, as the demo.
+    let mut soak = process::command(process::release_binary("soak")?);
+    process::replace(soak.args(arguments))
 }
 
 /// Builds the agent and a program that runs it.
