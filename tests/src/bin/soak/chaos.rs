@@ -91,6 +91,8 @@ pub struct Chaos<'h> {
     hosts: &'h Hosts,
     policy: &'h PolicyFile,
     random: Random,
+    /// Which of [`FILES`] is enforced.
+    active: usize,
     /// None only between two of them.
     agent: Option<Agent<'h>>,
     /// What the kernel counted at the last look.
@@ -114,6 +116,7 @@ impl<'h> Chaos<'h> {
             hosts,
             policy,
             random,
+            active: 0,
             agent: Some(enforce(hosts, policy)?),
             before: BTreeMap::new(),
             gap: 0.0,
@@ -136,9 +139,15 @@ impl<'h> Chaos<'h> {
 
     fn happen(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Reload => self.reload("reload"),
+            Event::Reload => {
+                self.active = self.reload("reload")?;
+                Ok(())
+            }
             Event::Trial { confirmed } => {
-                self.reload("reload --confirm-within 60s")?;
+                let tried = self.reload("reload --confirm-within 60s")?;
+                if confirmed {
+                    self.active = tried;
+                }
                 self.obeyed(if confirmed { "confirm" } else { "rollback" })
             }
             Event::BrokenReload => {
@@ -168,7 +177,7 @@ impl<'h> Chaos<'h> {
             }
             Event::Killed => {
                 // The next one reads the file, too.
-                self.policy.allow(self.random.of(&FILES))?;
+                self.active = self.write_another()?;
                 if let Some(agent) = self.agent.take() {
                     agent.end(Signal::SIGKILL)?;
                 }
@@ -180,10 +189,19 @@ impl<'h> Chaos<'h> {
         }
     }
 
-    fn reload(&mut self, command: &str) -> Result<()> {
-        self.policy.allow(self.random.of(&FILES))?;
+    fn reload(&mut self, command: &str) -> Result<usize> {
+        let other = self.write_another()?;
         self.tally.reloads += 1;
-        self.obeyed(command)
+        self.obeyed(command)?;
+        Ok(other)
+    }
+
+    /// Writes a file that is not the active one: of that, no trial would begin.
+    fn write_another(&mut self) -> Result<usize> {
+        let others = FILES.len() as u64 - 1;
+        let other = (self.active + 1 + self.random.below(others) as usize) % FILES.len();
+        self.policy.allow(FILES[other])?;
+        Ok(other)
     }
 
     fn obeyed(&self, command: &str) -> Result<()> {

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use clap::Parser;
 use nix::unistd::geteuid;
 use sccm_tests::agent::{Hosts, PolicyFile, Witness};
@@ -87,17 +87,22 @@ fn soak(arguments: &Arguments, interrupt: &Interrupt) -> Result<Report> {
     eprintln!("==> {} minutes, --seed {seed}", arguments.minutes);
     let before = Objects::count()?;
     let end = Instant::now() + Duration::from_secs(arguments.minutes * 60);
-    let mut report = live(Random::new(seed), end, interrupt)?;
+    let mut report = live(before, Random::new(seed), end, interrupt)?;
     report.objects = Some((before, Objects::settled(before)?));
     Ok(report)
 }
 
 /// All of it; when this returns, everything is taken down.
-fn live(random: Random, end: Instant, interrupt: &Interrupt) -> Result<Report> {
+fn live(before: Objects, random: Random, end: Instant, interrupt: &Interrupt) -> Result<Report> {
     let hosts = Hosts::new()?;
     veth_pair(&hosts.client, "eth1", &hosts.point, "eth1")?;
     let policy = PolicyFile::allowing(&[])?;
     let mut chaos = Chaos::start(&hosts, &policy, random)?;
+    let now = Objects::count()?;
+    ensure!(
+        now.programs > before.programs && now.maps > before.maps,
+        "the kernel does not list the agent's own programs and maps"
+    );
     let witness = Witness::start(&hosts)?;
     let stop = AtomicBool::new(false);
     let (lived, flapping) = thread::scope(|threads| {
