@@ -1,5 +1,5 @@
-//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`] and
-//! [`EMULATOR`] are the lists: add a line when the demo or a test starts a program that is not built
+//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`],
+//! [`PEERS`] and [`EMULATOR`] are the lists: add a line when the demo or a test starts a program that is not built
 //! here.
 //!
 //! The servers are for the tests, which start them in namespaces of their own.
@@ -29,6 +29,20 @@ const BASE: &[Program] = &[Program::plain("ip", "iproute2")];
 const EMULATOR: &[Program] = &[
     Program::plain("qemu-system-x86_64", "qemu-system-x86"),
     Program::plain("strip", "binutils"),
+];
+
+/// What the benchmark compares with, and measures by.
+const PEERS: &[Program] = &[
+    Program::plain("ethtool", "ethtool"),
+    Program::plain("iperf3", "iperf3"),
+    Program::plain("nft", "nftables"),
+    Program::plain("xdp-filter", "xdp-tools"),
+    Program::plain("dbus-daemon", "dbus-daemon"),
+    Program {
+        name: "firewalld",
+        package: "firewalld",
+        services: &["firewalld"],
+    },
 ];
 
 /// What the tests start of servers and clients.
@@ -92,6 +106,11 @@ pub fn ensure_programs() -> Result<()> {
 /// Installs those of [`SERVERS`] that are missing, and sees that none of them runs.
 pub fn ensure_servers() -> Result<()> {
     ensure(SERVERS)
+}
+
+/// Installs those of [`PEERS`] that are missing, and sees that none of them runs.
+pub fn ensure_peers() -> Result<()> {
+    ensure(PEERS)
 }
 
 /// Installs those of [`EMULATOR`] that are missing.

@@ -35,11 +35,19 @@ enum Command {
     Setup,
     /// Sets up, builds, and shows the agent between two throw-away hosts. Needs root.
     Demo,
-    /// Sets up, builds, and measures what a packet costs. Needs root.
+    /// Sets up, builds, and measures what the agent costs beside its peers. Needs root.
+    #[command(disable_help_flag = true)]
     Bench {
-        /// Prints for tools.
-        #[arg(long)]
-        json: bool,
+        /// Passed on to the benchmark; `--help` tells.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Sets up, builds, and lets the agent live a hard life. Needs root.
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// Passed on to the soak; `--help` tells.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Sets up, and runs every test. Needs root.
     Test {
@@ -75,6 +83,7 @@ fn main() -> ExitCode {
     let needs_root = match command {
         Command::Demo => Some("demo"),
         Command::Bench { .. } => Some("bench"),
+        Command::Soak { .. } => Some("soak"),
         Command::Test { .. } => Some("test"),
         Command::Fuzz { .. } => Some("fuzz"),
         Command::Setup | Command::Lint => None,
@@ -103,7 +112,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup => setup::all(),
         Command::Demo => demo(),
-        Command::Bench { json } => bench(json),
+        Command::Bench { arguments } => bench(&arguments),
+        Command::Soak { arguments } => soak(&arguments),
         Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels),
         Command::Test { arguments, .. } => test(&arguments),
         Command::Fuzz {
@@ -119,29 +129,36 @@ fn run(command: Command) -> Result<()> {
 fn demo() -> Result<()> {
     setup::all()?;
     process::step("building the agent and the demo (release; a few minutes the first time)");
-    let mut build = process::cargo();
-    build.args([
-        "build",
-        "--release",
-        "--package",
-        "sccm-agent",
-        "--package",
-        "sccm-tests",
-    ]);
-    process::run(build.args(["--bin", "sccm-agent", "--bin", "demo"]))?;
+    build_release("demo")?;
     // In place of this process, so that Ctrl-C and other signals reach the demo itself.
     process::replace(&mut process::command(process::release_binary("demo")?))
 }
 
-fn bench(json: bool) -> Result<()> {
+fn bench(arguments: &[String]) -> Result<()> {
     setup::all()?;
-    process::step("building the benchmark (release; a few minutes the first time)");
-    let mut build = process::cargo();
-    build.args(["build", "--release", "--package", "sccm-tests"]);
-    process::run(build.args(["--bin", "bench"]))?;
+    debian::ensure_peers()?;
+    process::step("building the agent and the benchmark (release; a few minutes the first time)");
+    build_release("bench")?;
     // In place of this process, as the demo.
     let mut bench = process::command(process::release_binary("bench")?);
-    process::replace(bench.args(json.then_some("--json")))
+    process::replace(bench.args(arguments))
+}
+
+fn soak(arguments: &[String]) -> Result<()> {
+    setup::all()?;
+    process::step("building the agent and the soak (release; a few minutes the first time)");
+    build_release("soak")?;
+    // In place of this process, as the demo.
+    let mut soak = process::command(process::release_binary("soak")?);
+    process::replace(soak.args(arguments))
+}
+
+/// Builds the agent and a program that runs it.
+fn build_release(program: &str) -> Result<()> {
+    let mut build = process::cargo();
+    build.args(["build", "--release", "--package", "sccm-agent"]);
+    build.args(["--package", "sccm-tests", "--bin", "sccm-agent"]);
+    process::run(build.args(["--bin", program]))
 }
 
 fn test(arguments: &[String]) -> Result<()> {

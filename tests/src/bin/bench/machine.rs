@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
@@ -45,15 +45,34 @@ impl Machine {
     }
 }
 
-/// Stays on one processor from now on: what is in the caches of another is of no use.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn stay_on_one_processor() -> Result<()> {
-    let current = nix::sched::sched_getcpu().context("asking for the processor")?;
-    let mut one = CpuSet::new();
-    one.set(current)?;
-    sched_setaffinity(Pid::from_raw(0), &one).context("staying on one processor")
+/// Keeps this thread, and what it starts, on one processor: what is in the caches of another is of
+/// no use. Dropping it lets the thread go.
+pub struct OneProcessor {
+    before: CpuSet,
+}
+
+impl OneProcessor {
+    /// Stays on the current one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn stay() -> Result<Self> {
+        let this = Pid::from_raw(0);
+        let before = sched_getaffinity(this).context("asking for the processors")?;
+        let current = nix::sched::sched_getcpu().context("asking for the processor")?;
+        let mut one = CpuSet::new();
+        one.set(current)?;
+        sched_setaffinity(this, &one).context("staying on one processor")?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for OneProcessor {
+    fn drop(&mut self) {
+        if let Err(error) = sched_setaffinity(Pid::from_raw(0), &self.before) {
+            eprintln!("the rest is measured on one processor: {error}");
+        }
+    }
 }
 
 fn read(path: &str) -> Result<String> {

@@ -1,55 +1,83 @@
-//! `bench`: what the agent's programs cost, packet by packet, over an empty program.
+//! `bench`: what the agent costs, beside an empty program and beside its peers.
 //!
-//! `BPF_PROG_TEST_RUN` runs a loaded program on one frame many times in a row and says how long
-//! that took. The loop around it costs, too, so an empty program is run in the same way right
-//! before, and only the difference is told. Programs, maps and policies are the real ones. Cases
-//! are measured one after the other, round by round, so that a disturbance hits one round of some
-//! rather than all rounds of one; nothing is attached, and nothing stays behind, also on Ctrl-C.
+//! Four parts, each of which says in its own file how it measures: single *packets* in the real
+//! programs, *live* frames dropped by us and by others, throughput *through* a router, and the
+//! *life* of the agent itself. Whatever is compared takes turns, round by round, so that a
+//! disturbance hits one round of some rather than all rounds of one. All traffic stays in network
+//! namespaces made here, and nothing stays behind, also on Ctrl-C.
 //!
-//! `--json` prints for tools. Exit codes: 0 measured; 1 something failed; 2 wrong arguments or not
-//! root; 128 and the number of the signal that ended it. No figure makes it fail.
+//! Exit codes: 0 measured; 1 something failed; 2 wrong arguments or not root; 128 and the number of
+//! the signal that ended it. No figure makes it fail.
 
 mod case;
 mod cases;
+mod child;
+mod claims;
 mod control;
+mod docs;
 mod floor;
+mod life;
+mod live;
 mod machine;
 mod many;
 mod opening;
+mod packets;
+mod plot;
 mod report;
 mod scrape;
 mod series;
+mod statistics;
 mod sys;
+mod through;
 mod world;
 
-use std::env;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::{Parser, ValueEnum};
 use nix::unistd::geteuid;
-use sccm_tests::datapath::Settings;
 use sccm_tests::signals::Interrupt;
 
-use case::Case;
-use control::Control;
-use machine::Machine;
-use many::Peers;
-use opening::Opening;
+use life::Life;
+use live::Live;
+use machine::{Machine, OneProcessor};
+use packets::Packets;
 use report::Report;
-use scrape::Scrape;
-use series::Series;
-use world::World;
+use through::Through;
 
 /// How often everything is measured: enough for a median that one busy second does not move.
 const ROUNDS: u32 = 9;
 
+/// Measures what the agent costs.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    /// Prints for tools
+    #[arg(long)]
+    json: bool,
+    /// Writes the run, and a picture of it, into docs/
+    #[arg(long, conflicts_with_all = ["json", "part"])]
+    docs: bool,
+    /// Measures this part only; may be given several times
+    #[arg(long = "part", value_enum)]
+    part: Vec<Part>,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Single packets in the programs; memory, compiling and publishing
+    Packets,
+    /// Frames dropped at the end of a cable, by us and by others
+    Live,
+    /// Throughput and latency through a router
+    Through,
+    /// Start, reload and memory of the agent
+    Life,
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let json = arguments == ["--json"];
-    if !json && !arguments.is_empty() {
-        eprintln!("usage: cargo xtask bench [--json]");
-        return ExitCode::from(2);
-    }
+    let arguments = Arguments::parse();
     if !geteuid().is_root() {
         eprintln!(
             "the benchmark loads programs into the kernel, which only root may do: run \
@@ -61,15 +89,16 @@ fn main() -> ExitCode {
         Ok(interrupt) => interrupt,
         Err(error) => return failure(&error),
     };
-    let measured = measure(&interrupt);
+    let measured = measure(&arguments.part, &interrupt);
     // Whatever else an interrupted program ran into: the signal is why it ends.
     if let Err(interrupted) = interrupt.check() {
         eprintln!("{interrupted}: everything is cleaned up");
         return ExitCode::from(interrupted.exit_code());
     }
-    let printed = measured.and_then(|report| match json {
-        true => report.print_json(),
-        false => report.print(),
+    let printed = measured.and_then(|report| match (arguments.json, arguments.docs) {
+        (true, _) => report.print_json(),
+        (_, true) => docs::write(&report),
+        _ => report.print(),
     });
     match printed {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,65 +111,30 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Measures everything. When it returns, programs, maps and mounts are gone.
-fn measure(interrupt: &Interrupt) -> Result<Report> {
+/// Measures these parts, or all. When it returns, programs, maps, mounts and namespaces are gone.
+fn measure(parts: &[Part], interrupt: &Interrupt) -> Result<Report> {
+    let wanted = |part| parts.is_empty() || parts.contains(&part);
     let machine = Machine::look()?;
-    machine::stay_on_one_processor()?;
-    let role = Settings::roles(&cases::ROLES);
-    let peers = Settings {
-        allow: cases::prefixes(),
-        ..role.clone()
-    };
-    let many = Settings {
-        allow: many::prefixes(100_000),
-        ..role.clone()
-    };
-    let mut worlds = [
-        (World::new(&role)?, measured(cases::of_a_role())),
-        (World::new(&peers)?, measured(cases::of_peers())),
-        (World::new(&many)?, measured(many::cases())),
-    ];
-    let mut cold = Peers::new();
-    let mut opening = Opening::new();
-    for round in 1..=ROUNDS {
-        eprintln!("==> round {round} of {ROUNDS}");
-        for (world, cases) in &mut worlds {
-            for (case, series) in cases {
-                interrupt.check()?;
-                let (floor, cost) = case.measure(world)?;
-                series.add(floor, cost);
-            }
-        }
-        interrupt.check()?;
-        cold.round(&mut worlds[2].0)?;
-        opening.round(&role)?;
+    let (mut life, mut through, mut live, mut packets) = (None, None, None, None);
+    if wanted(Part::Life) {
+        life = Some(Life::measure(ROUNDS, interrupt)?);
     }
-    let memory = worlds[0].0.memory()?;
-    eprintln!("==> compiling and publishing");
-    let control = Control::measure(&role)?;
-    eprintln!("==> scraping");
-    let scrape = Scrape::measure()?;
-    let steady = worlds.into_iter().flat_map(|(_, cases)| cases);
-    let steady = steady.map(|(_, series)| series);
+    if wanted(Part::Through) {
+        through = Some(Through::measure(ROUNDS, interrupt)?);
+    }
+    let _one = OneProcessor::stay()?;
+    if wanted(Part::Live) {
+        live = Some(Live::measure(ROUNDS, interrupt)?);
+    }
+    if wanted(Part::Packets) {
+        packets = Some(Packets::measure(ROUNDS, interrupt)?);
+    }
     Ok(Report {
         machine,
         rounds: ROUNDS,
-        series: steady
-            .chain(cold.series())
-            .chain(opening.series())
-            .collect(),
-        memory,
-        control,
-        scrape,
+        packets,
+        live,
+        through,
+        life,
     })
-}
-
-fn measured(cases: Vec<Case>) -> Vec<(Case, Series)> {
-    let cases = cases.into_iter();
-    cases
-        .map(|case| {
-            let series = Series::new(case.title);
-            (case, series)
-        })
-        .collect()
 }

@@ -4,6 +4,8 @@
 //! run of a case, and two figures are told: the difference of the best runs, which says what the
 //! code costs when nothing disturbs, and the median of the differences, which says what is usual.
 
+use serde_json::{Value, json};
+
 /// One thing that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Title {
@@ -51,6 +53,19 @@ impl Series {
     /// The best round over the best floor.
     pub fn best_over_floor(&self) -> i64 {
         least(self.rounds.iter().map(|(_, case)| *case)) - self.best_floor()
+    }
+
+    /// For tools.
+    pub fn json(&self) -> Value {
+        json!({
+            "group": self.title.group,
+            "name": self.title.name,
+            "floor_best_ns": self.best_floor(),
+            "floor_median_ns": self.median_floor(),
+            "over_floor_best_ns": self.best_over_floor(),
+            "over_floor_median_ns": self.median_over_floor(),
+            "over_floor_at_most_ns": self.title.at_most,
+        })
     }
 
     /// What most rounds are over their floor.

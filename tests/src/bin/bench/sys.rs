@@ -55,12 +55,22 @@ const MAP_CREATE: libc::c_long = 0;
 const MAP_UPDATE: libc::c_long = 2;
 const PROGRAM_LOAD: libc::c_long = 5;
 const PROGRAM_TEST_RUN: libc::c_long = 10;
+const LINK_CREATE: libc::c_long = 28;
 
 const SCHEDULER_CLASSIFIER: u32 = 3;
 const XDP: u32 = 6;
 const XDP_HAS_FRAGMENTS: u32 = 1 << 5;
 const ATTACH_XDP: u32 = 37;
 const PROGRAM_ARRAY: u32 = 3;
+
+/// XDP in the driver (`XDP_FLAGS_DRV_MODE`).
+const NATIVE: u32 = 1 << 2;
+
+/// `BPF_F_TEST_XDP_LIVE_FRAMES`.
+const LIVE_FRAMES: u32 = 1 << 1;
+
+/// Live frames that are made at once; the receiving end takes 256 at most.
+const BATCH: u32 = 64;
 
 /// Loads a program that is as the real one of this hook in everything but what it does.
 ///
@@ -148,45 +158,86 @@ pub fn program_array(target: BorrowedFd<'_>) -> Result<OwnedFd> {
     Ok(map)
 }
 
+/// Attaches a program to a card of the current namespace, in the driver.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn attach_xdp(program: BorrowedFd<'_>, card: u32) -> Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes {
+        program: RawFd,
+        card: u32,
+        attach_type: u32,
+        flags: u32,
+    }
+    let mut attributes = Attributes {
+        program: program.as_raw_fd(),
+        card,
+        attach_type: ATTACH_XDP,
+        flags: NATIVE,
+    };
+    // SAFETY: nothing in the attributes points anywhere.
+    let made = unsafe { bpf(LINK_CREATE, &mut attributes) }.context("attaching a program")?;
+    // SAFETY: the kernel made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(made) })
+}
+
+/// What `BPF_PROG_TEST_RUN` reads.
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    program: RawFd,
+    returned: u32,
+    size_in: u32,
+    size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    context: [u32; 6],
+    flags: u32,
+    cpu: u32,
+    batch: u32,
+    reserved: u32,
+}
+
 /// Runs a program `repeat` times on the same copy of `frame`.
 ///
 /// # Errors
 /// When the kernel refuses the frame.
 pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> Result<Run> {
-    #[repr(C)]
-    struct Attributes {
-        program: RawFd,
-        returned: u32,
-        size_in: u32,
-        size_out: u32,
-        data_in: u64,
-        data_out: u64,
-        repeat: u32,
-        duration: u32,
-        context: [u32; 6],
-        flags: u32,
-        cpu: u32,
-    }
-    let mut attributes = Attributes {
+    let run = run(program, frame, repeat, TestRun::default())?;
+    Ok(Run {
+        returned: run.returned,
+        nanoseconds: run.duration,
+    })
+}
+
+/// Makes `count` frames out of this one, on each of which the program decides where it goes.
+///
+/// # Errors
+/// When the kernel refuses the frame.
+pub fn send_live(program: BorrowedFd<'_>, frame: &[u8], count: u32) -> Result<()> {
+    let live = TestRun {
+        flags: LIVE_FRAMES,
+        batch: BATCH,
+        ..TestRun::default()
+    };
+    run(program, frame, count, live).map(drop)
+}
+
+fn run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, with: TestRun) -> Result<TestRun> {
+    let mut attributes = TestRun {
         program: program.as_raw_fd(),
-        returned: 0,
         size_in: u32::try_from(frame.len())?,
-        size_out: 0,
         data_in: frame.as_ptr() as u64,
-        data_out: 0,
         repeat,
-        duration: 0,
-        context: [0; 6],
-        flags: 0,
-        cpu: 0,
+        ..with
     };
     // SAFETY: the attributes point to the frame, with its length, and ask for nothing back.
     let run = unsafe { bpf(PROGRAM_TEST_RUN, &mut attributes) };
     run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
-    Ok(Run {
-        returned: attributes.returned,
-        nanoseconds: attributes.duration,
-    })
+    Ok(attributes)
 }
 
 /// `bpf(2)`.

@@ -1,0 +1,196 @@
+//! Live frames: the kernel sends them down a cable as fast as it can, and what stands at the other
+//! end drops them.
+//!
+//! `BPF_F_TEST_XDP_LIVE_FRAMES` makes real frames of a test run: a program of three instructions
+//! redirects each into a cable, and the other end's receive path runs on the same processor before
+//! the next batch is made. So the time of a run over the frames that arrived is the cost of one
+//! frame, from its making to its drop; what the filters differ in is the drop alone. A program that
+//! drops everything is the floor. All filters are there all the time, each behind a cable of its
+//! own, and take turns.
+
+mod agent;
+mod filter;
+mod firewalld;
+mod nftables;
+mod xdp_filter;
+
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use sccm_tests::netns::{Namespace, veth_pair};
+use sccm_tests::packet::{MacAddress, Packet};
+use sccm_tests::signals::Interrupt;
+use serde_json::{Value, json};
+
+use crate::child::run;
+use crate::floor;
+use crate::statistics::median;
+use crate::sys;
+pub use agent::text as policy;
+use filter::Installed;
+pub use filter::{Filter, TCP, UDP};
+pub use nftables::Hook as NftablesHook;
+
+/// Frames of a run.
+const FRAMES: u32 = 500_000;
+
+/// Frames before the first run: caches, and neighbours that a stack wants to know.
+const WARM_UP: u32 = 10_000;
+
+/// Frames that a stack may send unasked meanwhile, to find routers and neighbours.
+const STRAY: u64 = 100;
+
+/// Who gets the frames.
+const RECEIVER_MAC: MacAddress = [0x02, 0, 0, 0, 0, 0x02];
+
+/// One of nobody's peers, who sends them.
+const STRANGER: &str = "198.51.100.7";
+
+/// A cable from one host to another, which holds the filter.
+pub struct Line {
+    /// Has the address [`Line::SENDER`].
+    pub sender: Namespace,
+    /// Has the address [`Line::RECEIVER`]; its card is `eth0`.
+    pub receiver: Namespace,
+}
+
+impl Line {
+    /// The address at the one end.
+    pub const SENDER: &str = "192.0.2.20";
+
+    /// The address at the other.
+    pub const RECEIVER: &str = "192.0.2.10";
+
+    /// Makes both ends.
+    ///
+    /// # Errors
+    /// Without root, or when `ip` or `ethtool` refuses.
+    pub fn new() -> Result<Self> {
+        let line = Self {
+            sender: Namespace::new("sender")?,
+            receiver: Namespace::new("receiver")?,
+        };
+        let (start, end) = veth_pair(&line.sender, "eth0", &line.receiver, "eth0")?;
+        start.address(&format!("{}/24", Self::SENDER))?;
+        end.address(&format!("{}/24", Self::RECEIVER))?;
+        line.receiver
+            .ip("link set dev eth0 address 02:00:00:00:00:02")?;
+        line.receiver.route("default dev eth0")?;
+        // Without it, a card without an XDP program takes no redirected frames (veth_xdp_xmit).
+        let mut offload = line.receiver.command("ethtool");
+        run(offload.args(["--offload", "eth0", "gro", "on"]))?;
+        Ok(line)
+    }
+
+    /// Sends, and returns how long that took and how many frames arrived.
+    fn send(&self, frame: &[u8], count: u32) -> Result<(Duration, u64)> {
+        let before = self.received()?;
+        let took = self.sender.enter(|| -> Result<Duration> {
+            let card = nix::net::if_::if_nametoindex("eth0")?;
+            let redirect = floor::redirect(card)?;
+            let start = Instant::now();
+            sys::send_live(redirect.as_fd(), frame, count)?;
+            Ok(start.elapsed())
+        })?;
+        Ok((took, self.received()? - before))
+    }
+
+    /// Frames that the receiver's card has taken, whatever became of them.
+    fn received(&self) -> Result<u64> {
+        let text = self.receiver.ip("-j -s link show dev eth0")?;
+        let links: Value = serde_json::from_str(&text)?;
+        let packets = links[0]["stats64"]["rx"]["packets"].as_u64();
+        packets.with_context(|| format!("no count of frames in {text}"))
+    }
+}
+
+/// What a filter took for a dropped frame.
+pub struct Live {
+    /// The filter.
+    pub filter: Filter,
+    /// Nanoseconds per frame, in each round.
+    rounds: Vec<f64>,
+}
+
+impl Live {
+    /// Measures all filters, in turns.
+    ///
+    /// # Errors
+    /// When a filter is missing, or lets a frame pass.
+    pub fn measure(rounds: u32, interrupt: &Interrupt) -> Result<Vec<Self>> {
+        let filters = filter::all();
+        let lines: Vec<Line> = filters.iter().map(|_| Line::new()).collect::<Result<_>>()?;
+        let mut measured = Vec::new();
+        for (filter, line) in filters.into_iter().zip(&lines) {
+            interrupt.check()?;
+            let name = filter.name();
+            eprintln!("==> live frames: setting up {name}");
+            let installed = filter.install(line).with_context(|| name.clone())?;
+            line.send(&frame(filter), WARM_UP).with_context(|| name)?;
+            let rounds = Vec::new();
+            measured.push((Self { filter, rounds }, line, installed));
+        }
+        for round in 1..=rounds {
+            eprintln!("==> live frames: round {round} of {rounds}");
+            for (live, line, installed) in &mut measured {
+                interrupt.check()?;
+                let name = live.filter.name();
+                live.round(line, installed.as_ref()).context(name)?;
+            }
+        }
+        Ok(measured.into_iter().map(|(live, ..)| live).collect())
+    }
+
+    fn round(&mut self, line: &Line, installed: &dyn Installed) -> Result<()> {
+        let dropped = installed.dropped()?;
+        let (took, arrived) = line.send(&frame(self.filter), self.filter.frames())?;
+        ensure!(
+            arrived * 100 > u64::from(self.filter.frames()) * 95,
+            "only {arrived} frames arrived"
+        );
+        if let (Some(before), Some(now)) = (dropped, installed.dropped()?) {
+            let dropped = now - before;
+            ensure!(
+                dropped.abs_diff(arrived) <= STRAY,
+                "{dropped} of {arrived} frames were dropped"
+            );
+        }
+        self.rounds.push(took.as_nanos() as f64 / arrived as f64);
+        Ok(())
+    }
+
+    /// Nanoseconds per frame, in the middle round.
+    pub fn nanoseconds(&self) -> f64 {
+        median(&self.rounds)
+    }
+
+    /// The middle one of each round's ratio of this filter's rate to another's.
+    pub fn rate_over(&self, other: &Self) -> f64 {
+        let ratios = self.rounds.iter().zip(&other.rounds);
+        let ratios: Vec<f64> = ratios.map(|(own, others)| others / own).collect();
+        median(&ratios)
+    }
+
+    /// For tools.
+    pub fn json(&self, floor: &Self) -> Value {
+        json!({
+            "filter": self.filter.name(),
+            "median_ns": self.nanoseconds(),
+            "rate_over_empty": self.rate_over(floor),
+            "rounds_ns": self.rounds,
+        })
+    }
+}
+
+/// What is sent: to a port of nobody's, or to one of the role's where its peers are named.
+fn frame(filter: Filter) -> Vec<u8> {
+    let port = match filter {
+        Filter::Agent(Some(_)) | Filter::NftablesPrefixes(_) => 445,
+        _ => 3389,
+    };
+    let packet = Packet::ipv4(STRANGER, Line::RECEIVER)
+        .tcp(50000, port)
+        .syn();
+    packet.destination_mac(RECEIVER_MAC).build()
+}

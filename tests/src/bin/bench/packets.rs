@@ -1,0 +1,94 @@
+//! Single packets: a loaded program runs one frame many times in a row, attached to nothing.
+//!
+//! `BPF_PROG_TEST_RUN` says how long that took. The loop around it costs, too, so an empty program
+//! is run in the same way right before, and only the difference is told. Programs, maps and
+//! policies are the real ones.
+
+use anyhow::Result;
+use sccm_tests::datapath::Settings;
+use sccm_tests::signals::Interrupt;
+
+use crate::case::Case;
+use crate::cases;
+use crate::control::Control;
+use crate::many::{self, Peers};
+use crate::opening::Opening;
+use crate::scrape::Scrape;
+use crate::series::Series;
+use crate::world::World;
+
+/// What was found out.
+pub struct Packets {
+    /// What each case cost, in the order of the table.
+    pub series: Vec<Series>,
+    /// Kernel memory of each map: name, bytes.
+    pub memory: Vec<(&'static str, u64)>,
+    /// What a new policy costs.
+    pub control: Vec<Control>,
+    /// What a scrape of every series costs.
+    pub scrape: Scrape,
+}
+
+impl Packets {
+    /// Measures.
+    ///
+    /// # Errors
+    /// When the kernel refuses, and when a packet meets another fate than expected.
+    pub fn measure(rounds: u32, interrupt: &Interrupt) -> Result<Self> {
+        let role = Settings::roles(&cases::ROLES);
+        let peers = Settings {
+            allow: cases::prefixes(),
+            ..role.clone()
+        };
+        let many = Settings {
+            allow: many::prefixes(100_000),
+            ..role.clone()
+        };
+        let mut worlds = [
+            (World::new(&role)?, measured(cases::of_a_role())),
+            (World::new(&peers)?, measured(cases::of_peers())),
+            (World::new(&many)?, measured(many::cases())),
+        ];
+        let mut cold = Peers::new();
+        let mut opening = Opening::new();
+        for round in 1..=rounds {
+            eprintln!("==> packets: round {round} of {rounds}");
+            for (world, cases) in &mut worlds {
+                for (case, series) in cases {
+                    interrupt.check()?;
+                    let (floor, cost) = case.measure(world)?;
+                    series.add(floor, cost);
+                }
+            }
+            interrupt.check()?;
+            cold.round(&mut worlds[2].0)?;
+            opening.round(&role)?;
+        }
+        let memory = worlds[0].0.memory()?;
+        eprintln!("==> compiling and publishing");
+        let control = Control::measure(&role)?;
+        eprintln!("==> scraping");
+        let scrape = Scrape::measure()?;
+        let steady = worlds.into_iter().flat_map(|(_, cases)| cases);
+        let steady = steady.map(|(_, series)| series);
+        Ok(Self {
+            series: steady
+                .chain(cold.series())
+                .chain(opening.series())
+                .collect(),
+            memory,
+            control,
+            scrape,
+        })
+    }
+}
+
+fn measured(cases: Vec<Case>) -> Vec<(Case, Series)> {
+    let cases = cases.into_iter();
+    cases
+        .map(|case| {
+            let series = Series::new(case.title);
+            (case, series)
+        })
+        .collect()
+}

@@ -1,0 +1,154 @@
+//! One filter on its stage, with the servers to talk to.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use anyhow::{Context as _, Result, ensure};
+use sccm_tests::agent::Agent;
+use sccm_tests::gateway::{SERVER, Stage};
+use sccm_tests::traffic::{Server, udp_echo_server};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use super::{Filter, Round, ping};
+use crate::child::{Background, run, wait_until};
+use crate::live::{TCP, UDP};
+use crate::sys::{self, Hook};
+use crate::{floor, statistics};
+
+/// Where iperf3 listens, and the echo; both are allowed besides the role's ports.
+const IPERF: u16 = 5201;
+const ECHO: u16 = 5202;
+
+/// Seconds of one transfer.
+const SECONDS: u32 = 2;
+
+/// At work, until it is dropped.
+pub struct Setup<'s> {
+    stage: &'s Stage,
+    _empty: Option<[OwnedFd; 2]>,
+    _agent: Option<Agent<'s>>,
+    _iperf: Background,
+    _echo: Server,
+}
+
+impl<'s> Setup<'s> {
+    /// Sets the router up, and starts the servers behind it.
+    pub fn new(filter: Filter, stage: &'s Stage) -> Result<Self> {
+        // Rules of nftables stay until their namespace goes.
+        let (mut empty, mut agent) = (None, None);
+        match filter {
+            Filter::None => {}
+            Filter::Empty => empty = Some(attach_empty(stage)?),
+            Filter::Agent => {
+                let rules = format!("--allow tcp/{IPERF} --allow udp/{IPERF} --allow udp/{ECHO}");
+                agent = Some(stage.enforce("distribution-point", &rules)?);
+            }
+            Filter::Nftables => load_rules(stage)?,
+        }
+        let mut iperf = stage.server.command("iperf3");
+        let iperf = Background::start(iperf.args(["--server", "--port", &IPERF.to_string()]))?;
+        let listens = || {
+            let mut sockets = stage.server.command("ss");
+            let text = run(sockets.args(["--no-header", "--listening", "--tcp", "--numeric"]));
+            text.is_ok_and(|text| text.contains(&format!(":{IPERF} ")))
+        };
+        wait_until(listens, "iperf3's server")?;
+        let echo = udp_echo_server(&stage.server, SocketAddr::new(SERVER[0], ECHO))?;
+        Ok(Self {
+            stage,
+            _empty: empty,
+            _agent: agent,
+            _iperf: iperf,
+            _echo: echo,
+        })
+    }
+
+    /// Measures once.
+    pub fn round(&self) -> Result<Round> {
+        let (tcp, tcp_busy) = busy_while(|| self.iperf(&[]))?;
+        let tcp = tcp["end"]["sum_received"]["bits_per_second"].as_f64();
+        let small = ["--udp", "--bitrate", "0", "--length", "64"];
+        let (udp, udp_busy) = busy_while(|| self.iperf(&small))?;
+        let sum = &udp["end"]["sum"];
+        let number = |name: &str| {
+            sum[name]
+                .as_f64()
+                .with_context(|| format!("no {name}: {udp}"))
+        };
+        let arrived = number("packets")? - number("lost_packets")?;
+        ensure!(arrived > 0.0, "no datagram came through");
+        let mut times = ping::times(&self.stage.client, SocketAddr::new(SERVER[0], ECHO))?;
+        Ok(Round {
+            tcp: tcp.context("iperf3 told no rate")? / 1e9,
+            tcp_busy,
+            udp: arrived / number("seconds")? / 1e3,
+            udp_busy,
+            ping: [0.5, 0.99].map(|share| statistics::percentile(&mut times, share)),
+        })
+    }
+
+    fn iperf(&self, arguments: &[&str]) -> Result<Value> {
+        let mut iperf = self.stage.client.command("iperf3");
+        let (server, port, seconds) = (SERVER[0], IPERF, SECONDS);
+        let client = format!("--json --client {server} --port {port} --time {seconds}");
+        iperf.args(client.split(' ')).args(arguments);
+        Ok(serde_json::from_str(&run(&mut iperf)?)?)
+    }
+}
+
+/// Programs on both cards that let everything pass.
+fn attach_empty(stage: &Stage) -> Result<[OwnedFd; 2]> {
+    stage.gateway().enter(|| {
+        let attach = |name: &str| -> Result<OwnedFd> {
+            let card = nix::net::if_::if_nametoindex(name)?;
+            sys::attach_xdp(floor::empty(Hook::Arriving)?.as_fd(), card)
+        };
+        Ok([attach("up0")?, attach("seg0")?])
+    })
+}
+
+/// What is known, and what is for the role, goes on.
+fn load_rules(stage: &Stage) -> Result<()> {
+    let mut file = NamedTempFile::new()?;
+    write!(
+        file,
+        "table inet peer {{\n\
+         set tcp_ports {{ type inet_service; flags interval; elements = {{ {TCP}, {IPERF} }} }}\n\
+         set udp_ports {{ type inet_service; flags interval; \
+         elements = {{ {UDP}, {IPERF}, {ECHO} }} }}\n\
+         chain forward {{\n type filter hook forward priority filter; policy drop;\n\
+         ct state established,related accept\n\
+         iifname up0 tcp dport @tcp_ports accept\n\
+         iifname up0 udp dport @udp_ports accept\n}}\n}}\n"
+    )?;
+    run(stage
+        .gateway()
+        .command("nft")
+        .arg("--file")
+        .arg(file.path()))
+    .map(drop)
+}
+
+/// How many processors were busy meanwhile.
+fn busy_while<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let before = ticks()?;
+    let done = work()?;
+    let after = ticks()?;
+    let [busy, all] = [after.0 - before.0, after.1 - before.1];
+    let processors = std::thread::available_parallelism()?.get() as f64;
+    Ok((done, busy / all * processors))
+}
+
+/// Time of all processors so far: spent, and altogether (proc_stat(5)).
+fn ticks() -> Result<(f64, f64)> {
+    let text = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
+    let line = text.lines().next().unwrap_or_default();
+    let fields: Vec<f64> = line.split(' ').flat_map(str::parse).collect();
+    // Guests' time is within that of their hosts.
+    let all: f64 = fields.iter().take(8).sum();
+    let idle: f64 = fields.iter().skip(3).take(2).sum();
+    Ok((all - idle, all))
+}
