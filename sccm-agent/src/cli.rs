@@ -13,6 +13,7 @@ pub mod explain;
 mod policy_args;
 pub mod roles;
 pub mod status;
+pub mod watch;
 
 pub use policy_args::PolicyArgs;
 
@@ -49,6 +50,7 @@ enum Command {
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Blocked(blocked::BlockedArgs),
+    Watch(watch::WatchArgs),
     Explain(Box<explain::ExplainArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
@@ -85,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Blocked(args) => blocked::run(&args).map(done),
+        Command::Watch(args) => watch::run(&args).map(done),
         Command::Explain(args) => explain::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),

@@ -27,3 +27,4 @@ pub mod policy;
 pub mod preflight;
 pub mod site;
 pub mod state;
+pub mod watch;

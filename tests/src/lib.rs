@@ -14,5 +14,6 @@ pub mod oracle;
 pub mod packet;
 pub mod scrape;
 pub mod signals;
+pub mod terminal;
 pub mod traffic;
 mod unique;

@@ -43,6 +43,12 @@ impl Clock {
         })
     }
 
+    /// The wall's, in seconds since 1970.
+    #[must_use]
+    pub const fn wall(&self) -> u64 {
+        self.wall
+    }
+
     /// How many seconds ago it was `at` by the program's clock.
     #[must_use]
     pub const fn age(&self, at: u32) -> u64 {
