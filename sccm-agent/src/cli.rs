@@ -31,7 +31,7 @@ pub const BAD_INPUT: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "sccm-agent", version)]
 struct Cli {
-    /// How log lines look, on standard error
+    /// How log lines look, and where they go
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
 
@@ -75,7 +75,9 @@ impl PinArgs {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    log::init(cli.log_format);
+    if let Err(error) = log::init(cli.log_format) {
+        return refused(&error);
+    }
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Enforce(args) => enforce::run(&args),
@@ -94,9 +96,11 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(BAD_INPUT)
-        }
+        Err(error) => refused(&error),
     }
+}
+
+fn refused(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(BAD_INPUT)
 }

@@ -9,6 +9,7 @@ pub mod bpffs;
 pub mod datapath;
 pub mod gateway;
 pub mod hooks;
+pub mod journal;
 pub mod netns;
 pub mod oracle;
 pub mod packet;
