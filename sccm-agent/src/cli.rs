@@ -4,6 +4,7 @@
 //! that cannot do it, and nothing was changed. `status` has more of its own.
 
 pub mod blocked;
+pub mod capture;
 pub mod catalog;
 pub mod check;
 pub mod control;
@@ -51,6 +52,7 @@ enum Command {
     Detach(detach::DetachArgs),
     Blocked(blocked::BlockedArgs),
     Watch(watch::WatchArgs),
+    Capture(capture::CaptureArgs),
     Explain(Box<explain::ExplainArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
@@ -89,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Blocked(args) => blocked::run(&args).map(done),
+        Command::Capture(args) => capture::run(&args).map(done),
         Command::Watch(args) => watch::run(&args).map(done),
         Command::Explain(args) => explain::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),

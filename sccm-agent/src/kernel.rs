@@ -10,6 +10,7 @@
 
 mod attach;
 mod blocked;
+mod capture;
 mod clock;
 mod counters;
 mod ethtool;
@@ -27,6 +28,7 @@ mod unhook;
 
 pub use attach::{Attached, EgressHook, Mode};
 pub use blocked::Unnoted;
+pub use capture::{Capture, Dropped};
 pub use clock::Clock;
 pub use counters::Reading;
 pub use ethtool::VlanOffload;

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod blocked;
+pub mod capture;
 pub mod catalog;
 pub mod check;
 pub mod cli;

@@ -4,7 +4,7 @@
 //! version below and have the shapes that the program was built with.
 
 /// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names of the maps, the same in the program, the object file and the pins.
 pub mod map {
@@ -48,8 +48,15 @@ pub mod map {
     /// A ring buffer of `Event`: each refused flow, when it is noted.
     pub const EVENTS: &str = "EVENTS";
 
+    /// `[Order; 1]`: which refused packets somebody wants.
+    pub const ORDER: &str = "ORDER";
+    /// `[Desk; 2]` per CPU: where they are put together.
+    pub const DESK: &str = "DESK";
+    /// A ring buffer of `Record`, each as long as its packet's part: they themselves.
+    pub const CAPTURED: &str = "CAPTURED";
+
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 20] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -67,6 +74,9 @@ pub mod map {
         BLOCKED,
         BUCKETS,
         EVENTS,
+        ORDER,
+        DESK,
+        CAPTURED,
     ];
 }
 

@@ -14,6 +14,7 @@ extern crate std;
 pub mod abi;
 pub mod address;
 pub mod blocked;
+pub mod capture;
 pub mod counter;
 pub mod cursor;
 pub mod essential;

@@ -110,7 +110,7 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     }
 }
 
-fn reason(text: &str) -> Result<Reason, String> {
+pub(super) fn reason(text: &str) -> Result<Reason, String> {
     let mut refusals = Reason::ALL.iter().filter(|reason| !reason.passes());
     let known = refusals.find(|reason| reason.label() == text);
     known.copied().ok_or_else(|| {

@@ -49,6 +49,12 @@ impl Clock {
         self.wall
     }
 
+    /// The program's.
+    #[must_use]
+    pub const fn program(&self) -> u32 {
+        self.program
+    }
+
     /// How many seconds ago it was `at` by the program's clock.
     #[must_use]
     pub const fn age(&self, at: u32) -> u64 {

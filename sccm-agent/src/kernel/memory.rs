@@ -24,10 +24,10 @@ pub fn needed(flow_capacity: u32) -> Result<u64> {
             let entries = u64::from(entries.unwrap_or(flow_capacity));
             let value = u64::from(value.next_multiple_of(8));
             match name {
-                map::COUNTERS | map::SHADOW_COUNTERS | map::BLOCKED | map::BUCKETS => {
+                map::COUNTERS | map::SHADOW_COUNTERS | map::BLOCKED | map::BUCKETS | map::DESK => {
                     entries * value * cpus
                 }
-                map::EVENTS => entries,
+                map::EVENTS | map::CAPTURED => entries,
                 map::FLOWS | map::FRAGMENTS | map::TRANSFERS | map::ENTRANCES => {
                     let element = ELEMENT + u64::from(key.next_multiple_of(8)) + value;
                     entries * element + entries.next_power_of_two() * BUCKET

@@ -224,7 +224,7 @@ impl PinDir {
             .collect()
     }
 
-    fn maps(&self) -> PathBuf {
+    pub(super) fn maps(&self) -> PathBuf {
         self.0.join("maps")
     }
 
