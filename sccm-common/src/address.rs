@@ -5,7 +5,7 @@
 
 pub mod trie;
 
-pub use trie::{Trie, classify};
+pub use trie::{Trie, classify, classify_either};
 
 /// An IPv6 address, or an IPv4 address mapped into one (RFC 4291, 2.5.5.2): its
 /// two halves in host byte order, because the kernel program handles two words

@@ -6,13 +6,15 @@
 //! no pointers, no allocation, no system calls, and nothing that crosses into
 //! the kernel has padding.
 #![no_std]
-#![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
+#![cfg_attr(not(any(feature = "user", target_arch = "bpf")), forbid(unsafe_code))]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(test)]
 extern crate std;
 
 pub mod abi;
 pub mod address;
+pub mod as_written;
 pub mod blocked;
 pub mod capture;
 pub mod counter;

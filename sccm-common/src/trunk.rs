@@ -35,15 +35,25 @@ impl Lane {
         Self(JUDGED | (place as u8) << PLACE | slot as u8 & SLOTS)
     }
 
-    /// Its slot and place, unless it is [`Lane::OTHER`].
+    /// Whether it is another than [`Lane::OTHER`].
     #[inline(always)]
     #[must_use]
-    pub const fn judged(self) -> Option<(u32, Place)> {
-        if self.0 & JUDGED == 0 {
-            return None;
-        }
-        let place = Place::from_number((self.0 & !JUDGED) as u32 >> PLACE);
-        Some(((self.0 & SLOTS) as u32, place))
+    pub const fn is_judged(self) -> bool {
+        self.0 & JUDGED != 0
+    }
+
+    /// The slot that counts its frames.
+    #[inline(always)]
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        (self.0 & SLOTS) as u32
+    }
+
+    /// Where they are judged.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(self) -> Place {
+        Place::from_number((self.0 & !JUDGED) as u32 >> PLACE)
     }
 }
 
@@ -55,9 +65,13 @@ mod tests {
     fn every_slot_and_place_comes_back() {
         for slot in 0..MAX_INTERFACES {
             for place in [Place::Host, Place::Uplink, Place::Segment] {
-                assert_eq!(Lane::new(slot, place).judged(), Some((slot, place)));
+                let lane = Lane::new(slot, place);
+                assert_eq!(
+                    (lane.is_judged(), lane.slot(), lane.place()),
+                    (true, slot, place)
+                );
             }
         }
-        assert_eq!(Lane::OTHER.judged(), None);
+        assert!(!Lane::OTHER.is_judged());
     }
 }

@@ -264,7 +264,7 @@ fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) ->
         return AddressClass::ANY;
     }
     match tables.trie() {
-        Some(trie) => address::classify(trie, packet.family, address),
+        Some(trie) => address::classify_either(trie, packet.family, address),
         None => AddressClass::ANY,
     }
 }

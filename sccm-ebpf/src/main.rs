@@ -26,7 +26,7 @@ use sccm_common::{Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
 use crate::seat::{OfCard, OfVlan, Seat};
-use crate::settle::settle;
+use crate::settle::{settle, settle_reason, settle_verdict};
 use crate::tables::Active;
 
 /// Read by agents only: which layout these maps have.
@@ -127,28 +127,26 @@ fn sccm_leaving_trunk(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
     let mut cursor = PacketCursor::of_xdp(ctx);
-    let place = seat.place();
-    let direction = match place {
-        Place::Host | Place::Uplink => Direction::Inbound,
-        Place::Segment => Direction::Outbound,
-    };
+    let hook = Direction::Inbound;
     let Some(tables) = Active::load() else {
         error!(ctx, "no active policy: dropping");
-        let length = cursor.length().into();
-        account::count(seat.slot(), direction, false, NO_POLICY, length);
+        let (direction, length) = (direction_at(seat.place()), cursor.length());
+        account::count(seat.slot(), direction, false, NO_POLICY, length.into());
         capture::arrived(ctx.ctx, NO_POLICY, (seat.slot(), direction), false);
         return xdp_action::XDP_DROP;
     };
-    let hook = Direction::Inbound;
     let parsed = match wire::parse(&mut cursor) {
         Ok(packet) => settle(packet, hook).ok_or(Reason::NoPolicy),
-        Err(reason) => Err(reason),
+        Err(reason) => Err(settle_reason(reason, &tables)),
     };
+    let place = seat.place();
     let verdict = shadow::in_turns(&tables, hook, |tables| match parsed {
         Ok(packet) => verdict::arriving(tables, packet, &Bytes(ctx), place),
         Err(reason) => verdict::arriving_unparsed(tables, reason),
     });
-    let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
+    let verdict = settle_verdict(verdict, &tables);
+    let (slot, direction) = (seat.slot(), direction_at(place));
+    let (observing, length) = (tables.observing(), cursor.length());
     shadow::count(hook, (slot, direction), verdict, length.into());
     account::count(slot, direction, observing, verdict, length.into());
     if verdict.reason.passes() {
@@ -159,6 +157,15 @@ fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
     }
     capture::arrived(ctx.ctx, verdict, (slot, direction), observing);
     refused(observing)
+}
+
+/// Which way a frame goes that arrives at a place.
+#[inline(always)]
+const fn direction_at(place: Place) -> Direction {
+    match place {
+        Place::Host | Place::Uplink => Direction::Inbound,
+        Place::Segment => Direction::Outbound,
+    }
 }
 
 /// What becomes of a frame that arrived and is refused.
@@ -180,16 +187,17 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
         Some(packet) => Ok(packet),
         None => wire::parse(&mut cursor),
     };
-    let place = seat.place();
+    let direction = Direction::Outbound;
     let parsed = match parsed {
-        Ok(packet) => match settle(packet, Direction::Outbound) {
+        Ok(packet) => match settle(packet, direction) {
             Some(packet) => Some(packet),
             None => return TC_ACT_UNSPEC,
         },
         Err(_) => None,
     };
+    let place = seat.place();
     let verdict = match parsed {
-        Some(packet) => shadow::in_turns(&tables, Direction::Outbound, |tables| {
+        Some(packet) => shadow::in_turns(&tables, direction, |tables| {
             verdict::leaving(tables, packet, &Bytes(ctx), place)
         }),
         None => verdict::leaving_unparsed(place),
@@ -197,8 +205,8 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
     let Some(verdict) = verdict else {
         return TC_ACT_UNSPEC;
     };
+    let verdict = settle_verdict(verdict, &tables);
     let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
-    let direction = Direction::Outbound;
     shadow::count(direction, (slot, direction), verdict, length.into());
     account::count(slot, direction, observing, verdict, length.into());
     if verdict.reason.passes() {

@@ -5,16 +5,15 @@
 //! and a global to tell them apart, every packet of an ordinary card cost 2 to 4 ns more,
 //! although the verifier removed the branch.
 
-use core::hint::black_box;
-
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sccm_common::Place;
 use sccm_common::abi::ENTRANCES as ENTRANCE_COUNT;
+use sccm_common::as_written;
 use sccm_common::counter::MAX_INTERFACES;
-use sccm_common::trunk::{IDS, VlanTable};
+use sccm_common::trunk::{IDS, Lane, VlanTable};
 use sccm_common::wire::vlan;
 
 use crate::cursor::PacketCursor;
@@ -26,6 +25,8 @@ static SLOT: Global<u32> = Global::new(0);
 /// Where in the network this copy sits, as a `Place`; set before it is loaded.
 #[unsafe(no_mangle)]
 static PLACE: Global<u32> = Global::new(0);
+
+const LAST_ID: u32 = IDS as u32 - 1;
 
 #[map]
 static VLANS: Array<VlanTable> = Array::with_max_entries(MAX_INTERFACES, 0);
@@ -56,21 +57,19 @@ impl Seat for OfCard {
     }
 }
 
-/// That of the frame's VLAN.
-pub struct OfVlan {
-    slot: u32,
-    place: Place,
-}
+/// That of the frame's VLAN, taken apart only when it is asked for: the verifier would
+/// follow the parser once for each place.
+pub struct OfVlan(Lane);
 
 impl Seat for OfVlan {
     #[inline(always)]
     fn slot(&self) -> u32 {
-        self.slot
+        self.0.slot()
     }
 
     #[inline(always)]
     fn place(&self) -> Place {
-        self.place
+        self.0.place()
     }
 }
 
@@ -100,16 +99,12 @@ impl OfVlan {
     fn of(id: Option<u16>) -> Option<Self> {
         let Some(id) = id else {
             // The parser will refuse it, and the card counts it.
-            return Some(Self {
-                slot: SLOT.load(),
-                place: Place::Uplink,
-            });
+            return Some(Self(Lane::new(SLOT.load(), Place::Uplink)));
         };
         let table = VLANS.get(SLOT.load())?;
-        // The compiler would leave out the mask, and Linux 6.1 and 6.12 need it: they know no
-        // bounds of what was converted from big endian.
-        let (slot, place) = table[black_box(id) as usize & (IDS - 1)].judged()?;
-        Some(Self { slot, place })
+        // Linux 6.1 and 6.12 know no bounds of what was converted from big endian.
+        let lane = table[as_written::and::<LAST_ID>(id.into()) as usize];
+        lane.is_judged().then_some(Self(lane))
     }
 }
 

@@ -12,6 +12,7 @@
 //! calls a function, and takes a step for every bit that tells prefixes apart.
 
 use super::{Address, AddressClass, Family};
+use crate::as_written;
 
 /// Words of a trie, 4 MiB: a power of two, so that an index needs no check, and
 /// the largest value that every kernel makes an array map of (`KMALLOC_MAX_SIZE`,
@@ -35,6 +36,12 @@ pub const NODES_END: usize = WORDS - (LONG_MATCH - SHORT_MATCH);
 /// Nodes that a walk passes behind the root: 14 branches of 8 bits would get to
 /// the end of every address; the rest leaves the builder room to choose.
 pub const MAX_STEPS: u32 = 16;
+
+/// The last word.
+const LAST: u32 = WORDS as u32 - 1;
+
+/// Entries that a walk reads: the root's, and one at each node.
+const READS: usize = MAX_STEPS as usize + 1;
 
 /// Words of a match of 64 bits or fewer: inside, outside, and the prefix, its
 /// lower half first.
@@ -141,6 +148,12 @@ impl Entry {
         self.0 >> Self::POSITION & 127
     }
 
+    /// All bits set if the position is in the second half of an address.
+    #[inline(always)]
+    fn is_behind_half(self) -> u64 {
+        as_written::neg((self.0 >> Self::POSITION >> 6 & 1) as u64)
+    }
+
     /// One less than the bits of a branch.
     #[inline(always)]
     const fn width(self) -> u32 {
@@ -161,41 +174,55 @@ pub fn classify(trie: &Trie, family: Family, address: &Address) -> AddressClass 
         Family::V4 => (address.low << 32, 0),
         Family::V6 => (address.high, address.low),
     };
-    let mut entry = Entry(trie[root(family) + (high >> 48) as usize]);
-    let mut step = 0;
-    while entry.is_node() && step < MAX_STEPS {
-        entry = Entry(if entry.is_match() {
-            compared(trie, entry, high, low)
-        } else {
-            let half = if entry.position() < 64 { high } else { low };
-            let index = half << (entry.position() & 63) >> (63 - entry.width());
-            trie[(entry.at() + index as usize) & (WORDS - 1)]
-        });
-        step += 1;
-    }
-    if entry.is_node() {
-        return AddressClass::ANY;
-    }
-    entry.class()
+    walk(trie, root(family) as u64, high, low)
 }
 
-/// The entry behind a match.
+/// The same for a family that is not known beforehand, so that the verifier follows one walk.
 #[inline(always)]
-fn compared(trie: &Trie, entry: Entry, high: u64, low: u64) -> u32 {
+pub fn classify_either(trie: &Trie, family: Family, address: &Address) -> AddressClass {
+    let v6 = as_written::neg(family as u64);
+    let high = (address.high & v6) | (address.low << 32 & !v6);
+    walk(trie, root(family) as u64, high, address.low & v6)
+}
+
+#[inline(always)]
+fn walk(trie: &Trie, root: u64, high: u64, low: u64) -> AddressClass {
+    let mut index = root | high >> 48;
+    for _ in 0..READS {
+        let entry = Entry(trie[as_written::and::<LAST>(index) as usize]);
+        if !entry.is_node() {
+            return entry.class();
+        }
+        let behind = match entry.is_match() {
+            true => match differs(trie, entry, high, low) {
+                Some(differs) => differs,
+                None => break,
+            },
+            false => {
+                let half = high ^ ((high ^ low) & entry.is_behind_half());
+                half << (entry.position() & 63) >> (63 - entry.width())
+            }
+        };
+        index = entry.0 as u64 + behind;
+    }
+    AddressClass::ANY
+}
+
+/// 0 if the address is within the prefix of a match, otherwise 1; `None` for a match that would
+/// reach out of the trie.
+#[inline(always)]
+fn differs(trie: &Trie, entry: Entry, high: u64, low: u64) -> Option<u64> {
     let at = entry.at();
     if at + SHORT_MATCH > NODES_END {
-        return 0;
+        return None;
     }
     let pair = |at: usize| trie[at] as u64 | (trie[at + 1] as u64) << 32;
     let first = high ^ pair(at + 2);
     let behind = 63 - (entry.position() & 63);
-    let differs = if entry.position() < 64 {
+    let bits = if entry.position() < 64 {
         first >> behind
     } else {
         first | (low ^ pair(at + 4)) >> behind
     };
-    match differs {
-        0 => pair(at) as u32,
-        _ => (pair(at) >> 32) as u32,
-    }
+    Some((bits | as_written::neg(bits)) >> 63)
 }

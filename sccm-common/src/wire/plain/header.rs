@@ -1,9 +1,8 @@
 //! The headers of a plain packet, each a view of the bytes in the frame.
 
-use core::hint::black_box;
-
 use super::super::ipv4::{MORE_FRAGMENTS, OFFSET};
 use crate::address::{Address, Family};
+use crate::as_written;
 use crate::cursor::InPlace;
 use crate::packet::{Protocol, TcpFlags};
 
@@ -232,11 +231,10 @@ pub(super) fn be16<const N: usize>(header: &[u8; N], at: usize) -> u16 {
 }
 
 /// A port, which may become an index. The verifiers of Linux 6.1 and 6.12 know no bounds of
-/// what was converted from big endian, and the compiler leaves out a mask that it knows to
-/// change nothing: this one it does not know. It is made beside the conversion, not after it.
+/// what was converted from big endian.
 #[inline(always)]
 fn port<const N: usize>(header: &[u8; N], at: usize) -> u16 {
-    be16(header, at) & black_box(u16::MAX)
+    as_written::and::<0xffff>(be16(header, at).into()) as u16
 }
 
 /// `M` of the bytes of a header, as one word where it can be; every caller names a
