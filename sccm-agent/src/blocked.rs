@@ -5,9 +5,11 @@
 //! [`log`]. What would let a flow pass are the links of the catalog, because the maps do
 //! not say which site's policy they were made from.
 
+mod explainer;
 pub mod log;
 mod names;
 
+pub use explainer::Explainer;
 pub use names::Names;
 
 use crate::catalog::Catalog;
@@ -42,6 +44,20 @@ pub struct Refused {
     pub direction: &'static str,
     /// Observe mode: it was let pass.
     pub observed: bool,
+}
+
+impl Refused {
+    /// What it wanted, in a word or two: `tcp/445 smb`, `icmp/8`.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let number = self.port.or(self.icmp_type);
+        let number = number.map_or_else(String::new, |number| format!("/{number}"));
+        let service = match self.service.as_str() {
+            "none" => String::new(),
+            service => format!(" {service}"),
+        };
+        format!("{}{number}{service}", self.protocol)
+    }
 }
 
 /// A blocked flow.

@@ -4,6 +4,7 @@
 //! that cannot do it, and nothing was changed. `status` has more of its own.
 
 pub mod blocked;
+pub mod capture;
 pub mod catalog;
 pub mod check;
 pub mod control;
@@ -13,6 +14,7 @@ pub mod explain;
 mod policy_args;
 pub mod roles;
 pub mod status;
+pub mod watch;
 
 pub use policy_args::PolicyArgs;
 
@@ -30,7 +32,7 @@ pub const BAD_INPUT: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "sccm-agent", version)]
 struct Cli {
-    /// How log lines look, on standard error
+    /// How log lines look, and where they go
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
 
@@ -49,6 +51,8 @@ enum Command {
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Blocked(blocked::BlockedArgs),
+    Watch(watch::WatchArgs),
+    Capture(capture::CaptureArgs),
     Explain(Box<explain::ExplainArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
@@ -73,7 +77,9 @@ impl PinArgs {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    log::init(cli.log_format);
+    if let Err(error) = log::init(cli.log_format) {
+        return refused(&error);
+    }
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Enforce(args) => enforce::run(&args),
@@ -85,15 +91,19 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Blocked(args) => blocked::run(&args).map(done),
+        Command::Capture(args) => capture::run(&args).map(done),
+        Command::Watch(args) => watch::run(&args).map(done),
         Command::Explain(args) => explain::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
     };
     match result {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(BAD_INPUT)
-        }
+        Err(error) => refused(&error),
     }
+}
+
+fn refused(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(BAD_INPUT)
 }

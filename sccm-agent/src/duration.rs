@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Seconds of each unit, the largest first.
 const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
 
-/// The longest that a policy may wait to be confirmed.
+/// The longest that anything waits, such as a policy to be confirmed.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 /// A whole number and a unit.
@@ -24,14 +24,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(number.saturating_mul(*seconds)))
 }
 
-/// How long a policy waits to be confirmed, as [`parse`] reads it.
+/// How long something waits, at most a day, as [`parse`] reads it.
 ///
 /// # Errors
 /// Another form, nothing at all, or more than a day.
 pub fn parse_wait(text: &str) -> Result<Duration, String> {
     let wait = parse(text)?;
     if wait.is_zero() {
-        return Err("no time is left to confirm anything: give at least 1s".to_owned());
+        return Err("no time is left: give at least 1s".to_owned());
     }
     if wait > LONGEST_WAIT {
         return Err(format!("{text} is longer than a day, the longest wait"));

@@ -11,6 +11,7 @@
 mod attach;
 mod batch;
 mod blocked;
+mod capture;
 mod clock;
 mod counters;
 mod ethtool;
@@ -30,6 +31,7 @@ mod unhook;
 
 pub use attach::{Attached, EgressHook, Mode};
 pub use blocked::Unnoted;
+pub use capture::{Capture, Dropped};
 pub use clock::Clock;
 pub use counters::Reading;
 pub use ethtool::VlanOffload;

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod blocked;
+pub mod capture;
 pub mod catalog;
 pub mod check;
 pub mod cli;
@@ -27,3 +28,4 @@ pub mod policy;
 pub mod preflight;
 pub mod site;
 pub mod state;
+pub mod watch;

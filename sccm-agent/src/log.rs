@@ -1,29 +1,143 @@
-//! Structured logs on standard error.
+//! Structured logs, on standard error or in systemd's journal.
+//!
+//! Whoever starts the agent says where and how: a unit's standard error goes to the journal
+//! as text, too, so nothing is guessed from the surroundings. Names of fields are an
+//! interface: `docs/logs.md` has them.
 
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use std::io::{self, IsTerminal as _};
-use tracing_subscriber::EnvFilter;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// How log lines look.
+/// What every field has before its name in the journal, so that none is one of the journal's
+/// own.
+const PREFIX: &str = "SCCM";
+
+/// How log lines look, and where they go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For people, on standard error.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object a line, on standard error.
     Json,
+    /// Fields of systemd's journal, such as SCCM_REASON.
+    Journald,
 }
 
 /// Starts logging. `RUST_LOG` chooses levels; the default is `info`.
-pub fn init(format: LogFormat) {
+///
+/// # Errors
+/// The journal is wanted, and there is none.
+pub fn init(format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let layer = match format {
+        LogFormat::Text => text(),
+        LogFormat::Json => json(io::stderr),
+        LogFormat::Journald => journald()?,
+    };
+    tracing_subscriber::registry()
+        .with(layer)
+        .with(filter)
+        .init();
+    Ok(())
+}
+
+type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn text() -> AnyLayer {
+    fmt::layer()
         .with_target(false)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        .with_ansi(io::stderr().is_terminal())
+        .boxed()
+}
+
+fn json<W>(writer: W) -> AnyLayer
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_writer(writer)
+        .boxed()
+}
+
+fn journald() -> Result<AnyLayer> {
+    let layer = tracing_journald::layer().context(
+        "logging to systemd's journal, at /run/systemd/journal/socket: where there is none, \
+         --log-format text or json writes to standard error",
+    )?;
+    let layer = layer
+        .with_field_prefix(Some(PREFIX.to_owned()))
+        .with_syslog_identifier("sccm-agent".to_owned())
+        .with_priority_mappings(PriorityMappings {
+            info: Priority::Informational,
+            debug: Priority::Debug,
+            ..PriorityMappings::new()
+        });
+    Ok(layer.boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const HOSTILE: [&str; 6] = [
+        "\"},{\"reason\":\"service\"}",
+        "two\nlines\r\n",
+        "\u{1b}[2J\u{0}\u{7f}\t\\",
+        "\u{202e}right to left \u{2028} line separator",
+        "'$(reboot)' `x` %s {} {0}",
+        "\u{fffd}\u{10ffff}",
+    ];
+
+    #[test]
+    fn json_is_one_object_a_line_whatever_is_said() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::registry().with(json(move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            for text in HOSTILE {
+                tracing::info!(interface = text, source = %text, port = 445_u16, "{text}");
+            }
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let objects: Vec<Value> = written
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(objects.len(), HOSTILE.len(), "{written}");
+        for (object, text) in objects.iter().zip(HOSTILE) {
+            for field in ["interface", "source", "message"] {
+                assert_eq!(object[field], text);
+            }
+            assert_eq!(object["level"], "INFO");
+            assert_eq!(object["port"], 445);
+            assert!(object["timestamp"].is_string());
+            assert_eq!(object.as_object().unwrap().len(), 6, "{object}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! What is true of each interface, read back from the kernel.
 
 use crate::interface::Interface;
-use crate::kernel::{Attached, Maps, PinDir};
-use anyhow::Result;
+use crate::kernel::{Attached, Found, Maps, PinDir};
+use anyhow::{Result, bail};
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
 use serde::Serialize;
@@ -72,6 +72,25 @@ pub struct InterfaceState {
 /// are never half written.
 pub fn lock(maps: &Mutex<Maps>) -> MutexGuard<'_, Maps> {
     maps.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The maps of what is enforced.
+///
+/// # Errors
+/// Nothing is enforced, or by another version; pins that cannot be read.
+pub fn open(pins: &PinDir) -> Result<Maps> {
+    match pins.look()? {
+        Found::Maps => Maps::open(pins),
+        Found::Nothing => bail!(
+            "nothing is enforced ({} is empty), so nothing was blocked",
+            pins.path().display()
+        ),
+        Found::OtherAbi(version) => bail!(
+            "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
+             ask that one",
+            sccm_common::abi::VERSION
+        ),
+    }
 }
 
 /// The state of every interface that has a slot.

@@ -50,8 +50,15 @@ pub mod map {
     /// A ring buffer of `Event`: each refused flow, when it is noted.
     pub const EVENTS: &str = "EVENTS";
 
+    /// `[Order; 1]`: which refused packets somebody wants.
+    pub const ORDER: &str = "ORDER";
+    /// `[Desk; 2]` per CPU: where they are put together.
+    pub const DESK: &str = "DESK";
+    /// A ring buffer of `Record`, each as long as its packet's part: they themselves.
+    pub const CAPTURED: &str = "CAPTURED";
+
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 18] = [
+    pub const ALL: [&str; 21] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -70,6 +77,9 @@ pub mod map {
         BLOCKED,
         BUCKETS,
         EVENTS,
+        ORDER,
+        DESK,
+        CAPTURED,
     ];
 }
 

@@ -16,6 +16,7 @@ pub mod abi;
 pub mod address;
 pub mod as_written;
 pub mod blocked;
+pub mod capture;
 pub mod counter;
 pub mod cursor;
 pub mod essential;

@@ -2,6 +2,7 @@
 
 use crate::abi::{InterfaceRecord, PolicyInfo, ServiceRecord};
 use crate::blocked::{BlockedFlow, Bucket};
+use crate::capture::{Desk, Order};
 use crate::counter::Counter;
 use crate::flow::{FlowKey, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
@@ -37,3 +38,7 @@ unsafe impl aya::Pod for TransferState {}
 unsafe impl aya::Pod for BlockedFlow {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Bucket {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Order {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Desk {}

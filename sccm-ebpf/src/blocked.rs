@@ -2,12 +2,12 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use sccm_common::Packet;
 use sccm_common::blocked::{
     self, BUCKETS as BUCKET_COUNT, BlockedKey, Bucket, EVENTS_BYTES, Event, Notebook, SETS, Set,
 };
 use sccm_common::counter::Direction;
 use sccm_common::verdict::Verdict;
-use sccm_common::{Disposition, Packet};
 
 use crate::tables::now;
 
@@ -45,7 +45,7 @@ impl Notebook for OfCpu {
     }
 }
 
-/// Notes a packet if it is refused.
+/// Notes a packet that is refused.
 #[inline(always)]
 pub fn note(
     packet: &Packet,
@@ -55,8 +55,6 @@ pub fn note(
     observing: bool,
     length: u32,
 ) {
-    if verdict.reason.disposition() == Disposition::Drop {
-        let key = BlockedKey::of(packet, verdict, slot, direction, observing);
-        blocked::note(&mut OfCpu, &key, length, now());
-    }
+    let key = BlockedKey::of(packet, verdict, slot, direction, observing);
+    blocked::note(&mut OfCpu, &key, length, now());
 }

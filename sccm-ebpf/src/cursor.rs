@@ -4,7 +4,7 @@
 //! comparison of that same pointer with the end. A cursor that moves forward
 //! and is compared before every read satisfies it without unrolling.
 
-use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::assert_unchecked;
 use sccm_common::cursor::{Cursor, InPlace, MAX_SKIP, Payload};
@@ -27,6 +27,12 @@ pub trait Frame {
 
     /// Copies bytes from `offset` on, further buffers included.
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+
+    /// Copies `count` bytes from the first on, at most as many as there is room for.
+    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool;
+
+    /// The VLAN tag that is beside it, as it would stand in it; 0 if there is none.
+    fn tag(&self) -> u32;
 }
 
 /// A frame's bytes behind its headers.
@@ -59,6 +65,17 @@ impl Frame for XdpContext {
             unsafe { bpf_xdp_load_bytes(self.ctx, offset, bytes.as_mut_ptr().cast(), N as u32) };
         (result == 0).then_some(bytes)
     }
+
+    #[inline(always)]
+    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool {
+        // SAFETY: the context is the kernel's, whose verifier holds `count` against the room.
+        unsafe { bpf_xdp_load_bytes(self.ctx, 0, room.as_mut_ptr().cast(), count) == 0 }
+    }
+
+    #[inline(always)]
+    fn tag(&self) -> u32 {
+        0
+    }
 }
 
 impl Frame for TcContext {
@@ -70,6 +87,27 @@ impl Frame for TcContext {
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.load(offset as usize).ok()
+    }
+
+    #[inline(always)]
+    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool {
+        let skb = self.skb.skb.cast();
+        // SAFETY: as for what arrives.
+        unsafe { bpf_skb_load_bytes(skb, 0, room.as_mut_ptr().cast(), count) == 0 }
+    }
+
+    #[inline(always)]
+    fn tag(&self) -> u32 {
+        // SAFETY: the context is the one that the kernel called us with.
+        let present = unsafe { (*self.skb.skb).vlan_present };
+        if present == 0 {
+            return 0;
+        }
+        // SAFETY: as above.
+        let protocol = unsafe { (*self.skb.skb).vlan_proto } as u16;
+        // SAFETY: as above.
+        let control = unsafe { (*self.skb.skb).vlan_tci } as u16;
+        u32::from(u16::from_be(protocol)) << 16 | u32::from(control)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod account;
 mod blocked;
+mod capture;
 mod cursor;
 mod seat;
 mod settle;
@@ -21,7 +22,7 @@ use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::verdict::{self, Arriving, Verdict};
 use sccm_common::wire::plain;
-use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
+use sccm_common::{Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
 use crate::seat::{OfCard, OfVlan, Seat};
@@ -75,7 +76,8 @@ fn refuse_plain(ctx: *mut xdp_md, verdict: Verdict, observing: bool) -> u32 {
         let length = length as u32;
         blocked::note(&packet, verdict, slot, direction, observing, length);
     }
-    action(verdict, observing)
+    capture::arrived(ctx.ctx, verdict, (slot, direction), observing);
+    refused(observing)
 }
 
 /// Judges a frame that arrives, whatever it is. Not inlined, so that the plain packet has all
@@ -130,6 +132,7 @@ fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
         error!(ctx, "no active policy: dropping");
         let (direction, length) = (direction_at(seat.place()), cursor.length());
         account::count(seat.slot(), direction, false, NO_POLICY, length.into());
+        capture::arrived(ctx.ctx, NO_POLICY, (seat.slot(), direction), false);
         return xdp_action::XDP_DROP;
     };
     let parsed = match wire::parse(&mut cursor) {
@@ -146,10 +149,14 @@ fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
     let (observing, length) = (tables.observing(), cursor.length());
     shadow::count(hook, (slot, direction), verdict, length.into());
     account::count(slot, direction, observing, verdict, length.into());
+    if verdict.reason.passes() {
+        return xdp_action::XDP_PASS;
+    }
     if let Ok(packet) = parsed {
         blocked::note(packet, verdict, slot, direction, observing, length);
     }
-    action(verdict, observing)
+    capture::arrived(ctx.ctx, verdict, (slot, direction), observing);
+    refused(observing)
 }
 
 /// Which way a frame goes that arrives at a place.
@@ -161,12 +168,12 @@ const fn direction_at(place: Place) -> Direction {
     }
 }
 
-/// What becomes of a frame that arrived.
+/// What becomes of a frame that arrived and is refused.
 #[inline(always)]
-fn action(verdict: Verdict, observing: bool) -> u32 {
-    match verdict.reason.disposition() {
-        Disposition::Drop if !observing => xdp_action::XDP_DROP,
-        Disposition::Drop | Disposition::Pass => xdp_action::XDP_PASS,
+fn refused(observing: bool) -> u32 {
+    match observing {
+        true => xdp_action::XDP_PASS,
+        false => xdp_action::XDP_DROP,
     }
 }
 
@@ -202,13 +209,17 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
     let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
     shadow::count(direction, (slot, direction), verdict, length.into());
     account::count(slot, direction, observing, verdict, length.into());
+    if verdict.reason.passes() {
+        // The other programs on the hook decide.
+        return TC_ACT_UNSPEC;
+    }
     if let Some(packet) = parsed {
         blocked::note(packet, verdict, slot, direction, observing, length);
     }
-    match verdict.reason.disposition() {
-        Disposition::Drop if !observing => TC_ACT_SHOT,
-        // The other programs on the hook decide.
-        Disposition::Drop | Disposition::Pass => TC_ACT_UNSPEC,
+    capture::left(ctx.skb.skb, verdict, slot, observing);
+    match observing {
+        true => TC_ACT_UNSPEC,
+        false => TC_ACT_SHOT,
     }
 }
 

@@ -23,6 +23,7 @@ use sccm_agent::policy::Compiled;
 use sccm_common::Reason;
 use sccm_common::abi::map;
 use sccm_common::blocked::BlockedFlow;
+use sccm_common::capture::Order;
 use sccm_common::counter::Direction;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
@@ -256,6 +257,21 @@ impl Datapath {
     /// When the map cannot be read.
     pub fn transfers(&self) -> Result<usize> {
         self.entries::<TransferKey, TransferState>(map::TRANSFERS)
+    }
+
+    /// Where the maps are pinned.
+    #[must_use]
+    pub fn pins(&self) -> &PinDir {
+        &self.pins
+    }
+
+    /// Orders refused packets, as a process does that then dies.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn order(&self, order: Order) -> Result<()> {
+        let mut map: Array<MapData, Order> = self.open(map::ORDER)?;
+        Ok(map.set(0, order, 0)?)
     }
 
     /// The flows that were refused, of all CPUs.

@@ -52,6 +52,7 @@ const SERVERS: &[Program] = &[
     Program::plain("smbclient", "smbclient"),
     Program::plain("ssh", "openssh-client"),
     Program::plain("udhcpc", "udhcpc"),
+    Program::plain("tshark", "tshark"),
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
     Program {

@@ -2,21 +2,19 @@
 //! let it pass. Reads the pins, and needs no agent.
 
 use super::PinArgs;
-use crate::blocked::{self, Flow, Names};
-use crate::catalog::Catalog;
+use crate::blocked::{Explainer, Flow, Names};
 use crate::duration;
-use crate::kernel::{Clock, Found, Maps, PinDir};
-use crate::metrics::roles_text;
+use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
-use crate::policy::{self, Ground, Target};
-use anyhow::{Result, bail};
+use crate::policy::{self, Ground};
+use crate::state;
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::blocked::BlockedFlow;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -87,11 +85,11 @@ struct Listing {
 /// # Errors
 /// Nothing is enforced, or pins that cannot be read.
 pub fn run(args: &BlockedArgs) -> Result<()> {
-    let maps = open(&args.pins.pins())?;
+    let maps = state::open(&args.pins.pins())?;
     let clock = Clock::read()?;
     let names = Names::read(&maps)?;
     let info = maps.info()?;
-    let roles: Vec<String> = roles_text(&info).split(',').map(str::to_owned).collect();
+    let mut explainer = Explainer::of(&info)?;
     let mut found = maps.blocked()?;
     found.retain(|flow| args.wants(flow, &names, clock));
     sort(&mut found, args.sort);
@@ -101,7 +99,10 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     let listing = Listing {
         matching,
         suppressed_packets: unnoted.iter().map(|unnoted| unnoted.suppressed).sum(),
-        flows: named(&found, &names, clock, &roles)?,
+        flows: found
+            .iter()
+            .map(|flow| explainer.explain(flow, &names, clock))
+            .collect(),
     };
     match args.output.output {
         OutputFormat::Json => output::print_json(&listing),
@@ -109,22 +110,7 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     }
 }
 
-fn open(pins: &PinDir) -> Result<Maps> {
-    match pins.look()? {
-        Found::Maps => Maps::open(pins),
-        Found::Nothing => bail!(
-            "nothing is enforced ({} is empty), so nothing was blocked",
-            pins.path().display()
-        ),
-        Found::OtherAbi(version) => bail!(
-            "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
-             ask that one",
-            sccm_common::abi::VERSION
-        ),
-    }
-}
-
-fn reason(text: &str) -> Result<Reason, String> {
+pub(super) fn reason(text: &str) -> Result<Reason, String> {
     let mut refusals = Reason::ALL.iter().filter(|reason| !reason.passes());
     let known = refusals.find(|reason| reason.label() == text);
     known.copied().ok_or_else(|| {
@@ -162,32 +148,6 @@ fn sort(flows: &mut [BlockedFlow], by: Sort) {
     });
 }
 
-fn named(
-    flows: &[BlockedFlow],
-    names: &Names,
-    clock: Clock,
-    roles: &[String],
-) -> Result<Vec<Flow>> {
-    let catalog = Catalog::edition_2007()?;
-    let mut links: HashMap<Target, Vec<Ground>> = HashMap::new();
-    let mut links_of = |target: Target| -> Vec<Ground> {
-        let entry = links.entry(target);
-        entry
-            .or_insert_with_key(|target| blocked::links(&catalog, roles, target))
-            .clone()
-    };
-    let name = |flow: &BlockedFlow| Flow {
-        refused: names.of(&flow.key),
-        why: blocked::why(flow),
-        packets: flow.packets,
-        bytes: flow.bytes,
-        first_seen: clock.unix(flow.first),
-        last_seen: clock.unix(flow.last),
-        would_allow: blocked::target(flow).map(&mut links_of).unwrap_or_default(),
-    };
-    Ok(flows.iter().map(name).collect())
-}
-
 fn text(listing: &Listing, clock: Clock) -> String {
     let mut text = match listing.flows.as_slice() {
         [] if listing.matching == 0 => "no blocked flows".to_owned(),
@@ -223,7 +183,7 @@ fn table(flows: &[Flow], clock: Clock) -> String {
             format!("{} ago", duration::describe(clock.since(flow.last_seen))),
             refused.source.to_string(),
             refused.destination.to_string(),
-            what(flow),
+            refused.what(),
             format!(
                 "{}{}, {} {}",
                 refused.reason,
@@ -237,23 +197,8 @@ fn table(flows: &[Flow], clock: Clock) -> String {
     output::lines(&table)
 }
 
-fn what(flow: &Flow) -> String {
-    let refused = &flow.refused;
-    let number = refused.port.or(refused.icmp_type);
-    let number = number.map_or_else(String::new, |number| format!("/{number}"));
-    let service = match refused.service.as_str() {
-        "none" => String::new(),
-        service => format!(" {service}"),
-    };
-    format!("{}{number}{service}", refused.protocol)
-}
-
 fn would_allow(links: &[Ground]) -> String {
-    let lines = links.iter().take(LINKS_SHOWN).map(|ground| match ground {
-        Ground::Link { link, from, to, .. } => format!("link {link}: {from} -> {to}"),
-        Ground::Rule { name, .. } => format!("rule {name}"),
-        Ground::OutboundNotEnforced | Ground::Gateway => String::new(),
-    });
+    let lines = links.iter().take(LINKS_SHOWN).map(Ground::brief);
     let mut lines: Vec<String> = lines.collect();
     if links.len() > LINKS_SHOWN {
         lines.push(format!("and {} more", links.len() - LINKS_SHOWN));

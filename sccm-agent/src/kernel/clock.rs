@@ -43,6 +43,12 @@ impl Clock {
         })
     }
 
+    /// The wall's, in seconds since 1970.
+    #[must_use]
+    pub const fn wall(&self) -> u64 {
+        self.wall
+    }
+
     /// What the program's clock says, in seconds.
     #[must_use]
     pub const fn program(&self) -> u32 {

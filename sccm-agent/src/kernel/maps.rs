@@ -11,6 +11,7 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
 use sccm_common::abi::{self, InterfaceRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
 use sccm_common::blocked;
+use sccm_common::capture;
 use sccm_common::counter::{MAX_INTERFACES, PAGES, Page, SHADOW_PAGES};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
@@ -55,6 +56,9 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()
         array::<blocked::Bucket>(map::BUCKETS, blocked::BUCKETS),
         // Bytes, without keys or values.
         (map::EVENTS, 0, 0, Some(blocked::EVENTS_BYTES)),
+        array::<capture::Order>(map::ORDER, 1),
+        array::<capture::Desk>(map::DESK, 2),
+        (map::CAPTURED, 0, 0, Some(capture::RING_BYTES)),
     ]
 }
 

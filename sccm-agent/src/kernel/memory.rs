@@ -28,8 +28,9 @@ pub fn needed(flow_capacity: u32) -> Result<u64> {
                 | map::SHADOW_COUNTERS
                 | map::FLOWS_OPENED
                 | map::BLOCKED
-                | map::BUCKETS => entries * value * cpus,
-                map::EVENTS => entries,
+                | map::BUCKETS
+                | map::DESK => entries * value * cpus,
+                map::EVENTS | map::CAPTURED => entries,
                 map::FLOWS | map::FRAGMENTS | map::TRANSFERS | map::ENTRANCES => {
                     let element = ELEMENT + u64::from(key.next_multiple_of(8)) + value;
                     entries * element + entries.next_power_of_two() * BUCKET

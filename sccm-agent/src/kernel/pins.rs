@@ -1,5 +1,7 @@
 //! Where programs and maps stay when the agent is gone.
 
+mod holder;
+
 use super::unhook::unhook;
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::MapInfo;
@@ -222,7 +224,7 @@ impl PinDir {
             .collect()
     }
 
-    fn maps(&self) -> PathBuf {
+    pub(super) fn maps(&self) -> PathBuf {
         self.0.join("maps")
     }
 

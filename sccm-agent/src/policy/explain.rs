@@ -66,6 +66,18 @@ pub enum Ground {
     Gateway,
 }
 
+impl Ground {
+    /// Its name and, for a link, whom it joins; nothing for what has no name.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Link { link, from, to, .. } => format!("link {link}: {from} -> {to}"),
+            Self::Rule { name, .. } => format!("rule {name}"),
+            Self::OutboundNotEnforced | Self::Gateway => String::new(),
+        }
+    }
+}
+
 /// The answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {

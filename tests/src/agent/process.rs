@@ -91,13 +91,19 @@ impl Process {
         Ok(std::fs::read_to_string(self.stderr.path())?)
     }
 
+    /// As text, also where it is none: a capture can be printed.
+    fn stdout(&self) -> Result<String> {
+        let bytes = std::fs::read(self.stdout.path())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     pub(super) fn finish(mut self) -> Result<Finished> {
         let end = Instant::now() + LIMIT;
         while Instant::now() < end {
             if let Some(status) = self.has_ended()? {
                 return Ok(Finished {
                     code: status.code(),
-                    stdout: std::fs::read_to_string(self.stdout.path())?,
+                    stdout: self.stdout()?,
                     stderr: self.stderr()?,
                 });
             }

@@ -1,0 +1,220 @@
+//! `sccm-agent capture`: the refused packets themselves, in a file that Wireshark opens.
+//!
+//! The kernel copies packets only while somebody has ordered them, and the order runs out
+//! by itself ([`crate::kernel::Capture`]). What comes is written as pcapng, with the reason
+//! in each packet's comment, until one of the bounds is reached; whatever ends it, the file
+//! holds whole blocks only.
+
+mod file;
+mod output;
+mod size;
+
+pub use file::Writer;
+pub use output::{Output, Target};
+pub use size::parse as parse_size;
+
+use crate::blocked::Names;
+use crate::kernel::{Capture, Dropped, PinDir};
+use crate::state;
+use anyhow::{Context as _, Result, ensure};
+use nix::time::ClockId;
+use sccm_common::Reason;
+use sccm_common::capture::{ANY_REASON, ANY_SLOT, Order};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, interval, sleep_until};
+
+/// Packets that are taken at once.
+const BATCH: usize = 256;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Bytes of each packet.
+    pub snaplen: u32,
+    /// Only packets refused for this reason.
+    pub reason: Option<Reason>,
+    /// Only packets of this interface.
+    pub interface: Option<String>,
+    /// What ends it.
+    pub bounds: Bounds,
+}
+
+/// What ends a capture, whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// So many packets.
+    pub count: u64,
+    /// A file of so many bytes.
+    pub size: u64,
+    /// So much time.
+    pub duration: Duration,
+}
+
+/// What a capture came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Packets that were written.
+    pub captured: u64,
+    /// Packets that were wanted and had no room in the kernel's ring buffer.
+    pub missed: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// What ended it.
+    pub end: End,
+}
+
+/// What ended a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As many packets as wanted.
+    Count,
+    /// The next packet would not fit into the file.
+    Size,
+    /// The time is over.
+    Duration,
+    /// Somebody ended it.
+    Signal,
+    /// Nothing is enforced any more.
+    Detached,
+    /// Whoever read standard output has gone.
+    ReaderGone,
+}
+
+impl End {
+    /// For people.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Count => "as many as wanted",
+            Self::Size => "the file is as large as wanted",
+            Self::Duration => "the time is over",
+            Self::Signal => "ended by a signal",
+            Self::Detached => "nothing is enforced any more",
+            Self::ReaderGone => "the reader has gone",
+        }
+    }
+}
+
+/// Captures until a bound is reached or a signal comes.
+///
+/// # Errors
+/// Nothing is enforced, an unknown interface, another capture, or an output that fails.
+pub async fn run(pins: &PinDir, wish: &Wish, target: &Target) -> Result<Summary> {
+    let maps = state::open(pins)?;
+    let names = Names::read(&maps)?;
+    let order = order(wish, &names)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    // The file is made when all else is known to be well.
+    let mut kernel = Capture::begin(pins, order)?;
+    let mut session = Session {
+        writer: Writer::begin(target.open()?, wish.snaplen)?,
+        names,
+        bounds: wish.bounds,
+        captured: 0,
+    };
+    let over = Instant::now().checked_add(wish.bounds.duration);
+    let over = over.context("--duration is longer than clocks go")?;
+    let mut renewal = interval(Duration::from_secs(1));
+    let end = loop {
+        let end = tokio::select! {
+            dropped = kernel.take(BATCH) => session.write(&dropped?)?,
+            _ = renewal.tick() => {
+                session.names = Names::read(&maps)?;
+                (!kernel.renew()?).then_some(End::Detached)
+            }
+            () = sleep_until(over) => Some(End::Duration),
+            _ = terminate.recv() => Some(End::Signal),
+            _ = interrupt.recv() => Some(End::Signal),
+            _ = hangup.recv() => Some(End::Signal),
+        };
+        if let Some(end) = end {
+            break end;
+        }
+    };
+    kernel.end()?;
+    let end = session.write_rest(&mut kernel, end)?;
+    Ok(Summary {
+        captured: session.captured,
+        missed: kernel.lost()?,
+        bytes: session.writer.finish()?,
+        end,
+    })
+}
+
+fn order(wish: &Wish, names: &Names) -> Result<Order> {
+    let slot = match &wish.interface {
+        None => ANY_SLOT,
+        Some(wanted) => {
+            let mut known = names.interfaces.iter();
+            let found = known.find(|(_, name)| *name == wanted);
+            let names: Vec<&str> = names.interfaces.values().map(String::as_str).collect();
+            ensure!(
+                found.is_some(),
+                "{wanted} is not enforced: there is {}",
+                names.join(", ")
+            );
+            found.map_or(ANY_SLOT, |(slot, _)| *slot)
+        }
+    };
+    Ok(Order {
+        snaplen: wish.snaplen,
+        slot,
+        reason: wish.reason.map_or(ANY_REASON, |reason| reason as u32),
+        ..Order::default()
+    })
+}
+
+/// What is being written.
+struct Session {
+    writer: Writer,
+    names: Names,
+    bounds: Bounds,
+    captured: u64,
+}
+
+impl Session {
+    /// Writes packets until a bound is reached.
+    fn write(&mut self, dropped: &[Dropped]) -> Result<Option<End>> {
+        let since_boot = since_1970()?;
+        for one in dropped {
+            if self.captured == self.bounds.count {
+                return Ok(Some(End::Count));
+            }
+            let at = since_boot + Duration::from_nanos(one.header.at);
+            if !self.writer.add(one, at, &self.names, self.bounds.size)? {
+                return Ok(Some(End::Size));
+            }
+            self.captured += 1;
+        }
+        if !self.writer.flush()? {
+            return Ok(Some(End::ReaderGone));
+        }
+        Ok((self.captured == self.bounds.count).then_some(End::Count))
+    }
+
+    /// Writes what was copied before the end, if that was none of the bounds.
+    fn write_rest(&mut self, kernel: &mut Capture, end: End) -> Result<End> {
+        if matches!(end, End::Count | End::Size | End::ReaderGone) {
+            return Ok(end);
+        }
+        loop {
+            let rest = kernel.take_rest(BATCH);
+            if rest.is_empty() {
+                return Ok(end);
+            }
+            if let Some(bound) = self.write(&rest)? {
+                return Ok(bound);
+            }
+        }
+    }
+}
+
+/// When `CLOCK_MONOTONIC` was 0, as far as the wall's clock knows now.
+fn since_1970() -> Result<Duration> {
+    let wall = Duration::from(ClockId::CLOCK_REALTIME.now()?);
+    let uptime = Duration::from(ClockId::CLOCK_MONOTONIC.now()?);
+    Ok(wall.saturating_sub(uptime))
+}

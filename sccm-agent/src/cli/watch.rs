@@ -1,0 +1,48 @@
+//! `sccm-agent watch`: a live view of what is passed and blocked. Reads the pins, needs no
+//! agent, and changes nothing.
+
+use super::PinArgs;
+use crate::duration;
+use crate::watch;
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+/// Show live what is passed and blocked, where, and why
+///
+/// Keys: q quits, s sorts by another figure, / filters by words, p pauses.
+#[derive(Debug, Clone, Args)]
+pub struct WatchArgs {
+    /// How often the figures are read anew
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = period)]
+    interval: Duration,
+
+    #[command(flatten)]
+    pins: PinArgs,
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let period = duration::parse(text)?;
+    if period.is_zero() {
+        return Err("the shortest interval is 1s".to_owned());
+    }
+    Ok(period)
+}
+
+/// Shows the view until somebody ends it.
+///
+/// # Errors
+/// No terminal, nothing is enforced, or pins that cannot be read.
+pub fn run(args: &WatchArgs) -> Result<()> {
+    ensure!(
+        io::stdin().is_terminal() && io::stdout().is_terminal(),
+        "`watch` needs a terminal for its keys and its screen: for files and pipes there are \
+         `sccm-agent status -o json` and `sccm-agent blocked -o json`"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(watch::run(&args.pins.pins(), args.interval))
+}

@@ -1,0 +1,451 @@
+//! Captured packets: what is dropped lands in the file, with its reason, and nothing else
+//! does; the bounds hold; and whatever becomes of the capture, packets are dropped as before.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
+use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
+use pcap_file::pcapng::{Block, PcapNgReader};
+use sccm_agent::kernel::{Capture, Clock};
+use sccm_common::Place;
+use sccm_common::capture::{ANY_REASON, ANY_SLOT, LONGEST, Order};
+use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT, run};
+use sccm_tests::datapath::{Datapath, Settings};
+use sccm_tests::packet::Packet;
+use sccm_tests::traffic::{FrameSocket, PATIENCE, tcp_connect};
+use tempfile::{TempDir, tempdir};
+
+/// How long a capture may take to begin.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A packet of a file.
+#[derive(Debug)]
+struct Captured {
+    interface: String,
+    at: Duration,
+    length: u32,
+    data: Vec<u8>,
+    comment: String,
+    flags: u32,
+}
+
+/// Reads a file, which must hold whole blocks only.
+fn read(path: &Path) -> Result<Vec<Captured>> {
+    let mut reader = PcapNgReader::new(File::open(path)?)?;
+    let (mut interfaces, mut packets) = (Vec::new(), Vec::new());
+    while let Some(block) = reader.next_block() {
+        match block? {
+            Block::InterfaceDescription(block) => {
+                let options = || block.options.iter();
+                let name = options().find_map(|option| match option {
+                    InterfaceDescriptionOption::IfName(name) => Some(name.clone().into_owned()),
+                    _ => None,
+                });
+                ensure!(
+                    options().any(|one| *one == InterfaceDescriptionOption::IfTsResol(9)),
+                    "times are not in nanoseconds"
+                );
+                interfaces.push(name.context("an interface without a name")?);
+            }
+            Block::EnhancedPacket(block) => {
+                let mut packet = Captured {
+                    interface: interfaces[block.interface_id as usize].clone(),
+                    at: block.timestamp,
+                    length: block.original_len,
+                    data: block.data.to_vec(),
+                    comment: String::new(),
+                    flags: 0,
+                };
+                for option in block.options {
+                    match option {
+                        EnhancedPacketOption::Comment(text) => packet.comment = text.into_owned(),
+                        EnhancedPacketOption::Flags(flags) => packet.flags = flags,
+                        _ => {}
+                    }
+                }
+                packets.push(packet);
+            }
+            other => ensure!(matches!(other, Block::SectionHeader(_)), "{other:?}"),
+        }
+    }
+    Ok(packets)
+}
+
+/// A capture that is running, and its file.
+struct Running<'n> {
+    process: Agent<'n>,
+    path: PathBuf,
+    _directory: TempDir,
+}
+
+impl<'n> Running<'n> {
+    /// Starts `capture --dropped ARGUMENTS`, and waits until the kernel has its order.
+    fn start(hosts: &'n Hosts, arguments: &str) -> Result<Self> {
+        let directory = tempdir()?;
+        let path = directory.path().join("dropped.pcapng");
+        let command = hosts.command(&format!(
+            "capture --dropped -w {} {arguments}",
+            path.display()
+        ))?;
+        let process = Agent::spawn(&hosts.point, command)?;
+        let end = Instant::now() + LIMIT;
+        // The file is made when the order is given.
+        while !path.exists() {
+            ensure!(Instant::now() < end, "no capture: {}", process.log()?);
+            sleep(Duration::from_millis(10));
+        }
+        Ok(Self {
+            process,
+            path,
+            _directory: directory,
+        })
+    }
+
+    /// Ends it by a signal, and returns what it captured and its summary.
+    fn end(self, signal: Signal) -> Result<(Vec<Captured>, String)> {
+        let finished = self.process.end(signal)?;
+        ensure!(finished.code == Some(0), "{finished:?}");
+        Ok((read(&self.path)?, finished.stderr))
+    }
+
+    /// Waits until a bound has ended it.
+    fn wait(self) -> Result<(Vec<Captured>, String, u64)> {
+        let finished = self.process.wait()?;
+        ensure!(finished.code == Some(0), "{finished:?}");
+        let size = fs::metadata(&self.path)?.len();
+        Ok((read(&self.path)?, finished.stderr, size))
+    }
+}
+
+fn forbidden(hosts: &Hosts) -> Result<Vec<u8>> {
+    let [packet, _] = hosts.packets()?;
+    Ok(packet.tcp(40000, FORBIDDEN).syn().build())
+}
+
+fn send(hosts: &Hosts, frame: &[u8], count: usize) -> Result<()> {
+    let socket = FrameSocket::open(hosts.client.interface("eth0"))?;
+    for _ in 0..count {
+        socket.send(frame)?;
+    }
+    Ok(())
+}
+
+fn with<'c>(packets: &'c [Captured], text: &str) -> Vec<&'c Captured> {
+    let has = |packet: &&Captured| packet.comment.contains(text);
+    packets.iter().filter(has).collect()
+}
+
+#[test]
+fn what_is_dropped_is_captured_with_its_reason() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let agent = hosts.enforce(&format!("{POINT} --outbound enforce"))?;
+    let running = Running::start(&hosts, "--snaplen 60")?;
+    let frame = forbidden(&hosts)?;
+    let [_, packet] = hosts.packets()?;
+    let long = packet.tcp(40001, FORBIDDEN).syn().payload(500).build();
+    let mut unparsable = frame.clone();
+    unparsable[14] = 0x55;
+    send(&hosts, &frame, 5)?;
+    send(&hosts, &long, 2)?;
+    send(&hosts, &unparsable, 3)?;
+    // The point may not open this.
+    let to = (Hosts::CLIENT[0], 25).into();
+    tcp_connect(&hosts.point, to, PATIENCE);
+    let metrics = agent.metrics_when(|metrics| {
+        let of = |reason| metrics.dropped(&[("reason", reason), ("protocol", "tcp")]);
+        of("not-allowed") >= 7
+            && of("outbound-not-allowed") >= 1
+            && metrics.dropped(&[("reason", "ipv4-version")]) == 3
+    })?;
+    // What was allowed left no trace.
+    send(
+        &hosts,
+        &hosts.packets()?[0].clone().tcp(40000, 80).syn().build(),
+        1,
+    )?;
+    let path = running.path.clone();
+    let text = by_tshark(&running)?;
+    let (packets, summary) = running.end(Signal::SIGINT)?;
+    assert!(!path.exists(), "removed with its directory");
+
+    let inbound = with(&packets, "dropped inbound: not-allowed (tcp none). No link");
+    let outbound = with(&packets, "dropped outbound: outbound-not-allowed (tcp ");
+    let broken = with(&packets, "dropped inbound: ipv4-version. ");
+    let all = metrics.dropped(&[]);
+    assert_eq!((inbound.len(), broken.len()), (7, 3));
+    assert!(!outbound.is_empty());
+    assert_eq!(packets.len(), inbound.len() + outbound.len() + broken.len());
+    assert!(packets.len() as u64 >= all, "{all} were dropped");
+    assert!(
+        summary.contains(&format!("captured {} packets", packets.len())),
+        "{summary}"
+    );
+    assert!(summary.contains("missed 0: ended by a signal"), "{summary}");
+
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    for packet in &packets {
+        assert_eq!(packet.interface, "eth0");
+        let age = now.saturating_sub(packet.at);
+        assert!(packet.at <= now && age < LIMIT, "{age:?}");
+    }
+    for (packet, sent) in inbound
+        .iter()
+        .zip([&frame; 5].into_iter().chain([&long; 2]))
+    {
+        assert_eq!(packet.data, sent[..60.min(sent.len())]);
+        assert_eq!((packet.length as usize, packet.flags), (sent.len(), 1));
+    }
+    for packet in broken {
+        assert_eq!(packet.data, unparsable);
+    }
+    for packet in outbound {
+        assert_eq!((packet.data.len(), packet.flags), (60, 2));
+        assert_eq!(packet.data[12..14], [8, 0]);
+        assert_eq!(packet.data[26..34], [192, 0, 2, 2, 192, 0, 2, 1]);
+        assert_eq!(packet.data[36..38], 25_u16.to_be_bytes());
+    }
+    assert!(text.contains("eth0\t192.0.2.1\t21\t"), "{text}");
+    assert!(
+        text.contains("dropped inbound: not-allowed (tcp none)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("eth0\t192.0.2.2\t25\tdropped outbound"),
+        "{text}"
+    );
+    Ok(())
+}
+
+/// What Wireshark's own reader makes of the file so far.
+fn by_tshark(running: &Running<'_>) -> Result<String> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let mut command = Command::new("tshark");
+        command.arg("-r").arg(&running.path).args(["-T", "fields"]);
+        for field in [
+            "frame.interface_name",
+            "ip.src",
+            "tcp.dstport",
+            "frame.comment",
+        ] {
+            command.args(["-e", field]);
+        }
+        let finished = run(command)?;
+        ensure!(finished.code == Some(0), "{finished:?}");
+        let lines = finished.stdout.lines();
+        if lines.filter(|line| line.contains("ipv4-version")).count() == 3 {
+            return Ok(finished.stdout);
+        }
+        ensure!(Instant::now() < end, "{finished:?}");
+        sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn each_bound_ends_it() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let agent = hosts.enforce(POINT)?;
+    let frame = forbidden(&hosts)?;
+    let running = Running::start(&hosts, "--count 3")?;
+    send(&hosts, &frame, 10)?;
+    let (packets, summary, _) = running.wait()?;
+    assert_eq!(packets.len(), 3);
+    assert!(summary.contains("captured 3 packets"), "{summary}");
+
+    let running = Running::start(&hosts, "--size 4K")?;
+    send(&hosts, &frame, 100)?;
+    let (packets, summary, size) = running.wait()?;
+    assert!(summary.contains("as large as wanted"), "{summary}");
+    assert!((3500..=4096).contains(&size), "{size}");
+    assert!((5..100).contains(&packets.len()), "{}", packets.len());
+
+    let running = Running::start(&hosts, "--duration 1s --reason ipv4-version")?;
+    let mut unparsable = frame.clone();
+    unparsable[14] = 0x55;
+    send(&hosts, &frame, 3)?;
+    send(&hosts, &unparsable, 2)?;
+    let (packets, summary, _) = running.wait()?;
+    assert_eq!(with(&packets, "ipv4-version").len(), 2);
+    assert_eq!(packets.len(), 2);
+    assert!(summary.contains("the time is over"), "{summary}");
+    // All of them were dropped, whether or not somebody looked on.
+    let dropped = agent.metrics()?;
+    let of = |reason| dropped.dropped(&[("reason", reason), ("interface", "eth0")]);
+    assert_eq!((of("not-allowed"), of("ipv4-version")), (113, 2));
+    Ok(())
+}
+
+#[test]
+fn observed_drops_and_standard_output() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let _agent = hosts.enforce(&format!("{POINT} --observe"))?;
+    let command = hosts.command("capture --dropped -w - --count 2 --interface eth0")?;
+    let process = Agent::spawn(&hosts.point, command)?;
+    // Whenever it begins to look, there is something to see.
+    let frame = forbidden(&hosts)?;
+    let finished = std::thread::scope(|scope| -> Result<_> {
+        let waiting = scope.spawn(|| process.wait());
+        while !waiting.is_finished() {
+            send(&hosts, &frame, 1)?;
+            sleep(Duration::from_millis(20));
+        }
+        waiting.join().expect("waiting returns what went wrong")
+    })?;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(
+        finished.stderr.contains("captured 2 packets"),
+        "{finished:?}"
+    );
+    assert_eq!(
+        finished
+            .stdout
+            .matches("would be dropped inbound: not-allowed")
+            .count(),
+        2
+    );
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_anything_is() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let directory = tempdir()?;
+    let path = directory.path().join("kept");
+    let capture = |arguments: &str| {
+        hosts.run(&format!(
+            "capture --dropped -w {} {arguments}",
+            path.display()
+        ))
+    };
+    capture("")?.assert_refused(&["nothing is enforced"]);
+    let _agent = hosts.enforce(POINT)?;
+    capture("--interface eth7")?.assert_refused(&["eth7 is not enforced: there is eth0"]);
+    for arguments in [
+        "--count 0",
+        "--size 100",
+        "--size 1X",
+        "--duration 0s",
+        "--snaplen 2049",
+        "--snaplen 13",
+        "--reason service",
+    ] {
+        assert_eq!(capture(arguments)?.code, Some(2), "{arguments}");
+    }
+    assert!(!path.exists());
+    fs::write(&path, "precious")?;
+    capture("")?.assert_refused(&["is there already", "--force"]);
+    assert_eq!(fs::read_to_string(&path)?, "precious");
+    assert_eq!(capture("--force --duration 1s")?.code, Some(0));
+    assert_eq!(read(&path)?.len(), 0);
+
+    let running = Running::start(&hosts, "")?;
+    capture("--force")?.assert_refused(&["another `sccm-agent capture`"]);
+    running.end(Signal::SIGTERM)?;
+    Ok(())
+}
+
+#[test]
+fn it_survives_the_agent_and_ends_with_the_programs() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let agent = hosts.enforce(POINT)?;
+    let running = Running::start(&hosts, "")?;
+    agent.end(Signal::SIGKILL)?;
+    send(&hosts, &forbidden(&hosts)?, 4)?;
+    let end = Instant::now() + LIMIT;
+    while with(&read(&running.path)?, "not-allowed").len() < 4 {
+        ensure!(Instant::now() < end, "{}", running.process.log()?);
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!(hosts.run("detach")?.code, Some(0));
+    let (packets, summary, _) = running.wait()?;
+    assert_eq!(packets.len(), 4);
+    assert!(
+        summary.contains("nothing is enforced any more"),
+        "{summary}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_killed_capture_leaves_the_way_to_the_next() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let agent = hosts.enforce(POINT)?;
+    let frame = forbidden(&hosts)?;
+    let killed = Running::start(&hosts, "")?;
+    killed.process.end(Signal::SIGKILL)?;
+    // These are the killed one's, and nobody else's.
+    send(&hosts, &frame, 3)?;
+    agent.metrics_when(|metrics| metrics.dropped(&[("reason", "not-allowed")]) == 3)?;
+    let running = Running::start(&hosts, "--count 2")?;
+    send(&hosts, &frame, 2)?;
+    let (packets, summary, _) = running.wait()?;
+    assert_eq!(packets.len(), 2);
+    assert!(summary.contains("missed 0"), "{summary}");
+    Ok(())
+}
+
+fn everything() -> Order {
+    Order {
+        snaplen: LONGEST as u32,
+        slot: ANY_SLOT,
+        reason: ANY_REASON,
+        ..Order::default()
+    }
+}
+
+#[test]
+fn a_full_ring_loses_records_and_nothing_else() -> Result<()> {
+    const FRAMES: u64 = 3000;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _inside = runtime.enter();
+    let mut kernel = Datapath::load_at(Place::Host)?;
+    kernel.publish(&Settings::roles(&["distribution-point"]))?;
+    let packet = Packet::ipv4("198.51.100.7", "192.0.2.10");
+    let frame = packet.tcp(50000, 9999).syn().payload(1000).build();
+    let mut capture = Capture::begin(kernel.pins(), everything())?;
+    for _ in 0..FRAMES {
+        assert!(!kernel.run_inbound(&frame)?.passes());
+    }
+    let taken = capture.take_rest(usize::MAX);
+    let whole = taken
+        .iter()
+        .all(|one| one.bytes == frame && one.header.length as usize == frame.len());
+    assert!(whole);
+    let (taken, lost) = (taken.len() as u64, capture.lost()?);
+    assert!(taken > 900 && lost > 0, "{taken}, {lost}");
+    assert_eq!(taken + lost, FRAMES);
+    let counted = kernel.newly_counted()?;
+    let packets: u64 = counted.0.values().map(|count| count.packets).sum();
+    assert_eq!(packets, FRAMES);
+
+    // There is room again, until the order is taken back.
+    assert!(!kernel.run_inbound(&frame)?.passes());
+    assert_eq!(capture.take_rest(9).len(), 1);
+    capture.end()?;
+    assert!(!kernel.run_inbound(&frame)?.passes());
+    assert_eq!((capture.take_rest(9).len(), capture.lost()?), (0, lost));
+
+    // An order that nobody renews runs out.
+    let order = Order {
+        until: Clock::read()?.program() + 2,
+        id: std::process::id(),
+        ..everything()
+    };
+    kernel.order(order)?;
+    assert!(!kernel.run_inbound(&frame)?.passes());
+    assert_eq!(capture.take_rest(9).len(), 1);
+    while Clock::read()?.program() <= order.until {
+        sleep(Duration::from_millis(100));
+    }
+    assert!(!kernel.run_inbound(&frame)?.passes());
+    assert_eq!((capture.take_rest(9).len(), capture.lost()?), (0, lost));
+    Ok(())
+}
