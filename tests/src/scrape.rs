@@ -3,12 +3,12 @@
 //! HTTP/1.0 by hand and the text format 0.0.4: enough for a server that is ours, and no client
 //! library hides what it really answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::netns::Namespace;
 
@@ -82,12 +82,16 @@ impl Metrics {
     /// Reads the text format.
     ///
     /// # Errors
-    /// A line that is not a comment and not a sample.
+    /// A line that is not a comment and not a sample, or a series that is there twice.
     pub fn parse(text: &str) -> Result<Self> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let samples = lines
+        let samples: Vec<Sample> = lines
             .map(|line| sample(line).with_context(|| format!("no sample: {line:?}")))
             .collect::<Result<_>>()?;
+        let mut known = BTreeSet::new();
+        for Sample { name, labels, .. } in &samples {
+            ensure!(known.insert((name, labels)), "twice: {name} {labels:?}");
+        }
         Ok(Self { samples })
     }
 
@@ -176,6 +180,7 @@ mod tests {
             "a 1,5",
             "a NaN",
             "a{b=\"c\"}",
+            "a{b=\"c\"} 1\na{b=\"d\"} 1\na{b=\"c\"} 2",
         ] {
             assert!(Metrics::parse(text).is_err(), "{text}");
         }

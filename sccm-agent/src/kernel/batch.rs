@@ -125,11 +125,10 @@ impl<K: Pod, V: Pod> Table<K, V> {
                 return Err(error).context("reading a whole map (BPF_MAP_LOOKUP_BATCH)");
             }
             let count = (attributes.count as usize).min(ELEMENTS);
-            // SAFETY: the kernel has filled in so many, and any bytes are a key and a value.
-            unsafe {
-                keys.set_len(count);
-                values.set_len(count * self.of_each);
-            }
+            // SAFETY: the kernel has filled in so many, and any bytes are a key.
+            unsafe { keys.set_len(count) };
+            // SAFETY: as before, for the values of each key.
+            unsafe { values.set_len(count * self.of_each) };
             for (key, values) in keys.iter().zip(values.chunks_exact(self.of_each)) {
                 show(key, values);
             }
