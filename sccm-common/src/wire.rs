@@ -11,6 +11,9 @@ pub mod plain;
 pub mod transport;
 pub mod vlan;
 
+#[cfg(test)]
+mod bounds;
+
 use crate::cursor::Cursor;
 use crate::packet::Packet;
 use crate::reason::Reason;

@@ -168,7 +168,10 @@ fn bytes(text: &str) -> Result<Vec<u8>> {
     if text == "-" {
         return Ok(Vec::new());
     }
-    ensure!(text.is_ascii() && text.len() % 2 == 0, "no bytes: {text}");
+    ensure!(
+        text.is_ascii() && text.len().is_multiple_of(2),
+        "no bytes: {text}"
+    );
     let pairs = (0..text.len()).step_by(2).map(|at| &text[at..at + 2]);
     let bytes = pairs.map(|pair| u8::from_str_radix(pair, 16));
     Ok(bytes.collect::<Result<_, _>>()?)

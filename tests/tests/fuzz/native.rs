@@ -100,7 +100,10 @@ impl<'a> Native<'a> {
         match spot {
             Spot::Trunk => match vlan::id(&mut SliceCursor::new(frame)) {
                 None => Some((self.slots.of(spot), place)),
-                Some(id) => self.vlans[usize::from(id)].judged(),
+                Some(id) => {
+                    let lane = self.vlans[usize::from(id)];
+                    lane.is_judged().then(|| (lane.slot(), lane.place()))
+                }
             },
             _ => Some((self.slots.of(spot), place)),
         }

@@ -142,7 +142,7 @@ impl Shared<'_> {
             }
         };
         kernel.publish(&stage.compiled)?;
-        if number % SHADOWED == 0 {
+        if number.is_multiple_of(SHADOWED) {
             let other = generate::setting(random);
             if let Ok(policy) = compare::load(&other)
                 && let Ok(other) =

@@ -292,7 +292,7 @@ fn is_answer(packet: &Seen<'_>) -> bool {
 /// Whether it may begin a flow, or belongs to one that was there before the program.
 fn opens(packet: &Seen<'_>) -> bool {
     match packet.transport {
-        Transport::Tcp { syn, ack, rst, .. } => !(syn && ack) && !rst,
+        Transport::Tcp { syn, ack, rst, .. } => !(rst || syn && ack),
         Transport::Control { kind, .. } => match packet.protocol {
             1 => kind == 8,
             58 => kind == 128,

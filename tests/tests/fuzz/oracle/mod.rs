@@ -9,6 +9,9 @@
 //! - seconds: time passes in steps of 25, and no timeout of a policy is near a sum of them, so
 //!   that the kernel's own clock may run on a little beside it;
 //! - headers that do not lie in a frame's first buffer: only short ones are in long frames;
+//! - the table of blocked flows, which forgets by seconds and by hash: `tests/blocked.rs` and the
+//!   tests beside its source hold it;
+//! - what a shadow says: some policies are judged with one beside them, which must change nothing;
 //! - an IPv4 address and its mapped IPv6 form are one end of a flow, as they are one to the
 //!   program: no host sends the latter on a wire (RFC 4942, 2.2).
 

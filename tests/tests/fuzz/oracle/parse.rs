@@ -134,7 +134,7 @@ fn ipv4(rest: &[u8]) -> Result<Seen<'_>, Reason> {
         _ => return Err(Reason::Ipv4Version),
     }
     let header = Ipv4HeaderSlice::from_slice(rest).expect("all that it checks was checked");
-    let offset = usize::from(header.fragments_offset().byte_offset() as u16);
+    let offset = usize::from(header.fragments_offset().byte_offset());
     let seen = Seen {
         source: header.source_addr().into(),
         destination: header.destination_addr().into(),
@@ -190,7 +190,7 @@ fn ipv6(rest: &[u8]) -> Result<Seen<'_>, Reason> {
             if part != Part::Whole {
                 return Err(Reason::Ipv6ExtensionOrder);
             }
-            offset = usize::from(header.fragment_offset().byte_offset() as u16);
+            offset = usize::from(header.fragment_offset().byte_offset());
             id = header.identification();
             part = match (offset, header.more_fragments()) {
                 (0, false) => Part::Atomic,
