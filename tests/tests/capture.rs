@@ -485,6 +485,11 @@ fn a_full_ring_loses_records_and_nothing_else() -> Result<()> {
     kernel.order(order)?;
     assert!(!kernel.run_inbound(&frame)?.passes());
     assert_eq!(capture.take_rest(9).len(), 1);
+    // What another has ordered is not taken for one's own.
+    kernel.order(Order { id: 0, ..order })?;
+    assert!(!kernel.run_inbound(&frame)?.passes());
+    assert_eq!(capture.take_rest(9).len(), 0);
+    kernel.order(order)?;
     while Clock::read()?.program() <= order.until {
         sleep(Duration::from_millis(100));
     }
