@@ -14,18 +14,21 @@ pub use output::{Output, Target};
 pub use size::parse as parse_size;
 
 use crate::blocked::Names;
-use crate::kernel::{Capture, Dropped, PinDir};
+use crate::kernel::{Capture, Dropped, Maps, PinDir};
 use crate::state;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::time::ClockId;
 use sccm_common::Reason;
 use sccm_common::capture::{ANY_REASON, ANY_SLOT, Order};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval, sleep_until};
 
 /// Packets that are taken at once.
 const BATCH: usize = 256;
+
+/// How often the order is renewed, and names are read that may have changed.
+const RENEWAL: Duration = Duration::from_secs(1);
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -96,52 +99,122 @@ impl End {
     }
 }
 
-/// Captures until a bound is reached or a signal comes.
-///
-/// # Errors
-/// Nothing is enforced, an unknown interface, another capture, or an output that fails.
-pub async fn run(pins: &PinDir, wish: &Wish, target: &Target) -> Result<Summary> {
-    let maps = state::open(pins)?;
-    let names = Names::read(&maps)?;
-    let order = order(wish, &names)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    // The file is made when all else is known to be well.
-    let mut kernel = Capture::begin(pins, order)?;
-    let mut session = Session {
-        writer: Writer::begin(target.open()?, wish.snaplen)?,
-        names,
-        bounds: wish.bounds,
-        captured: 0,
-    };
-    let over = Instant::now().checked_add(wish.bounds.duration);
-    let over = over.context("--duration is longer than clocks go")?;
-    let mut renewal = interval(Duration::from_secs(1));
-    let end = loop {
-        let end = tokio::select! {
-            dropped = kernel.take(BATCH) => session.write(&dropped?)?,
-            _ = renewal.tick() => {
-                session.names = Names::read(&maps)?;
-                (!kernel.renew()?).then_some(End::Detached)
+/// A capture that has begun: the kernel has its order, and the file has its head.
+pub struct Session {
+    kernel: Capture,
+    maps: Maps,
+    names: Names,
+    writer: Writer,
+    bounds: Bounds,
+    captured: u64,
+    /// Those that end it.
+    signals: [Signal; 3],
+}
+
+impl Session {
+    /// Begins one, within a tokio runtime.
+    ///
+    /// # Errors
+    /// Nothing is enforced, an unknown interface, another capture, or an output that cannot be
+    /// had. The kernel has no order then.
+    pub fn begin(pins: &PinDir, wish: &Wish, target: &Target) -> Result<Self> {
+        let maps = state::open(pins)?;
+        let names = Names::read(&maps)?;
+        let order = order(wish, &names)?;
+        let signals = [
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        ];
+        // The file is made when all else is known to be well.
+        let kernel = Capture::begin(pins, order)?;
+        Ok(Self {
+            writer: Writer::begin(target.open()?, wish.snaplen)?,
+            kernel,
+            maps,
+            names,
+            bounds: wish.bounds,
+            captured: 0,
+            signals,
+        })
+    }
+
+    /// Captures until a bound is reached or a signal comes.
+    ///
+    /// # Errors
+    /// The output fails, or the kernel refuses something.
+    pub async fn run(mut self) -> Result<Summary> {
+        let end = self.until_the_end().await?;
+        self.kernel.end()?;
+        let end = self.write_rest(end)?;
+        Ok(Summary {
+            captured: self.captured,
+            missed: self.kernel.lost()?,
+            bytes: self.writer.finish()?,
+            end,
+        })
+    }
+
+    async fn until_the_end(&mut self) -> Result<End> {
+        // At most a day, which no clock minds.
+        let over = Instant::now() + self.bounds.duration;
+        let mut renewal = interval(RENEWAL);
+        loop {
+            let [terminate, interrupt, hangup] = &mut self.signals;
+            let end = tokio::select! {
+                dropped = self.kernel.take(BATCH) => {
+                    let dropped = dropped?;
+                    self.write(&dropped)?
+                }
+                _ = renewal.tick() => {
+                    self.names = Names::read(&self.maps)?;
+                    (!self.kernel.renew()?).then_some(End::Detached)
+                }
+                () = sleep_until(over) => Some(End::Duration),
+                _ = terminate.recv() => Some(End::Signal),
+                _ = interrupt.recv() => Some(End::Signal),
+                _ = hangup.recv() => Some(End::Signal),
+            };
+            if let Some(end) = end {
+                return Ok(end);
             }
-            () = sleep_until(over) => Some(End::Duration),
-            _ = terminate.recv() => Some(End::Signal),
-            _ = interrupt.recv() => Some(End::Signal),
-            _ = hangup.recv() => Some(End::Signal),
-        };
-        if let Some(end) = end {
-            break end;
         }
-    };
-    kernel.end()?;
-    let end = session.write_rest(&mut kernel, end)?;
-    Ok(Summary {
-        captured: session.captured,
-        missed: kernel.lost()?,
-        bytes: session.writer.finish()?,
-        end,
-    })
+    }
+
+    /// Writes packets until a bound is reached.
+    fn write(&mut self, dropped: &[Dropped]) -> Result<Option<End>> {
+        let since_boot = since_1970()?;
+        for one in dropped {
+            if self.captured == self.bounds.count {
+                return Ok(Some(End::Count));
+            }
+            let at = since_boot + Duration::from_nanos(one.header.at);
+            if !self.writer.add(one, at, &self.names, self.bounds.size)? {
+                return Ok(Some(End::Size));
+            }
+            self.captured += 1;
+        }
+        if !self.writer.flush()? {
+            return Ok(Some(End::ReaderGone));
+        }
+        Ok((self.captured == self.bounds.count).then_some(End::Count))
+    }
+
+    /// Writes what was copied before the end, if that was none of the bounds.
+    fn write_rest(&mut self, end: End) -> Result<End> {
+        if matches!(end, End::Count | End::Size | End::ReaderGone) {
+            return Ok(end);
+        }
+        loop {
+            let rest = self.kernel.take_rest(BATCH);
+            if rest.is_empty() {
+                return Ok(end);
+            }
+            if let Some(bound) = self.write(&rest)? {
+                return Ok(bound);
+            }
+        }
+    }
 }
 
 fn order(wish: &Wish, names: &Names) -> Result<Order> {
@@ -165,51 +238,6 @@ fn order(wish: &Wish, names: &Names) -> Result<Order> {
         reason: wish.reason.map_or(ANY_REASON, |reason| reason as u32),
         ..Order::default()
     })
-}
-
-/// What is being written.
-struct Session {
-    writer: Writer,
-    names: Names,
-    bounds: Bounds,
-    captured: u64,
-}
-
-impl Session {
-    /// Writes packets until a bound is reached.
-    fn write(&mut self, dropped: &[Dropped]) -> Result<Option<End>> {
-        let since_boot = since_1970()?;
-        for one in dropped {
-            if self.captured == self.bounds.count {
-                return Ok(Some(End::Count));
-            }
-            let at = since_boot + Duration::from_nanos(one.header.at);
-            if !self.writer.add(one, at, &self.names, self.bounds.size)? {
-                return Ok(Some(End::Size));
-            }
-            self.captured += 1;
-        }
-        if !self.writer.flush()? {
-            return Ok(Some(End::ReaderGone));
-        }
-        Ok((self.captured == self.bounds.count).then_some(End::Count))
-    }
-
-    /// Writes what was copied before the end, if that was none of the bounds.
-    fn write_rest(&mut self, kernel: &mut Capture, end: End) -> Result<End> {
-        if matches!(end, End::Count | End::Size | End::ReaderGone) {
-            return Ok(end);
-        }
-        loop {
-            let rest = kernel.take_rest(BATCH);
-            if rest.is_empty() {
-                return Ok(end);
-            }
-            if let Some(bound) = self.write(&rest)? {
-                return Ok(bound);
-            }
-        }
-    }
 }
 
 /// When `CLOCK_MONOTONIC` was 0, as far as the wall's clock knows now.

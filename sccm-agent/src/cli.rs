@@ -91,7 +91,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Blocked(args) => blocked::run(&args).map(done),
-        Command::Capture(args) => capture::run(&args).map(done),
+        Command::Capture(args) => capture::run(&args),
         Command::Watch(args) => watch::run(&args).map(done),
         Command::Explain(args) => explain::run(&args).map(done),
         Command::Roles(args) => roles::run(&args).map(done),

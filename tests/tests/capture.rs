@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
@@ -350,6 +351,48 @@ fn what_cannot_be_done_is_refused_before_anything_is() -> Result<()> {
     Ok(())
 }
 
+/// A file system of two pages.
+struct Small(TempDir);
+
+impl Small {
+    fn new() -> Result<Self> {
+        let directory = tempdir()?;
+        let (kind, flags) = (Some("tmpfs"), MsFlags::empty());
+        mount(kind, directory.path(), kind, flags, Some("size=8k"))?;
+        Ok(Self(directory))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // The directory cannot be removed before.
+        let _ = umount2(self.0.path(), MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_a_file_that_can_be_read() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let _agent = hosts.enforce(POINT)?;
+    let small = Small::new()?;
+    let path = small.0.path().join("dropped.pcapng");
+    let command = hosts.command(&format!("capture --dropped -w {}", path.display()))?;
+    let process = Agent::spawn(&hosts.point, command)?;
+    let end = Instant::now() + LIMIT;
+    while !path.exists() {
+        ensure!(Instant::now() < end, "no capture: {}", process.log()?);
+        sleep(Duration::from_millis(10));
+    }
+    send(&hosts, &forbidden(&hosts)?, 200)?;
+    let finished = process.wait()?;
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("writing packets"), "{finished:?}");
+    // Whole blocks, or this fails.
+    read(&path)?;
+    assert!(fs::metadata(&path)?.len() <= 8192);
+    Ok(())
+}
+
 #[test]
 fn it_survives_the_agent_and_ends_with_the_programs() -> Result<()> {
     let hosts = Hosts::new()?;
@@ -442,6 +485,11 @@ fn a_full_ring_loses_records_and_nothing_else() -> Result<()> {
     kernel.order(order)?;
     assert!(!kernel.run_inbound(&frame)?.passes());
     assert_eq!(capture.take_rest(9).len(), 1);
+    // What another has ordered is not taken for one's own.
+    kernel.order(Order { id: 0, ..order })?;
+    assert!(!kernel.run_inbound(&frame)?.passes());
+    assert_eq!(capture.take_rest(9).len(), 0);
+    kernel.order(order)?;
     while Clock::read()?.program() <= order.until {
         sleep(Duration::from_millis(100));
     }

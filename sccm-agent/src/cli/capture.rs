@@ -1,14 +1,18 @@
 //! `sccm-agent capture`: the refused packets themselves, for Wireshark.
 
 use super::{PinArgs, blocked};
-use crate::capture::{self, Bounds, Target, Wish};
+use crate::capture::{self, Bounds, Session, Target, Wish};
 use crate::duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use sccm_common::Reason;
 use sccm_common::capture::LONGEST;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
+
+/// The output failed, or the kernel.
+const FAILED_UNDERWAY: u8 = 1;
 
 /// Write the dropped packets to a file that Wireshark opens, each with its reason
 ///
@@ -58,11 +62,11 @@ pub struct CaptureArgs {
     pins: PinArgs,
 }
 
-/// Captures until a bound is reached.
+/// Captures until a bound is reached, and returns the exit code.
 ///
 /// # Errors
-/// As [`capture::run`].
-pub fn run(args: &CaptureArgs) -> Result<()> {
+/// As [`Session::begin`].
+pub fn run(args: &CaptureArgs) -> Result<ExitCode> {
     let wish = Wish {
         snaplen: args.snaplen,
         reason: args.reason,
@@ -78,14 +82,25 @@ pub fn run(args: &CaptureArgs) -> Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let summary = runtime.block_on(capture::run(&args.pins.pins(), &wish, &target))?;
+    let ended = runtime.block_on(async {
+        let session = Session::begin(&args.pins.pins(), &wish, &target)?;
+        anyhow::Ok(session.run().await)
+    });
     // Standard output may be the file.
-    eprintln!(
-        "captured {} packets in {} bytes, missed {}: {}",
-        summary.captured,
-        summary.bytes,
-        summary.missed,
-        summary.end.label()
-    );
-    Ok(())
+    match ended? {
+        Ok(summary) => {
+            eprintln!(
+                "captured {} packets in {} bytes, missed {}: {}",
+                summary.captured,
+                summary.bytes,
+                summary.missed,
+                summary.end.label()
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}; what was captured before can be read");
+            Ok(ExitCode::from(FAILED_UNDERWAY))
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub struct Selected {
 pub const SELECTION: &[Selected] = &[
     // The verifier's opinion of every program.
     select("budget", &["--nocapture"]),
+    // Helpers that copy as many bytes as the program reckons.
+    select("capture", &["full_ring"]),
     // An agent that is killed; links that are updated in place.
     select("takeover", &["kill_9", "made_anew"]),
     // The hook of kernels without TCX.
