@@ -5,9 +5,11 @@
 //! [`log`]. What would let a flow pass are the links of the catalog, because the maps do
 //! not say which site's policy they were made from.
 
+mod explainer;
 pub mod log;
 mod names;
 
+pub use explainer::Explainer;
 pub use names::Names;
 
 use crate::catalog::Catalog;

@@ -1,4 +1,4 @@
-//! The agent's HTTP server: metrics and health, read-only.
+//! The agent's HTTP server: metrics, health and a status page, read-only.
 //!
 //! It answers whoever reaches its port, so it trusts nobody: other machines only
 //! over TLS or by an explicit word, only under its own names, only so many at once
@@ -10,10 +10,14 @@
 
 mod args;
 mod connection;
+mod events;
 mod files;
 mod guard;
 mod hosts;
+mod page;
+mod patience;
 mod places;
+mod reader;
 mod reload;
 mod routes;
 mod scrapes;
@@ -24,7 +28,7 @@ mod web_config;
 pub use args::HttpArgs;
 pub use hosts::HostName;
 pub use reload::reload;
-pub use routes::routes;
+pub use routes::{page, routes};
 
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;

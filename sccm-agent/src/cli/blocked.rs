@@ -2,13 +2,12 @@
 //! let it pass. Reads the pins, and needs no agent.
 
 use super::PinArgs;
-use crate::blocked::{self, Flow, Names};
-use crate::catalog::Catalog;
+use crate::blocked::{Explainer, Flow, Names};
 use crate::duration;
 use crate::kernel::{Clock, Found, Maps, PinDir};
-use crate::metrics::roles_text;
 use crate::output::{self, OutputArgs, OutputFormat};
-use crate::policy::{self, Ground, Target};
+use crate::policy::{self, Ground};
+use crate::state::PolicyStatus;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
@@ -16,7 +15,6 @@ use sccm_common::Reason;
 use sccm_common::blocked::BlockedFlow;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -90,8 +88,8 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     let maps = open(&args.pins.pins())?;
     let clock = Clock::read()?;
     let names = Names::read(&maps)?;
-    let info = maps.info()?;
-    let roles: Vec<String> = roles_text(&info).split(',').map(str::to_owned).collect();
+    let mut explainer = Explainer::new()?;
+    explainer.set_roles(&PolicyStatus::from(maps.info()?).roles);
     let mut found = maps.blocked()?;
     found.retain(|flow| args.wants(flow, &names, clock));
     sort(&mut found, args.sort);
@@ -101,7 +99,10 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     let listing = Listing {
         matching,
         suppressed_packets: unnoted.iter().map(|unnoted| unnoted.suppressed).sum(),
-        flows: named(&found, &names, clock, &roles)?,
+        flows: found
+            .iter()
+            .map(|flow| explainer.flow(flow, &names, clock))
+            .collect(),
     };
     match args.output.output {
         OutputFormat::Json => output::print_json(&listing),
@@ -160,32 +161,6 @@ fn sort(flows: &mut [BlockedFlow], by: Sort) {
             Sort::First => u64::from(flow.first),
         })
     });
-}
-
-fn named(
-    flows: &[BlockedFlow],
-    names: &Names,
-    clock: Clock,
-    roles: &[String],
-) -> Result<Vec<Flow>> {
-    let catalog = Catalog::edition_2007()?;
-    let mut links: HashMap<Target, Vec<Ground>> = HashMap::new();
-    let mut links_of = |target: Target| -> Vec<Ground> {
-        let entry = links.entry(target);
-        entry
-            .or_insert_with_key(|target| blocked::links(&catalog, roles, target))
-            .clone()
-    };
-    let name = |flow: &BlockedFlow| Flow {
-        refused: names.of(&flow.key),
-        why: blocked::why(flow),
-        packets: flow.packets,
-        bytes: flow.bytes,
-        first_seen: clock.unix(flow.first),
-        last_seen: clock.unix(flow.last),
-        would_allow: blocked::target(flow).map(&mut links_of).unwrap_or_default(),
-    };
-    Ok(flows.iter().map(name).collect())
 }
 
 fn text(listing: &Listing, clock: Clock) -> String {
