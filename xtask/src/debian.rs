@@ -38,6 +38,9 @@ const SERVERS: &[Program] = &[
     Program::plain("smbclient", "smbclient"),
     Program::plain("ssh", "openssh-client"),
     Program::plain("udhcpc", "udhcpc"),
+    // For the status page.
+    Program::plain("chromium", "chromium"),
+    Program::plain("chromedriver", "chromium-driver"),
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
     Program {

@@ -90,7 +90,7 @@ fn is_of_the_client(error: &Error) -> bool {
 async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, place: Arc<Place>) {
     let served = async {
         let local = Local(stream.local_addr()?.ip().to_canonical());
-        let stream = Patient::new(stream);
+        let stream = Patient::new(stream, Arc::clone(&place));
         match tls {
             Some(tls) => {
                 let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;

@@ -1,10 +1,13 @@
 //! A connection whose other end must take what is written to it.
 //!
 //! Whoever stops reading would otherwise keep a place and full buffers for as long as a
-//! connection may live.
+//! connection may live. Its place is free for others at once: a request whose answer
+//! cannot be written would make it look busy, and hyper accepts one more of those.
 
+use super::places::Place;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,14 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A stream that fails when nothing can be written for [`PATIENCE`].
 pub(super) struct Patient<S> {
     stream: S,
+    place: Arc<Place>,
     /// Runs while the other end takes nothing.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Patient<S> {
-    pub(super) const fn new(stream: S) -> Self {
+    pub(super) const fn new(stream: S, place: Arc<Place>) -> Self {
         Self {
             stream,
+            place,
             waiting: None,
         }
     }
@@ -35,11 +40,16 @@ impl<S: AsyncWrite + Unpin> Patient<S> {
     ) -> Poll<Result<T>> {
         let written = write(Pin::new(&mut self.stream), context);
         if written.is_ready() {
-            self.waiting = None;
+            if self.waiting.take().is_some() {
+                self.place.is_deaf(false);
+            }
             return written;
         }
-        let waiting = || Box::pin(sleep(PATIENCE));
-        let waiting = self.waiting.get_or_insert_with(waiting).as_mut();
+        let begin = || {
+            self.place.is_deaf(true);
+            Box::pin(sleep(PATIENCE))
+        };
+        let waiting = self.waiting.get_or_insert_with(begin).as_mut();
         let late = || Err(Error::new(ErrorKind::TimedOut, "nothing is read there"));
         waiting.poll(context).map(|()| late())
     }
@@ -89,14 +99,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::places::Places;
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::time::timeout;
 
+    async fn place() -> Arc<Place> {
+        Arc::new(Places::new(1).enter().await)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_left() {
         let (ours, _theirs) = duplex(4);
-        let mut ours = Patient::new(ours);
+        let mut ours = Patient::new(ours, place().await);
         ours.write_all(b"1234").await.unwrap();
         let short = PATIENCE - Duration::from_millis(1);
         let mut more = Box::pin(ours.write_all(b"5"));
@@ -108,7 +123,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_takes_a_little_is_waited_for_again() {
         let (ours, mut theirs) = duplex(4);
-        let mut ours = Patient::new(ours);
+        let mut ours = Patient::new(ours, place().await);
         ours.write_all(b"1234").await.unwrap();
         let reader = tokio::spawn(async move {
             for _ in 0..3 {

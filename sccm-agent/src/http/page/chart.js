@@ -51,7 +51,9 @@ function plot(chart, points, series, now) {
   const left = 44, bottom = height - 20, top = 8;
   const total = (point) => point.values.reduce((sum, value) => sum + value, 0);
   const highest = roundUp(points.reduce((most, point) => Math.max(most, total(point)), 1));
-  const x = (at) => left + (width - left) * (1 - (now - at) / WINDOW);
+  // A page that has just been opened looks back a minute.
+  const span = Math.min(WINDOW, Math.max(60000, points.length ? now - points[0].at : 0));
+  const x = (at) => left + (width - left) * (1 - (now - at) / span);
   const y = (value) => bottom - (bottom - top) * value / highest;
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   chart.replaceChildren();
@@ -61,7 +63,7 @@ function plot(chart, points, series, now) {
     const label = draw(chart, "text", { x: left - 8, y: line + 4, "text-anchor": "end" });
     label.textContent = compact(part * highest);
   });
-  [["5 min ago", left, "start"], ["now", width, "end"]].forEach(([text, at, anchor]) => {
+  [[`${duration(span / 1000)} ago`, left, "start"], ["now", width, "end"]].forEach(([text, at, anchor]) => {
     draw(chart, "text", { x: at, y: height - 4, "text-anchor": anchor }).textContent = text;
   });
   const below = points.map(() => 0);

@@ -4,7 +4,7 @@
 const SHOWN = 8;
 
 function showRights(rights) {
-  write(byId("edition"), rights.edition);
+  write(byId("edition"), `Configuration Manager ${rights.edition}`);
   const place = byId("rights");
   // What somebody has opened stays open.
   const open = new Set([...place.querySelectorAll("details[open]")].map((one) => one.dataset.name));
@@ -93,5 +93,7 @@ function table(caption, heads, rows) {
 function addresses(list, none) {
   if (list.length === 0) return none;
   const more = list.length - SHOWN;
-  return list.slice(0, SHOWN).join(", ") + (more > 0 ? ` and ${integer.format(more)} more` : "");
+  // A prefix of one address is that address.
+  const shown = list.slice(0, SHOWN).map((one) => one.replace(/^([^:]*)\/32$|\/128$/, "$1"));
+  return shown.join(", ") + (more > 0 ? ` and ${integer.format(more)} more` : "");
 }

@@ -85,16 +85,16 @@ function showBlocked({ blocked, taken }) {
       { text: `${duration(taken / 1000 - flow.last_seen)} ago`, className: "nowrap" },
       { text: flow.source },
       { text: flow.destination },
-      { text: what(flow), className: "nowrap" },
+      { text: what(flow), className: "lines" },
       { text: `${flow.why}\n${flow.reason}${flow.observed ? " (observed)" : ""}, ${flow.interface} ${flow.direction}`, className: "meaning lines" },
-      { text: wouldAllow(flow.would_allow), className: "lines" },
+      { text: wouldAllow(flow.would_allow), className: "lines allows" },
     ],
   })), 2);
 }
 
 function what(flow) {
   const number = flow.port ?? flow.icmp_type;
-  const service = flow.service === "none" ? "" : ` ${flow.service}`;
+  const service = flow.service === "none" ? "" : `\n${flow.service}`;
   return `${flow.protocol}${number === null ? "" : `/${number}`}${service}`;
 }
 
