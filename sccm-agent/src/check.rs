@@ -13,7 +13,7 @@ mod text;
 mod warnings;
 
 pub use difference::{Change, Difference, Live};
-pub use matrix::{Right, Rules, System};
+pub use matrix::{Matrix, Right, Rules, System};
 pub use size::Size;
 pub use warnings::Warning;
 
@@ -31,14 +31,9 @@ pub struct Report {
     pub edition: String,
     /// SHA-256 of the compiled tables, as `status` shows it while they are enforced.
     pub hash: String,
-    /// `track`, `enforce` or `off`.
-    pub outbound: &'static str,
-    /// The protected systems, in the order of the policy.
-    pub protect: Vec<System>,
-    /// `[[allow]]`, in the order of the policy.
-    pub allow: Vec<Rules>,
-    /// `[[management.allow]]`, in the order of the policy.
-    pub management: Vec<Rules>,
+    /// Who may open what.
+    #[serde(flatten)]
+    pub matrix: Matrix,
     /// What it takes in the kernel.
     pub size: Size,
     /// What is allowed and may be a mistake.
@@ -65,10 +60,7 @@ impl Report {
         Ok(Self {
             edition: catalog.edition.clone(),
             hash: hash_text(&compiled.info.hash),
-            outbound: matrix::outbound(policy.outbound),
-            protect: matrix::systems(&view),
-            allow: policy.allow.iter().map(Rules::new).collect(),
-            management: policy.management.iter().map(Rules::new).collect(),
+            matrix: Matrix::of(&view),
             size: Size::new(&compiled),
             warnings: warnings::of(&view),
             difference: None,

@@ -170,11 +170,13 @@ impl Enforcement {
         let policies = || Arc::clone(&self.policies);
         let source = || Arc::clone(&self.source);
         let reloads = self.settings.enable_reload.then(policies);
+        let (page, feed) = http::page(source(), policies())?;
         let routes = http::routes(source()).merge(http::reload(reloads));
-        // On its own, so that no change of policy keeps a scrape waiting.
-        let server = tokio::spawn(self.server.serve(routes));
+        let server = self.server.serve(routes.merge(page));
         let served = async {
-            let never: Infallible = server.await?;
+            // On their own, so that no change of policy keeps a scrape waiting.
+            let (server, feed) = (tokio::spawn(server), tokio::spawn(feed));
+            let (never, _): (Infallible, Infallible) = tokio::try_join!(server, feed)?;
             Ok::<Infallible, anyhow::Error>(never)
         };
         let work = async {

@@ -1,4 +1,4 @@
-//! The agent's HTTP server: metrics and health, read-only.
+//! The agent's HTTP server: metrics, health and a status page, read-only.
 //!
 //! It answers whoever reaches its port, so it trusts nobody: other machines only
 //! over TLS or by an explicit word, only under its own names, only so many at once
@@ -11,10 +11,14 @@
 mod args;
 mod connection;
 mod current;
+mod events;
 mod files;
 mod guard;
 mod hosts;
+mod page;
+mod patience;
 mod places;
+mod reader;
 mod reload;
 mod routes;
 mod scrapes;
@@ -26,7 +30,7 @@ pub use args::HttpArgs;
 pub use current::CurrentWebConfig;
 pub use hosts::HostName;
 pub use reload::reload;
-pub use routes::routes;
+pub use routes::{page, routes};
 
 use anyhow::{Context as _, Result};
 use axum::Router;

@@ -1,4 +1,14 @@
-//! What is true of each interface, read back from the kernel.
+//! What is true, read back from the kernel.
+
+mod counts;
+mod overall;
+mod policy;
+mod snapshot;
+
+pub use counts::Count;
+pub use overall::Overall;
+pub use policy::{PolicyStatus, ShadowStatus};
+pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot};
 
 use crate::interface::Interface;
 use crate::kernel::{Attached, Found, Maps, PinDir};

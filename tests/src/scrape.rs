@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use crate::netns::Namespace;
 
 /// How long an answer may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks the HTTP server at an address inside the namespace; returns the status and the body.
 ///

@@ -53,6 +53,9 @@ const SERVERS: &[Program] = &[
     Program::plain("ssh", "openssh-client"),
     Program::plain("udhcpc", "udhcpc"),
     Program::plain("tshark", "tshark"),
+    // For the status page.
+    Program::plain("chromium", "chromium"),
+    Program::plain("chromedriver", "chromium-driver"),
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
     Program {

@@ -1,17 +1,17 @@
-//! From an entry of the kernel's table to what a person is told of the flow.
+//! From what the kernel noted to what people are told.
 
 use super::{Flow, Names, links, target, why};
 use crate::catalog::Catalog;
 use crate::kernel::Clock;
-use crate::metrics::roles_text;
 use crate::policy::{Ground, Target};
 use anyhow::Result;
-use sccm_common::abi::PolicyInfo;
 use sccm_common::blocked::BlockedFlow;
 use std::collections::HashMap;
 
-/// Explains flows; looks for the links of each target once.
-#[derive(Debug)]
+/// Targets whose links are remembered. Somebody who scans ports makes up thousands.
+const REMEMBERED: usize = 1024;
+
+/// Names flows, and remembers which links carry what they wanted.
 pub struct Explainer {
     catalog: Catalog,
     roles: Vec<String>,
@@ -19,20 +19,27 @@ pub struct Explainer {
 }
 
 impl Explainer {
-    /// For flows that this policy blocks: its roles come first among the links.
+    /// One that puts the links of no role first.
     ///
     /// # Errors
-    /// The catalog cannot be read: a bug.
-    pub fn of(policy: &PolicyInfo) -> Result<Self> {
-        let roles = roles_text(policy);
+    /// The embedded catalog is broken.
+    pub fn new() -> Result<Self> {
         Ok(Self {
             catalog: Catalog::edition_2007()?,
-            roles: roles.split(',').map(str::to_owned).collect(),
+            roles: Vec::new(),
             links: HashMap::new(),
         })
     }
 
-    /// Who was refused what, why, and which links would let it pass.
+    /// From now on the links of these roles come first.
+    pub fn set_roles(&mut self, roles: &[String]) {
+        if self.roles != roles {
+            self.roles = roles.to_vec();
+            self.links.clear();
+        }
+    }
+
+    /// A flow with its names, its reason, and what would let it pass.
     pub fn explain(&mut self, flow: &BlockedFlow, names: &Names, clock: Clock) -> Flow {
         Flow {
             refused: names.of(&flow.key),
@@ -41,13 +48,17 @@ impl Explainer {
             bytes: flow.bytes,
             first_seen: clock.unix(flow.first),
             last_seen: clock.unix(flow.last),
-            would_allow: target(flow).map_or_else(Vec::new, |target| self.links_of(target)),
+            would_allow: target(flow).map_or_else(Vec::new, |target| self.links(target)),
         }
     }
 
-    fn links_of(&mut self, target: Target) -> Vec<Ground> {
-        let entry = self.links.entry(target);
-        let found = entry.or_insert_with_key(|target| links(&self.catalog, &self.roles, target));
-        found.clone()
+    fn links(&mut self, target: Target) -> Vec<Ground> {
+        if self.links.len() >= REMEMBERED {
+            self.links.clear();
+        }
+        let known = self.links.entry(target);
+        known
+            .or_insert_with_key(|target| links(&self.catalog, &self.roles, target))
+            .clone()
     }
 }

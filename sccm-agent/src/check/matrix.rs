@@ -1,9 +1,44 @@
 //! Who may open what: a row for each protected entry, peer and service.
 
 use super::rows::{Holders, Row, View, ports};
-use crate::policy::{Outbound, Protected, Rule};
+use crate::catalog::Catalog;
+use crate::policy::{Outbound, Protected, Rule, SitePolicy};
+use anyhow::Result;
 use ipnet::IpNet;
 use serde::Serialize;
+
+/// Who may open what by a policy.
+#[derive(Debug, Serialize)]
+pub struct Matrix {
+    /// `track`, `enforce` or `off`.
+    pub outbound: &'static str,
+    /// The protected systems, in the order of the policy.
+    pub protect: Vec<System>,
+    /// `[[allow]]`, in the order of the policy.
+    pub allow: Vec<Rules>,
+    /// `[[management.allow]]`, in the order of the policy.
+    pub management: Vec<Rules>,
+}
+
+impl Matrix {
+    /// That of a policy which was written with this catalog.
+    ///
+    /// # Errors
+    /// A role that the catalog does not know.
+    pub fn new(catalog: &Catalog, policy: &SitePolicy) -> Result<Self> {
+        Ok(Self::of(&View::new(catalog, policy)?))
+    }
+
+    pub(super) fn of(view: &View<'_>) -> Self {
+        let policy = view.policy;
+        Self {
+            outbound: outbound(policy.outbound),
+            protect: systems(view),
+            allow: policy.allow.iter().map(Rules::new).collect(),
+            management: policy.management.iter().map(Rules::new).collect(),
+        }
+    }
+}
 
 /// Protected systems, and their rights.
 #[derive(Debug, Serialize)]
@@ -53,7 +88,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(rule: &Rule) -> Self {
+    fn new(rule: &Rule) -> Self {
         Self {
             name: rule.name.clone(),
             targets: rule.targets.iter().map(ToString::to_string).collect(),
@@ -65,7 +100,7 @@ impl Rules {
 }
 
 /// The rights of every entry, in the order of the policy.
-pub(super) fn systems(view: &View<'_>) -> Vec<System> {
+fn systems(view: &View<'_>) -> Vec<System> {
     let system = |entry: &Protected| System {
         name: entry.name.clone(),
         roles: entry.roles.iter().map(ToString::to_string).collect(),

@@ -15,14 +15,15 @@ impl Report {
     /// Tables of at most 100 columns.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut parts: Vec<String> = self
+        let matrix = &self.matrix;
+        let mut parts: Vec<String> = matrix
             .protect
             .iter()
             .map(|entry| self.system(entry))
             .collect();
         let rules = [
-            ("Rules of this site", "all", &self.allow),
-            ("At the gateway itself", "itself", &self.management),
+            ("Rules of this site", "all", &matrix.allow),
+            ("At the gateway itself", "itself", &matrix.management),
         ];
         for (title, all, rules) in rules {
             if !rules.is_empty() {
@@ -47,9 +48,9 @@ impl Report {
         ];
         for (title, peer, rights) in sections {
             // What is not judged would be a promise that nobody keeps.
-            let judged = peer == "From" || self.outbound == "enforce";
+            let judged = peer == "From" || self.matrix.outbound == "enforce";
             let body = match (&rights[..], judged) {
-                (_, false) => format!("Anything (outbound = \"{}\").", self.outbound),
+                (_, false) => format!("Anything (outbound = \"{}\").", self.matrix.outbound),
                 ([], true) => "Nothing.".to_owned(),
                 (rights, true) => self::rights(peer, rights),
             };

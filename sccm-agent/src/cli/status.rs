@@ -9,13 +9,10 @@ use super::PinArgs;
 use crate::duration;
 use crate::interface::Netlink;
 use crate::kernel::{Found, Maps, PinDir};
-use crate::metrics::{hash_text, roles_text};
 use crate::output::{self, OutputArgs, OutputFormat};
-use crate::state::{self, InterfaceState, State};
+use crate::state::{self, InterfaceState, PolicyStatus, ShadowStatus, State};
 use anyhow::{Context as _, Result};
 use clap::Args;
-use sccm_common::abi::PolicyInfo;
-use sccm_common::policy::flag;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -45,53 +42,6 @@ struct Status {
     shadow: Option<ShadowStatus>,
     /// Interfaces that are or were enforced.
     interfaces: Vec<InterfaceState>,
-}
-
-#[derive(Debug, Serialize)]
-struct PolicyStatus {
-    generation: u64,
-    hash: String,
-    roles: Vec<String>,
-    /// `enforcing` or `observing`.
-    mode: &'static str,
-    /// When it became the active policy, in seconds since 1970.
-    published: u64,
-    /// Until when it must be confirmed, in seconds since 1970; absent: it needs not be.
-    confirm_by: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct ShadowStatus {
-    hash: String,
-    roles: Vec<String>,
-    /// When it began, in seconds since 1970.
-    since: u64,
-}
-
-impl From<PolicyInfo> for ShadowStatus {
-    fn from(shadow: PolicyInfo) -> Self {
-        Self {
-            hash: hash_text(&shadow.hash),
-            roles: roles_text(&shadow).split(',').map(str::to_owned).collect(),
-            since: shadow.published,
-        }
-    }
-}
-
-impl From<PolicyInfo> for PolicyStatus {
-    fn from(policy: PolicyInfo) -> Self {
-        Self {
-            generation: policy.generation,
-            hash: hash_text(&policy.hash),
-            roles: roles_text(&policy).split(',').map(str::to_owned).collect(),
-            mode: match policy.flags & flag::OBSERVE {
-                0 => "enforcing",
-                _ => "observing",
-            },
-            published: policy.published,
-            confirm_by: (policy.confirm_by != 0).then_some(policy.confirm_by),
-        }
-    }
 }
 
 /// Prints the state and returns its exit code.

@@ -16,8 +16,10 @@ use crate::kernel::Maps;
 use crate::metrics::{Source, hash_text};
 use crate::policy::{Compiled, SitePolicy};
 use anyhow::{Result, bail, ensure};
+use sccm_common::abi::PolicyInfo;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
@@ -31,6 +33,8 @@ pub struct Policies {
     held: Mutex<Held>,
     /// When the trial ends; `None` without one. Written under the lock only.
     deadline: watch::Sender<Option<Instant>>,
+    /// How often `held.running` has been replaced.
+    changes: AtomicU64,
 }
 
 struct Held {
@@ -83,7 +87,23 @@ impl Policies {
             web,
             held: Mutex::new(held),
             deadline: watch::Sender::new(trial.map(|trial| Instant::now() + trial)),
+            changes: AtomicU64::new(0),
         }
+    }
+
+    /// How often the running policy has been replaced, also by one with the same tables.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// The running policy as it was written, unless another agent published it, and what
+    /// the kernel says about it. Waits while the policy is being changed.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub async fn running(&self) -> Result<(Option<SitePolicy>, PolicyInfo)> {
+        let held = self.held.lock().await;
+        Ok((held.running.policy.clone(), held.maps.info()?))
     }
 
     /// Reads the policy's file again and makes it the active policy. Before that, the files
@@ -268,6 +288,7 @@ impl Policies {
     /// Takes note of what runs from now on, and returns what ran before.
     fn run(&self, held: &mut Held, next: Applied) -> Applied {
         self.source.rules.tell(next.policy.as_ref());
+        self.changes.fetch_add(1, Ordering::Relaxed);
         std::mem::replace(&mut held.running, next)
     }
 

@@ -5,14 +5,14 @@ use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Where metrics are served. 9100 to 9999 are all allocated to other exporters.
+/// Where metrics and the status page are served. 9100 to 9999 are all allocated to other exporters.
 const DEFAULT_LISTEN: &str = "127.0.0.1:19470";
 
 /// Where and to whom the server answers.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "HTTP server")]
 pub struct HttpArgs {
-    /// Where metrics are served
+    /// Where metrics and the status page are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
     pub metrics_listen: SocketAddr,
 

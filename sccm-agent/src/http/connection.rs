@@ -5,6 +5,7 @@
 //! them is all the same: an honest one is back at once.
 
 use super::current::CurrentWebConfig;
+use super::patience::Patient;
 use super::places::{Place, Places};
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 /// A few Prometheus servers, a few pages, and room.
@@ -52,6 +53,10 @@ const RECOVERY: Duration = Duration::from_secs(1);
 /// The address of this machine that a client has reached: in every request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Local(pub(super) IpAddr);
+
+/// When the connection is asked to end: in every request's extensions, as its place is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends(pub(super) Instant);
 
 /// Accepts until the process ends.
 pub(super) async fn serve(
@@ -87,6 +92,7 @@ fn is_of_the_client(error: &Error) -> bool {
 async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, place: Arc<Place>) {
     let served = async {
         let local = Local(stream.local_addr()?.ip().to_canonical());
+        let stream = Patient::new(stream, Arc::clone(&place));
         match tls {
             Some(tls) => {
                 let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
@@ -112,9 +118,12 @@ async fn converse(
     place: Arc<Place>,
 ) -> Result<()> {
     let router = TowerToHyperService::new(router);
+    let ends = Instant::now() + MAX_AGE;
     let service = service_fn(move |mut request: Request<Incoming>| {
         place.work();
         request.extensions_mut().insert(local);
+        request.extensions_mut().insert(Ends(ends));
+        request.extensions_mut().insert(Arc::clone(&place));
         let (answer, place) = (router.call(request), Arc::clone(&place));
         async move {
             let answer = answer.await;
@@ -132,7 +141,7 @@ async fn converse(
     );
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
-        () = sleep(MAX_AGE) => connection.as_mut().graceful_shutdown(),
+        () = sleep_until(ends) => connection.as_mut().graceful_shutdown(),
     }
     let ended = timeout(LAST_ANSWER, connection).await;
     Ok(ended.context("the last answer took too long")??)

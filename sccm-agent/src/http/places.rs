@@ -2,7 +2,8 @@
 //!
 //! When all are taken, the connection that has gone longest without a request
 //! makes room for the new one. So whoever connects and says nothing, speaks
-//! slowly, or does not read its answer, is in nobody's way, however many they are.
+//! slowly, or does not read its answer, is in nobody's way, however many they are:
+//! a request counts only while its client takes what it is sent.
 //! Everybody has [`MANNERS`] to begin with, so that a client that connects and asks
 //! is not sent away by the crowd behind it.
 
@@ -38,9 +39,19 @@ struct Idle {
 pub(super) struct Place {
     places: Arc<Places>,
     leave: Arc<Notify>,
-    /// Under which number it is in `waiting`, if it is.
-    ticket: Mutex<Option<u64>>,
+    standing: Mutex<Standing>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What is known of a place's connection.
+#[derive(Debug, Default)]
+struct Standing {
+    /// A request is under way.
+    works: bool,
+    /// Its client takes nothing of what it is sent.
+    deaf: bool,
+    /// Under which number it is in `waiting`, if it is.
+    ticket: Option<u64>,
 }
 
 impl Places {
@@ -67,7 +78,7 @@ impl Places {
                 let place = Place {
                     places: Arc::clone(self),
                     leave: Arc::default(),
-                    ticket: Mutex::default(),
+                    standing: Mutex::default(),
                     _permit: permit,
                 };
                 place.wait();
@@ -89,20 +100,38 @@ impl Places {
 impl Place {
     /// A request is under way: whoever asks for something is not sent away.
     pub(super) fn work(&self) {
-        let ticket = lock(&self.ticket).take();
-        if let Some(ticket) = ticket {
-            lock(&self.places.idle).waiting.remove(&ticket);
-        }
+        self.note(|standing| standing.works = true);
     }
 
     /// It has its answer, or is new.
     pub(super) fn wait(&self) {
-        let mut idle = lock(&self.places.idle);
-        let ticket = idle.next;
-        idle.next += 1;
-        let since = (Instant::now(), Arc::clone(&self.leave));
-        idle.waiting.insert(ticket, since);
-        *lock(&self.ticket) = Some(ticket);
+        self.note(|standing| standing.works = false);
+    }
+
+    /// Whether the client takes nothing: a request of such a one is none.
+    pub(super) fn is_deaf(&self, deaf: bool) {
+        self.note(|standing| standing.deaf = deaf);
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Standing)) {
+        let mut standing = lock(&self.standing);
+        change(&mut standing);
+        let idles = standing.deaf || !standing.works;
+        match (standing.ticket, idles) {
+            (None, true) => {
+                let mut idle = lock(&self.places.idle);
+                let ticket = idle.next;
+                idle.next += 1;
+                let since = (Instant::now(), Arc::clone(&self.leave));
+                idle.waiting.insert(ticket, since);
+                standing.ticket = Some(ticket);
+            }
+            (Some(ticket), false) => {
+                lock(&self.places.idle).waiting.remove(&ticket);
+                standing.ticket = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
     }
 
     /// Returns when somebody else needs the place.
@@ -113,7 +142,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.work();
+        if let Some(ticket) = lock(&self.standing).ticket {
+            lock(&self.places.idle).waiting.remove(&ticket);
+        }
     }
 }
 
@@ -172,11 +203,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_asks_and_does_not_listen_makes_room() {
+        let places = Places::new(1);
+        let deaf = places.enter().await;
+        deaf.is_deaf(true);
+        deaf.work();
+        let newcomer = Box::pin(places.enter());
+        assert!(timeout(MANNERS * 2, newcomer).await.is_err());
+        assert!(is_wanted(&deaf), "its request is none");
+        deaf.is_deaf(false);
+        let newcomer = Box::pin(places.enter());
+        assert!(timeout(MANNERS * 2, newcomer).await.is_err());
+        assert!(!is_wanted(&deaf), "it listens again");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_left_of_those_who_have_gone() {
         let places = Places::new(2);
         for _ in 0..100 {
             let place = places.enter().await;
             place.work();
+            place.is_deaf(true);
             place.wait();
         }
         assert_eq!(places.free.available_permits(), 2);

@@ -1,22 +1,22 @@
-//! What the server answers: metrics and health.
+//! What the server answers: metrics, health, and the status page.
 
+use super::events::{Feed, events};
+use super::page::Page;
+use super::reader::Reader;
 use super::scrapes::Scrapes;
+use crate::enforce::Policies;
 use crate::metrics::{Format, Source};
 use crate::state;
+use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use std::convert::Infallible;
 use std::sync::Arc;
 
-const INDEX: &str = "\
-sccm-agent
-
-/metrics    for Prometheus
-/-/healthy  the agent runs
-/-/ready    every interface is attached
-";
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 struct Told {
     source: Arc<Source>,
@@ -32,11 +32,35 @@ pub fn routes(source: Arc<Source>) -> Router {
         open_metrics: Scrapes::default(),
     };
     Router::new()
-        .route("/", get(|| async { INDEX }))
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
         .with_state(Arc::new(told))
+}
+
+/// The status page, and what runs while it is served. A wrong method is 405.
+///
+/// # Errors
+/// The embedded catalog is broken.
+pub fn page(
+    source: Arc<Source>,
+    policies: Arc<Policies>,
+) -> Result<(Router, impl Future<Output = Infallible> + Send + 'static)> {
+    let page = Page::new()?;
+    let document = || async move {
+        let headers = [
+            (header::CONTENT_TYPE, HTML),
+            (header::CONTENT_SECURITY_POLICY, page.policy),
+        ];
+        (headers, page.document)
+    };
+    let feed = Feed::new();
+    let router = Router::new()
+        .route("/", get(document))
+        .route("/events", get(events))
+        .with_state(Arc::clone(&feed));
+    let reader = Reader::new(source, policies)?;
+    Ok((router, async move { feed.run(reader).await }))
 }
 
 async fn metrics(State(told): State<Arc<Told>>, headers: HeaderMap) -> Response {

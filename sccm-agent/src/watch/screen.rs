@@ -6,6 +6,7 @@ use super::{Rates, Snapshot, View};
 use crate::blocked::Explainer;
 use crate::interface::Netlink;
 use crate::kernel::PinDir;
+use crate::state::PolicyStatus;
 use anyhow::{Context as _, Result};
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
@@ -56,22 +57,22 @@ struct Shown {
 
 impl Shown {
     fn first(now: Snapshot) -> Result<Self> {
+        let mut explainer = Explainer::new()?;
+        explainer.set_roles(&PolicyStatus::from(now.policy).roles);
         Ok(Self {
             rates: Rates::between(None, &now),
-            explainer: Explainer::of(&now.policy)?,
+            explainer,
             problem: None,
             now,
         })
     }
 
-    fn next(&mut self, next: Snapshot) -> Result<()> {
+    fn next(&mut self, next: Snapshot) {
         self.rates = Rates::between(Some(&self.now), &next);
-        if next.policy.roles != self.now.policy.roles {
-            self.explainer = Explainer::of(&next.policy)?;
-        }
+        let roles = PolicyStatus::from(next.policy).roles;
+        self.explainer.set_roles(&roles);
         self.problem = None;
         self.now = next;
-        Ok(())
     }
 }
 
@@ -117,7 +118,7 @@ async fn follow(
                 Some(Ok(_)) => {}
             },
             _ = clock.tick(), if !view.paused => match read().await {
-                Ok(next) => shown.next(next)?,
+                Ok(next) => shown.next(next),
                 Err(error) => shown.problem = Some(format!("{error:#}")),
             },
         }

@@ -8,6 +8,7 @@ mod client;
 mod formats;
 mod limits;
 mod listen;
+mod page;
 mod pki;
 mod renewal;
 mod requests;

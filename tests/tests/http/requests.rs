@@ -121,7 +121,7 @@ fn answers_say_what_a_browser_may_do_with_them() -> Result<()> {
         let policy = answer.header("content-security-policy").unwrap_or_default();
         for part in [
             "default-src 'none'",
-            "script-src 'self'",
+            "base-uri 'none'",
             "frame-ancestors 'none'",
         ] {
             assert!(policy.contains(part), "{answer:?}");

@@ -95,10 +95,11 @@ fn a_token_is_asked_for_on_every_path() -> Result<()> {
         assert_eq!(answer.header("www-authenticate"), challenge, "{lines:?}");
         assert_eq!(answer.body.contains("sccm_enforcing"), status == 200);
     }
-    for path in ["/", "/-/healthy", "/-/ready", "/nothing"] {
+    for path in ["/", "/events", "/-/healthy", "/-/ready", "/nothing"] {
         assert_eq!(ask(path, "")?.status, 401, "{path}");
     }
     assert_eq!(ask("/-/ready", right)?.status, 200);
+    assert!(ask("/", right)?.body.starts_with("<!DOCTYPE html>"));
     assert_eq!(ask("/nothing", right)?.status, 404);
     let log = agent.end(Signal::SIGTERM)?.stderr;
     assert!(

@@ -2,6 +2,7 @@
 
 use super::{Palette, Scene, draw};
 use crate::blocked::Explainer;
+use crate::state::PolicyStatus;
 use crate::watch::fixture::snapshot;
 use crate::watch::{Rates, Snapshot, View};
 use ratatui::Terminal;
@@ -14,7 +15,8 @@ const PLAIN: Palette = Palette { colours: false };
 
 fn drawn((width, height): (u16, u16), scene: &Scene<'_>) -> TestBackend {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    let mut explainer = Explainer::of(&scene.now.policy).unwrap();
+    let mut explainer = Explainer::new().unwrap();
+    explainer.set_roles(&PolicyStatus::from(scene.now.policy).roles);
     terminal
         .draw(|frame| draw(frame, scene, &mut explainer))
         .unwrap();

@@ -1,0 +1,204 @@
+//! `/events`: what is true, told once a second to every page that is open.
+//!
+//! Server-sent events (WHATWG HTML, 9.2). One [`Reader`] reads the kernel for all, and
+//! only while somebody listens. Nobody is sent what is old by then: who is slow misses
+//! snapshots, and who takes nothing is left ([`super::patience`]). Subscribers are few
+//! enough that they never take the places of those who scrape.
+//!
+//! | event | data |
+//! |---|---|
+//! | `rights` | [`Rights`](super::reader::Rights): at first, and when the policy changes |
+//! | `snapshot` | [`Snapshot`](crate::state::Snapshot): each second |
+//! | `trouble` | `{}`: the kernel could not be read; the agent's log says why |
+
+use super::connection::Ends;
+use super::places::Place;
+use super::reader::{News, Reader};
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
+use futures_util::stream::{Stream, unfold};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, sleep_until};
+
+/// Pages that are open at once: an eighth of all places.
+const MAX_SUBSCRIBERS: usize = 16;
+
+/// The time between two snapshots, which are also the signs of life.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How soon a page comes back whose stream has ended, in milliseconds.
+const BEGINNING: &[u8] = b"retry: 1000\n\n";
+
+/// What all subscribers share.
+pub(super) struct Feed {
+    news: watch::Sender<News>,
+    /// Somebody listens.
+    wanted: Notify,
+    seats: Arc<Semaphore>,
+}
+
+impl Feed {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            news: watch::Sender::new(News::default()),
+            wanted: Notify::new(),
+            seats: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
+        })
+    }
+
+    /// Reads once a second while there are subscribers, until the process ends.
+    pub(super) async fn run(&self, mut reader: Reader) -> Infallible {
+        loop {
+            if self.news.receiver_count() == 0 {
+                self.wanted.notified().await;
+            }
+            self.news.send_replace(reader.read().await);
+            sleep(PERIOD).await;
+        }
+    }
+
+    /// Everything from the next reading on; nothing if all seats are taken.
+    fn subscribe(&self, place: Arc<Place>) -> Option<Subscriber> {
+        let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
+        let news = self.news.subscribe();
+        self.wanted.notify_one();
+        Some(Subscriber {
+            news,
+            place,
+            at_work: None,
+            told: 0,
+            next: Some(Bytes::from_static(BEGINNING)),
+            _seat: seat,
+        })
+    }
+}
+
+struct Subscriber {
+    news: watch::Receiver<News>,
+    place: Arc<Place>,
+    at_work: Option<AtWork>,
+    /// Number of the rights that it has.
+    told: u64,
+    /// What it gets before it waits again.
+    next: Option<Bytes>,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Subscriber {
+    async fn next(&mut self) -> Option<Bytes> {
+        self.at_work
+            .get_or_insert_with(|| AtWork::new(Arc::clone(&self.place)));
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        self.news.changed().await.ok()?;
+        let news = self.news.borrow_and_update();
+        if news.number == self.told {
+            return Some(news.snapshot.clone());
+        }
+        self.told = news.number;
+        self.next = Some(news.snapshot.clone());
+        Some(news.rights.clone())
+    }
+
+    fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+        unfold(self, |mut subscriber| async {
+            let next = subscriber.next().await?;
+            Some((Ok(next), subscriber))
+        })
+    }
+}
+
+/// A request under way for as long as the answer is. The answer's head has made the
+/// connection look idle, and idle ones make room for others.
+struct AtWork(Arc<Place>);
+
+impl AtWork {
+    fn new(place: Arc<Place>) -> Self {
+        place.work();
+        Self(place)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.wait();
+    }
+}
+
+/// `GET /events`.
+pub(super) async fn events(
+    State(feed): State<Arc<Feed>>,
+    Extension(Ends(end)): Extension<Ends>,
+    Extension(place): Extension<Arc<Place>>,
+) -> Response {
+    let Some(subscriber) = feed.subscribe(place) else {
+        let refusal = "too many status pages are open\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, refusal).into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        // A proxy that collected the answer would show nothing (nginx).
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    // In time for a page to see an end and not a fault.
+    let stream = subscriber.stream().take_until(Box::pin(sleep_until(end)));
+    (headers, Body::from_stream(stream)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::places::Places;
+    use super::*;
+
+    fn news(number: u64, snapshot: &'static str) -> News {
+        News {
+            number,
+            rights: Bytes::from_static(b"rights"),
+            snapshot: Bytes::from_static(snapshot.as_bytes()),
+        }
+    }
+
+    async fn subscriber(feed: &Feed) -> Option<Subscriber> {
+        feed.subscribe(Arc::new(Places::new(1).enter().await))
+    }
+
+    #[tokio::test]
+    async fn slow_subscribers_miss_news_and_rights_come_when_they_change() {
+        let feed = Feed::new();
+        feed.news.send_replace(news(1, "before"));
+        let mut slow = subscriber(&feed).await.unwrap();
+        assert_eq!(slow.next().await.unwrap(), BEGINNING);
+        let told = |number, snapshot| drop(feed.news.send_replace(news(number, snapshot)));
+        told(1, "missed");
+        told(1, "first");
+        assert_eq!(slow.next().await.unwrap(), "rights");
+        assert_eq!(slow.next().await.unwrap(), "first");
+        told(1, "second");
+        assert_eq!(slow.next().await.unwrap(), "second");
+        told(2, "third");
+        assert_eq!(slow.next().await.unwrap(), "rights");
+        assert_eq!(slow.next().await.unwrap(), "third");
+    }
+
+    #[tokio::test]
+    async fn there_are_so_many_seats_and_they_are_given_back() {
+        let feed = Feed::new();
+        let mut seated = Vec::new();
+        while let Some(one) = subscriber(&feed).await {
+            seated.push(one);
+        }
+        assert_eq!(seated.len(), MAX_SUBSCRIBERS);
+        seated.pop();
+        assert!(subscriber(&feed).await.is_some());
+        drop(seated);
+        assert_eq!(feed.seats.available_permits(), MAX_SUBSCRIBERS);
+        assert_eq!(feed.news.receiver_count(), 0, "nothing is read any more");
+    }
+}

@@ -1,0 +1,99 @@
+
+// What the policy lets in, as `sccm-agent check` prints it.
+
+const SHOWN = 8;
+
+function showRights(rights) {
+  write(byId("edition"), `Configuration Manager ${rights.edition}`);
+  const place = byId("rights");
+  // What somebody has opened stays open.
+  const open = new Set([...place.querySelectorAll("details[open]")].map((one) => one.dataset.name));
+  const isFirst = place.dataset.hash === undefined;
+  place.dataset.hash = rights.hash;
+  place.replaceChildren();
+  if (rights.matrix === null) {
+    place.append(element("p", "Another agent published this policy, and the kernel has its tables, " +
+      "not its words. `sccm-agent reload` publishes one that this agent knows.", "quiet"));
+    return;
+  }
+  const { protect, allow, management, outbound } = rights.matrix;
+  const sections = protect.map((entry) => system(entry, outbound));
+  if (allow.length) sections.push(rules("Rules of this site", allow, "every protected system"));
+  if (management.length) sections.push(rules("At the gateway itself", management, "itself"));
+  sections.forEach((section, at) => {
+    section.open = isFirst ? at === 0 : open.has(section.dataset.name);
+  });
+  place.append(...sections);
+}
+
+function section(name, more) {
+  const details = element("details");
+  details.dataset.name = name;
+  const summary = element("summary");
+  summary.append(element("h3", name), element("span", more, "quiet"));
+  details.append(summary);
+  return details;
+}
+
+function system(entry, outbound) {
+  const details = section(entry.name, entry.roles.join(", "));
+  const where = addresses(entry.addresses, "every address that no other entry names");
+  details.append(element("p", `Addresses: ${where}`, "quiet"));
+  details.append(element("h4", "What others may open there"));
+  details.append(rightsTable(`Services at ${entry.name}`, "From", entry.inbound));
+  details.append(element("h4", "What it may open"));
+  details.append(outbound === "enforce"
+    ? rightsTable(`Services that ${entry.name} may open`, "To", entry.outbound)
+    : element("p", `Anything (outbound = "${outbound}").`, "quiet"));
+  return details;
+}
+
+function rightsTable(caption, peer, rights) {
+  if (rights.length === 0) return element("p", "Nothing.", "quiet");
+  const rows = rights.map((right) => [
+    { text: right.peer, className: "nowrap" },
+    { text: right.holders, className: "nowrap" },
+    { text: right.service, className: "nowrap" },
+    { text: `${right.protocol} ${right.ports}` },
+    { text: right.links.join(", ") },
+  ]);
+  return table(caption, [peer, "Who", "Service", "Ports", "Links"], rows);
+}
+
+function rules(title, list, all) {
+  const details = section(title, `${list.length}`);
+  const rows = list.map((rule) => [
+    { text: rule.name, className: "nowrap" },
+    { text: rule.targets.join(", ") },
+    { text: addresses(rule.from, "anybody") },
+    { text: addresses(rule.to, all) },
+    { text: rule.reason },
+  ]);
+  details.append(table(title, ["Rule", "What", "From", "To", "Why"], rows));
+  return details;
+}
+
+function table(caption, heads, rows) {
+  const made = element("table"), head = element("tr");
+  made.append(element("caption", caption));
+  heads.forEach((text) => {
+    const cell = head.appendChild(element("th", text));
+    cell.scope = "col";
+  });
+  made.createTHead().append(head);
+  fill(made.createTBody(), rows.map((cells) => ({ data: {}, cells })), 0);
+  const region = element("div", undefined, "scroll");
+  region.tabIndex = 0;
+  region.setAttribute("role", "region");
+  region.setAttribute("aria-label", caption);
+  region.append(made);
+  return region;
+}
+
+function addresses(list, none) {
+  if (list.length === 0) return none;
+  const more = list.length - SHOWN;
+  // A prefix of one address is that address.
+  const shown = list.slice(0, SHOWN).map((one) => one.replace(/^([^:]*)\/32$|\/128$/, "$1"));
+  return shown.join(", ") + (more > 0 ? ` and ${integer.format(more)} more` : "");
+}

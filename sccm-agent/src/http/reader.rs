@@ -1,0 +1,110 @@
+//! The one reader of the kernel for all pages.
+
+use crate::blocked::Explainer;
+use crate::catalog::Catalog;
+use crate::check::Matrix;
+use crate::enforce::Policies;
+use crate::metrics::{Source, hash_text};
+use crate::state::{Snapshot, lock};
+use anyhow::{Context as _, Result};
+use axum::body::Bytes;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What the policy lets in. As JSON it is the event `rights` of `/events`.
+#[derive(Debug, Serialize)]
+pub(super) struct Rights {
+    /// The product edition of the port table.
+    edition: String,
+    /// SHA-256 of the tables that the kernel had when this was made.
+    hash: String,
+    /// As `sccm-agent check` prints it; absent for a policy that another agent published:
+    /// the kernel has tables, and not the words that they were made from.
+    matrix: Option<Matrix>,
+}
+
+/// What subscribers are sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct News {
+    /// Number of the rights: another one, other rights. None have 0.
+    pub(super) number: u64,
+    /// An event with [`Rights`].
+    pub(super) rights: Bytes,
+    /// An event with a [`Snapshot`], or the sign that there is none.
+    pub(super) snapshot: Bytes,
+}
+
+/// Reads, and remembers what does not change.
+pub(super) struct Reader {
+    source: Arc<Source>,
+    policies: Arc<Policies>,
+    catalog: Catalog,
+    explainer: Explainer,
+    /// The policy that the rights of `news` are of: changes and hash.
+    known: Option<(u64, String)>,
+    news: News,
+    is_troubled: bool,
+}
+
+impl Reader {
+    /// # Errors
+    /// The embedded catalog is broken.
+    pub(super) fn new(source: Arc<Source>, policies: Arc<Policies>) -> Result<Self> {
+        Ok(Self {
+            source,
+            policies,
+            catalog: Catalog::edition_2007()?,
+            explainer: Explainer::new()?,
+            known: None,
+            news: News::default(),
+            is_troubled: false,
+        })
+    }
+
+    /// What is true now.
+    pub(super) async fn read(&mut self) -> News {
+        let read = self.try_read().await;
+        if let Err(error) = &read
+            && !self.is_troubled
+        {
+            tracing::error!("reading the kernel for the status page: {error:#}");
+        }
+        self.is_troubled = read.is_err();
+        let trouble = Bytes::from_static(b"event: trouble\ndata: {}\n\n");
+        self.news.snapshot = read.unwrap_or(trouble);
+        self.news.clone()
+    }
+
+    async fn try_read(&mut self) -> Result<Bytes> {
+        let present = self.source.netlink.interfaces().await?;
+        let snapshot = {
+            let maps = lock(&self.source.maps);
+            Snapshot::read(&self.source.pins, &maps, &present, &mut self.explainer)?
+        };
+        let policy = (self.policies.changes(), snapshot.policy.hash.clone());
+        if self.known.as_ref() != Some(&policy) {
+            self.read_rights().await?;
+            self.known = Some(policy);
+        }
+        event("snapshot", &snapshot)
+    }
+
+    async fn read_rights(&mut self) -> Result<()> {
+        let (policy, info) = self.policies.running().await?;
+        let matrix = policy.map(|policy| Matrix::new(&self.catalog, &policy));
+        let rights = Rights {
+            edition: self.catalog.edition.clone(),
+            hash: hash_text(&info.hash),
+            matrix: matrix.transpose()?,
+        };
+        self.news.rights = event("rights", &rights)?;
+        self.news.number += 1;
+        Ok(())
+    }
+}
+
+/// An event of one line: JSON has no line ends of its own.
+fn event(name: &str, data: &impl Serialize) -> Result<Bytes> {
+    let data = serde_json::to_string(data).context("writing JSON")?;
+    Ok(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
+}

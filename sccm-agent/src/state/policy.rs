@@ -1,0 +1,64 @@
+//! The active policy and its candidate, as the kernel has them.
+
+use crate::metrics::{hash_text, roles_text};
+use sccm_common::abi::PolicyInfo;
+use sccm_common::policy::flag;
+use serde::Serialize;
+
+/// The active policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyStatus {
+    /// Counts up with every published policy.
+    pub generation: u64,
+    /// SHA-256 of the compiled tables, in hexadecimal.
+    pub hash: String,
+    /// The roles of the protected systems.
+    pub roles: Vec<String>,
+    /// `enforcing` or `observing`.
+    pub mode: &'static str,
+    /// When it became the active policy, in seconds since 1970.
+    pub published: u64,
+    /// Until when it must be confirmed, in seconds since 1970; absent: it needs not be.
+    pub confirm_by: Option<u64>,
+}
+
+/// The candidate that judges beside the active policy, and drops nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShadowStatus {
+    /// As [`PolicyStatus::hash`].
+    pub hash: String,
+    /// As [`PolicyStatus::roles`].
+    pub roles: Vec<String>,
+    /// When it began, in seconds since 1970.
+    pub since: u64,
+}
+
+impl From<PolicyInfo> for PolicyStatus {
+    fn from(policy: PolicyInfo) -> Self {
+        Self {
+            generation: policy.generation,
+            hash: hash_text(&policy.hash),
+            roles: roles(&policy),
+            mode: match policy.flags & flag::OBSERVE {
+                0 => "enforcing",
+                _ => "observing",
+            },
+            published: policy.published,
+            confirm_by: (policy.confirm_by != 0).then_some(policy.confirm_by),
+        }
+    }
+}
+
+impl From<PolicyInfo> for ShadowStatus {
+    fn from(shadow: PolicyInfo) -> Self {
+        Self {
+            hash: hash_text(&shadow.hash),
+            roles: roles(&shadow),
+            since: shadow.published,
+        }
+    }
+}
+
+fn roles(info: &PolicyInfo) -> Vec<String> {
+    roles_text(info).split(',').map(str::to_owned).collect()
+}

@@ -1,0 +1,215 @@
+//! All that is true at one moment, in one value: what the status page shows.
+//!
+//! Everything in it is read from the kernel when it is made, so it is the same whoever
+//! makes it, and whether an agent runs or not.
+
+use super::counts::{Count, as_text, counts};
+use super::{InterfaceState, Overall, PolicyStatus, ShadowStatus, interfaces};
+use crate::blocked::{Explainer, Flow, Names, Refused};
+use crate::interface::Interface;
+use crate::kernel::{Clock, Maps, PinDir, Reading};
+use crate::policy::Ground;
+use anyhow::Result;
+use sccm_common::Disposition;
+use sccm_common::blocked::BlockedFlow;
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Blocked flows that are listed by each order.
+const FLOWS: usize = 50;
+
+/// All that is true at one moment. As JSON it is the event `snapshot` of `/events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Version of this program.
+    pub version: &'static str,
+    /// Name of this machine.
+    pub host: String,
+    /// When this was read, in milliseconds since 1970.
+    pub taken: u64,
+    /// All interfaces in a word.
+    pub overall: Overall,
+    /// Interfaces that are or were enforced.
+    pub interfaces: Vec<InterfaceState>,
+    /// The active policy.
+    pub policy: PolicyStatus,
+    /// The candidate that judges beside it.
+    pub shadow: Option<Shadow>,
+    /// How packets ended.
+    pub counts: Vec<Count>,
+    /// What was refused to whom.
+    pub blocked: Blocked,
+}
+
+/// A candidate, and how often it would have judged otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shadow {
+    /// Which it is.
+    #[serde(flatten)]
+    pub status: ShadowStatus,
+    /// Packets that it would pass, and the active policy refuses.
+    #[serde(serialize_with = "as_text")]
+    pub would_pass: u64,
+    /// Packets that it would drop, and the active policy passes.
+    #[serde(serialize_with = "as_text")]
+    pub would_drop: u64,
+}
+
+/// The table of blocked flows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Blocked {
+    /// Flows in the table.
+    pub known: usize,
+    /// Packets of flows that were not noted, since the maps were made.
+    #[serde(serialize_with = "as_text")]
+    pub suppressed_packets: u64,
+    /// The 50 with the most packets and the 50 with the latest, those with the most first.
+    pub flows: Vec<BlockedRow>,
+}
+
+/// A [`Flow`], with counters as strings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BlockedRow {
+    /// Who was refused what.
+    #[serde(flatten)]
+    pub refused: Refused,
+    /// Why, in a sentence.
+    pub why: &'static str,
+    /// Packets.
+    #[serde(serialize_with = "as_text")]
+    pub packets: u64,
+    /// Bytes of them.
+    #[serde(serialize_with = "as_text")]
+    pub bytes: u64,
+    /// When the first came, in seconds since 1970.
+    pub first_seen: u64,
+    /// When the last came.
+    pub last_seen: u64,
+    /// Links of the catalog that let it pass, if the two ends held their roles.
+    pub would_allow: Vec<Ground>,
+}
+
+impl From<Flow> for BlockedRow {
+    fn from(flow: Flow) -> Self {
+        Self {
+            refused: flow.refused,
+            why: flow.why,
+            packets: flow.packets,
+            bytes: flow.bytes,
+            first_seen: flow.first_seen,
+            last_seen: flow.last_seen,
+            would_allow: flow.would_allow,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// Pins or maps that cannot be read.
+    pub fn read(
+        pins: &PinDir,
+        maps: &Maps,
+        present: &[Interface],
+        explainer: &mut Explainer,
+    ) -> Result<Self> {
+        let interfaces = interfaces(pins, maps, present)?;
+        let policy = PolicyStatus::from(maps.info()?);
+        let shadow = match maps.shadow()? {
+            Some(info) => Some(Shadow::new(info.into(), &maps.shadow_counters()?)),
+            None => None,
+        };
+        let taken = SystemTime::now().duration_since(UNIX_EPOCH);
+        let taken = taken.unwrap_or_default().as_millis();
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            host: host_name(),
+            taken: u64::try_from(taken).unwrap_or(u64::MAX),
+            overall: Overall::of(interfaces.iter().map(|interface| interface.state)),
+            interfaces,
+            blocked: Blocked::read(maps, explainer, &policy.roles)?,
+            policy,
+            shadow,
+            counts: counts(&maps.counters()?),
+        })
+    }
+}
+
+/// Empty if the kernel does not tell: a page without it is still a page.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.unwrap_or_default().trim_ascii().to_owned()
+}
+
+impl Shadow {
+    fn new(status: ShadowStatus, readings: &[Reading]) -> Self {
+        let packets = |disposition: Disposition| {
+            let ended = |reading: &&Reading| reading.reason.disposition() == disposition;
+            let packets = readings.iter().filter(ended);
+            packets.map(|reading| reading.count.packets).sum()
+        };
+        Self {
+            status,
+            would_pass: packets(Disposition::Pass),
+            would_drop: packets(Disposition::Drop),
+        }
+    }
+}
+
+impl Blocked {
+    fn read(maps: &Maps, explainer: &mut Explainer, roles: &[String]) -> Result<Self> {
+        let (clock, names) = (Clock::read()?, Names::read(maps)?);
+        let flows = maps.blocked()?;
+        let suppressed = maps.unnoted()?.into_iter();
+        explainer.set_roles(roles);
+        let known = flows.len();
+        let shown = most_and_latest(flows).into_iter();
+        Ok(Self {
+            known,
+            suppressed_packets: suppressed.map(|unnoted| unnoted.suppressed).sum(),
+            flows: shown
+                .map(|flow| explainer.explain(&flow, &names, clock).into())
+                .collect(),
+        })
+    }
+}
+
+fn most_and_latest(mut flows: Vec<BlockedFlow>) -> Vec<BlockedFlow> {
+    flows.sort_by_key(|flow| Reverse(flow.last));
+    let latest: BTreeSet<_> = flows.iter().take(FLOWS).map(|flow| flow.key).collect();
+    flows.sort_by_key(|flow| Reverse(flow.packets));
+    let mut place = 0;
+    flows.retain(|flow| {
+        place += 1;
+        place <= FLOWS || latest.contains(&flow.key)
+    });
+    flows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sccm_common::Reason;
+    use sccm_common::blocked::BlockedKey;
+
+    #[test]
+    fn the_most_and_the_latest_are_listed_once() {
+        let flow = |port: u16| BlockedFlow {
+            key: BlockedKey {
+                port,
+                reason: Reason::NotAllowed as u8,
+                ..BlockedKey::NONE
+            },
+            packets: u64::from(port),
+            last: u32::from(if port < 20 { 1000 + port } else { port }),
+            ..BlockedFlow::NONE
+        };
+        let listed = most_and_latest((0..200).map(flow).collect());
+        let ports: Vec<u16> = listed.iter().map(|flow| flow.key.port).collect();
+        let expected: Vec<u16> = (150..200).rev().chain((0..20).rev()).collect();
+        assert_eq!(ports, expected, "those with the most, and late ones");
+    }
+}

@@ -1,0 +1,107 @@
+//! Light and dark, wide and narrow; and the pictures of the README.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::stage::Stage;
+
+/// Names a folder for the pictures. They are made again so, from the project's folder:
+///
+/// ```console
+/// # SCREENSHOTS=$PWD/docs cargo test -p sccm-tests --test page -- looks
+/// $ pngquant --force --ext .png --strip 96 docs/status-light.png docs/status-dark.png
+/// ```
+const SCREENSHOTS: &str = "SCREENSHOTS";
+
+/// How long traffic is sent for pictures, so that there is something on the charts.
+const LIVELY: Duration = Duration::from_secs(150);
+
+/// Of a picture, in pixels.
+const SIZE: (u32, u32) = (1160, 1500);
+
+fn colours(browser: &Browser, scheme: &str) -> Result<Value> {
+    let feature = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+    browser.tools("Emulation.setEmulatedMedia", feature)?;
+    browser.script(
+        "const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]",
+        &[],
+    )
+}
+
+fn resize(browser: &Browser, width: u32, height: u32) -> Result<()> {
+    let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+    browser.tools("Emulation.setDeviceMetricsOverride", size)?;
+    Ok(())
+}
+
+fn picture(browser: &Browser) -> Result<Vec<u8>> {
+    let shot = browser.tools("Page.captureScreenshot", json!({"format": "png"}))?;
+    let data = shot["data"].as_str().context("no picture")?;
+    decode(data)
+}
+
+/// Base64 without a crate for it: the browser does it.
+fn decode(text: &str) -> Result<Vec<u8>> {
+    let value = |byte: u8| {
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+            .iter()
+            .position(|one| *one == byte)
+    };
+    let bits = text.bytes().filter_map(value);
+    let mut bytes = Vec::new();
+    let (mut word, mut count) = (0_usize, 0);
+    for bit in bits {
+        word = word << 6 | bit;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((word >> count) as u8);
+        }
+    }
+    Ok(bytes)
+}
+
+#[test]
+fn light_and_dark_wide_and_narrow() -> Result<()> {
+    let folder = env::var_os(SCREENSHOTS).map(PathBuf::from);
+    let stage = Stage::new()?;
+    let _agent = stage.enforce("")?;
+    let browser = Browser::start(&stage.hosts.point)?;
+    resize(&browser, SIZE.0, SIZE.1)?;
+    browser.open()?;
+    let begin = Instant::now();
+    browser.wait_for(
+        "the state",
+        || Ok(browser.text("#headline")? == "Enforcing"),
+    )?;
+    stage.send(3)?;
+    while folder.is_some() && begin.elapsed() < LIVELY {
+        stage.liven(begin.elapsed())?;
+    }
+    browser.wait_for("the charts", || {
+        browser.is("document.querySelector('#chart-dropped path')")
+    })?;
+    let mut seen = Vec::new();
+    for scheme in ["light", "dark"] {
+        resize(&browser, SIZE.0, SIZE.1)?;
+        seen.push(colours(&browser, scheme)?);
+        let drawn = picture(&browser)?;
+        assert!(drawn.len() > 20_000, "an empty picture");
+        if let Some(folder) = &folder {
+            fs::write(folder.join(format!("status-{scheme}.png")), drawn)?;
+        }
+        for width in [1180, 800, 360] {
+            resize(&browser, width, 800)?;
+            let fits = "document.documentElement.scrollWidth <= window.innerWidth";
+            assert!(browser.is(fits)?, "the page is wider than {width}");
+        }
+    }
+    assert_ne!(seen[0], seen[1], "dark looks like light");
+    assert_eq!(browser.complaints()?, [] as [&str; 0]);
+    Ok(())
+}
