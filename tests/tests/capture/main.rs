@@ -1,146 +1,24 @@
 //! Captured packets: what is dropped lands in the file, with its reason, and nothing else
 //! does; the bounds hold; and whatever becomes of the capture, packets are dropped as before.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+mod reader;
+mod ring;
+mod running;
+
+use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
-use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
-use pcap_file::pcapng::{Block, PcapNgReader};
-use sccm_agent::kernel::{Capture, Clock};
-use sccm_common::Place;
-use sccm_common::capture::{ANY_REASON, ANY_SLOT, LONGEST, Order};
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT, run};
-use sccm_tests::datapath::{Datapath, Settings};
-use sccm_tests::packet::Packet;
-use sccm_tests::traffic::{FrameSocket, PATIENCE, tcp_connect};
+use sccm_tests::traffic::{PATIENCE, tcp_connect};
 use tempfile::{TempDir, tempdir};
 
-/// How long a capture may take to begin.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A packet of a file.
-#[derive(Debug)]
-struct Captured {
-    interface: String,
-    at: Duration,
-    length: u32,
-    data: Vec<u8>,
-    comment: String,
-    flags: u32,
-}
-
-/// Reads a file, which must hold whole blocks only.
-fn read(path: &Path) -> Result<Vec<Captured>> {
-    let mut reader = PcapNgReader::new(File::open(path)?)?;
-    let (mut interfaces, mut packets) = (Vec::new(), Vec::new());
-    while let Some(block) = reader.next_block() {
-        match block? {
-            Block::InterfaceDescription(block) => {
-                let options = || block.options.iter();
-                let name = options().find_map(|option| match option {
-                    InterfaceDescriptionOption::IfName(name) => Some(name.clone().into_owned()),
-                    _ => None,
-                });
-                ensure!(
-                    options().any(|one| *one == InterfaceDescriptionOption::IfTsResol(9)),
-                    "times are not in nanoseconds"
-                );
-                interfaces.push(name.context("an interface without a name")?);
-            }
-            Block::EnhancedPacket(block) => {
-                let mut packet = Captured {
-                    interface: interfaces[block.interface_id as usize].clone(),
-                    at: block.timestamp,
-                    length: block.original_len,
-                    data: block.data.to_vec(),
-                    comment: String::new(),
-                    flags: 0,
-                };
-                for option in block.options {
-                    match option {
-                        EnhancedPacketOption::Comment(text) => packet.comment = text.into_owned(),
-                        EnhancedPacketOption::Flags(flags) => packet.flags = flags,
-                        _ => {}
-                    }
-                }
-                packets.push(packet);
-            }
-            other => ensure!(matches!(other, Block::SectionHeader(_)), "{other:?}"),
-        }
-    }
-    Ok(packets)
-}
-
-/// A capture that is running, and its file.
-struct Running<'n> {
-    process: Agent<'n>,
-    path: PathBuf,
-    _directory: TempDir,
-}
-
-impl<'n> Running<'n> {
-    /// Starts `capture --dropped ARGUMENTS`, and waits until the kernel has its order.
-    fn start(hosts: &'n Hosts, arguments: &str) -> Result<Self> {
-        let directory = tempdir()?;
-        let path = directory.path().join("dropped.pcapng");
-        let command = hosts.command(&format!(
-            "capture --dropped -w {} {arguments}",
-            path.display()
-        ))?;
-        let process = Agent::spawn(&hosts.point, command)?;
-        let end = Instant::now() + LIMIT;
-        // The file is made when the order is given.
-        while !path.exists() {
-            ensure!(Instant::now() < end, "no capture: {}", process.log()?);
-            sleep(Duration::from_millis(10));
-        }
-        Ok(Self {
-            process,
-            path,
-            _directory: directory,
-        })
-    }
-
-    /// Ends it by a signal, and returns what it captured and its summary.
-    fn end(self, signal: Signal) -> Result<(Vec<Captured>, String)> {
-        let finished = self.process.end(signal)?;
-        ensure!(finished.code == Some(0), "{finished:?}");
-        Ok((read(&self.path)?, finished.stderr))
-    }
-
-    /// Waits until a bound has ended it.
-    fn wait(self) -> Result<(Vec<Captured>, String, u64)> {
-        let finished = self.process.wait()?;
-        ensure!(finished.code == Some(0), "{finished:?}");
-        let size = fs::metadata(&self.path)?.len();
-        Ok((read(&self.path)?, finished.stderr, size))
-    }
-}
-
-fn forbidden(hosts: &Hosts) -> Result<Vec<u8>> {
-    let [packet, _] = hosts.packets()?;
-    Ok(packet.tcp(40000, FORBIDDEN).syn().build())
-}
-
-fn send(hosts: &Hosts, frame: &[u8], count: usize) -> Result<()> {
-    let socket = FrameSocket::open(hosts.client.interface("eth0"))?;
-    for _ in 0..count {
-        socket.send(frame)?;
-    }
-    Ok(())
-}
-
-fn with<'c>(packets: &'c [Captured], text: &str) -> Vec<&'c Captured> {
-    let has = |packet: &&Captured| packet.comment.contains(text);
-    packets.iter().filter(has).collect()
-}
+use reader::read;
+use running::{LIMIT, Running, forbidden, send, with};
 
 #[test]
 fn what_is_dropped_is_captured_with_its_reason() -> Result<()> {
@@ -430,70 +308,5 @@ fn a_killed_capture_leaves_the_way_to_the_next() -> Result<()> {
     let (packets, summary, _) = running.wait()?;
     assert_eq!(packets.len(), 2);
     assert!(summary.contains("missed 0"), "{summary}");
-    Ok(())
-}
-
-fn everything() -> Order {
-    Order {
-        snaplen: LONGEST as u32,
-        slot: ANY_SLOT,
-        reason: ANY_REASON,
-        ..Order::default()
-    }
-}
-
-#[test]
-fn a_full_ring_loses_records_and_nothing_else() -> Result<()> {
-    const FRAMES: u64 = 3000;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let _inside = runtime.enter();
-    let mut kernel = Datapath::load_at(Place::Host)?;
-    kernel.publish(&Settings::roles(&["distribution-point"]))?;
-    let packet = Packet::ipv4("198.51.100.7", "192.0.2.10");
-    let frame = packet.tcp(50000, 9999).syn().payload(1000).build();
-    let mut capture = Capture::begin(kernel.pins(), everything())?;
-    for _ in 0..FRAMES {
-        assert!(!kernel.run_inbound(&frame)?.passes());
-    }
-    let taken = capture.take_rest(usize::MAX);
-    let whole = taken
-        .iter()
-        .all(|one| one.bytes == frame && one.header.length as usize == frame.len());
-    assert!(whole);
-    let (taken, lost) = (taken.len() as u64, capture.lost()?);
-    assert!(taken > 900 && lost > 0, "{taken}, {lost}");
-    assert_eq!(taken + lost, FRAMES);
-    let counted = kernel.newly_counted()?;
-    let packets: u64 = counted.0.values().map(|count| count.packets).sum();
-    assert_eq!(packets, FRAMES);
-
-    // There is room again, until the order is taken back.
-    assert!(!kernel.run_inbound(&frame)?.passes());
-    assert_eq!(capture.take_rest(9).len(), 1);
-    capture.end()?;
-    assert!(!kernel.run_inbound(&frame)?.passes());
-    assert_eq!((capture.take_rest(9).len(), capture.lost()?), (0, lost));
-
-    // An order that nobody renews runs out.
-    let order = Order {
-        until: Clock::read()?.program() + 2,
-        id: std::process::id(),
-        ..everything()
-    };
-    kernel.order(order)?;
-    assert!(!kernel.run_inbound(&frame)?.passes());
-    assert_eq!(capture.take_rest(9).len(), 1);
-    // What another has ordered is not taken for one's own.
-    kernel.order(Order { id: 0, ..order })?;
-    assert!(!kernel.run_inbound(&frame)?.passes());
-    assert_eq!(capture.take_rest(9).len(), 0);
-    kernel.order(order)?;
-    while Clock::read()?.program() <= order.until {
-        sleep(Duration::from_millis(100));
-    }
-    assert!(!kernel.run_inbound(&frame)?.passes());
-    assert_eq!((capture.take_rest(9).len(), capture.lost()?), (0, lost));
     Ok(())
 }
