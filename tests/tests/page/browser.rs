@@ -81,7 +81,7 @@ impl<'n> Browser<'n> {
             Ok(inside.enter(|| TcpStream::connect(DRIVER).is_ok()))
         })?;
         let start = WebDriver::new(format!("http://{DRIVER}"), capabilities);
-        browser.driver = Some(browser.run(async { start.await })?);
+        browser.driver = Some(browser.run(start)?);
         Ok(browser)
     }
 

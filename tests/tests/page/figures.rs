@@ -135,7 +135,7 @@ fn the_policy_and_the_blocked_flows_are_those_of_the_commands() -> Result<()> {
         let text = |key: &str| flow[key].as_str().unwrap_or_default();
         let what = format!("{}/{}", text("protocol"), flow["port"]);
         let is_it = |row: &&Vec<String>| {
-            row[0] == flow["packets"].to_string()
+            row[0].parse().ok() == flow["packets"].as_u64()
                 && row[2] == text("source")
                 && row[3] == text("destination")
                 && row[4].starts_with(&what)

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
@@ -42,28 +44,7 @@ fn resize(browser: &Browser, width: u32, height: u32) -> Result<()> {
 fn picture(browser: &Browser) -> Result<Vec<u8>> {
     let shot = browser.tools("Page.captureScreenshot", json!({"format": "png"}))?;
     let data = shot["data"].as_str().context("no picture")?;
-    decode(data)
-}
-
-/// Base64 without a crate for it: the browser does it.
-fn decode(text: &str) -> Result<Vec<u8>> {
-    let value = |byte: u8| {
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-            .iter()
-            .position(|one| *one == byte)
-    };
-    let bits = text.bytes().filter_map(value);
-    let mut bytes = Vec::new();
-    let (mut word, mut count) = (0_usize, 0);
-    for bit in bits {
-        word = word << 6 | bit;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((word >> count) as u8);
-        }
-    }
-    Ok(bytes)
+    Ok(STANDARD.decode(data)?)
 }
 
 #[test]
