@@ -4,6 +4,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use sccm_common::counter::{self, Counter, Direction, PAGES, Page, PeerPage};
 use sccm_common::verdict::Verdict;
+use sccm_common::{ServiceClass, as_written};
 
 #[map]
 static COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(PAGES, 0);
@@ -18,7 +19,10 @@ pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict,
     if let Some(index) = counter::peer_index(direction, verdict) {
         return add(PEER_COUNTERS.get_ptr_mut(page), index, length);
     }
-    let index = counter::index(verdict.reason, verdict.service);
+    // The compiler would find the place of both by turning their bytes around, of which the
+    // verifiers of Linux 6.1 and 6.12 know nothing.
+    let service = ServiceClass(as_written::and::<0xff>(verdict.service.0.into()) as u8);
+    let index = counter::index(verdict.reason, service);
     add(COUNTERS.get_ptr_mut(page), index, length);
 }
 
