@@ -26,6 +26,7 @@ pub fn needed(flow_capacity: u32) -> Result<u64> {
             match name {
                 map::COUNTERS
                 | map::SHADOW_COUNTERS
+                | map::PEER_COUNTERS
                 | map::FLOWS_OPENED
                 | map::BLOCKED
                 | map::BUCKETS
