@@ -23,7 +23,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const FLOW_LABELS: [&str; 5] = ["interface", "direction", "reason", "protocol", "service"];
+const FLOW_LABELS: [&str; 6] = [
+    "interface",
+    "direction",
+    "reason",
+    "protocol",
+    "service",
+    "peer",
+];
 
 /// Where metrics come from.
 pub struct Source {
@@ -308,6 +315,7 @@ impl Pair {
             reason,
             protocol,
             service,
+            reading.peer.as_deref().unwrap_or_default(),
         ];
         self.packets
             .with_label_values(&labels)

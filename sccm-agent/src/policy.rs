@@ -13,6 +13,7 @@ mod groups;
 mod hash;
 mod model;
 mod native;
+mod peers;
 mod rights;
 mod scopes;
 mod services;
@@ -31,6 +32,7 @@ pub use model::{
     default_internal,
 };
 pub use native::Native;
+pub use peers::PeerNames;
 pub use services::{ServiceName, ServiceNames};
 pub use tables::Tables;
 pub use target::Target;

@@ -4,7 +4,7 @@
 //! version below and have the shapes that the program was built with.
 
 /// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names of the maps, the same in the program, the object file and the pins.
 pub mod map {
@@ -23,6 +23,8 @@ pub mod map {
     pub const COUNTERS: &str = "COUNTERS";
     /// `[Page; SHADOW_PAGES]` per CPU: where the shadow decides otherwise.
     pub const SHADOW_COUNTERS: &str = "SHADOW_COUNTERS";
+    /// `[PeerPage; PAGES]` per CPU: what was refused, by peer.
+    pub const PEER_COUNTERS: &str = "PEER_COUNTERS";
     /// `FlowKey -> FlowState`, least recently used first out.
     pub const FLOWS: &str = "FLOWS";
     /// `FragmentKey -> FragmentState`, least recently used first out.
@@ -34,6 +36,8 @@ pub mod map {
 
     /// `[ServiceRecord; ServiceClass::COUNT]`.
     pub const SERVICES: &str = "SERVICES";
+    /// `[PeerRecord; Peer::COUNT]`.
+    pub const PEERS: &str = "PEERS";
 
     /// `[VlanTable; MAX_INTERFACES]`: by the slot of the hook.
     pub const VLANS: &str = "VLANS";
@@ -49,7 +53,7 @@ pub mod map {
     pub const EVENTS: &str = "EVENTS";
 
     /// Every map, each of them pinned.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 19] = [
         ABI,
         ACTIVE,
         POLICIES,
@@ -57,11 +61,13 @@ pub mod map {
         TRIES,
         COUNTERS,
         SHADOW_COUNTERS,
+        PEER_COUNTERS,
         FLOWS,
         FRAGMENTS,
         TRANSFERS,
         INTERFACES,
         SERVICES,
+        PEERS,
         VLANS,
         ENTRANCES,
         BLOCKED,
@@ -163,6 +169,17 @@ pub struct ServiceRecord {
     pub protocol: [u8; 8],
     /// The services, padded with zeros.
     pub service: [u8; SERVICE_NAME_BYTES],
+}
+
+/// Bytes of a peer's name in [`PeerRecord`].
+pub const PEER_NAME_BYTES: usize = 128;
+
+/// What a [`Peer`](crate::Peer) is called. All zero: a number that was never given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct PeerRecord {
+    /// The roles, padded with zeros.
+    pub name: [u8; PEER_NAME_BYTES],
 }
 
 const _: () = assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + 8 + 8 + 32 + 32 + ROLES_BYTES);

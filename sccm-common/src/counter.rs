@@ -5,9 +5,15 @@
 //! (`PCPU_MIN_UNIT_SIZE`, include/linux/percpu.h). Within a page, the reasons
 //! that speak of a service have a row of one counter per class; every other
 //! reason has one counter.
+//!
+//! What the policy refuses is counted by who asked for it, on a page beside: a row for
+//! each peer. What has no place there, because the peer is not known or the service one
+//! of the last, is counted on the first page, so that both together are all packets.
 
+use crate::peer::Peer;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
+use crate::verdict::Verdict;
 
 /// Packets and bytes, both only ever growing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +37,20 @@ pub const PAGE_COUNTERS: usize = (SERVICE_ROWS + 1) * ServiceClass::COUNT;
 pub type Page = [Counter; PAGE_COUNTERS];
 
 const _: () = assert!(size_of::<Page>() <= 32 * 1024);
+
+/// Service classes that are told apart by peers.
+pub const PEER_CLASSES: usize = 96;
+
+/// Peers with a row on a page of their own.
+const PEER_ROWS: usize = Peer::COUNT - Peer::OTHER.0 as usize;
+
+/// Counters of a page of peers.
+pub const PEER_COUNTERS: usize = PEER_ROWS * PEER_CLASSES;
+
+/// What one interface, direction and mode refused, by peer.
+pub type PeerPage = [Counter; PEER_COUNTERS];
+
+const _: () = assert!(size_of::<PeerPage>() <= 32 * 1024);
 
 /// Interfaces that one agent can enforce.
 pub const MAX_INTERFACES: u32 = 16;
@@ -89,9 +109,68 @@ pub fn describe(index: usize) -> Option<(Reason, Option<ServiceClass>)> {
     }
 }
 
+/// The reason of everything on the page of peers of a direction.
+#[inline(always)]
+pub const fn peer_reason(direction: Direction) -> Reason {
+    match direction {
+        Direction::Inbound => Reason::NotAllowed,
+        Direction::Outbound => Reason::OutboundNotAllowed,
+    }
+}
+
+/// The counter within the page of peers; `None` for what is counted on the other.
+#[inline(always)]
+pub const fn peer_index(direction: Direction, verdict: Verdict) -> Option<usize> {
+    let (peer, class) = (verdict.peer.0 as usize, verdict.service.0 as usize);
+    if peer < Peer::OTHER.0 as usize
+        || peer >= Peer::COUNT
+        || class >= PEER_CLASSES
+        || verdict.reason as u8 != peer_reason(direction) as u8
+    {
+        return None;
+    }
+    Some((peer - Peer::OTHER.0 as usize) * PEER_CLASSES + class)
+}
+
+/// The inverse of [`peer_index`].
+#[must_use]
+pub const fn describe_peer(index: usize) -> (Peer, ServiceClass) {
+    (
+        Peer((index / PEER_CLASSES) as u8 + Peer::OTHER.0),
+        ServiceClass((index % PEER_CLASSES) as u8),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_peer_has_a_place_for_each_service_and_back() {
+        let mut used = std::collections::HashSet::new();
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            for (peer, class) in (0..=u8::MAX).flat_map(|p| (0..=u8::MAX).map(move |c| (p, c))) {
+                let verdict = Verdict {
+                    reason: peer_reason(direction),
+                    service: ServiceClass(class),
+                    peer: Peer(peer),
+                };
+                let place = peer_index(direction, verdict);
+                let fits =
+                    (1..Peer::COUNT).contains(&peer.into()) && usize::from(class) < PEER_CLASSES;
+                assert_eq!(place.is_some(), fits, "{verdict:?}");
+                if let Some(place) = place {
+                    assert!(place < PEER_COUNTERS && used.insert((direction, place)));
+                    assert_eq!(describe_peer(place), (Peer(peer), ServiceClass(class)));
+                }
+                for other in Reason::ALL.iter().filter(|r| **r != verdict.reason) {
+                    let reason = *other;
+                    assert_eq!(peer_index(direction, Verdict { reason, ..verdict }), None);
+                }
+            }
+        }
+        assert_eq!(used.len(), 2 * PEER_COUNTERS);
+    }
 
     #[test]
     fn every_counter_has_a_place_of_its_own_and_back() {

@@ -1,6 +1,6 @@
 //! Lets the agent move these layouts through aya's typed maps.
 
-use crate::abi::{InterfaceRecord, PolicyInfo, ServiceRecord};
+use crate::abi::{InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord};
 use crate::blocked::{BlockedFlow, Bucket};
 use crate::counter::Counter;
 use crate::flow::{FlowKey, FlowState};
@@ -23,6 +23,8 @@ unsafe impl aya::Pod for Policy {}
 unsafe impl aya::Pod for FlowState {}
 // SAFETY: as above.
 unsafe impl aya::Pod for ServiceRecord {}
+// SAFETY: as above.
+unsafe impl aya::Pod for PeerRecord {}
 // SAFETY: as above.
 unsafe impl aya::Pod for PolicyInfo {}
 // SAFETY: as above.

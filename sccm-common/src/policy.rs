@@ -5,7 +5,9 @@
 //! 8 bytes, so the port tables live inside the value, where a `u16` index needs
 //! no bounds check.
 
+use crate::as_written;
 use crate::essential::EssentialSet;
+use crate::peer::Peer;
 use crate::service::{ServiceClass, ServiceSet};
 
 /// Banks that take turns: the active policy and the one that is being written.
@@ -94,6 +96,15 @@ impl Access {
     };
 }
 
+/// A local class and a peer class, as one number below [`MAX_PAIRS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair(u64);
+
+impl Pair {
+    /// Where no address is looked up.
+    pub const ANY: Self = Self(0);
+}
+
 /// One bank.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -120,6 +131,8 @@ pub struct Policy {
     pub reserved: u32,
     /// What each pair of classes may open, at `local * peers + peer`.
     pub access: [Access; MAX_PAIRS],
+    /// Who the peer of each pair is, apart from what they may, because only refusals ask.
+    pub peer_of: [Peer; MAX_PAIRS],
 }
 
 impl Policy {
@@ -136,13 +149,27 @@ impl Policy {
         peers: 1,
         reserved: 0,
         access: [Access::NONE; MAX_PAIRS],
+        peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
     };
 
-    /// What systems of class `local` and peers of class `peer` may open to each other.
+    /// The pair of systems of class `local` and peers of class `peer`.
     #[inline(always)]
-    pub const fn access(&self, local: u16, peer: u16) -> &Access {
-        let pair = local as u32 * self.peers + peer as u32;
-        &self.access[pair as usize & (MAX_PAIRS - 1)]
+    pub const fn pair(&self, local: u16, peer: u16) -> Pair {
+        let pair = local as u64 * self.peers as u64 + peer as u64;
+        Pair(pair & (MAX_PAIRS as u64 - 1))
+    }
+
+    /// What they may open to each other.
+    #[inline(always)]
+    pub const fn access(&self, pair: Pair) -> &Access {
+        &self.access[pair.0 as usize & (MAX_PAIRS - 1)]
+    }
+
+    /// Who the peer is.
+    #[inline(always)]
+    pub fn peer_of(&self, pair: Pair) -> Peer {
+        const LAST: u32 = MAX_PAIRS as u32 - 1;
+        self.peer_of[as_written::and::<LAST>(pair.0) as usize]
     }
 
     /// Whether a bit of [`flag`] is set.
@@ -153,5 +180,5 @@ impl Policy {
 }
 
 // The kernel and the agent may be built by different compilers: no padding.
-const _: () = assert!(size_of::<Policy>() == 32 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 64);
+const _: () = assert!(size_of::<Policy>() == 32 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65);
 const _: () = assert!(align_of::<Policy>() == 8);

@@ -20,7 +20,8 @@ use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::packet::{Fragment, Packet, Protocol};
-use crate::policy::{Access, Policy, flag};
+use crate::peer::Peer;
+use crate::policy::{Pair, Policy, flag};
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
@@ -85,15 +86,24 @@ pub struct Verdict {
     pub reason: Reason,
     /// What it wanted; [`ServiceClass::NONE`] where the reason says it all.
     pub service: ServiceClass,
+    /// Who the other end is, of what the policy refuses for want of a right.
+    pub peer: Peer,
 }
 
 impl Verdict {
     /// A packet that ended before its service was known.
     #[inline(always)]
-    const fn without_service(reason: Reason) -> Self {
+    pub const fn without_service(reason: Reason) -> Self {
+        Self::of_service(reason, ServiceClass::NONE)
+    }
+
+    /// A packet that ended whoever sent it.
+    #[inline(always)]
+    const fn of_service(reason: Reason, service: ServiceClass) -> Self {
         Self {
             reason,
-            service: ServiceClass::NONE,
+            service,
+            peer: Peer::NOT_KNOWN,
         }
     }
 }
@@ -142,7 +152,7 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
     #[inline(always)]
     fn visit<'a, N: Network<'a>, R: Transport<'a>>(self, plain: Plain<N, R>) -> Option<Verdict> {
         let policy = self.tables.policy();
-        let (mut local, mut rights) = (AddressClass::ANY.local, &policy.access[0]);
+        let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
         if policy.has(flag::ADDRESSES)
             && let Some(trie) = self.tables.trie()
         {
@@ -150,9 +160,9 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
             if self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES) {
                 local = class(plain.network.destination()).local;
             }
-            rights = policy.access(local, class(plain.network.source()).peer);
+            pair = policy.pair(local, class(plain.network.source()).peer);
         }
-        inbound::judge_plain(self.tables, self.payload, &plain, local, rights)
+        inbound::judge_plain(self.tables, self.payload, &plain, local, pair)
     }
 }
 
@@ -221,13 +231,22 @@ fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Verdict {
     })
 }
 
-/// Why something without a right is dropped, seen from its protected end.
+/// The end of something without a right, seen from its protected end.
 #[inline(always)]
-fn refusal(policy: &Policy, local: u16, reason: Reason) -> Reason {
+fn refusal(
+    policy: &Policy,
+    local: u16,
+    pair: Pair,
+    reason: Reason,
+    service: ServiceClass,
+) -> Verdict {
     if local == AddressClass::ANY.local && policy.has(flag::LISTED_ONLY) {
-        Reason::UnlistedHost
-    } else {
-        reason
+        return Verdict::of_service(Reason::UnlistedHost, service);
+    }
+    Verdict {
+        reason,
+        service,
+        peer: policy.peer_of(pair),
     }
 }
 
@@ -267,9 +286,4 @@ fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) ->
         Some(trie) => address::classify_either(trie, packet.family, address),
         None => AddressClass::ANY,
     }
-}
-
-#[inline(always)]
-fn access<T: Tables>(tables: &T, local: u16, peer: u16) -> &Access {
-    tables.policy().access(local, peer)
 }

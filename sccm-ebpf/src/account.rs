@@ -2,26 +2,33 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use sccm_common::counter::{self, Direction, PAGES, Page};
+use sccm_common::counter::{self, Counter, Direction, PAGES, Page, PeerPage};
 use sccm_common::verdict::Verdict;
+use sccm_common::{ServiceClass, as_written};
 
 #[map]
 static COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(PAGES, 0);
 
+#[map]
+static PEER_COUNTERS: PerCpuArray<PeerPage> = PerCpuArray::with_max_entries(PAGES, 0);
+
 /// Adds a frame of `length` bytes.
 #[inline(always)]
 pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict, length: u64) {
-    let page = COUNTERS.get_ptr_mut(counter::page(slot, direction, observing));
-    add(
-        page,
-        counter::index(verdict.reason, verdict.service),
-        length,
-    );
+    let page = counter::page(slot, direction, observing);
+    if let Some(index) = counter::peer_index(direction, verdict) {
+        return add(PEER_COUNTERS.get_ptr_mut(page), index, length);
+    }
+    // The compiler would find the place of both by turning their bytes around, of which the
+    // verifiers of Linux 6.1 and 6.12 know nothing.
+    let service = ServiceClass(as_written::and::<0xff>(verdict.service.0.into()) as u8);
+    let index = counter::index(verdict.reason, service);
+    add(COUNTERS.get_ptr_mut(page), index, length);
 }
 
 /// Adds it to a counter of a page of this CPU, interface and direction.
 #[inline(always)]
-pub fn add(page: Option<*mut Page>, index: usize, length: u64) {
+pub fn add<const N: usize>(page: Option<*mut [Counter; N]>, index: usize, length: u64) {
     let Some(page) = page else {
         return;
     };

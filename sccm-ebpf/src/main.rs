@@ -21,7 +21,7 @@ use aya_log_ebpf::error;
 use sccm_common::counter::Direction;
 use sccm_common::verdict::{self, Arriving, Verdict};
 use sccm_common::wire::plain;
-use sccm_common::{Disposition, Place, Reason, ServiceClass, wire};
+use sccm_common::{Disposition, Peer, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
 use crate::seat::{OfCard, OfVlan, Seat};
@@ -48,17 +48,19 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
             let observing = tables.observing();
             if verdict.reason.passes() {
-                let length = length(&ctx);
-                account::count(
-                    OfCard.slot(),
-                    Direction::Inbound,
-                    observing,
-                    verdict,
-                    length,
-                );
+                let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
+                // Only what is refused is asked for its peer.
+                let peer = Peer::NOT_KNOWN;
+                let verdict = Verdict { peer, ..verdict };
+                account::count(slot, direction, observing, verdict, length);
                 return xdp_action::XDP_PASS;
             }
-            return refuse_plain(ctx.ctx, verdict, observing);
+            let Verdict {
+                reason,
+                service,
+                peer,
+            } = verdict;
+            return refuse_plain(ctx.ctx, reason, service, peer, observing);
         }
     }
     unusual(ctx.ctx)
@@ -67,7 +69,18 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
 /// Ends a plain packet that is refused, and reads it once more to note its flow. Not inlined,
 /// so that it costs one that passes nothing, not even a register.
 #[inline(never)]
-fn refuse_plain(ctx: *mut xdp_md, verdict: Verdict, observing: bool) -> u32 {
+fn refuse_plain(
+    ctx: *mut xdp_md,
+    reason: Reason,
+    service: ServiceClass,
+    peer: Peer,
+    observing: bool,
+) -> u32 {
+    let verdict = Verdict {
+        reason,
+        service,
+        peer,
+    };
     let ctx = XdpContext::new(ctx);
     let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
     account::count(slot, direction, observing, verdict, length);
@@ -212,15 +225,9 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
     }
 }
 
-const OTHER_VLAN: Verdict = Verdict {
-    reason: Reason::OtherVlan,
-    service: ServiceClass::NONE,
-};
+const OTHER_VLAN: Verdict = Verdict::without_service(Reason::OtherVlan);
 
-const NO_POLICY: Verdict = Verdict {
-    reason: Reason::NoPolicy,
-    service: ServiceClass::NONE,
-};
+const NO_POLICY: Verdict = Verdict::without_service(Reason::NoPolicy);
 
 #[cfg(not(test))]
 #[panic_handler]

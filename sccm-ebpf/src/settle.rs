@@ -11,7 +11,7 @@ use aya_ebpf::maps::PerCpuArray;
 use core::hint::black_box;
 use core::mem::{self, MaybeUninit};
 use sccm_common::counter::Direction;
-use sccm_common::{Packet, Reason, ServiceClass, Tables, Verdict, as_written};
+use sccm_common::{Packet, Peer, Reason, ServiceClass, Tables, Verdict, as_written};
 
 use crate::tables::Active;
 
@@ -40,10 +40,11 @@ pub fn settle_reason(reason: Reason, tables: &Active) -> Reason {
 /// The same verdict.
 #[inline(always)]
 pub fn settle_verdict(verdict: Verdict, tables: &Active) -> Verdict {
-    let service = as_written::forgotten(verdict.service.0.into(), secret(tables));
+    let settled = |number: u8| as_written::forgotten(number.into(), secret(tables)) as u8;
     Verdict {
         reason: settle_reason(verdict.reason, tables),
-        service: ServiceClass(service as u8),
+        service: ServiceClass(settled(verdict.service.0)),
+        peer: Peer(settled(verdict.peer.0)),
     }
 }
 

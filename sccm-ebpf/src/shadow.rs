@@ -68,7 +68,9 @@ fn say(hook: Direction, verdict: Option<Verdict>) {
     };
     let said = match verdict {
         None => 0,
-        Some(Verdict { reason, service }) => {
+        Some(Verdict {
+            reason, service, ..
+        }) => {
             let passes = if reason.passes() { PASSES } else { 0 };
             SAID | passes | counter::index(reason, service) as u32
         }

@@ -4,8 +4,9 @@ use aya_ebpf::Global;
 use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap};
-use sccm_common::ServiceClass;
-use sccm_common::abi::{InterfaceRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS};
+use sccm_common::abi::{
+    InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS,
+};
 use sccm_common::address::Trie;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
@@ -13,6 +14,7 @@ use sccm_common::fragment::{self, FragmentKey, FragmentState};
 use sccm_common::policy::{BANKS, Policy, SHADOW_BANK, SHADOWED, flag};
 use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::verdict::Tables;
+use sccm_common::{Peer, ServiceClass};
 
 #[map]
 static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
@@ -45,6 +47,10 @@ static INTERFACES: Array<InterfaceRecord> = Array::with_max_entries(MAX_INTERFAC
 /// Read by agents only: what each service class is called.
 #[map]
 static SERVICES: Array<ServiceRecord> = Array::with_max_entries(ServiceClass::COUNT as u32, 0);
+
+/// Read by agents only: what each peer is called.
+#[map]
+static PEERS: Array<PeerRecord> = Array::with_max_entries(Peer::COUNT as u32, 0);
 
 /// Seconds in a tick, as `abi` says; set before the program is loaded.
 #[unsafe(no_mangle)]

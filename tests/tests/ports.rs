@@ -101,6 +101,7 @@ fn place(reason: Reason, service: String) -> Place {
         observing: false,
         reason,
         service: Some(service),
+        peer: None,
     }
 }
 

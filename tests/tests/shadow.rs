@@ -128,6 +128,7 @@ fn expected() -> Counts {
                 observing: false,
                 reason,
                 service: Some(service.to_owned()),
+                peer: None,
             };
             let bytes = frame.len() as u64;
             counts.add(place, Counter { packets: 1, bytes });

@@ -7,7 +7,8 @@ use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use sccm_common::Reason;
 use sccm_common::counter::{
-    Counter, Direction, PAGE_COUNTERS, Page, SHADOW_PAGES, describe, page, shadow_page,
+    Counter, Direction, Page, PeerPage, SHADOW_PAGES, describe, describe_peer, page, peer_reason,
+    shadow_page,
 };
 
 /// One counter.
@@ -23,12 +24,14 @@ pub struct Reading {
     pub reason: Reason,
     /// What they wanted, where the reason speaks of a service.
     pub service: Option<ServiceName>,
+    /// Who the other end was, where the policy refused it for want of a right.
+    pub peer: Option<String>,
     /// Packets and bytes.
     pub count: Counter,
 }
 
 pub(super) fn read(
-    map: &PerCpuArray<MapData, Page>,
+    (pages, peer_pages): (&PerCpuArray<MapData, Page>, &PerCpuArray<MapData, PeerPage>),
     interfaces: &[Enforced],
     names: &ServiceNames,
 ) -> Result<Vec<Reading>> {
@@ -36,14 +39,20 @@ pub(super) fn read(
     for Enforced { slot, name, .. } in interfaces {
         for direction in [Direction::Inbound, Direction::Outbound] {
             for observing in [false, true] {
-                let values = map.get(&page(*slot, direction, observing), 0)?;
+                let number = page(*slot, direction, observing);
+                let values = pages.get(&number, 0)?;
                 let counts = described(&values, names);
-                readings.extend(counts.map(|(reason, service, count)| Reading {
+                let counts = counts.map(|(reason, service, count)| (reason, service, None, count));
+                let by_peer = peer_pages.get(&number, 0)?;
+                let by_peer = described_by_peer(&by_peer, direction, names);
+                let readings_of = counts.chain(by_peer);
+                readings.extend(readings_of.map(|(reason, service, peer, count)| Reading {
                     interface: name.clone(),
                     direction,
                     observing,
                     reason,
                     service,
+                    peer,
                     count,
                 }));
             }
@@ -69,6 +78,7 @@ pub(super) fn read_shadow(
                 observing: false,
                 reason,
                 service,
+                peer: None,
                 count,
             }));
         }
@@ -89,7 +99,26 @@ fn described(
     })
 }
 
-pub(super) fn reset(map: &mut PerCpuArray<MapData, Page>, slot: u32) -> Result<()> {
+/// The same of a page of peers.
+fn described_by_peer(
+    page: &[PeerPage],
+    direction: Direction,
+    names: &ServiceNames,
+) -> impl Iterator<Item = (Reason, Option<ServiceName>, Option<String>, Counter)> {
+    let counts = sum(page).into_iter().enumerate();
+    counts.filter_map(move |(index, count)| {
+        let (peer, class) = describe_peer(index);
+        let service = names.get(class).cloned();
+        let peer = names.peers.get(peer).map(str::to_owned);
+        let counted = (peer_reason(direction), service, peer, count);
+        (count != Counter::default()).then_some(counted)
+    })
+}
+
+pub(super) fn reset<const N: usize>(
+    map: &mut PerCpuArray<MapData, [Counter; N]>,
+    slot: u32,
+) -> Result<()> {
     clear(map, pages(slot))
 }
 
@@ -106,10 +135,13 @@ pub(super) fn reset_shadow_of(map: &mut PerCpuArray<MapData, Page>, slot: u32) -
     )
 }
 
-fn clear(map: &mut PerCpuArray<MapData, Page>, pages: impl IntoIterator<Item = u32>) -> Result<()> {
+fn clear<const N: usize>(
+    map: &mut PerCpuArray<MapData, [Counter; N]>,
+    pages: impl IntoIterator<Item = u32>,
+) -> Result<()> {
     let cpus = nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
     for page in pages {
-        let zero = vec![[Counter::default(); PAGE_COUNTERS]; cpus];
+        let zero = vec![[Counter::default(); N]; cpus];
         map.set(page, PerCpuValues::try_from(zero)?, 0)?;
     }
     Ok(())
@@ -120,8 +152,8 @@ fn pages(slot: u32) -> impl Iterator<Item = u32> {
     directions.flat_map(move |direction| [false, true].map(|mode| page(slot, direction, mode)))
 }
 
-fn sum(pages: &[Page]) -> Vec<Counter> {
-    let mut total = vec![Counter::default(); PAGE_COUNTERS];
+fn sum<const N: usize>(pages: &[[Counter; N]]) -> Vec<Counter> {
+    let mut total = vec![Counter::default(); N];
     for page in pages {
         for (sum, counter) in total.iter_mut().zip(page) {
             sum.packets += counter.packets;

@@ -7,16 +7,16 @@ use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
-use sccm_common::abi::{self, InterfaceRecord, PolicyInfo, ServiceRecord, map};
+use sccm_common::abi::{self, InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
 use sccm_common::blocked;
-use sccm_common::counter::{MAX_INTERFACES, PAGES, Page, SHADOW_PAGES};
+use sccm_common::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{self, FragmentKey, FragmentState};
 use sccm_common::policy::{BANKS, LIVE_BANKS, SHADOWED, flag};
 use sccm_common::tftp::{self, TransferKey, TransferState};
 use sccm_common::trunk::VlanTable;
-use sccm_common::{Policy, ServiceClass};
+use sccm_common::{Peer, Policy, ServiceClass};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `membarrier(2)`: returns when every CPU has left what it was in.
@@ -41,8 +41,10 @@ pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()
         array::<Trie>(map::TRIES, BANKS),
         array::<Page>(map::COUNTERS, PAGES),
         array::<Page>(map::SHADOW_COUNTERS, SHADOW_PAGES),
+        array::<PeerPage>(map::PEER_COUNTERS, PAGES),
         array::<InterfaceRecord>(map::INTERFACES, MAX_INTERFACES),
         array::<ServiceRecord>(map::SERVICES, ServiceClass::COUNT as u32),
+        array::<PeerRecord>(map::PEERS, Peer::COUNT as u32),
         // Its capacity is a setting.
         table::<FlowKey, FlowState>(map::FLOWS, None),
         table::<FragmentKey, FragmentState>(map::FRAGMENTS, Some(fragment::CAPACITY)),
@@ -78,10 +80,12 @@ pub struct Maps {
     tries: Array<MapData, Trie>,
     pub(super) counters: PerCpuArray<MapData, Page>,
     pub(super) shadow_counters: PerCpuArray<MapData, Page>,
+    pub(super) peer_counters: PerCpuArray<MapData, PeerPage>,
     pub(super) interfaces: Array<MapData, InterfaceRecord>,
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
     services: Array<MapData, ServiceRecord>,
+    peers: Array<MapData, PeerRecord>,
     pub(super) blocked: PerCpuArray<MapData, blocked::Set>,
     pub(super) buckets: PerCpuArray<MapData, blocked::Bucket>,
 }
@@ -100,10 +104,12 @@ impl Maps {
             tries: open(pins, map::TRIES)?,
             counters: open(pins, map::COUNTERS)?,
             shadow_counters: open(pins, map::SHADOW_COUNTERS)?,
+            peer_counters: open(pins, map::PEER_COUNTERS)?,
             interfaces: open(pins, map::INTERFACES)?,
             vlans: open(pins, map::VLANS)?,
             entrances: open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
+            peers: open(pins, map::PEERS)?,
             blocked: open(pins, map::BLOCKED)?,
             buckets: open(pins, map::BUCKETS)?,
         })
@@ -128,8 +134,7 @@ impl Maps {
     pub fn publish(&mut self, compiled: &Compiled) -> Result<u64> {
         let inactive = self.standby_bank()?;
         let generation = 1 + self.info()?.generation.max(self.standby()?.generation);
-        // Names first, so that no counter ever appears without one.
-        names::write_services(&mut self.services, &compiled.services)?;
+        self.write_names(&compiled.services)?;
         // A packet that began under the bank's last policy may still be reading it.
         grace_period()?;
         let info = PolicyInfo {
@@ -140,6 +145,12 @@ impl Maps {
         self.fill(inactive, compiled, info)?;
         self.activate(inactive).context("activating the policy")?;
         Ok(generation)
+    }
+
+    /// Comes before the tables, so that no counter ever appears without a name.
+    fn write_names(&mut self, names: &ServiceNames) -> Result<()> {
+        names::write_services(&mut self.services, names)?;
+        names::write_peers(&mut self.peers, &names.peers)
     }
 
     /// Writes a policy into a bank that nobody reads.
@@ -218,12 +229,14 @@ impl Maps {
         Ok(self.infos.get(&self.standby_bank()?, 0)?)
     }
 
-    /// What the service classes are called.
+    /// What the service classes and the peers are called.
     ///
     /// # Errors
     /// The kernel refuses the read.
     pub fn service_names(&self) -> Result<ServiceNames> {
-        names::read_services(&self.services)
+        let mut names = names::read_services(&self.services)?;
+        names.peers = names::read_peers(&self.peers)?;
+        Ok(names)
     }
 
     /// Every counter that is not zero, summed over the CPUs.
@@ -231,7 +244,9 @@ impl Maps {
     /// # Errors
     /// The kernel refuses the read.
     pub fn counters(&self) -> Result<Vec<counters::Reading>> {
-        counters::read(&self.counters, &self.interfaces()?, &self.service_names()?)
+        let names = self.service_names()?;
+        let maps = (&self.counters, &self.peer_counters);
+        counters::read(maps, &self.interfaces()?, &names)
     }
 
     fn standby_bank(&self) -> Result<u32> {

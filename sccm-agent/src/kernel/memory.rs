@@ -24,9 +24,11 @@ pub fn needed(flow_capacity: u32) -> Result<u64> {
             let entries = u64::from(entries.unwrap_or(flow_capacity));
             let value = u64::from(value.next_multiple_of(8));
             match name {
-                map::COUNTERS | map::SHADOW_COUNTERS | map::BLOCKED | map::BUCKETS => {
-                    entries * value * cpus
-                }
+                map::COUNTERS
+                | map::SHADOW_COUNTERS
+                | map::PEER_COUNTERS
+                | map::BLOCKED
+                | map::BUCKETS => entries * value * cpus,
                 map::EVENTS => entries,
                 map::FLOWS | map::FRAGMENTS | map::TRANSFERS | map::ENTRANCES => {
                     let element = ELEMENT + u64::from(key.next_multiple_of(8)) + value;

@@ -1,12 +1,12 @@
 //! The records that give counters their names when nobody runs.
 
 use super::Enforced;
-use crate::policy::{ServiceName, ServiceNames};
+use crate::policy::{PeerNames, ServiceName, ServiceNames};
 use anyhow::{Result, bail};
 use aya::maps::{Array, MapData};
-use sccm_common::ServiceClass;
-use sccm_common::abi::{InterfaceRecord, ServiceRecord};
+use sccm_common::abi::{InterfaceRecord, PeerRecord, ServiceRecord};
 use sccm_common::counter::MAX_INTERFACES;
+use sccm_common::{Peer, ServiceClass};
 
 pub(super) fn write_services(
     map: &mut Array<MapData, ServiceRecord>,
@@ -20,6 +20,25 @@ pub(super) fn write_services(
         map.set(u32::from(class.0), record, 0)?;
     }
     Ok(())
+}
+
+pub(super) fn write_peers(map: &mut Array<MapData, PeerRecord>, names: &PeerNames) -> Result<()> {
+    for (peer, name) in names.iter() {
+        let record = PeerRecord { name: padded(name) };
+        map.set(u32::from(peer.0), record, 0)?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_peers(map: &Array<MapData, PeerRecord>) -> Result<PeerNames> {
+    let mut names = PeerNames::default();
+    for (number, record) in (0..=u8::MAX).zip(map.iter()) {
+        let name = text(&record?.name);
+        if !name.is_empty() {
+            names.insert(Peer(number), name);
+        }
+    }
+    Ok(names)
 }
 
 pub(super) fn read_services(map: &Array<MapData, ServiceRecord>) -> Result<ServiceNames> {

@@ -68,6 +68,7 @@ impl Maps {
     /// The kernel refuses the write.
     pub fn release_slot(&mut self, slot: u32) -> Result<()> {
         counters::reset(&mut self.counters, slot)?;
+        counters::reset(&mut self.peer_counters, slot)?;
         counters::reset_shadow_of(&mut self.shadow_counters, slot)?;
         let free = InterfaceRecord::default();
         self.interfaces

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
 use sccm_common::policy::flag;
-use sccm_common::{Policy, Reason};
+use sccm_common::{Peer, Policy, Reason};
 use std::net::IpAddr;
 
 /// What a policy is made from.
@@ -57,7 +57,7 @@ pub struct Compiled {
     pub info: PolicyInfo,
     /// The classes of addresses.
     pub addresses: AddressTable,
-    /// What the service classes are called, those of earlier policies included.
+    /// What service classes and peers are called, those of earlier policies included.
     pub services: ServiceNames,
     /// How many kinds of protected systems there are, the gateway itself included.
     pub local_classes: usize,
@@ -89,10 +89,18 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.peers = sorted.peers.len() as u32;
     let set_of = |target: &_| vocabulary.classes_of(target, &classes);
     let rights = rights::Rights::new(request.catalog, request.policy, &set_of)?;
+    let peer_names = &mut services.peers;
+    let peers = scopes.peers(&sorted.peers).map(|peer| {
+        let named = request.policy.peers.as_ref();
+        let number = named.map_or(Peer::NOT_KNOWN, |_| peer_names.number(&peer.roles));
+        (peer, number)
+    });
+    let peers: Vec<_> = peers.collect();
     let mut pair = 0;
     for local in scopes.locals(&sorted.locals) {
-        for peer in scopes.peers(&sorted.peers) {
-            policy.access[pair] = rights.between(&local, &peer);
+        for (peer, number) in &peers {
+            policy.access[pair] = rights.between(&local, peer);
+            policy.peer_of[pair] = *number;
             pair += 1;
         }
     }

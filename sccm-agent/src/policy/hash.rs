@@ -6,7 +6,7 @@ use sccm_common::Policy;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write as _};
 
-/// SHA-256 of everything that decides: two policies with the same hash decide alike.
+/// SHA-256 of everything that decides: two policies with the same hash decide, and count, alike.
 pub(super) fn of(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(policy.flags.to_le_bytes());
@@ -36,6 +36,8 @@ pub(super) fn of(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
             hasher.update(word.to_le_bytes());
         }
     }
+    let peers: Vec<u8> = policy.peer_of.iter().map(|peer| peer.0).collect();
+    hasher.update(&peers);
     let words = addresses.used().iter();
     let bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
     hasher.update(&bytes);

@@ -69,7 +69,8 @@ impl Compiled {
             let (family, address) = address_of(address);
             address::classify(self.addresses.trie(), family, &address)
         };
-        self.policy.access(class(local).local, class(peer).peer)
+        let pair = self.policy.pair(class(local).local, class(peer).peer);
+        self.policy.access(pair)
     }
 
     /// The service class of a target; of its first port where there are several.

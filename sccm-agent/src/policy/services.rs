@@ -8,7 +8,7 @@
 //! Counters outlive a policy and are indexed by class, so a name keeps the
 //! numbers that it had, and a number is never given to another name.
 
-use super::Target;
+use super::{PeerNames, Target};
 use anyhow::{Result, bail};
 use sccm_common::ServiceClass;
 use sccm_common::abi::SERVICE_NAME_BYTES;
@@ -32,9 +32,13 @@ impl ServiceName {
     }
 }
 
-/// The names of all classes in use, by number.
+/// What the counters are called: the names of all classes in use, by number, and of peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceNames(BTreeMap<u8, ServiceName>);
+pub struct ServiceNames {
+    classes: BTreeMap<u8, ServiceName>,
+    /// The names of peers, which have numbers of their own.
+    pub peers: PeerNames,
+}
 
 impl Default for ServiceNames {
     /// The classes whose numbers are fixed.
@@ -51,12 +55,13 @@ impl Default for ServiceNames {
             (ServiceClass::IGMP, "igmp", "igmp"),
             (ServiceClass::OTHER, "ip", "none"),
         ];
-        Self(
-            fixed
-                .into_iter()
-                .map(|(class, protocol, service)| (class.0, ServiceName::new(protocol, service)))
-                .collect(),
-        )
+        let names = fixed
+            .into_iter()
+            .map(|(class, protocol, service)| (class.0, ServiceName::new(protocol, service)));
+        Self {
+            classes: names.collect(),
+            peers: PeerNames::default(),
+        }
     }
 }
 
@@ -64,32 +69,34 @@ impl ServiceNames {
     /// The name of a class; `None` for a number that was never given out.
     #[must_use]
     pub fn get(&self, class: ServiceClass) -> Option<&ServiceName> {
-        self.0.get(&class.0)
+        self.classes.get(&class.0)
     }
 
     /// Every number given out, with its name.
     pub fn iter(&self) -> impl Iterator<Item = (ServiceClass, &ServiceName)> {
-        self.0
+        self.classes
             .iter()
             .map(|(number, name)| (ServiceClass(*number), name))
     }
 
     /// Adds what a pinned table says of a number.
     pub fn insert(&mut self, class: ServiceClass, name: ServiceName) {
-        self.0.insert(class.0, name);
+        self.classes.insert(class.0, name);
     }
 
     /// A number for the next class called `name`: one that it had before and
     /// that `taken` does not hold yet, or else a fresh one.
     fn number(&mut self, name: ServiceName, taken: &mut BTreeSet<u8>) -> Result<ServiceClass> {
         let before = self
-            .0
+            .classes
             .iter()
             .find(|(number, known)| **known == name && !taken.contains(number))
             .map(|(number, _)| *number);
         let number = match before {
             Some(number) => number,
-            None => match (ServiceClass::FIRST_NAMED..=u8::MAX).find(|n| !self.0.contains_key(n)) {
+            None => match (ServiceClass::FIRST_NAMED..=u8::MAX)
+                .find(|n| !self.classes.contains_key(n))
+            {
                 Some(free) => free,
                 None => bail!(
                     "more than {} different services have been named since the counters began: \
@@ -99,7 +106,7 @@ impl ServiceNames {
             },
         };
         taken.insert(number);
-        self.0.insert(number, name);
+        self.classes.insert(number, name);
         Ok(ServiceClass(number))
     }
 }
@@ -187,7 +194,7 @@ fn fill(
             None => {
                 let services = speaking.iter().map(|index| entries[*index].name.as_str());
                 names.number(
-                    ServiceName::new(protocol, &joined(services.collect())),
+                    ServiceName::new(protocol, &joined(services.collect(), SERVICE_NAME_BYTES)),
                     taken,
                 )?
             }
@@ -201,11 +208,11 @@ fn fill(
     Ok(())
 }
 
-/// `a+b`, cut where the kernel's record of the name ends.
-fn joined(services: BTreeSet<&str>) -> String {
+/// `a+b`, cut where the kernel's record of the name ends, after so many bytes.
+pub(super) fn joined(services: BTreeSet<&str>, bytes: usize) -> String {
     let mut name = String::new();
     for service in services {
-        if name.len() + service.len() + MORE.len() >= SERVICE_NAME_BYTES {
+        if name.len() + service.len() + MORE.len() >= bytes {
             name.push_str(MORE);
             break;
         }

@@ -176,10 +176,7 @@ fn the_port_is_what_people_would_name() {
         payload_offset: 0,
         payload: 0,
     };
-    let verdict = Verdict {
-        reason: Reason::NotAllowed,
-        service: crate::ServiceClass::NONE,
-    };
+    let verdict = Verdict::without_service(Reason::NotAllowed);
     let port = |packet| BlockedKey::of(&packet, verdict, 0, Direction::Inbound, false).port;
     assert_eq!(port(packet(445, 0)), 445);
     // Echo requests carry their identifier as a port.

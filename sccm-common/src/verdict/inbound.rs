@@ -1,13 +1,12 @@
 //! Towards the protected system.
 
 use super::{
-    Tables, Verdict, access, answered_service, essential, icmp_error, later_fragment, refusal,
-    service_at,
+    Tables, Verdict, answered_service, essential, icmp_error, later_fragment, refusal, service_at,
 };
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::packet::{Fragment, Packet, Protocol};
-use crate::policy::Access;
+use crate::policy::Pair;
 use crate::reason::Reason;
 use crate::tftp;
 use crate::wire::plain::{Network, Plain, Transport};
@@ -38,27 +37,17 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
     }
     let service = service_at(policy, packet, packet.destination_port);
-    if access(tables, local, peer).inbound.contains(service) {
+    let pair = policy.pair(local, peer);
+    if policy.access(pair).inbound.contains(service) {
         if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
             tftp::note_request(tables, payload, packet);
         }
-        return Verdict {
-            reason: Reason::Service,
-            service,
-        };
+        return Verdict::of_service(Reason::Service, service);
     }
-    let reason = if is_reply(tables, packet) || tftp::follows(tables, payload, packet) {
-        Reason::Reply
-    } else {
-        return Verdict {
-            reason: refusal(policy, local, Reason::NotAllowed),
-            service,
-        };
-    };
-    Verdict {
-        reason,
-        service: answered_service(policy, packet),
+    if is_reply(tables, packet) || tftp::follows(tables, payload, packet) {
+        return Verdict::of_service(Reason::Reply, answered_service(policy, packet));
     }
+    refusal(policy, local, pair, Reason::NotAllowed, service)
 }
 
 /// The same of a plain packet, which is no fragment and can be an essential only by its port;
@@ -69,7 +58,7 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
     payload: &P,
     plain: &Plain<N, R>,
     local: u16,
-    rights: &Access,
+    pair: Pair,
 ) -> Option<Verdict> {
     let policy = tables.policy();
     let port = plain.transport.destination_port();
@@ -81,25 +70,23 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
         true => policy.udp[port as usize],
         false => policy.tcp[port as usize],
     };
-    let verdict = |reason| Some(Verdict { reason, service });
-    if rights.inbound.contains(service) {
-        return verdict(Reason::Service);
+    if policy.access(pair).inbound.contains(service) {
+        return Some(Verdict::of_service(Reason::Service, service));
     }
+    let refused = || Some(refusal(policy, local, pair, Reason::NotAllowed, service));
     // Decided before the addresses are read.
     if plain.transport.flags().is_bare_syn() {
-        return verdict(refusal(policy, local, Reason::NotAllowed));
+        return refused();
     }
     let packet = plain.packet();
     if is_reply(tables, &packet) {
-        return Some(Verdict {
-            reason: Reason::Reply,
-            service: answered_service(policy, &packet),
-        });
+        let service = answered_service(policy, &packet);
+        return Some(Verdict::of_service(Reason::Reply, service));
     }
     if udp && tftp::may_follow(payload, &packet) {
         return None;
     }
-    verdict(refusal(policy, local, Reason::NotAllowed))
+    refused()
 }
 
 /// Whether a packet answers a flow that the protected system opened; it keeps

@@ -1,8 +1,6 @@
 //! From the protected system: what it opens is noted, and judged if asked.
 
-use super::{
-    Tables, Verdict, access, answered_service, essential, later_fragment, refusal, service_at,
-};
+use super::{Tables, Verdict, answered_service, essential, later_fragment, refusal, service_at};
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
 use crate::packet::{Fragment, Packet, Protocol};
@@ -44,7 +42,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             return Verdict::without_service(policy.essentials.judge(Reason::DhcpRequest));
         }
     }
-    let rights = access(tables, local, peer);
+    let pair = policy.pair(local, peer);
+    let rights = policy.access(pair);
     let answered = answered_service(policy, packet);
 
     let key = FlowKey::of_outbound(packet);
@@ -80,8 +79,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             let opens = opens(packet);
             let service = if opens { asked } else { answered };
             if !allowed {
-                let reason = refusal(policy, local, Reason::OutboundNotAllowed);
-                return Verdict { reason, service };
+                let reason = Reason::OutboundNotAllowed;
+                return refusal(policy, local, pair, reason, service);
             }
             if !opens {
                 return passes(service);
@@ -98,10 +97,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
 
 #[inline(always)]
 const fn passes(service: ServiceClass) -> Verdict {
-    Verdict {
-        reason: Reason::Outbound,
-        service,
-    }
+    Verdict::of_service(Reason::Outbound, service)
 }
 
 /// Whether a packet is a stream's to a group of clients, whose service is told by

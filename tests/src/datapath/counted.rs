@@ -20,6 +20,8 @@ pub struct Place {
     pub reason: Reason,
     /// `tcp http`, where the reason speaks of a service.
     pub service: Option<String>,
+    /// `client`, where it was refused and the policy knows peers.
+    pub peer: Option<String>,
 }
 
 /// Some counters, each above zero.
@@ -36,6 +38,7 @@ impl Counts {
                 observing: reading.observing,
                 reason: reading.reason,
                 service: reading.service.as_ref().map(super::judged::label),
+                peer: reading.peer,
             };
             counts.add(place, reading.count);
         }

@@ -67,8 +67,9 @@ impl<'a> Joint<'a> {
         let outbound = judged(self.candidate) && judged(self.live);
         for (local, local_example) in &self.locals {
             for (peer, peer_example) in &self.peers {
-                let new = self.candidate.access(local.0, peer.0);
-                let old = self.live.access(local.1, peer.1);
+                let new = self.candidate.pair(local.0, peer.0);
+                let new = self.candidate.access(new);
+                let old = self.live.access(self.live.pair(local.1, peer.1));
                 for service in &self.services {
                     for inbound in [true, false] {
                         let answers = (

@@ -3,7 +3,7 @@
 //! Where it decides otherwise than the active policy is counted in pages of its own. They
 //! begin anew with every candidate, so that what they say is about this one.
 
-use super::{Maps, counters, grace_period, names, unix_time};
+use super::{Maps, counters, grace_period, unix_time};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use sccm_common::abi::PolicyInfo;
@@ -20,7 +20,7 @@ impl Maps {
         let before = self.shadow()?;
         let same = before.filter(|before| before.source == compiled.info.source);
         self.end_shadow()?;
-        names::write_services(&mut self.services, &compiled.services)?;
+        self.write_names(&compiled.services)?;
         // A packet that began under the candidate before may still be reading it.
         grace_period()?;
         if same.is_none() {
