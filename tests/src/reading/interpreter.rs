@@ -27,21 +27,8 @@ pub struct Interpreter<'a> {
 }
 
 impl Interpreter<'_> {
-    /// Whether this may be opened this way. `local` is the protected end; `None` is an address
-    /// that nothing names.
-    #[must_use]
-    pub fn may(
-        &self,
-        way: Way,
-        local: Option<IpAddr>,
-        peer: IpAddr,
-        (carrier, number): (Carrier, u16),
-    ) -> bool {
-        let open = self.open(way, local, peer);
-        open.iter().any(|span| span.has(carrier, number))
-    }
-
-    /// All that may be opened this way.
+    /// All that may be opened this way. `local` is the protected end; `None` is an address that
+    /// nothing names.
     #[must_use]
     pub fn open(&self, way: Way, local: Option<IpAddr>, peer: IpAddr) -> Vec<Span> {
         let document = self.document;
@@ -229,7 +216,7 @@ const PRIVATE: [&str; 8] = [
     "fe80::/10",
 ];
 
-/// What rules let in. `at` is the protected end where `to` is asked, as in [`Interpreter::may`].
+/// What rules let in. `at` is the protected end where `to` is asked, as in [`Interpreter::open`].
 fn ruled(rules: &[Rule], at: Option<Option<IpAddr>>, peer: IpAddr) -> Vec<Span> {
     let applies = |rule: &&Rule| {
         let from = rule.from.listed();
