@@ -6,7 +6,8 @@ use anyhow::Result;
 use sccm_common::counter::{Counter, Direction, page, shadow_page};
 
 /// The counters of an interface and direction, summed over the CPUs, each page in the order of
-/// [`index`](sccm_common::counter::index).
+/// [`index`](sccm_common::counter::index). Behind a page of the active policy are the counters by
+/// peer, in the order of [`peer_index`](sccm_common::counter::peer_index).
 #[derive(Debug)]
 pub struct Tally {
     /// Name of the interface.
@@ -37,15 +38,19 @@ impl Maps {
         let mut tallies = Vec::<Tally>::new();
         for one in self.interfaces()? {
             for direction in [Direction::Inbound, Direction::Outbound] {
-                let read = |observing| self.counters.get(&page(one.slot, direction, observing), 0);
+                let read = |observing| -> Result<Vec<Counter>> {
+                    let page = page(one.slot, direction, observing);
+                    let by_peer = sum(&self.peer_counters.get(&page, 0)?);
+                    Ok([sum(&self.counters.get(&page, 0)?), by_peer].concat())
+                };
                 let shadow = self
                     .shadow_counters
                     .get(&shadow_page(one.slot, direction), 0)?;
                 let mut new = Tally {
                     interface: one.name.clone(),
                     direction,
-                    obeyed: sum(&read(false)?),
-                    observed: sum(&read(true)?),
+                    obeyed: read(false)?,
+                    observed: read(true)?,
                     shadow: sum(&shadow),
                 };
                 let is_same = |known: &&mut Tally| {

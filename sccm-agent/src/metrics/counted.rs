@@ -10,7 +10,9 @@ use super::reference::{self as table, Family, Label};
 use crate::kernel::{Maps, Tally};
 use crate::policy::ServiceNames;
 use anyhow::{Result, ensure};
-use sccm_common::counter::{Counter, Direction, PAGE_COUNTERS, describe};
+use sccm_common::counter::{
+    Counter, Direction, PAGE_COUNTERS, PEER_COUNTERS, describe, describe_peer, peer_reason,
+};
 use sccm_common::{Disposition, Reason};
 use std::collections::HashMap;
 
@@ -28,19 +30,29 @@ fn write_all(
     tallies: &[Tally],
     names: &ServiceNames,
 ) -> Result<()> {
-    let places = places(names)?;
+    let places = [
+        places(names, Direction::Inbound)?,
+        places(names, Direction::Outbound)?,
+    ];
     let mut pair =
         |packets: &Family, bytes: &Family, disposition, pages: fn(&Tally) -> Pages<'_>| {
-            let places: Vec<&Place> = places
-                .iter()
-                .filter(|place| place.reason.disposition() == disposition)
-                .collect();
+            let places = places.each_ref().map(|places| {
+                let chosen = |place: &&Place| place.reason.disposition() == disposition;
+                places.iter().filter(chosen).collect::<Vec<&Place>>()
+            });
             let mut family = |family: &Family, value: fn(Counter) -> u64| {
+                let by_peer = family.labels == table::REFUSED;
                 write_family(text, format, family, tallies, |tally, lines| {
-                    for place in &places {
+                    let [inbound, outbound] = &places;
+                    let places = match tally.direction {
+                        Direction::Inbound => inbound,
+                        Direction::Outbound => outbound,
+                    };
+                    for place in places {
                         let count = place.sum(pages(tally));
                         if count.packets > 0 {
-                            lines.add(&place.labels, value(count));
+                            let peer = by_peer.then_some(place.peer.as_str());
+                            lines.add(&place.labels, peer, value(count));
                         }
                     }
                 })
@@ -71,6 +83,8 @@ struct Place {
     reason: Reason,
     counters: Vec<usize>,
     labels: String,
+    /// The label that only what is refused has.
+    peer: String,
 }
 
 impl Place {
@@ -86,16 +100,23 @@ impl Place {
     }
 }
 
-/// The places of every page.
-fn places(names: &ServiceNames) -> Result<Vec<Place>> {
+/// The places of every page of a direction, and behind them those of the peers.
+fn places(names: &ServiceNames, direction: Direction) -> Result<Vec<Place>> {
+    let counters = (0..PAGE_COUNTERS).filter_map(|index| {
+        let (reason, class) = describe(index)?;
+        Some((index, reason, class, None))
+    });
+    let by_peer = (0..PEER_COUNTERS).map(|index| {
+        let (peer, class) = describe_peer(index);
+        let index = PAGE_COUNTERS + index;
+        (index, peer_reason(direction), Some(class), Some(peer))
+    });
     let mut known = HashMap::new();
     let mut places = Vec::<Place>::new();
-    for index in 0..PAGE_COUNTERS {
-        let Some((reason, class)) = describe(index) else {
-            continue;
-        };
+    for (index, reason, class, peer) in counters.chain(by_peer) {
         let service = class.and_then(|class| names.get(class));
-        let place = *known.entry((reason, service)).or_insert(places.len());
+        let peer = peer.and_then(|peer| names.peers.get(peer)).unwrap_or("");
+        let place = *known.entry((reason, service, peer)).or_insert(places.len());
         if let Some(place) = places.get_mut(place) {
             place.counters.push(index);
             continue;
@@ -109,6 +130,7 @@ fn places(names: &ServiceNames) -> Result<Vec<Place>> {
             reason,
             counters: vec![index],
             labels: rendered(labels, &[reason.label(), protocol, service])?,
+            peer: rendered(&[&table::PEER], &[peer])?,
         });
     }
     Ok(places)
@@ -122,9 +144,13 @@ struct Lines<'s> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, labels: &str, value: u64) {
+    fn add(&mut self, labels: &str, peer: Option<&str>, value: u64) {
         self.text.push_str(&self.head);
         self.text.push_str(labels);
+        if let Some(peer) = peer {
+            self.text.push(',');
+            self.text.push_str(peer);
+        }
         self.text.push_str("} ");
         push_decimal(self.text, value);
         self.text.push('\n');
@@ -157,7 +183,7 @@ fn write_family(
     add: impl Fn(&Tally, &mut Lines<'_>),
 ) -> Result<()> {
     ensure!(
-        family.labels == table::COUNTED,
+        family.labels.starts_with(table::COUNTED),
         "{} has other labels",
         family.name
     );

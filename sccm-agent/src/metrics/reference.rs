@@ -41,7 +41,7 @@ pub struct Family {
 
 macro_rules! labels {
     ($($label:ident = $name:literal, $values:literal;)+) => {
-        $(static $label: Label = Label { name: $name, values: $values };)+
+        $(pub(super) static $label: Label = Label { name: $name, values: $values };)+
 
         /// Every label.
         pub const LABELS: &[&Label] = &[$(&$label,)+];
@@ -54,6 +54,7 @@ labels! {
     REASON = "reason", "why a packet passed or not: a fixed list; of a rule, what the policy file says";
     PROTOCOL = "protocol", "`tcp`, `udp` ... of the service; empty where the reason has none";
     SERVICE = "service", "a service that policies since the maps began named, or `none`; at most 256";
+    PEER = "peer", "the roles of the other end's address by the policy's `[peers]`, as `a+b`, or `other`, where such a right was missing; else empty; at most 22";
     MODE = "mode", "`native`, `generic`, or `none` where no program is attached";
     HASH = "hash", "SHA-256 of the policy; one at a time";
     ROLES = "roles", "the policy's roles, as `a,b`; one at a time";
@@ -68,6 +69,10 @@ labels! {
 
 /// What packets are counted by.
 pub(super) const COUNTED: &[&Label] = &[&INTERFACE, &DIRECTION, &REASON, &PROTOCOL, &SERVICE];
+
+/// What is refused is counted by its peer too.
+pub(super) const REFUSED: &[&Label] =
+    &[&INTERFACE, &DIRECTION, &REASON, &PROTOCOL, &SERVICE, &PEER];
 
 macro_rules! families {
     ($($family:ident = $kind:ident $name:literal, $labels:expr, $help:literal;)+) => {
@@ -91,13 +96,13 @@ families! {
         "Packets that went on to the kernel.";
     PASSED_BYTES = Counter "sccm_passed_bytes_total", COUNTED,
         "Bytes of packets that went on to the kernel.";
-    DROPPED_PACKETS = Counter "sccm_dropped_packets_total", COUNTED,
+    DROPPED_PACKETS = Counter "sccm_dropped_packets_total", REFUSED,
         "Packets that were dropped.";
-    DROPPED_BYTES = Counter "sccm_dropped_bytes_total", COUNTED,
+    DROPPED_BYTES = Counter "sccm_dropped_bytes_total", REFUSED,
         "Bytes of packets that were dropped.";
-    WOULD_DROP_PACKETS = Counter "sccm_would_drop_packets_total", COUNTED,
+    WOULD_DROP_PACKETS = Counter "sccm_would_drop_packets_total", REFUSED,
         "Packets that observe mode let pass.";
-    WOULD_DROP_BYTES = Counter "sccm_would_drop_bytes_total", COUNTED,
+    WOULD_DROP_BYTES = Counter "sccm_would_drop_bytes_total", REFUSED,
         "Bytes of packets that observe mode let pass.";
 
     SHADOW_PASSED_PACKETS = Counter "sccm_shadow_passed_packets_total", COUNTED,

@@ -85,6 +85,7 @@ mod tests {
                 protocol: "tcp".to_owned(),
                 service: service.to_owned(),
             }),
+            peer: None,
             count: Counter { packets: 1, bytes },
         };
         // One more than a script could tell apart from its neighbours.

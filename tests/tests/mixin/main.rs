@@ -22,6 +22,16 @@ fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
 }
 
+/// The policy under which what is refused is told by peer.
+const NAMING_PEERS: &str = r#"
+[peers]
+client = ["192.0.2.0/24", "2001:db8::/64"]
+
+[[protect]]
+name = "point"
+roles = ["distribution-point"]
+"#;
+
 /// The host and what runs there, each of which ends before what it stands on.
 struct Stage {
     hosts: Hosts,
@@ -48,6 +58,7 @@ impl Stage {
     /// Everything happens that metrics tell of, with a scrape before and behind it.
     fn live(&self) -> Result<(Agent<'_>, Prometheus<'_>)> {
         let hosts = &self.hosts;
+        self.policy.write(NAMING_PEERS)?;
         let arguments = format!("{} --metrics-top-flows 20", self.policy.arguments());
         let agent = hosts.enforce(&arguments)?;
         hosts.assert_enforced();

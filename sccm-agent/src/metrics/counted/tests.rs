@@ -1,6 +1,6 @@
 use super::*;
-use sccm_common::counter::index;
-use sccm_common::{ServiceClass, counter};
+use sccm_common::counter::{index, peer_index};
+use sccm_common::{Peer, ServiceClass, Verdict, counter};
 
 /// Pages with these counters.
 fn page(counts: &[(Reason, u8, u64)]) -> Vec<Counter> {
@@ -14,9 +14,27 @@ fn page(counts: &[(Reason, u8, u64)]) -> Vec<Counter> {
     page
 }
 
-/// Two classes of one name, and one of another.
+/// What a direction refused of a class, by peer.
+fn by_peer(direction: Direction, class: u8, counts: &[(u8, u64)]) -> Vec<Counter> {
+    let mut page = vec![Counter::default(); counter::PEER_COUNTERS];
+    for (peer, packets) in counts {
+        let verdict = Verdict {
+            reason: peer_reason(direction),
+            service: ServiceClass(class),
+            peer: Peer(*peer),
+        };
+        page[peer_index(direction, verdict).unwrap()] = Counter {
+            packets: *packets,
+            bytes: packets * 100,
+        };
+    }
+    page
+}
+
+/// Two classes of one name, and one of another; and the peer 2.
 fn names() -> ServiceNames {
     let mut names = ServiceNames::default();
+    names.peers.insert(Peer(2), "client".to_owned());
     for (class, service) in [(20, "http"), (21, "http"), (22, "smb")] {
         let name = crate::policy::ServiceName {
             protocol: "tcp".to_owned(),
@@ -31,11 +49,16 @@ fn tally() -> Tally {
     Tally {
         interface: "a\"b\\".to_owned(),
         direction: Direction::Inbound,
-        obeyed: page(&[
-            (Reason::Service, 20, 1),
-            (Reason::Service, 21, 2),
-            (Reason::NotAllowed, 22, 5),
-        ]),
+        obeyed: [
+            page(&[
+                (Reason::Service, 20, 1),
+                (Reason::Service, 21, 2),
+                (Reason::NotAllowed, 22, 5),
+            ]),
+            // The last has no name: it adds up with those who are no peers.
+            by_peer(Direction::Inbound, 22, &[(1, 4), (2, 6), (3, 1)]),
+        ]
+        .concat(),
         observed: page(&[
             (Reason::Service, 20, 10),
             (Reason::NotAllowed, 22, 7),
@@ -50,20 +73,28 @@ fn every_series_is_written_once_and_what_shares_its_labels_adds_up() {
     let mut text = String::new();
     write_all(&mut text, Format::Text, &[tally()], &names()).unwrap();
     let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    let series = |name: &str, reason: &str, protocol: &str, service: &str, value: u64| {
+    let series = |name: &str, labels: &str, value: u64| {
         [("packets", value), ("bytes", value * 100)].map(|(unit, value)| {
             format!(
                 "sccm_{name}_{unit}_total{{interface=\"a\\\"b\\\\\",direction=\"inbound\",\
-                 reason=\"{reason}\",protocol=\"{protocol}\",service=\"{service}\"}} {value}"
+                 {labels}}} {value}"
             )
         })
     };
+    let smb = "reason=\"not-allowed\",protocol=\"tcp\",service=\"smb\"";
+    let http = "protocol=\"tcp\",service=\"http\"";
     let mut expected = [
-        series("passed", "service", "tcp", "http", 13),
-        series("passed", "arp", "", "", 9),
-        series("dropped", "not-allowed", "tcp", "smb", 5),
-        series("would_drop", "not-allowed", "tcp", "smb", 7),
-        series("shadow_dropped", "not-allowed", "tcp", "http", 3),
+        series("passed", &format!("reason=\"service\",{http}"), 13),
+        series("passed", "reason=\"arp\",protocol=\"\",service=\"\"", 9),
+        series("dropped", &format!("{smb},peer=\"\""), 6),
+        series("dropped", &format!("{smb},peer=\"other\""), 4),
+        series("dropped", &format!("{smb},peer=\"client\""), 6),
+        series("would_drop", &format!("{smb},peer=\"\""), 7),
+        series(
+            "shadow_dropped",
+            &format!("reason=\"not-allowed\",{http}"),
+            3,
+        ),
     ]
     .concat();
     let mut found: Vec<String> = samples.into_iter().map(str::to_owned).collect();
