@@ -13,7 +13,10 @@ use sccm_agent::kernel::{Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::Place;
 use sccm_common::abi::map;
-use sccm_common::counter::{Counter, Direction, PAGE_COUNTERS, PAGES, Page, describe, index, page};
+use sccm_common::counter::{
+    Counter, Direction, PAGE_COUNTERS, PAGES, PEER_COUNTERS, Page, PeerPage, describe,
+    describe_peer, index, page, peer_index,
+};
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::FragmentKey;
 use sccm_common::tftp::TransferKey;
@@ -34,10 +37,12 @@ pub struct Kernel {
     pub maps: Maps,
     pub slots: Slots,
     counters: PerCpuArray<MapData, Page>,
+    peer_counters: PerCpuArray<MapData, PeerPage>,
     flows: HashMap<MapData, FlowKey, FlowState>,
     fragments: HashMap<MapData, FragmentKey, u64>,
     transfers: HashMap<MapData, TransferKey, [u8; 16]>,
-    /// By page and place: what was counted before, or will have been.
+    /// By page and place, those by peer behind the others: what was counted before, or will have
+    /// been.
     counted: Vec<Vec<Counter>>,
     _mount: BpfMount,
 }
@@ -71,10 +76,11 @@ impl Kernel {
             maps,
             slots,
             counters: open(&pins, map::COUNTERS)?,
+            peer_counters: open(&pins, map::PEER_COUNTERS)?,
             flows: open(&pins, map::FLOWS)?,
             fragments: open(&pins, map::FRAGMENTS)?,
             transfers: open(&pins, map::TRANSFERS)?,
-            counted: vec![vec![Counter::default(); PAGE_COUNTERS]; PAGES as usize],
+            counted: vec![vec![Counter::default(); PAGE_COUNTERS + PEER_COUNTERS]; PAGES as usize],
             _mount: mount,
         })
     }
@@ -116,7 +122,10 @@ impl Kernel {
             direction,
             verdict,
         } = *counted;
-        let place = index(verdict.reason, verdict.service);
+        let place = match peer_index(direction, verdict) {
+            Some(place) => PAGE_COUNTERS + place,
+            None => index(verdict.reason, verdict.service),
+        };
         let page = page(slot, direction, observing) as usize;
         let counter = &mut self.counted[page][place];
         counter.packets += 1;
@@ -142,16 +151,24 @@ impl Kernel {
 
     fn check_page(&mut self, page: u32, wrong: &mut Vec<String>) -> Result<()> {
         let cpus = self.counters.get(&page, 0)?;
+        let by_peer = self.peer_counters.get(&page, 0)?;
         for (place, expected) in self.counted[page as usize].iter_mut().enumerate() {
             let mut found = Counter::default();
-            for cpu in cpus.iter() {
-                found.packets += cpu[place].packets;
-                found.bytes += cpu[place].bytes;
+            for (counters, by_peer) in cpus.iter().zip(by_peer.iter()) {
+                let counter = match place.checked_sub(PAGE_COUNTERS) {
+                    Some(place) => by_peer[place],
+                    None => counters[place],
+                };
+                found.packets += counter.packets;
+                found.bytes += counter.bytes;
             }
             if found != *expected {
-                let what = describe(place);
+                let what = match place.checked_sub(PAGE_COUNTERS) {
+                    Some(place) => format!("{:?}", describe_peer(place)),
+                    None => format!("{:?}", describe(place)),
+                };
                 wrong.push(format!(
-                    "{found:?} instead of {expected:?} at page {page}, {what:?}"
+                    "{found:?} instead of {expected:?} at page {page}, {what}"
                 ));
                 *expected = found;
             }

@@ -16,7 +16,7 @@ use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::trunk::VlanTable;
 use sccm_common::verdict::{self, Arriving, Tables};
 use sccm_common::wire::{self, plain, vlan};
-use sccm_common::{Place, Policy, Reason, ServiceClass, SliceCursor, Verdict};
+use sccm_common::{Place, Policy, Reason, SliceCursor, Verdict};
 
 use crate::case::{Spot, Step};
 use crate::slots::Slots;
@@ -70,10 +70,7 @@ impl<'a> Native<'a> {
             return Some(Counted {
                 slot: self.slots.of(spot),
                 direction: hook,
-                verdict: Verdict {
-                    reason: Reason::OtherVlan,
-                    service: ServiceClass::NONE,
-                },
+                verdict: Verdict::without_service(Reason::OtherVlan),
             });
         };
         let verdict = match hook {
