@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{ALLOWED, FORBIDDEN, Hosts, LONG, POINT};
+use sccm_tests::agent::{ALLOWED, Agent, FORBIDDEN, Hosts, LONG, POINT};
 use sccm_tests::netns::veth_pair;
 use sccm_tests::traffic::{Outcome, PATIENCE, tcp_connect};
 
@@ -122,10 +122,11 @@ fn generic_mode_works_and_is_named() -> Result<()> {
 #[test]
 fn auto_falls_back_to_generic_only_where_it_must_and_says_so() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
-    // The metrics come in through the loopback interface.
-    let agent = hosts.enforce(&format!(
-        "{POINT} --interface lo --xdp-mode auto --allow tcp/19470"
-    ))?;
+    // Whoever asks over the loopback interface while it is attached may lose the answer.
+    let agent = Agent::start_guarded(
+        &hosts.point,
+        hosts.command(&format!("enforce {POINT} --interface lo --xdp-mode auto"))?,
+    )?;
     let log = agent.log()?;
     assert!(log.contains("WARN"), "{log}");
     assert!(log.contains("lo runs in generic mode"), "{log}");

@@ -126,12 +126,13 @@ fn json_has_one_object_a_line() -> Result<()> {
     assert_eq!(blocked.len(), 2, "{blocked:#?}");
     for (line, source) in blocked.iter().zip(["192.0.2.1", "2001:db8::1"]) {
         assert_eq!(line["source"], source);
-        let names: Vec<_> = line
+        let mut names: Vec<_> = line
             .as_object()
             .into_iter()
             .flatten()
             .map(|(name, _)| name)
             .collect();
+        names.sort();
         assert_eq!(
             names,
             [

@@ -22,7 +22,7 @@ impl Claim {
         let agent = of(Filter::Agent(None));
         let ingress = of(Filter::Nftables(NftablesHook::Ingress));
         let everything = of(Filter::Agent(Some(100_000)));
-        let xdp_filter = of(Filter::XdpFilter { all: true });
+        let xdp_filter = of(Filter::Xdp { all: true });
         let against_empty = || -> Option<Self> {
             Some(Self {
                 name: "drop rate, role only, against the empty program",

@@ -24,7 +24,7 @@ pub enum Filter {
     /// `sccm-agent enforce`: by role alone, or for clients in so many prefixes.
     Agent(Option<u32>),
     /// xdp-filter with all features, or those only that the ports need.
-    XdpFilter {
+    Xdp {
         /// All of them.
         all: bool,
     },
@@ -47,8 +47,8 @@ pub fn all() -> Vec<Filter> {
         Filter::Agent(Some(100)),
         Filter::Agent(Some(1_000)),
         Filter::Agent(Some(100_000)),
-        Filter::XdpFilter { all: false },
-        Filter::XdpFilter { all: true },
+        Filter::Xdp { all: false },
+        Filter::Xdp { all: true },
         Filter::Nftables(Hook::Ingress),
         Filter::Nftables(Hook::Raw),
         Filter::NftablesPrefixes(1),
@@ -78,8 +78,8 @@ impl Filter {
             Self::Empty => "empty XDP program".into(),
             Self::Agent(None) => "sccm-agent, role only".into(),
             Self::Agent(Some(count)) => format!("sccm-agent, {} client prefixes", grouped(count)),
-            Self::XdpFilter { all: false } => "xdp-filter, ports only".into(),
-            Self::XdpFilter { all: true } => "xdp-filter, all features".into(),
+            Self::Xdp { all: false } => "xdp-filter, ports only".into(),
+            Self::Xdp { all: true } => "xdp-filter, all features".into(),
             Self::Nftables(Hook::Ingress) => "nftables netdev ingress, sets".into(),
             Self::Nftables(Hook::Raw) => "nftables prerouting raw, sets".into(),
             Self::NftablesPrefixes(count) => {
@@ -117,7 +117,7 @@ impl Filter {
         Ok(match self {
             Self::Empty => Box::new(Empty::new(line)?),
             Self::Agent(prefixes) => Box::new(agent::AtWork::new(line, prefixes)?),
-            Self::XdpFilter { all } => Box::new(xdp_filter::AtWork::new(line, all)?),
+            Self::Xdp { all } => Box::new(xdp_filter::AtWork::new(line, all)?),
             Self::Nftables(hook) => {
                 let rules = nftables::ports();
                 Box::new(nftables::AtWork::new(line, hook, "", &rules)?)
