@@ -45,6 +45,8 @@ pub mod flag {
     pub const LOCAL_ADDRESSES: u32 = 1 << 6;
     /// Addresses of local class 0 are not protected systems.
     pub const LISTED_ONLY: u32 = 1 << 7;
+    /// Refused flows are counted, and not noted.
+    pub const COUNT_ONLY: u32 = 1 << 8;
 }
 
 /// Seconds without a packet after which a flow is forgotten.

@@ -99,7 +99,7 @@ impl Verdict {
 
     /// A packet that ended whoever sent it.
     #[inline(always)]
-    const fn of_service(reason: Reason, service: ServiceClass) -> Self {
+    pub const fn of_service(reason: Reason, service: ServiceClass) -> Self {
         Self {
             reason,
             service,

@@ -51,8 +51,9 @@ pub fn left(ctx: *mut __sk_buff, verdict: Verdict, slot: u32, observing: bool) {
     }
 }
 
+/// Whether anybody has ordered any.
 #[inline(always)]
-fn is_ordered() -> bool {
+pub fn is_ordered() -> bool {
     ORDER.get(0).is_some_and(|order| order.until != 0)
 }
 

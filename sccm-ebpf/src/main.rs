@@ -48,49 +48,44 @@ fn sccm_arriving(ctx: XdpContext) -> u32 {
         };
         if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
             let observing = tables.observing();
+            let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
             if verdict.reason.passes() {
-                let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
                 // Only what is refused is asked for its peer.
                 let peer = Peer::NOT_KNOWN;
                 let verdict = Verdict { peer, ..verdict };
                 account::count(slot, direction, observing, verdict, length);
                 return xdp_action::XDP_PASS;
             }
-            let Verdict {
-                reason,
-                service,
-                peer,
-            } = verdict;
-            return refuse_plain(ctx.ctx, reason, service, peer, observing);
+            account::count(slot, direction, observing, verdict, length);
+            let noting = tables.noting();
+            if noting || capture::is_ordered() {
+                let (reason, service) = (verdict.reason, verdict.service);
+                report_plain(ctx.ctx, reason, service, observing, noting);
+            }
+            return refused(observing);
         }
     }
     unusual(ctx.ctx)
 }
 
-/// Ends a plain packet that is refused, and reads it once more to note its flow. Not inlined,
-/// so that it costs one that passes nothing, not even a register.
+/// Tells of a plain packet that was refused, and counted: reads it once more to note its flow.
+/// Not inlined, so that it costs one that passes nothing, not even a register.
 #[inline(never)]
-fn refuse_plain(
+fn report_plain(
     ctx: *mut xdp_md,
     reason: Reason,
     service: ServiceClass,
-    peer: Peer,
     observing: bool,
-) -> u32 {
-    let verdict = Verdict {
-        reason,
-        service,
-        peer,
-    };
+    noting: bool,
+) {
+    let verdict = Verdict::of_service(reason, service);
     let ctx = XdpContext::new(ctx);
-    let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
-    account::count(slot, direction, observing, verdict, length);
-    if let Some(packet) = plain::packet(Linear::of_xdp(&ctx)) {
-        let length = length as u32;
+    let (slot, direction) = (OfCard.slot(), Direction::Inbound);
+    if noting && let Some(packet) = plain::packet(Linear::of_xdp(&ctx)) {
+        let length = length(&ctx) as u32;
         blocked::note(&packet, verdict, slot, direction, observing, length);
     }
     capture::arrived(ctx.ctx, verdict, (slot, direction), observing);
-    refused(observing)
 }
 
 /// Judges a frame that arrives, whatever it is. Not inlined, so that the plain packet has all
@@ -165,7 +160,9 @@ fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
     if verdict.reason.passes() {
         return xdp_action::XDP_PASS;
     }
-    if let Ok(packet) = parsed {
+    if tables.noting()
+        && let Ok(packet) = parsed
+    {
         blocked::note(packet, verdict, slot, direction, observing, length);
     }
     capture::arrived(ctx.ctx, verdict, (slot, direction), observing);
@@ -226,7 +223,9 @@ fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
         // The other programs on the hook decide.
         return TC_ACT_UNSPEC;
     }
-    if let Some(packet) = parsed {
+    if tables.noting()
+        && let Some(packet) = parsed
+    {
         blocked::note(packet, verdict, slot, direction, observing, length);
     }
     capture::left(ctx.skb.skb, verdict, slot, observing);

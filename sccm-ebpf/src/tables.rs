@@ -104,6 +104,12 @@ impl Active {
         })
     }
 
+    /// Whether flows that are refused are noted.
+    #[inline(always)]
+    pub fn noting(&self) -> bool {
+        !self.policy.has(flag::COUNT_ONLY)
+    }
+
     /// Whether what would be dropped passes.
     #[inline(always)]
     pub fn observing(&self) -> bool {

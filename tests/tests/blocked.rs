@@ -80,6 +80,40 @@ fn what_is_refused_is_noted_and_what_passes_is_not() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_only_counted_is_not_noted() -> Result<()> {
+    let counting = Settings {
+        count_only: true,
+        outbound: Outbound::Enforce,
+        ..Settings::roles(&ROLES)
+    };
+    let mut kernel = loaded(Place::Host, &counting)?;
+    let leaving = Packet::ipv4("192.0.2.10", "198.51.100.7");
+    for packet in arriving() {
+        // The plain way, and by two tags the other.
+        for packet in [packet.clone(), packet.vlan(20).vlan(30)] {
+            let refused = packet.clone().tcp(50000, 3389).syn().build();
+            assert!(!kernel.run_inbound(&refused)?.passes());
+            let allowed = packet.tcp(50000, 80).syn().build();
+            assert!(kernel.run_inbound(&allowed)?.passes());
+        }
+    }
+    let refused = leaving.tcp(40000, 25).syn().build();
+    assert!(!kernel.run_outbound(&refused)?.passes());
+
+    let counts = kernel.newly_counted()?.0;
+    let of = |reason| -> u64 {
+        let of_reason = counts.iter().filter(|(place, _)| place.reason == reason);
+        of_reason.map(|(_, count)| count.packets).sum()
+    };
+    assert_eq!(of(Reason::NotAllowed), 4);
+    assert_eq!(of(Reason::OutboundNotAllowed), 1);
+    assert_eq!(of(Reason::Service), 4);
+    assert!(kernel.blocked()?.is_empty());
+    assert_eq!(kernel.unnoted(Reason::NotAllowed)?.suppressed, 0);
+    Ok(())
+}
+
 /// The clock that reads the times is the one that wrote them, to the second.
 #[test]
 fn times_are_those_of_the_machine() -> Result<()> {

@@ -9,7 +9,7 @@ use sccm_common::policy::Timeouts;
 use std::path::PathBuf;
 
 /// What a policy file says in their place.
-const POLICY_FLAGS: [&str; 9] = [
+const POLICY_FLAGS: [&str; 10] = [
     "roles",
     "outbound",
     "allow",
@@ -17,6 +17,7 @@ const POLICY_FLAGS: [&str; 9] = [
     "without_essential",
     "pass_orphan_fragments",
     "pass_other_ethertypes",
+    "count_only",
     "TimeoutArgs",
     "SiteArgs",
 ];
@@ -58,6 +59,11 @@ pub struct PolicyArgs {
     /// Pass frames that are neither IP nor an essential
     #[arg(long)]
     pass_other_ethertypes: bool,
+
+    /// Count what is refused, and note none of its flows: nothing for `blocked` and
+    /// the log, and some 20 ns less for each packet
+    #[arg(long)]
+    count_only: bool,
 
     #[command(flatten)]
     timeouts: TimeoutArgs,
@@ -119,6 +125,7 @@ impl PolicyArgs {
             without: self.without_essential.clone(),
             pass_orphan_fragments: self.pass_orphan_fragments,
             pass_other_ethertypes: self.pass_other_ethertypes,
+            count_only: self.count_only,
             protect: vec![protected],
             allow: self.allow.iter().map(Rule::from).collect(),
             management: self.manage.iter().map(Rule::from).collect(),

@@ -59,6 +59,7 @@ pub(super) fn read(
     }
     policy.pass_orphan_fragments = flag(&mut table, "pass-orphan-fragments", cx);
     policy.pass_other_ethertypes = flag(&mut table, "pass-other-ethertypes", cx);
+    policy.count_only = flag(&mut table, "count-only", cx);
     table.finish(cx);
     outbound
 }

@@ -140,6 +140,7 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         (policy.outbound == Outbound::Off, flag::OUTBOUND_OFF),
         (policy.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
         (policy.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
+        (policy.count_only, flag::COUNT_ONLY),
         (local_addresses, flag::LOCAL_ADDRESSES),
         (!listed(false), flag::LISTED_ONLY),
     ]

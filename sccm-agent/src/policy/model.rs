@@ -39,6 +39,8 @@ pub struct SitePolicy {
     pub pass_orphan_fragments: bool,
     /// Pass frames that carry neither IP nor an essential.
     pub pass_other_ethertypes: bool,
+    /// Count what is refused, and note none of its flows.
+    pub count_only: bool,
     /// What is not the Internet. Prefixes that the policy names count in any case.
     pub internal: Vec<IpNet>,
     /// The addresses that hold each role, or [`PXE_CLIENT`] or [`DHCP_RELAY`].
@@ -101,6 +103,7 @@ impl Default for SitePolicy {
             without: Vec::new(),
             pass_orphan_fragments: false,
             pass_other_ethertypes: false,
+            count_only: false,
             internal: default_internal(),
             peers: None,
             protect: Vec::new(),

@@ -42,6 +42,8 @@ pub struct Settings {
     pub pass_orphan_fragments: bool,
     /// Pass what is neither IP nor essential.
     pub pass_other_ethertypes: bool,
+    /// Count what is refused, and note nothing of it.
+    pub count_only: bool,
 }
 
 impl Settings {
@@ -86,6 +88,7 @@ impl Settings {
             without: self.without.iter().copied().map(Essential).collect(),
             pass_orphan_fragments: self.pass_orphan_fragments,
             pass_other_ethertypes: self.pass_other_ethertypes,
+            count_only: self.count_only,
             peers: (!peers.is_empty()).then_some(peers),
             protect: vec![protected],
             allow: parsed(&self.allow)?,

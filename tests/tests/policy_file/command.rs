@@ -122,6 +122,7 @@ fn flags_that_the_file_replaces_are_refused_beside_it() -> Result<()> {
         "--without-essential lldp",
         "--pass-orphan-fragments",
         "--pass-other-ethertypes",
+        "--count-only",
         "--timeout-other 5",
         "--http-port 8080",
         "--enable named-pipes",

@@ -109,6 +109,7 @@ impl<'a> Joint<'a> {
         for (name, bit) in [
             ("pass-orphan-fragments", flag::PASS_ORPHAN_FRAGMENTS),
             ("pass-other-ethertypes", flag::PASS_OTHER_ETHERTYPES),
+            ("count-only", flag::COUNT_ONLY),
         ] {
             differ(name, old.has(bit).to_string(), new.has(bit).to_string());
         }

@@ -43,6 +43,7 @@ fn every_setting_of_a_site_arrives() {
         without-essentials = ["lldp"]
         pass-orphan-fragments = true
         pass-other-ethertypes = true
+        count-only = true
         [timeouts]
         tcp-opening = 1
         tcp-established = 2
@@ -70,7 +71,7 @@ fn every_setting_of_a_site_arrives() {
     assert_eq!(policy.outbound, Outbound::Enforce);
     assert_eq!(policy.internal, nets(&["10.0.0.0/8"]));
     assert_eq!(policy.without, [Essential(Reason::Lldp)]);
-    assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes);
+    assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes && policy.count_only);
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,

@@ -9,6 +9,9 @@ use crate::sys::Hook;
 /// The roles of the protected system.
 pub const ROLES: [&str; 2] = ["distribution-point", "pxe-service-point"];
 
+/// What noting the flow of a packet that is refused may cost.
+pub const NOTE: u32 = 30;
+
 /// TCP and UDP ports that they open, and one of each that they do not.
 const HTTP: u16 = 80;
 const BINL: u16 = 4011;
@@ -41,7 +44,8 @@ fn v6_out() -> Packet {
 
 /// Where no address counts: every packet is judged by its port alone.
 pub fn of_a_role() -> Vec<Case> {
-    [by_port(), by_state(), outbound()].concat()
+    let refused = refused("role only, with reporting", NOTE);
+    [by_port(), refused, by_state(), outbound()].concat()
 }
 
 fn by_port() -> Vec<Case> {
@@ -56,15 +60,32 @@ fn by_port() -> Vec<Case> {
         simplest("pass, IPv4 UDP", datagram(v4()), Service),
         case("pass, IPv6 UDP", datagram(v6()), Service),
         case("pass, VLAN tag", opening(v4().vlan(20), HTTP), Service),
-        simplest("drop, IPv4 TCP SYN", opening(v4(), RDP), NotAllowed),
-        case("drop, IPv6 TCP SYN", opening(v6(), RDP), NotAllowed),
-        case("drop, VLAN tag", opening(v4().vlan(20), RDP), NotAllowed),
     ]
+}
+
+/// What is refused, noted or only counted, and what that may cost.
+fn refused(group: &'static str, noted: u32) -> Vec<Case> {
+    let case = |name, packet: Packet, at_most| {
+        arriving(group, name, packet.tcp(50000, RDP).syn(), NotAllowed).at_most(at_most + noted)
+    };
+    vec![
+        case("drop, IPv4 TCP SYN", v4(), 6),
+        case("drop, IPv6 TCP SYN", v6(), 10),
+        case("drop, VLAN tag", v4().vlan(20), 10),
+    ]
+}
+
+/// The same role with `--count-only`.
+pub fn counted_only() -> Vec<Case> {
+    refused("role only, counting alone", 0)
 }
 
 fn by_state() -> Vec<Case> {
     let case = |name, packet, reason| arriving("state, inbound", name, packet, reason);
-    let limited = |name, packet, reason| case(name, packet, reason).at_most(40);
+    let limited = |name, packet, reason: Reason| {
+        let note = if reason.passes() { 0 } else { NOTE };
+        case(name, packet, reason).at_most(40 + note)
+    };
     let segment = |packet: Packet| packet.tcp(50000, RDP).ack();
     let datagram = |packet: Packet| packet.udp(50000, DNS).payload(64);
     let tcp_answer = |packet: Packet| packet.tcp(1433, 40000).ack().payload(64);
@@ -120,8 +141,9 @@ fn outbound() -> Vec<Case> {
 /// Where the peers' prefixes count, as [`prefixes`] names them.
 pub fn of_peers() -> Vec<Case> {
     let group = "16 prefixes of each family, inbound";
-    let case = |name, packet: Packet, reason| {
-        arriving(group, name, packet.tcp(50000, 22).syn(), reason).at_most(16)
+    let case = |name, packet: Packet, reason: Reason| {
+        let note = if reason.passes() { 0 } else { NOTE };
+        arriving(group, name, packet.tcp(50000, 22).syn(), reason).at_most(16 + note)
     };
     let named = (
         Packet::ipv4("10.7.1.7", V4.0),

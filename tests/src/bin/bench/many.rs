@@ -10,6 +10,7 @@ use sccm_common::Reason::{self, NotAllowed, Service};
 use sccm_tests::packet::Packet;
 
 use crate::case::Case;
+use crate::cases::NOTE;
 use crate::floor::{self, Walk};
 use crate::series::{Series, Title};
 use crate::sys::{self, Hook};
@@ -80,7 +81,7 @@ pub fn cases() -> Vec<Case> {
             packet,
             reason,
         )
-        .at_most(40)
+        .at_most(if reason.passes() { 20 } else { 20 + NOTE })
     };
     vec![
         case("pass, named network, IPv4", "10.77.1.7", Service),

@@ -44,8 +44,13 @@ impl Packets {
             allow: many::prefixes(100_000),
             ..role.clone()
         };
+        let counting = Settings {
+            count_only: true,
+            ..role.clone()
+        };
         let mut worlds = [
             (World::new(&role)?, measured(cases::of_a_role())),
+            (World::new(&counting)?, measured(cases::counted_only())),
             (World::new(&peers)?, measured(cases::of_peers())),
             (World::new(&many)?, measured(many::cases())),
         ];
@@ -61,7 +66,7 @@ impl Packets {
                 }
             }
             interrupt.check()?;
-            cold.round(&mut worlds[2].0)?;
+            cold.round(&mut worlds[3].0)?;
             opening.round(&role)?;
         }
         let memory = worlds[0].0.memory()?;
