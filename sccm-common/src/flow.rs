@@ -10,7 +10,7 @@ use crate::packet::{Packet, Protocol, TcpFlags};
 use crate::policy::Timeouts;
 
 /// Flows that are remembered at most, by default.
-pub const DEFAULT_CAPACITY: u32 = 262_144;
+pub const DEFAULT_CAPACITY: u32 = 131_072;
 
 /// Both ends of a flow, seen from the protected system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

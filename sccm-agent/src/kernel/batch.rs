@@ -1,7 +1,7 @@
 //! Whole maps, some hundred elements with each call.
 //!
 //! aya asks for one element at a time, and for each key before it; a table of blocked flows
-//! is 2,048 elements, one of flows 262,144. The kernel copies bucket by bucket
+//! is 2,048 elements, one of flows 131,072. The kernel copies bucket by bucket
 //! (`BPF_MAP_LOOKUP_BATCH`, bpf(2); `generic_map_lookup_batch` in kernel/bpf/syscall.c,
 //! `__htab_map_lookup_and_delete_batch` in kernel/bpf/hashtab.c), so however others write
 //! meanwhile, the walk ends, and meets every element that stays.

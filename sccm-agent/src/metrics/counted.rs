@@ -31,109 +31,142 @@ fn write_all(
     names: &ServiceNames,
 ) -> Result<()> {
     let places = [
-        places(names, Direction::Inbound)?,
-        places(names, Direction::Outbound)?,
+        Places::of(names, Direction::Inbound)?,
+        Places::of(names, Direction::Outbound)?,
     ];
-    let mut pair =
-        |packets: &Family, bytes: &Family, disposition, pages: fn(&Tally) -> Pages<'_>| {
-            let places = places.each_ref().map(|places| {
-                let chosen = |place: &&Place| place.reason.disposition() == disposition;
-                places.iter().filter(chosen).collect::<Vec<&Place>>()
-            });
-            let mut family = |family: &Family, value: fn(Counter) -> u64| {
-                let by_peer = family.labels == table::REFUSED;
-                write_family(text, format, family, tallies, |tally, lines| {
-                    let [inbound, outbound] = &places;
-                    let places = match tally.direction {
-                        Direction::Inbound => inbound,
-                        Direction::Outbound => outbound,
-                    };
-                    for place in places {
-                        let count = place.sum(pages(tally));
-                        if count.packets > 0 {
-                            let peer = by_peer.then_some(place.peer.as_str());
-                            lines.add(&place.labels, peer, value(count));
-                        }
+    let sums = tallies.iter().map(|tally| Sums::of(tally, &places));
+    let sums = sums.collect::<Result<Vec<_>>>()?;
+    let mut pair = |packets, bytes, disposition, count: fn(&Sums<'_>, usize) -> Counter| {
+        let mut family = |family: &Family, value: fn(Counter) -> u64| {
+            let by_peer = family.labels == table::REFUSED;
+            write_family(text, format, family, &sums, |sums, lines| {
+                for (at, place) in sums.places.iter().enumerate() {
+                    if place.reason.disposition() != disposition {
+                        continue;
                     }
-                })
-            };
-            family(packets, |count| count.packets)?;
-            family(bytes, |count| count.bytes)
+                    let count = count(sums, at);
+                    if count.packets > 0 {
+                        let peer = by_peer.then_some(place.peer.as_str());
+                        lines.add(&place.labels, peer, value(count));
+                    }
+                }
+            })
         };
+        family(packets, |count| count.packets)?;
+        family(bytes, |count| count.bytes)
+    };
     let (passes, drops) = (Disposition::Pass, Disposition::Drop);
     let (packets, bytes) = (&table::PASSED_PACKETS, &table::PASSED_BYTES);
-    pair(packets, bytes, passes, |tally| {
-        [&tally.obeyed, &tally.observed]
+    pair(packets, bytes, passes, |sums, at| {
+        let (obeyed, observed) = (sums.obeyed[at], sums.observed[at]);
+        Counter {
+            packets: obeyed.packets + observed.packets,
+            bytes: obeyed.bytes + observed.bytes,
+        }
     })?;
     let (packets, bytes) = (&table::DROPPED_PACKETS, &table::DROPPED_BYTES);
-    pair(packets, bytes, drops, |tally| [&tally.obeyed, &[]])?;
+    pair(packets, bytes, drops, |sums, at| sums.obeyed[at])?;
     let (packets, bytes) = (&table::WOULD_DROP_PACKETS, &table::WOULD_DROP_BYTES);
-    pair(packets, bytes, drops, |tally| [&tally.observed, &[]])?;
+    pair(packets, bytes, drops, |sums, at| sums.observed[at])?;
     let (packets, bytes) = (&table::SHADOW_PASSED_PACKETS, &table::SHADOW_PASSED_BYTES);
-    pair(packets, bytes, passes, |tally| [&tally.shadow, &[]])?;
+    pair(packets, bytes, passes, |sums, at| sums.shadow[at])?;
     let (packets, bytes) = (&table::SHADOW_DROPPED_PACKETS, &table::SHADOW_DROPPED_BYTES);
-    pair(packets, bytes, drops, |tally| [&tally.shadow, &[]])
+    pair(packets, bytes, drops, |sums, at| sums.shadow[at])
 }
 
-/// Pages that add up.
-type Pages<'t> = [&'t [Counter]; 2];
-
-/// Counters of a page that have the same labels: a reason, and the classes of one name.
+/// What all counters of a tally with the same labels come to: a reason, the classes of one
+/// name, and a peer.
 struct Place {
     reason: Reason,
-    counters: Vec<usize>,
     labels: String,
     /// The label that only what is refused has.
     peer: String,
 }
 
-impl Place {
-    fn sum(&self, pages: Pages<'_>) -> Counter {
-        let mut sum = Counter::default();
-        for page in pages {
-            for counter in self.counters.iter().filter_map(|index| page.get(*index)) {
+/// The places of a direction.
+struct Places {
+    places: Vec<Place>,
+    /// Of each counter of a page, the place; `None`: it has no meaning.
+    of: Vec<Option<usize>>,
+}
+
+/// A tally, added up by places.
+struct Sums<'p> {
+    /// Its labels.
+    labels: String,
+    places: &'p [Place],
+    obeyed: Vec<Counter>,
+    observed: Vec<Counter>,
+    shadow: Vec<Counter>,
+}
+
+impl<'p> Sums<'p> {
+    fn of(tally: &Tally, [inbound, outbound]: &'p [Places; 2]) -> Result<Self> {
+        let (direction, places) = match tally.direction {
+            Direction::Inbound => ("inbound", inbound),
+            Direction::Outbound => ("outbound", outbound),
+        };
+        let (labels, _) = table::COUNTED.split_at(OF_TALLY);
+        Ok(Self {
+            labels: rendered(labels, &[&tally.interface, direction])?,
+            places: &places.places,
+            obeyed: places.sum(&tally.obeyed),
+            observed: places.sum(&tally.observed),
+            shadow: places.sum(&tally.shadow),
+        })
+    }
+}
+
+impl Places {
+    /// Those of every page of a direction, and behind them those of the peers.
+    fn of(names: &ServiceNames, direction: Direction) -> Result<Self> {
+        let counters = (0..PAGE_COUNTERS).map(|index| {
+            let (reason, class) = describe(index)?;
+            Some((reason, class, None))
+        });
+        let by_peer = (0..PEER_COUNTERS).map(|index| {
+            let (peer, class) = describe_peer(index);
+            Some((peer_reason(direction), Some(class), Some(peer)))
+        });
+        let mut known = HashMap::new();
+        let (mut places, mut of) = (Vec::new(), Vec::new());
+        for meaning in counters.chain(by_peer) {
+            let Some((reason, class, peer)) = meaning else {
+                of.push(None);
+                continue;
+            };
+            let service = class.and_then(|class| names.get(class));
+            let peer = peer.and_then(|peer| names.peers.get(peer)).unwrap_or("");
+            let place = *known.entry((reason, service, peer)).or_insert(places.len());
+            of.push(Some(place));
+            if place < places.len() {
+                continue;
+            }
+            let (protocol, service) = match service {
+                Some(name) => (name.protocol.as_str(), name.service.as_str()),
+                None => ("", ""),
+            };
+            let (_, labels) = table::COUNTED.split_at(OF_TALLY);
+            places.push(Place {
+                reason,
+                labels: rendered(labels, &[reason.label(), protocol, service])?,
+                peer: rendered(&[&table::PEER], &[peer])?,
+            });
+        }
+        Ok(Self { places, of })
+    }
+
+    /// Adds up a page, by places.
+    fn sum(&self, page: &[Counter]) -> Vec<Counter> {
+        let mut sums = vec![Counter::default(); self.places.len()];
+        for (place, counter) in self.of.iter().zip(page) {
+            if let Some(sum) = place.and_then(|place| sums.get_mut(place)) {
                 sum.packets += counter.packets;
                 sum.bytes += counter.bytes;
             }
         }
-        sum
+        sums
     }
-}
-
-/// The places of every page of a direction, and behind them those of the peers.
-fn places(names: &ServiceNames, direction: Direction) -> Result<Vec<Place>> {
-    let counters = (0..PAGE_COUNTERS).filter_map(|index| {
-        let (reason, class) = describe(index)?;
-        Some((index, reason, class, None))
-    });
-    let by_peer = (0..PEER_COUNTERS).map(|index| {
-        let (peer, class) = describe_peer(index);
-        let index = PAGE_COUNTERS + index;
-        (index, peer_reason(direction), Some(class), Some(peer))
-    });
-    let mut known = HashMap::new();
-    let mut places = Vec::<Place>::new();
-    for (index, reason, class, peer) in counters.chain(by_peer) {
-        let service = class.and_then(|class| names.get(class));
-        let peer = peer.and_then(|peer| names.peers.get(peer)).unwrap_or("");
-        let place = *known.entry((reason, service, peer)).or_insert(places.len());
-        if let Some(place) = places.get_mut(place) {
-            place.counters.push(index);
-            continue;
-        }
-        let (protocol, service) = match service {
-            Some(name) => (name.protocol.as_str(), name.service.as_str()),
-            None => ("", ""),
-        };
-        let (_, labels) = table::COUNTED.split_at(OF_TALLY);
-        places.push(Place {
-            reason,
-            counters: vec![index],
-            labels: rendered(labels, &[reason.label(), protocol, service])?,
-            peer: rendered(&[&table::PEER], &[peer])?,
-        });
-    }
-    Ok(places)
 }
 
 /// Where the lines of one tally go.
@@ -179,8 +212,8 @@ fn write_family(
     text: &mut String,
     format: Format,
     family: &Family,
-    tallies: &[Tally],
-    add: impl Fn(&Tally, &mut Lines<'_>),
+    sums: &[Sums<'_>],
+    add: impl Fn(&Sums<'_>, &mut Lines<'_>),
 ) -> Result<()> {
     ensure!(
         family.labels.starts_with(table::COUNTED),
@@ -190,15 +223,9 @@ fn write_family(
     let before = text.len();
     openmetrics::head(text, format, family)?;
     let begun = text.len();
-    for tally in tallies {
-        let direction = match tally.direction {
-            Direction::Inbound => "inbound",
-            Direction::Outbound => "outbound",
-        };
-        let (labels, _) = table::COUNTED.split_at(OF_TALLY);
-        let labels = rendered(labels, &[&tally.interface, direction])?;
-        let head = format!("{}{{{labels},", family.name);
-        add(tally, &mut Lines { text, head });
+    for sums in sums {
+        let head = format!("{}{{{},", family.name, sums.labels);
+        add(sums, &mut Lines { text, head });
     }
     if text.len() == begun {
         text.truncate(before);

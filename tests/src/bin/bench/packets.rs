@@ -26,7 +26,7 @@ pub struct Packets {
     /// What a new policy costs.
     pub control: Vec<Control>,
     /// What a scrape of every series costs.
-    pub scrape: Scrape,
+    pub scrape: [Scrape; 2],
 }
 
 impl Packets {

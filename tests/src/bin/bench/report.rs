@@ -2,7 +2,8 @@
 //!
 //! The JSON: `machine`, the object of the header; `rounds`; then one field for each part that was
 //! measured. `cases`: a list of `group`, `name`, and nanoseconds; `memory`: bytes by map; `control`:
-//! nanoseconds by number of prefixes; `scrape`: its size and nanoseconds; `live`: nanoseconds per dropped frame, by filter; `claims`;
+//! nanoseconds by number of prefixes; `scrape`: sizes and nanoseconds; `live`: nanoseconds per
+//! dropped frame, by filter; `claims`;
 //! `through`: rates and latencies, by filter; `life`. Names stay; fields may be added.
 
 mod tables;
@@ -17,6 +18,7 @@ use crate::life::Life;
 use crate::live::{Filter, Live};
 use crate::machine::Machine;
 use crate::packets::Packets;
+use crate::scrape::Scrape;
 use crate::series::Series;
 use crate::through::Through;
 
@@ -102,7 +104,7 @@ impl Report {
             report["cases"] = packets.series.iter().map(Series::json).collect();
             report["memory"] = json!({ "maps": maps, "total": total, "at_most": MEMORY_AT_MOST });
             report["control"] = packets.control.iter().map(Control::json).collect();
-            report["scrape"] = packets.scrape.json();
+            report["scrape"] = packets.scrape.each_ref().map(Scrape::json).into();
         }
         if let Some((live, floor)) = self.live() {
             report["live"] = live.iter().map(|live| live.json(floor)).collect();

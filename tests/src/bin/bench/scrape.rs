@@ -17,22 +17,33 @@ use sccm_agent::interface::Netlink;
 use sccm_agent::kernel::{Maps, PinDir, Programs};
 use sccm_agent::metrics::{Flows, Format, Gaps, Reloads, Rules, Source};
 use sccm_agent::policy::ServiceNames;
-use sccm_common::Reason;
 use sccm_common::abi::map;
 use sccm_common::address::Address;
 use sccm_common::blocked::{BlockedFlow, BlockedKey, SETS, Set};
-use sccm_common::counter::{Counter, MAX_INTERFACES, PAGE_COUNTERS, PAGES, SHADOW_PAGES, describe};
+use sccm_common::counter::{
+    Counter, MAX_INTERFACES, PAGE_COUNTERS, PAGES, PEER_COUNTERS, SHADOW_PAGES, describe,
+    describe_peer,
+};
 use sccm_common::flow::DEFAULT_CAPACITY;
+use sccm_common::{Peer, Reason};
 use sccm_tests::bpffs::BpfMount;
 use sccm_tests::datapath::Settings;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
+
+/// What every counter says.
+const COUNTED: Counter = Counter {
+    packets: 123_456_789,
+    bytes: 123_456_789_012,
+};
 
 /// Scrapes, of which the best and the median count.
 const RUNS: usize = 25;
 
 /// What a scrape cost.
 pub struct Scrape {
+    /// What it was of.
+    pub name: &'static str,
     /// Series.
     pub series: usize,
     /// Bytes of the text.
@@ -44,17 +55,18 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// Fills the maps, and reads them.
+    /// Fills the maps, and reads them; and once more, where everything was refused to every peer
+    /// that can have a name.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn measure() -> Result<Self> {
+    pub fn measure() -> Result<[Self; 2]> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
         Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
-        let maps = Maps::open(&pins)?;
-        fill(maps, &pins)?;
+        let mut maps = Maps::open(&pins)?;
+        fill(&mut maps, &pins)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let source = Source {
@@ -68,25 +80,34 @@ impl Scrape {
                 top_flows: 100,
                 edition: Catalog::edition_2007()?.edition,
             };
-            let (mut times, mut text) = (Vec::new(), String::new());
-            for _ in 0..RUNS {
-                let start = Instant::now();
-                text = source.render(Format::Text).await?;
-                times.push(start.elapsed());
-            }
-            times.sort();
-            Ok(Self {
-                series: text.lines().filter(|line| !line.starts_with('#')).count(),
-                bytes: text.len(),
-                best: *times.first().context("no runs")?,
-                median: *times.get(RUNS / 2).context("no runs")?,
-            })
+            let nameless = Self::of("every series, no peers named", &source).await?;
+            fill_peers(&mut maps, &source.pins)?;
+            let named = Self::of("and 20 peers, each refused everything", &source).await?;
+            Ok([nameless, named])
+        })
+    }
+
+    async fn of(name: &'static str, source: &Source) -> Result<Self> {
+        let (mut times, mut text) = (Vec::new(), String::new());
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            text = source.render(Format::Text).await?;
+            times.push(start.elapsed());
+        }
+        times.sort();
+        Ok(Self {
+            name,
+            series: text.lines().filter(|line| !line.starts_with('#')).count(),
+            bytes: text.len(),
+            best: *times.first().context("no runs")?,
+            median: *times.get(RUNS / 2).context("no runs")?,
         })
     }
 
     /// For tools, in nanoseconds.
     pub fn json(&self) -> Value {
         json!({
+            "name": self.name,
             "series": self.series,
             "bytes": self.bytes,
             "best_ns": self.best.as_nanos() as u64,
@@ -95,7 +116,7 @@ impl Scrape {
     }
 }
 
-fn fill(mut maps: Maps, pins: &PinDir) -> Result<()> {
+fn fill(maps: &mut Maps, pins: &PinDir) -> Result<()> {
     for number in 0..MAX_INTERFACES {
         maps.claim_slot(&format!("measured{number}"), number + 1)?;
     }
@@ -111,10 +132,7 @@ fn fill(mut maps: Maps, pins: &PinDir) -> Result<()> {
         let meaning = describe(index)
             .filter(|(_, class)| class.is_none_or(|class| names.get(class).is_some()));
         if meaning.is_some() {
-            *counter = Counter {
-                packets: 123_456_789,
-                bytes: 123_456_789_012,
-            };
+            *counter = COUNTED;
         }
     }
     of_each_cpu(pins, map::COUNTERS, PAGES, |_| page)?;
@@ -132,6 +150,32 @@ fn fill(mut maps: Maps, pins: &PinDir) -> Result<()> {
             ..BlockedFlow::NONE
         })
     })
+}
+
+/// Names as many peers as there can be, and counts for each what has a name.
+fn fill_peers(maps: &mut Maps, pins: &PinDir) -> Result<()> {
+    let catalog = Catalog::edition_2007()?;
+    let roles = catalog.roles.iter().take(Peer::COUNT);
+    let peers = roles.zip(1..).map(|(role, number)| {
+        // The settings of a test are literals; these few live as long as the program.
+        let prefix: &str = format!("10.{number}.0.0/16").leak();
+        let role: &str = role.id.to_string().leak();
+        (role, prefix)
+    });
+    let settings = Settings {
+        peers: peers.collect(),
+        ..Settings::roles(&[])
+    };
+    maps.publish(&settings.compile(maps.service_names()?)?)?;
+    let names = maps.service_names()?;
+    let mut page = [Counter::default(); PEER_COUNTERS];
+    for (index, counter) in page.iter_mut().enumerate() {
+        let (peer, class) = describe_peer(index);
+        if names.peers.get(peer).is_some() && names.get(class).is_some() {
+            *counter = COUNTED;
+        }
+    }
+    of_each_cpu(pins, map::PEER_COUNTERS, PAGES, |_| page)
 }
 
 /// Writes every element of a map, the same for each CPU.

@@ -69,18 +69,20 @@ pub fn control(all: &[Control]) -> String {
 }
 
 /// What a scrape of every series costs.
-pub fn scrape(scrape: &Scrape) -> String {
-    let title = "a scrape, every series, ms";
+pub fn scrape(scrapes: &[Scrape]) -> String {
+    let title = "a scrape, ms";
     let mut table = output::list([title, "series", "MiB", "best", "median", "at most"]);
-    let [best, median] = [scrape.best, scrape.median].map(|time| time.as_secs_f64() * 1e3);
-    table.add_row([
-        String::new(),
-        scrape.series.to_string(),
-        format!("{:.1}", scrape.bytes as f64 / f64::from(1 << 20)),
-        format!("{best:.1}"),
-        format!("{median:.1}"),
-        "10".to_owned(),
-    ]);
+    for (scrape, at_most) in scrapes.iter().zip(["10", ""]) {
+        let [best, median] = [scrape.best, scrape.median].map(|time| time.as_secs_f64() * 1e3);
+        table.add_row([
+            scrape.name.to_owned(),
+            scrape.series.to_string(),
+            format!("{:.1}", scrape.bytes as f64 / f64::from(1 << 20)),
+            format!("{best:.1}"),
+            format!("{median:.1}"),
+            at_most.to_owned(),
+        ]);
+    }
     lines(table) + "\n"
 }
 
