@@ -34,7 +34,9 @@ pub enum LogFormat {
 /// # Errors
 /// The journal is wanted, and there is none.
 pub fn init(format: LogFormat) -> Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // netlink_proto warns of whoever drops a connection, as an agent does that ends.
+    let default = |_| EnvFilter::new("info,netlink_proto=error");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(default);
     let layer = match format {
         LogFormat::Text => text(),
         LogFormat::Json => json(io::stderr),

@@ -1,6 +1,7 @@
 //! Which ports of a distribution point its neighbours reach while the real agent enforces.
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 use sccm_tests::agent::{Hosts, LONG, POINT};
 use sccm_tests::netns::veth_pair;
 use sccm_tests::traffic::{Outcome, PATIENCE, ping, tcp_connect, tcp_exchange};
@@ -50,6 +51,20 @@ fn exactly_the_ports_of_the_table_are_open() -> Result<()> {
         1.0
     );
     assert_eq!(hosts.status()?.code, Some(0));
+    Ok(())
+}
+
+#[test]
+fn an_uneventful_life_has_two_lines_and_no_warning() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let ended = hosts.enforce(POINT)?.end(Signal::SIGTERM)?;
+    assert_eq!(ended.code, Some(0));
+    let log = ended.stderr;
+    for line in ["enforcing", "detached; interfaces are as before"] {
+        assert!(log.contains(line), "{log}");
+    }
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    assert!(!hosts.has_xdp("eth0")?);
     Ok(())
 }
 
