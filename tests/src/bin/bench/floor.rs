@@ -24,9 +24,8 @@ mod code {
     pub const MOVE: u8 = 0xbf;
 }
 
-/// The numbers of `bpf_tail_call` and `bpf_redirect`.
+/// The number of `bpf_tail_call`.
 const TAIL_CALL: i32 = 12;
-const REDIRECT: i32 = 23;
 
 /// A map's descriptor follows as the constant (`BPF_PSEUDO_MAP_FD`).
 const MAP_DESCRIPTOR: u8 = 1;
@@ -73,22 +72,6 @@ fn returning(hook: Hook, verdict: u32) -> Result<OwnedFd> {
         hook,
         &[
             Instruction::new(code::MOVE_CONSTANT, (0, 0), 0, verdict as i32),
-            Instruction::new(code::EXIT, (0, 0), 0, 0),
-        ],
-    )
-}
-
-/// A program that sends what it sees out of a card.
-///
-/// # Errors
-/// Without root.
-pub fn redirect(card: u32) -> Result<OwnedFd> {
-    sys::load(
-        Hook::Arriving,
-        &[
-            Instruction::new(code::MOVE_CONSTANT, (1, 0), 0, i32::try_from(card)?),
-            Instruction::new(code::MOVE_CONSTANT, (2, 0), 0, 0),
-            Instruction::new(code::CALL, (0, 0), 0, REDIRECT),
             Instruction::new(code::EXIT, (0, 0), 0, 0),
         ],
     )

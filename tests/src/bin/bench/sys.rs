@@ -194,7 +194,10 @@ struct TestRun {
     data_out: u64,
     repeat: u32,
     duration: u32,
-    context: [u32; 6],
+    context_size_in: u32,
+    context_size_out: u32,
+    context_in: u64,
+    context_out: u64,
     flags: u32,
     cpu: u32,
     batch: u32,
@@ -213,14 +216,19 @@ pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> Result<Ru
     })
 }
 
-/// Makes `count` frames out of this one, on each of which the program decides where it goes.
+/// Makes `count` frames out of this one, as if they came in through a card of the current
+/// namespace; the program decides what becomes of each, and it does.
 ///
 /// # Errors
 /// When the kernel refuses the frame.
-pub fn send_live(program: BorrowedFd<'_>, frame: &[u8], count: u32) -> Result<()> {
+pub fn run_live(program: BorrowedFd<'_>, card: u32, frame: &[u8], count: u32) -> Result<()> {
+    // `struct xdp_md`: where the frame begins and ends, no metadata, the card, its first queue.
+    let context = [0, u32::try_from(frame.len())?, 0, card, 0, 0];
     let live = TestRun {
         flags: LIVE_FRAMES,
         batch: BATCH,
+        context_size_in: u32::try_from(size_of_val(&context))?,
+        context_in: context.as_ptr() as u64,
         ..TestRun::default()
     };
     run(program, frame, count, live).map(drop)
@@ -234,7 +242,8 @@ fn run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, with: TestRun) -> Res
         repeat,
         ..with
     };
-    // SAFETY: the attributes point to the frame, with its length, and ask for nothing back.
+    // SAFETY: the attributes point to the frame, and the context if there is one, with their
+    // lengths, and ask for nothing back.
     let run = unsafe { bpf(PROGRAM_TEST_RUN, &mut attributes) };
     run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
     Ok(attributes)

@@ -19,11 +19,11 @@ pub struct AtWork<'l> {
 }
 
 impl<'l> AtWork<'l> {
-    /// Starts it: for anybody, or for clients in so many prefixes.
-    pub fn new(line: &'l Line, prefixes: Option<u32>) -> Result<Self> {
+    /// Starts it with a policy.
+    pub fn new(line: &'l Line, text: &str) -> Result<Self> {
         let policy = tempfile::tempdir()?;
         let path = policy.path().join("policy.toml");
-        fs::write(&path, text(prefixes))?;
+        fs::write(&path, text)?;
         let pins = BpfMount::new()?;
         let arguments = format!("enforce --config {} --interface eth0", path.display());
         let enforce = command(&line.receiver, &arguments, &pins.path().join("agent"))?;

@@ -23,6 +23,8 @@ pub enum Filter {
     Empty,
     /// `sccm-agent enforce`: by role alone, or for clients in so many prefixes.
     Agent(Option<u32>),
+    /// By role alone, with `--count-only`.
+    AgentCounting,
     /// xdp-filter with all features, or those only that the ports need.
     Xdp {
         /// All of them.
@@ -43,6 +45,7 @@ pub fn all() -> Vec<Filter> {
     vec![
         Filter::Empty,
         Filter::Agent(None),
+        Filter::AgentCounting,
         Filter::Agent(Some(1)),
         Filter::Agent(Some(100)),
         Filter::Agent(Some(1_000)),
@@ -77,6 +80,7 @@ impl Filter {
         match self {
             Self::Empty => "empty XDP program".into(),
             Self::Agent(None) => "sccm-agent, role only".into(),
+            Self::AgentCounting => "sccm-agent, role only, counting alone".into(),
             Self::Agent(Some(count)) => format!("sccm-agent, {} client prefixes", grouped(count)),
             Self::Xdp { all: false } => "xdp-filter, ports only".into(),
             Self::Xdp { all: true } => "xdp-filter, all features".into(),
@@ -116,7 +120,11 @@ impl Filter {
     pub fn install(self, line: &Line) -> Result<Box<dyn Installed + '_>> {
         Ok(match self {
             Self::Empty => Box::new(Empty::new(line)?),
-            Self::Agent(prefixes) => Box::new(agent::AtWork::new(line, prefixes)?),
+            Self::Agent(prefixes) => Box::new(agent::AtWork::new(line, &agent::text(prefixes))?),
+            Self::AgentCounting => {
+                let text = format!("count-only = true\n{}", agent::text(None));
+                Box::new(agent::AtWork::new(line, &text)?)
+            }
             Self::Xdp { all } => Box::new(xdp_filter::AtWork::new(line, all)?),
             Self::Nftables(hook) => {
                 let rules = nftables::ports();
