@@ -23,7 +23,7 @@ use crate::control::Reload;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{Changes, Interface, Netlink};
-use crate::kernel::{Events, FlowTable, Found, Lock, Maps, PinDir, Programs};
+use crate::kernel::{Events, FlowTable, Found, Loader, Lock, Maps, PinDir, Programs};
 use crate::metrics::{self, Flows, Gaps, Reloads, Rules, Source, hash_text, roles_text};
 use crate::policy::{ServiceNames, SitePolicy};
 use crate::preflight;
@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use takeover::Start;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, spawn_blocking};
 use watch::Watch;
 
 /// An agent that has attached its programs.
@@ -75,6 +76,11 @@ impl Enforcement {
         settings.check()?;
         preflight::check()?;
         let pins = settings.pins.clone();
+        // Takes about as long as all checks, and changes nothing.
+        let loader = spawn_blocking({
+            let pins = pins.clone();
+            move || Loader::new(&pins)
+        });
         let mut lock = None;
         let mut found = Found::Nothing;
         if pins.path().exists() {
@@ -97,9 +103,16 @@ impl Enforcement {
             None => pins.lock()?,
         };
         let started = match ControlSocket::bind(&settings.control_socket) {
-            Ok(control) => begin(&settings, found, policy, &netlink, (&plan, &present))
-                .await
-                .map(|started| (control, started)),
+            Ok(control) => begin(
+                &settings,
+                loader,
+                found,
+                policy,
+                &netlink,
+                (&plan, &present),
+            )
+            .await
+            .map(|started| (control, started)),
             Err(error) => Err(error),
         };
         let (control, started) = match started {
@@ -216,6 +229,7 @@ impl Enforcement {
 /// Puts the policy and the programs into the kernel.
 async fn begin(
     settings: &Settings,
+    loader: JoinHandle<Loader>,
     found: Found,
     policy: SitePolicy,
     netlink: &Netlink,
@@ -236,7 +250,8 @@ async fn begin(
     if found == Found::Nothing {
         memory::check(settings.flow_capacity)?;
     }
-    let mut hooked = hooks::attach_all(settings, found, plan, published)?;
+    let loader = loader.await?;
+    let mut hooked = hooks::attach_all(settings, loader, found, plan, published)?;
     if hooked.maps.shadow()?.is_some() {
         hooked.maps.end_shadow()?;
         tracing::warn!("the shadow of the agent before has ended");

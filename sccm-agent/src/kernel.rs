@@ -41,6 +41,6 @@ pub use maps::Maps;
 pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;
 pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
-pub use program::Programs;
+pub use program::{Loader, Programs};
 pub use tallies::Tally;
 pub use topology::{Enforced, Topology};

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use sccm_agent::kernel::{FlowCount, FlowTable, Maps, PinDir, Programs, Unnoted};
+use sccm_agent::kernel::{FlowCount, FlowTable, Loader, Maps, PinDir, Programs, Unnoted};
 use sccm_agent::policy::Compiled;
 use sccm_common::Reason;
 use sccm_common::abi::map;
@@ -90,12 +90,13 @@ impl Datapath {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
-        Programs::create_maps(&pins, flow_capacity)?;
+        let mut loader = Loader::new(&pins);
+        loader.create_maps(flow_capacity)?;
         let mut maps = Maps::open(&pins)?;
         // Not slot 0, so that a program that ignores its slot counts in the wrong place.
         maps.claim_slot("other0", 1)?;
         let slot = maps.claim_slot(INTERFACE, 2)?;
-        let programs = Programs::load(&pins, slot, place)?;
+        let programs = loader.load(slot, place)?;
         Ok(Self {
             programs,
             place,

@@ -75,10 +75,11 @@ fn measured() -> Result<Programs> {
     let mount = BpfMount::new()?;
     let pins = PinDir::new(mount.path().join("agent"));
     pins.create()?;
-    kernel::Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
-    let load = |place: Option<Place>| match place {
-        Some(place) => kernel::Programs::load(&pins, 0, place),
-        None => kernel::Programs::load_trunk(&pins, 0),
+    let mut loader = kernel::Loader::new(&pins);
+    loader.create_maps(DEFAULT_CAPACITY)?;
+    let mut load = |place: Option<Place>| match place {
+        Some(place) => loader.load(0, place),
+        None => loader.load_trunk(0),
     };
     let mut measured = Programs::new();
     for (name, place) in [

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, Mode, PinDir, Programs};
+use sccm_agent::kernel::{Attached, EgressHook, Loader, Mode, PinDir};
 use sccm_common::Place;
 use sccm_common::counter::Direction;
 use sccm_tests::agent::{Hosts, LONG, POINT};
@@ -45,7 +45,7 @@ fn attach(hosts: &Hosts) -> Result<()> {
 fn attach_then(hosts: &Hosts, then: impl Fn(Attached) -> Result<()> + Sync) -> Result<()> {
     hosts.point.enter(|| {
         let pins = pins(hosts);
-        let mut programs = Programs::load(&pins, SLOT, Place::Host)?;
+        let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
         let (mode, hook) = (Mode::Native, EgressHook::Clsact);
         then(Attached::attach_with(
             &mut programs,
@@ -173,7 +173,7 @@ fn a_replacement_that_was_cut_short_is_finished() -> Result<()> {
     let links = hosts.pins().join("links");
     let (pin, next) = (links.join("0-outbound"), links.join("0-outbound-next"));
     let pin_a_program = |path: &Path| -> Result<()> {
-        let mut programs = Programs::load(&pins(&hosts), SLOT, Place::Host)?;
+        let mut programs = Loader::new(&pins(&hosts)).load(SLOT, Place::Host)?;
         Ok(programs.classifier()?.pin(path)?)
     };
     // It died before the filter took the next program.

@@ -3,7 +3,7 @@
 use super::plan::{Card, Plan};
 use super::settings::{Settings, XdpMode};
 use super::slots;
-use crate::kernel::{Attached, Found, Maps, Mode, PinDir, Programs};
+use crate::kernel::{Attached, Found, Loader, Maps, Mode, PinDir, Programs};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use sccm_common::Place;
@@ -26,6 +26,7 @@ pub struct Hooked {
 /// The kernel or a driver refuses; hooks and policy are then as before.
 pub fn attach_all(
     settings: &Settings,
+    mut loader: Loader,
     found: Found,
     plan: &Plan,
     compiled: Option<&Compiled>,
@@ -34,12 +35,12 @@ pub fn attach_all(
     if found == Found::Nothing {
         // What an agent left that died before it finished.
         pins.clear()?;
-        Programs::create_maps(pins, settings.flow_capacity)?;
+        loader.create_maps(settings.flow_capacity)?;
     }
     let before = pins.slots();
     let mut maps = Maps::open(pins)?;
     let topology = maps.topology()?;
-    let (slots, programs) = match hook_all(settings, &mut maps, plan, compiled) {
+    let (slots, programs) = match hook_all(settings, &mut loader, &mut maps, plan, compiled) {
         Ok(hooked) => hooked,
         Err(error) => {
             for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
@@ -73,13 +74,14 @@ pub fn attach_one(settings: &Settings, slot: u32, card: &Card) -> Result<Program
             Attached::detach_one(pins, slot, direction)?;
         }
     }
-    let mut programs = load(pins, slot, card)?;
+    let mut programs = load(&mut Loader::new(pins), slot, card)?;
     hook(settings.xdp_mode, pins, slot, &card.name, &mut programs)?.pin()?;
     Ok(programs)
 }
 
 fn hook_all(
     settings: &Settings,
+    loader: &mut Loader,
     maps: &mut Maps,
     plan: &Plan,
     compiled: Option<&Compiled>,
@@ -89,7 +91,7 @@ fn hook_all(
     let seats = slots.iter().zip(&plan.cards);
     let mut programs = seats
         .clone()
-        .map(|(slot, card)| load(pins, *slot, card))
+        .map(|(slot, card)| load(loader, *slot, card))
         .collect::<Result<Vec<_>>>()?;
     if let Some(compiled) = compiled {
         maps.publish(compiled)?;
@@ -112,12 +114,12 @@ fn hook_all(
     Ok((slots, programs))
 }
 
-fn load(pins: &PinDir, slot: u32, card: &Card) -> Result<Programs> {
+fn load(loader: &mut Loader, slot: u32, card: &Card) -> Result<Programs> {
     if card.is_trunk() {
-        return Programs::load_trunk(pins, slot);
+        return loader.load_trunk(slot);
     }
     let place = card.lanes.first().map_or(Place::Host, |lane| lane.place);
-    Programs::load(pins, slot, place)
+    loader.load(slot, place)
 }
 
 fn hook(

@@ -1,28 +1,44 @@
 //! The programs of one interface, verified and loaded, attached to nothing yet.
 
 use super::{PinDir, clock, object};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use sccm_common::Place;
 use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, TICK_GLOBAL, map, program};
+use sccm_common::counter::MAX_INTERFACES;
+use std::sync::OnceLock;
+use std::thread;
 
-/// A copy of both programs that knows its slot. Copies share the pinned maps.
-pub struct Programs {
-    ebpf: Ebpf,
-    arriving: &'static str,
-    leaving: &'static str,
+// The loader borrows what it sets a global to, for as long as it lives.
+static TICK: OnceLock<u64> = OnceLock::new();
+static NUMBERS: [u32; MAX_INTERFACES as usize] =
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// Makes maps and programs over one directory of pins. A new one parses the types of the
+/// running kernel, which takes longer than to check a policy.
+pub struct Loader {
+    loader: EbpfLoader<'static>,
 }
 
-impl Programs {
+impl Loader {
+    /// Touches nothing yet.
+    #[must_use]
+    pub fn new(pins: &PinDir) -> Self {
+        let mut loader = EbpfLoader::new();
+        for name in map::ALL {
+            loader.map_pin_path(name, pins.map(name));
+        }
+        Self { loader }
+    }
+
     /// Creates and pins the maps, with room for `flow_capacity` flows, without a program.
     ///
     /// # Errors
     /// The kernel refuses a map.
-    pub fn create_maps(pins: &PinDir, flow_capacity: u32) -> Result<()> {
-        let mut loader = loader(pins);
-        loader.map_max_entries(map::FLOWS, flow_capacity);
-        loader
+    pub fn create_maps(&mut self, flow_capacity: u32) -> Result<()> {
+        self.loader
+            .map_max_entries(map::FLOWS, flow_capacity)
             .load(object::object())
             .context("creating the kernel's maps")?;
         Ok(())
@@ -33,45 +49,70 @@ impl Programs {
     ///
     /// # Errors
     /// The kernel refuses a program.
-    pub fn load(pins: &PinDir, slot: u32, place: Place) -> Result<Self> {
-        Self::load_with(pins, slot, place, program::ARRIVING, program::LEAVING)
+    pub fn load(&mut self, slot: u32, place: Place) -> Result<Programs> {
+        self.load_both(slot, place, [program::ARRIVING, program::LEAVING])
     }
 
     /// The same for a card whose VLANs are told apart by the table of `slot`.
     ///
     /// # Errors
     /// The kernel refuses a program.
-    pub fn load_trunk(pins: &PinDir, slot: u32) -> Result<Self> {
+    pub fn load_trunk(&mut self, slot: u32) -> Result<Programs> {
         // The place is that of each VLAN.
         let place = Place::Host;
-        let (arriving, leaving) = (program::ARRIVING_TRUNK, program::LEAVING_TRUNK);
-        Self::load_with(pins, slot, place, arriving, leaving)
+        let names = [program::ARRIVING_TRUNK, program::LEAVING_TRUNK];
+        self.load_both(slot, place, names)
     }
 
-    fn load_with(
-        pins: &PinDir,
+    fn load_both(
+        &mut self,
         slot: u32,
         place: Place,
-        arriving: &'static str,
-        leaving: &'static str,
-    ) -> Result<Self> {
-        let ebpf = loader(pins)
-            .override_global(SLOT_GLOBAL, &slot, true)
-            .override_global(PLACE_GLOBAL, &(place as u32), true)
-            .override_global(TICK_GLOBAL, &clock::tick()?, true)
+        [arriving, leaving]: [&'static str; 2],
+    ) -> Result<Programs> {
+        let tick = clock::tick()?;
+        let slot = NUMBERS.get(slot as usize);
+        let slot = slot.with_context(|| format!("there are {MAX_INTERFACES} slots"))?;
+        let ebpf = self
+            .loader
+            .override_global(SLOT_GLOBAL, slot, true)
+            .override_global(PLACE_GLOBAL, &NUMBERS[place as usize], true)
+            .override_global(TICK_GLOBAL, TICK.get_or_init(|| tick), true)
             .load(object::object())
             .context("opening the kernel's maps")?;
-        let mut programs = Self {
+        let mut programs = Programs {
             ebpf,
             arriving,
             leaving,
         };
-        programs.xdp()?.load().context("loading the XDP program")?;
-        programs
-            .classifier()?
-            .load()
-            .context("loading the TC program")?;
+        programs.verify()?;
         Ok(programs)
+    }
+}
+
+/// A copy of both programs that knows its slot. Copies share the pinned maps.
+pub struct Programs {
+    ebpf: Ebpf,
+    arriving: &'static str,
+    leaving: &'static str,
+}
+
+impl Programs {
+    /// Hands both to the kernel at once: nearly all of a start is its verifier at work.
+    fn verify(&mut self) -> Result<()> {
+        let names = [self.arriving, self.leaving];
+        thread::scope(|scope| {
+            let programs = self.ebpf.programs_mut();
+            let loads: Vec<_> = programs
+                .filter(|(name, _)| names.contains(name))
+                .map(|(_, program)| scope.spawn(|| load(program)))
+                .collect();
+            ensure!(loads.len() == names.len(), "the object lacks a program");
+            loads.into_iter().try_for_each(|load| {
+                load.join()
+                    .map_err(|_| anyhow!("loading a program failed"))?
+            })
+        })
     }
 
     /// The program that judges what arrives.
@@ -106,10 +147,12 @@ impl Programs {
     }
 }
 
-fn loader<'a>(pins: &PinDir) -> EbpfLoader<'a> {
-    let mut loader = EbpfLoader::new();
-    for name in map::ALL {
-        loader.map_pin_path(name, pins.map(name));
+fn load(program: &mut Program) -> Result<()> {
+    match program {
+        Program::Xdp(program) => program.load().context("loading the XDP program"),
+        program => {
+            let program: &mut SchedClassifier = program.try_into()?;
+            program.load().context("loading the TC program")
+        }
     }
-    loader
 }

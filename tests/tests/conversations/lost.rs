@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, Mode, PinDir, Programs};
+use sccm_agent::kernel::{Attached, EgressHook, Loader, Mode, PinDir};
 use sccm_common::Place;
 use sccm_tests::agent::{Agent, Hosts, POINT};
 use sccm_tests::hooks;
@@ -63,7 +63,7 @@ fn a_lost_filter_is_made_anew() -> Result<()> {
     let pins = PinDir::new(hosts.pins());
     hosts.point.enter(|| -> Result<()> {
         Attached::detach(&pins, SLOT)?;
-        let mut programs = Programs::load(&pins, SLOT, Place::Host)?;
+        let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
         let hook = EgressHook::Clsact;
         Attached::attach_with(&mut programs, &pins, SLOT, "eth0", Mode::Native, hook)?.pin()
     })?;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun as _, TestRunOptions};
-use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_agent::kernel::{Loader, Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::Place;
 use sccm_common::abi::map;
@@ -56,20 +56,18 @@ impl Kernel {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
-        Programs::create_maps(&pins, FLOWS)?;
+        let mut loader = Loader::new(&pins);
+        loader.create_maps(FLOWS)?;
         let mut maps = Maps::open(&pins)?;
         let slots = Slots::claim(&mut maps)?;
         let mut vlans: Array<MapData, VlanTable> = open(&pins, map::VLANS)?;
         vlans.set(slots.of(Spot::Trunk), *slots.vlans(), 0)?;
-        let load = |spot, place| Programs::load(&pins, slots.of(spot), place);
+        let mut load = |spot, place| loader.load(slots.of(spot), place);
         let programs = vec![
             (Spot::Host, load(Spot::Host, Place::Host)?),
             (Spot::Uplink, load(Spot::Uplink, Place::Uplink)?),
             (Spot::Segment, load(Spot::Segment, Place::Segment)?),
-            (
-                Spot::Trunk,
-                Programs::load_trunk(&pins, slots.of(Spot::Trunk))?,
-            ),
+            (Spot::Trunk, loader.load_trunk(slots.of(Spot::Trunk))?),
         ];
         Ok(Self {
             programs,

@@ -14,7 +14,7 @@ use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use sccm_agent::catalog::Catalog;
 use sccm_agent::interface::Netlink;
-use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_agent::kernel::{Loader, Maps, PinDir};
 use sccm_agent::metrics::{Flows, Format, Gaps, Reloads, Rules, Source};
 use sccm_agent::policy::ServiceNames;
 use sccm_common::abi::map;
@@ -64,7 +64,7 @@ impl Scrape {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
-        Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
+        Loader::new(&pins).create_maps(DEFAULT_CAPACITY)?;
         let mut maps = Maps::open(&pins)?;
         fill(&mut maps, &pins)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;

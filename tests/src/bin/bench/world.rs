@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::MapInfo;
-use sccm_agent::kernel::{Maps, PinDir, Programs};
+use sccm_agent::kernel::{Loader, Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::flow::DEFAULT_CAPACITY;
@@ -36,10 +36,11 @@ impl World {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
-        Programs::create_maps(&pins, DEFAULT_CAPACITY)?;
+        let mut loader = Loader::new(&pins);
+        loader.create_maps(DEFAULT_CAPACITY)?;
         let mut maps = Maps::open(&pins)?;
         let slot = maps.claim_slot("measured0", 1)?;
-        let programs = Programs::load(&pins, slot, Place::Host)?;
+        let programs = loader.load(slot, Place::Host)?;
         let policy = settings.compile(maps.service_names()?)?;
         maps.publish(&policy)?;
         Ok(Self {

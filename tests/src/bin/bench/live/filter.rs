@@ -122,7 +122,7 @@ impl Filter {
             Self::Empty => Box::new(Empty::new(line)?),
             Self::Agent(prefixes) => Box::new(agent::AtWork::new(line, &agent::text(prefixes))?),
             Self::AgentCounting => {
-                let text = format!("count-only = true\n{}", agent::text(None));
+                let text = format!("{}[site]\ncount-only = true\n", agent::text(None));
                 Box::new(agent::AtWork::new(line, &text)?)
             }
             Self::Xdp { all } => Box::new(xdp_filter::AtWork::new(line, all)?),
