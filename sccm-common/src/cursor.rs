@@ -22,6 +22,10 @@ pub trait Cursor {
 
     /// Bytes from the first of the frame to here.
     fn position(&self) -> u32;
+
+    /// Stays where it is, and has the verifier forget by which way it came here: it would follow
+    /// what comes next once for each way.
+    fn settle(&mut self) {}
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the

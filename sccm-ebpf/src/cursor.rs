@@ -7,6 +7,7 @@
 use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::assert_unchecked;
+use sccm_common::as_written;
 use sccm_common::cursor::{Cursor, InPlace, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
@@ -20,8 +21,15 @@ const LONGEST_PLAIN: u32 = 1522;
 /// a call costs more than all else. A power of two, so that the verifier can bound it by a mask.
 const DIRECT: u32 = 512;
 
+/// No headers are longer: two VLAN tags, IPv6 and six extension headers are 12,350 bytes. A power
+/// of two less one, so that the verifier can bound it by a mask.
+const LAST_HEADER: u32 = (1 << 14) - 1;
+
 /// A frame in the kernel's hands.
 pub trait Frame {
+    /// Where it begins.
+    fn start(&self) -> usize;
+
     /// Its length in bytes, further buffers included.
     fn length(&self) -> u32;
 
@@ -46,6 +54,11 @@ impl<F: Frame> Payload for Bytes<'_, F> {
 }
 
 impl Frame for XdpContext {
+    #[inline(always)]
+    fn start(&self) -> usize {
+        self.data()
+    }
+
     #[inline(always)]
     fn length(&self) -> u32 {
         // SAFETY: the context is the one that the kernel called us with.
@@ -79,6 +92,11 @@ impl Frame for XdpContext {
 }
 
 impl Frame for TcContext {
+    #[inline(always)]
+    fn start(&self) -> usize {
+        self.data()
+    }
+
     #[inline(always)]
     fn length(&self) -> u32 {
         self.len()
@@ -274,5 +292,13 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
     #[inline(always)]
     fn position(&self) -> u32 {
         self.length - self.remaining
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {
+        // It knows nothing of the difference of two addresses.
+        let start = self.frame.start();
+        let position = as_written::and::<LAST_HEADER>((self.at - start) as u64);
+        self.at = start + position as usize;
     }
 }
