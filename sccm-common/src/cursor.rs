@@ -41,6 +41,12 @@ pub trait InPlace {
     /// Whether the first `count` bytes are there.
     fn holds(&self, count: usize) -> bool;
 
+    /// The same `count`, of which the verifier is to know only that it is below 32: it would
+    /// follow what comes next once for each.
+    fn vague(&self, count: usize) -> usize {
+        count
+    }
+
     /// What is behind the first `count` bytes, which are there.
     #[must_use]
     fn skip(&self, count: usize) -> Self;

@@ -25,6 +25,9 @@ const DIRECT: u32 = 512;
 /// of two less one, so that the verifier can bound it by a mask.
 const LAST_HEADER: u32 = (1 << 14) - 1;
 
+/// No link header of a plain packet is longer: a mask as above.
+const LAST_LINK: usize = 31;
+
 /// A frame in the kernel's hands.
 pub trait Frame {
     /// Where it begins.
@@ -168,6 +171,13 @@ impl InPlace for Linear {
     }
 
     #[inline(always)]
+    fn vague(&self, count: usize) -> usize {
+        // It knows nothing of the difference of two addresses.
+        let length = (self.end - self.start) as u64;
+        as_written::forgotten(count as u64, length) as usize & LAST_LINK
+    }
+
+    #[inline(always)]
     fn skip(&self, count: usize) -> Self {
         Self {
             start: self.start + count,
@@ -296,7 +306,7 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
 
     #[inline(always)]
     fn settle(&mut self) {
-        // It knows nothing of the difference of two addresses.
+        // As in `vague`.
         let start = self.frame.start();
         let position = as_written::and::<LAST_HEADER>((self.at - start) as u64);
         self.at = start + position as usize;

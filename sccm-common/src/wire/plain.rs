@@ -14,7 +14,6 @@ mod header;
 mod tests;
 
 use super::ethernet::ethertype;
-use crate::as_written;
 use crate::cursor::InPlace;
 use crate::packet::{Fragment, Packet, Protocol};
 
@@ -22,9 +21,6 @@ pub use header::{Ipv4, Ipv6, Network, Tcp, Transport, Udp};
 
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
-
-/// No link layer is longer: a power of two less one, so that the verifier can bound it by a mask.
-const LONGEST_LINK: usize = 31;
 
 /// A plain packet. Everything stays in the frame until it is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +50,8 @@ pub fn visit<F: InPlace, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> 
         ethertype::VLAN => (header::be16(ethernet, 16), ETHERNET + TAG),
         kind => (kind, ETHERNET),
     };
-    // Or else the verifier would follow everything twice. It does not know the frame.
-    let link = as_written::forgotten(link as u64, ethernet[0].into()) as usize & LONGEST_LINK;
+    // With a tag or without.
+    let link = frame.vague(link);
     let packet = frame.skip(link);
     match kind {
         ethertype::IPV4 => visit_network::<_, _, Ipv4<'_>>(&packet, link, visitor),
