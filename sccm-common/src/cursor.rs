@@ -22,6 +22,10 @@ pub trait Cursor {
 
     /// Bytes from the first of the frame to here.
     fn position(&self) -> u32;
+
+    /// Stays where it is, and has the verifier forget by which way it came here: it would follow
+    /// what comes next once for each way.
+    fn settle(&mut self) {}
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the
@@ -36,6 +40,12 @@ pub trait InPlace {
 
     /// Whether the first `count` bytes are there.
     fn holds(&self, count: usize) -> bool;
+
+    /// The same `count`, of which the verifier is to know only that it is below 32: it would
+    /// follow what comes next once for each.
+    fn vague(&self, count: usize) -> usize {
+        count
+    }
 
     /// What is behind the first `count` bytes, which are there.
     #[must_use]

@@ -25,7 +25,9 @@ use crate::reason::Reason;
 /// essential, or a header that does not parse.
 #[inline(always)]
 pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
-    match ethernet::parse(cursor)? {
+    let network = ethernet::parse(cursor)?;
+    cursor.settle();
+    match network {
         ethernet::Network::Ipv4 => ipv4::parse(cursor),
         ethernet::Network::Ipv6 => ipv6::parse(cursor),
     }

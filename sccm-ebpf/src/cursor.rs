@@ -7,6 +7,7 @@
 use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::assert_unchecked;
+use sccm_common::as_written;
 use sccm_common::cursor::{Cursor, InPlace, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
@@ -20,8 +21,18 @@ const LONGEST_PLAIN: u32 = 1522;
 /// a call costs more than all else. A power of two, so that the verifier can bound it by a mask.
 const DIRECT: u32 = 512;
 
+/// No headers are longer: two VLAN tags, IPv6 and six extension headers are 12,350 bytes. A power
+/// of two less one, so that the verifier can bound it by a mask.
+const LAST_HEADER: u32 = (1 << 14) - 1;
+
+/// No link header of a plain packet is longer: a mask as above.
+const LAST_LINK: usize = 31;
+
 /// A frame in the kernel's hands.
 pub trait Frame {
+    /// Where it begins.
+    fn start(&self) -> usize;
+
     /// Its length in bytes, further buffers included.
     fn length(&self) -> u32;
 
@@ -46,6 +57,11 @@ impl<F: Frame> Payload for Bytes<'_, F> {
 }
 
 impl Frame for XdpContext {
+    #[inline(always)]
+    fn start(&self) -> usize {
+        self.data()
+    }
+
     #[inline(always)]
     fn length(&self) -> u32 {
         // SAFETY: the context is the one that the kernel called us with.
@@ -79,6 +95,11 @@ impl Frame for XdpContext {
 }
 
 impl Frame for TcContext {
+    #[inline(always)]
+    fn start(&self) -> usize {
+        self.data()
+    }
+
     #[inline(always)]
     fn length(&self) -> u32 {
         self.len()
@@ -147,6 +168,13 @@ impl InPlace for Linear {
         // Linux 6.1 and 6.12 know no bounds of what was converted from big endian, and
         // let nothing without bounds be added to a packet pointer; 6.18 does.
         count <= self.end - self.start
+    }
+
+    #[inline(always)]
+    fn vague(&self, count: usize) -> usize {
+        // It knows nothing of the difference of two addresses.
+        let length = (self.end - self.start) as u64;
+        as_written::forgotten(count as u64, length) as usize & LAST_LINK
     }
 
     #[inline(always)]
@@ -274,5 +302,13 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
     #[inline(always)]
     fn position(&self) -> u32 {
         self.length - self.remaining
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {
+        // As in `vague`.
+        let start = self.frame.start();
+        let position = as_written::and::<LAST_HEADER>((self.at - start) as u64);
+        self.at = start + position as usize;
     }
 }

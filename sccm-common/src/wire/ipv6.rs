@@ -83,6 +83,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
         cursor
             .skip(size - EXTENSION_UNIT)
             .ok_or(Reason::Ipv6ExtensionTruncated)?;
+        cursor.settle();
         next = following;
         walked += 1;
         if fragment == Fragment::Later {

@@ -50,6 +50,8 @@ pub fn visit<F: InPlace, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> 
         ethertype::VLAN => (header::be16(ethernet, 16), ETHERNET + TAG),
         kind => (kind, ETHERNET),
     };
+    // With a tag or without.
+    let link = frame.vague(link);
     let packet = frame.skip(link);
     match kind {
         ethertype::IPV4 => visit_network::<_, _, Ipv4<'_>>(&packet, link, visitor),

@@ -57,6 +57,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
         later_fragment(&datagram)?;
         return Ok(packet);
     }
+    cursor.settle();
     let first = datagram.fragment == Fragment::First;
     // A first fragment must hold the whole header (RFC 7112): else it is tiny.
     let short = |reason| if first { Reason::FragmentTiny } else { reason };
