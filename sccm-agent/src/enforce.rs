@@ -50,7 +50,25 @@ pub struct Enforcement {
     changes: Changes,
     events: Events,
     flows: FlowTable,
+    signals: Signals,
     _lock: Lock,
+}
+
+/// The signals that an agent obeys. One that comes while it starts waits until it has.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// What a start has put into the kernel.
@@ -75,6 +93,7 @@ impl Enforcement {
     pub async fn start(settings: Settings) -> Result<Self> {
         settings.check()?;
         preflight::check()?;
+        let signals = Signals::catch()?;
         let pins = settings.pins.clone();
         // Takes about as long as all checks, and changes nothing.
         let loader = spawn_blocking({
@@ -163,6 +182,7 @@ impl Enforcement {
             changes,
             events,
             flows,
+            signals,
             _lock: lock,
         })
     }
@@ -174,9 +194,11 @@ impl Enforcement {
     /// The server fails, nobody confirmed the first policy, or pins cannot be
     /// removed.
     pub async fn run(mut self) -> Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let hangup = signal(SignalKind::hangup())?;
+        let Signals {
+            mut terminate,
+            mut interrupt,
+            hangup,
+        } = self.signals;
         for programs in &mut self.programs {
             programs.forward_log()?;
         }

@@ -147,9 +147,12 @@ mod tests {
 
     #[test]
     fn every_peer_has_a_place_for_each_service_and_back() {
+        // Under miri a thousand places take a second.
+        let step = if cfg!(miri) { 101 } else { 1 };
         let mut used = std::collections::HashSet::new();
         for direction in [Direction::Inbound, Direction::Outbound] {
-            for (peer, class) in (0..=u8::MAX).flat_map(|p| (0..=u8::MAX).map(move |c| (p, c))) {
+            let classes = || (0..=u8::MAX).step_by(step);
+            for (peer, class) in (0..=u8::MAX).flat_map(|p| classes().map(move |c| (p, c))) {
                 let verdict = Verdict {
                     reason: peer_reason(direction),
                     service: ServiceClass(class),
@@ -169,7 +172,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(used.len(), 2 * PEER_COUNTERS);
+        assert!(cfg!(miri) || used.len() == 2 * PEER_COUNTERS);
     }
 
     #[test]

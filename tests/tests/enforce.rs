@@ -1,8 +1,11 @@
 //! Which ports of a distribution point its neighbours reach while the real agent enforces.
 
-use anyhow::Result;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Hosts, LONG, POINT};
+use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
 use sccm_tests::netns::veth_pair;
 use sccm_tests::traffic::{Outcome, PATIENCE, ping, tcp_connect, tcp_exchange};
 
@@ -65,6 +68,23 @@ fn an_uneventful_life_has_two_lines_and_no_warning() -> Result<()> {
     }
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
     assert!(!hosts.has_xdp("eth0")?);
+    Ok(())
+}
+
+#[test]
+fn a_signal_during_the_start_ends_it_in_order() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let command = hosts.command(&format!("enforce {POINT}"))?;
+    let agent = Agent::spawn(&hosts.point, command)?;
+    let end = Instant::now() + Duration::from_secs(60);
+    while !hosts.pins().exists() {
+        ensure!(Instant::now() < end, "{}", agent.log()?);
+        sleep(Duration::from_millis(1));
+    }
+    agent.signal(Signal::SIGTERM)?;
+    let ended = agent.wait()?;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!hosts.pins().exists() && !hosts.has_xdp("eth0")?);
     Ok(())
 }
 
