@@ -1,8 +1,9 @@
 #!/bin/busybox sh
 # The first and only process tree of the emulated machine: runs the tests one by
 # one. What people read goes to the console; the second serial port takes what
-# xtask reads, undisturbed by the kernel's own messages: the names of the tests
-# that failed, and a last line that says that all have run.
+# xtask reads, undisturbed by the kernel's own messages: a first line that says that
+# the kernel got as far as here, the names of the tests that failed, and a last line
+# that says that all have run.
 
 /bin/busybox mkdir -p /proc /sys /dev /run /tmp
 /bin/busybox --install -s /bin
@@ -14,6 +15,7 @@ mount -t devtmpfs dev /dev
 mount -t bpf bpf /sys/fs/bpf
 stty -F /dev/ttyS1 raw
 exec </dev/null
+echo begun >/dev/ttyS1
 
 for module in /modules/*; do
     insmod "$module" || echo "${module##*/}" >/dev/ttyS1

@@ -39,8 +39,15 @@ const MACHINE: &[&str] = &[
 /// one second after a panic.
 const PARAMETERS: &str = "console=ttyS0 loglevel=4 panic=1";
 
+/// The first line of a machine that has booted.
+const BEGUN: &str = "begun";
+
 /// The last line of a machine that has run every test.
 const DONE: &str = "done";
+
+/// How often a machine may be started. Two emulated processors that patch their code while they
+/// boot sometimes trip over each other, before anything of ours runs.
+const BOOTS: u32 = 3;
 
 /// Boots the kernel, waits until its tests have run, and takes over the budget that
 /// they recorded if they were told to `update` it.
@@ -64,8 +71,16 @@ pub fn run(kernel: &Kernel, initramfs: &Path, update: bool) -> Result<()> {
             .arg("-serial")
             .arg(format!("file:{}", file.display()));
     }
-    wait(&mut emulator)?;
-    judge(&read(&verdict)?)?;
+    let mut said = String::new();
+    for boot in 1..=BOOTS {
+        wait(&mut emulator)?;
+        said = read(&verdict)?;
+        if said.lines().next() == Some(BEGUN) {
+            break;
+        }
+        eprintln!("==> the machine did not boot ({boot} of {BOOTS} times)");
+    }
+    judge(&said)?;
     if update {
         fs::write(budget(), read(&measured)?).context("recording the verifier budget")?;
     }
@@ -101,10 +116,12 @@ fn wait(emulator: &mut Command) -> Result<()> {
     }
 }
 
-/// Whether all tests passed, by what `init.sh` wrote: a line for each that failed,
-/// and [`DONE`].
+/// Whether all tests passed, by what `init.sh` wrote: [`BEGUN`], a line for each that
+/// failed, and [`DONE`].
 fn judge(verdict: &str) -> Result<()> {
-    let mut lines: Vec<&str> = verdict.lines().collect();
+    let mut lines = verdict.lines();
+    ensure!(lines.next() == Some(BEGUN), "the machine did not boot");
+    let mut lines: Vec<&str> = lines.collect();
     ensure!(
         lines.pop() == Some(DONE),
         "the machine ended before its tests did: the reason is in its last words"
@@ -123,11 +140,13 @@ mod tests {
 
     #[test]
     fn only_the_last_line_means_success() {
-        assert!(judge("done\n").is_ok());
-        for failed in ["", "fixtures\n", "fixtures\ndone\n", "done\nfixtures\n"] {
-            assert!(judge(failed).is_err(), "{failed:?}");
+        assert!(judge("begun\ndone\n").is_ok());
+        let begun = ["", "fixtures\n", "fixtures\ndone\n", "done\nfixtures\n"];
+        for failed in begun.map(|rest| format!("begun\n{rest}")) {
+            assert!(judge(&failed).is_err(), "{failed:?}");
         }
-        let error = judge("fixtures\nclsact\ndone\n").unwrap_err();
+        assert!(judge("").is_err() && judge("done\n").is_err());
+        let error = judge("begun\nfixtures\nclsact\ndone\n").unwrap_err();
         assert_eq!(error.to_string(), "failed: fixtures, clsact");
     }
 }
