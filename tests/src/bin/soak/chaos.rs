@@ -93,6 +93,8 @@ pub struct Chaos<'h> {
     random: Random,
     /// Which of [`FILES`] is enforced.
     active: usize,
+    /// Which was taken back in its favour: an agent that starts does not publish it again.
+    withdrawn: Option<usize>,
     /// None only between two of them.
     agent: Option<Agent<'h>>,
     /// What the kernel counted at the last look.
@@ -117,6 +119,7 @@ impl<'h> Chaos<'h> {
             policy,
             random,
             active: 0,
+            withdrawn: None,
             agent: Some(enforce(hosts, policy)?),
             before: BTreeMap::new(),
             gap: 0.0,
@@ -140,13 +143,15 @@ impl<'h> Chaos<'h> {
     fn happen(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Reload => {
-                self.active = self.reload("reload")?;
+                let published = self.reload("reload")?;
+                self.published(published);
                 Ok(())
             }
             Event::Trial { confirmed } => {
                 let tried = self.reload("reload --confirm-within 60s")?;
-                if confirmed {
-                    self.active = tried;
+                match confirmed {
+                    true => self.published(tried),
+                    false => self.withdrawn = Some(tried),
                 }
                 self.obeyed(if confirmed { "confirm" } else { "rollback" })
             }
@@ -177,7 +182,10 @@ impl<'h> Chaos<'h> {
             }
             Event::Killed => {
                 // The next one reads the file, too.
-                self.active = self.write_another()?;
+                let other = self.write_another()?;
+                if self.withdrawn != Some(other) {
+                    self.published(other);
+                }
                 if let Some(agent) = self.agent.take() {
                     agent.end(Signal::SIGKILL)?;
                 }
@@ -187,6 +195,11 @@ impl<'h> Chaos<'h> {
                 Ok(())
             }
         }
+    }
+
+    fn published(&mut self, file: usize) {
+        self.active = file;
+        self.withdrawn = None;
     }
 
     fn reload(&mut self, command: &str) -> Result<usize> {
