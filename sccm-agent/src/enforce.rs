@@ -45,7 +45,6 @@ pub struct Enforcement {
     policies: Arc<Policies>,
     server: Server,
     control: ControlSocket,
-    programs: Vec<Programs>,
     watch: Watch,
     changes: Changes,
     events: Events,
@@ -169,15 +168,14 @@ impl Enforcement {
             started.trial,
         );
         let policies = Arc::new(policies);
-        let slots = &started.slots;
-        let watch = Watch::new(&settings, &source, &policies, plan, slots, &present);
+        let attached = (plan, started.slots, started.programs);
+        let watch = Watch::new(&settings, &source, &policies, attached, &present)?;
         Ok(Self {
             settings,
             source,
             policies,
             server,
             control,
-            programs: started.programs,
             watch,
             changes,
             events,
@@ -193,15 +191,12 @@ impl Enforcement {
     /// # Errors
     /// The server fails, nobody confirmed the first policy, or pins cannot be
     /// removed.
-    pub async fn run(mut self) -> Result<()> {
+    pub async fn run(self) -> Result<()> {
         let Signals {
             mut terminate,
             mut interrupt,
             hangup,
         } = self.signals;
-        for programs in &mut self.programs {
-            programs.forward_log()?;
-        }
         let policies = || Arc::clone(&self.policies);
         let source = || Arc::clone(&self.source);
         let reloads = self.settings.enable_reload.then(policies);

@@ -37,6 +37,7 @@ pub use counters::Reading;
 pub use ethtool::VlanOffload;
 pub use events::Events;
 pub use flows::{FlowCount, FlowTable};
+pub use log::LogForwarding;
 pub use maps::Maps;
 pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;

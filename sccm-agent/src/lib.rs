@@ -16,6 +16,8 @@ pub mod config;
 pub mod control;
 pub mod duration;
 pub mod enforce;
+#[expect(unsafe_code, reason = "nobody wraps the allocator's settings")]
+pub mod heap;
 pub mod http;
 pub mod interface;
 #[expect(unsafe_code, reason = "it speaks to the kernel where aya does not")]

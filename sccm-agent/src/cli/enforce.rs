@@ -4,6 +4,7 @@ use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::duration;
 use crate::enforce::{Enforcement, OnExit, Port, Settings, Switch, XdpMode};
+use crate::heap;
 use crate::http::HttpArgs;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -148,6 +149,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         log_blocked: args.log_blocked == Switch::On,
         metrics_top_flows: args.metrics_top_flows,
     };
+    heap::share();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -12,7 +12,7 @@ use super::policies::Policies;
 use super::settings::{Port, Settings};
 use super::{hooks, offload, slots};
 use crate::interface::{Changes, Interface};
-use crate::kernel::Attached;
+use crate::kernel::{Attached, LogForwarding, Programs};
 use crate::metrics::Source;
 use crate::state::lock;
 use anyhow::{Context as _, Result, bail};
@@ -38,6 +38,8 @@ struct Watched {
     trouble: Option<String>,
     /// Its programs are of another shape than the plan asks.
     outdated: bool,
+    /// What its programs say; `None` before they are attached.
+    log: Option<LogForwarding>,
 }
 
 /// What is enforced, and what is known of the machine.
@@ -53,28 +55,36 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch over what has just been attached: the cards of the plan at these slots.
+    /// A watch over what has just been attached: the cards of the plan, at these slots, with
+    /// these programs.
+    ///
+    /// # Errors
+    /// What the programs say cannot be read.
     pub fn new(
         settings: &Settings,
         source: &Arc<Source>,
         policies: &Arc<Policies>,
-        plan: Plan,
-        slots: &[u32],
+        (plan, slots, programs): (Plan, Vec<u32>, Vec<Programs>),
         present: &[Interface],
-    ) -> Self {
-        let cards = plan.cards.iter().zip(slots);
-        Self {
+    ) -> Result<Self> {
+        let mut cards = Vec::new();
+        for ((card, slot), programs) in plan.cards.iter().zip(slots).zip(programs) {
+            let log = Some(programs.forward_log()?);
+            cards.push(Watched {
+                log,
+                ..Watched::new(card, slot)
+            });
+        }
+        Ok(Self {
             settings: settings.clone(),
             source: Arc::clone(source),
             policies: Arc::clone(policies),
             ports: settings.ports.clone(),
             names: Names::of(present),
-            cards: cards
-                .map(|(card, slot)| Watched::new(card, *slot))
-                .collect(),
+            cards,
             plan,
             trouble: None,
-        }
+        })
     }
 
     /// Follows changes until the kernel stops reporting them. The first look is at
@@ -189,6 +199,7 @@ impl Watched {
             whole: Instant::now(),
             trouble: None,
             outdated: false,
+            log: None,
         }
     }
 
@@ -243,8 +254,8 @@ impl Watched {
         if arrives && leaves && !self.outdated {
             return Ok(false);
         }
-        let mut programs = hooks::attach_one(settings, self.slot, &self.card)?;
-        programs.forward_log()?;
+        let programs = hooks::attach_one(settings, self.slot, &self.card)?;
+        self.log = Some(programs.forward_log()?);
         let was_only_outdated = arrives && leaves;
         self.outdated = false;
         Ok(!was_only_outdated)

@@ -63,6 +63,23 @@ fn a_replaced_card_is_enforced_again() -> Result<()> {
 }
 
 #[test]
+fn a_card_that_is_replaced_often_leaves_nothing_open() -> Result<()> {
+    let stage = Stage::new(Topology::Routed)?;
+    let agent = stage.enforce("distribution-point", "")?;
+    let open = "process_open_fds";
+    let before = agent.metrics()?.sum(open, &[]);
+    for _ in 0..4 {
+        let gap = value(&agent, GAP, "up0")?;
+        stage.gateway().ip("link delete up0")?;
+        stage.replace_uplink()?;
+        agent.metrics_when(|metrics| metrics.sum(GAP, &[("interface", "up0")]) > gap)?;
+    }
+    // The connection of the scrape before may still be ending.
+    agent.metrics_when(|metrics| metrics.sum(open, &[]) <= before + 1.0)?;
+    Ok(())
+}
+
+#[test]
 fn a_replaced_card_at_the_segment_is_enforced_again() -> Result<()> {
     let stage = Stage::new(Topology::Routed)?;
     let agent = stage.enforce("distribution-point", "")?;
