@@ -136,7 +136,7 @@ impl Maps {
 
     /// Makes `compiled` the policy of every interface at once, and returns its
     /// generation. Until the last write nothing changes for any packet. Takes
-    /// as long as a grace period, some tens of milliseconds.
+    /// as long as a grace period, some tens of milliseconds, but for the first.
     ///
     /// # Errors
     /// The kernel refuses a write; the running policy stays.
@@ -144,8 +144,10 @@ impl Maps {
         let inactive = self.standby_bank()?;
         let generation = 1 + self.info()?.generation.max(self.standby()?.generation);
         self.write_names(&compiled.services)?;
-        // A packet that began under the bank's last policy may still be reading it.
-        grace_period()?;
+        if generation > 1 {
+            // A packet that began under the bank's last policy may still be reading it.
+            grace_period()?;
+        }
         let info = PolicyInfo {
             generation,
             published: unix_time(),
