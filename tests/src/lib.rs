@@ -14,6 +14,7 @@ pub mod netns;
 pub mod oracle;
 pub mod packet;
 pub mod probes;
+pub mod program;
 pub mod reading;
 pub mod scrape;
 pub mod signals;

@@ -18,9 +18,12 @@ use std::rc::Rc;
 /// Tables for [`sccm_common::verdict`], with flows and a clock of their own.
 pub struct Native<'a> {
     compiled: &'a Compiled,
-    flows: RefCell<HashMap<FlowKey, Rc<Cell<FlowState>>>>,
-    fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
-    transfers: RefCell<HashMap<TransferKey, TransferState>>,
+    /// What it remembers of each flow.
+    pub flows: RefCell<HashMap<FlowKey, Rc<Cell<FlowState>>>>,
+    /// What became of the first fragments.
+    pub fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
+    /// The file transfers that were asked for.
+    pub transfers: RefCell<HashMap<TransferKey, TransferState>>,
     /// Seconds since boot, for whoever drives it.
     pub now: Cell<u32>,
 }

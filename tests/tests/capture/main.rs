@@ -101,6 +101,22 @@ fn what_is_dropped_is_captured_with_its_reason() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_only_counted_can_be_captured() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let agent = hosts.enforce(&format!("{POINT} --count-only"))?;
+    let running = Running::start(&hosts, "")?;
+    let frame = forbidden(&hosts)?;
+    send(&hosts, &frame, 5)?;
+    let labels = [("reason", "not-allowed"), ("protocol", "tcp")];
+    agent.metrics_when(|metrics| metrics.dropped(&labels) == 5)?;
+    let (packets, _) = running.end(Signal::SIGINT)?;
+    let captured = with(&packets, "dropped inbound: not-allowed (tcp none). No link");
+    assert_eq!(captured.len(), 5);
+    assert!(captured.iter().all(|packet| packet.data == frame));
+    Ok(())
+}
+
 /// What Wireshark's own reader makes of the file so far.
 fn by_tshark(running: &Running<'_>) -> Result<String> {
     let end = Instant::now() + LIMIT;

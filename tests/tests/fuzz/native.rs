@@ -3,20 +3,12 @@
 //! It is asked as the kernel's programs ask: what is plain by the short way first. Where both ways
 //! speak, they must agree, which a test of `sccm-common` also holds for its own packets.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::rc::Rc;
-
-use sccm_agent::policy::Compiled;
-use sccm_common::address::Trie;
+use sccm_agent::policy::{self, Compiled};
 use sccm_common::counter::Direction;
-use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
-use sccm_common::fragment::{FragmentKey, FragmentState};
-use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::trunk::VlanTable;
-use sccm_common::verdict::{self, Arriving, Tables};
+use sccm_common::verdict::Arriving;
 use sccm_common::wire::{self, plain, vlan};
-use sccm_common::{Place, Policy, Reason, SliceCursor, Verdict};
+use sccm_common::{Place, Reason, SliceCursor, Verdict};
 
 use crate::case::{Spot, Step};
 use crate::slots::Slots;
@@ -24,15 +16,11 @@ use crate::slots::Slots;
 /// Seconds at which every case begins.
 const START: u32 = 1_000_000;
 
-/// Tables with a clock of their own.
+/// The tables, and who counts where.
 pub struct Native<'a> {
-    compiled: &'a Compiled,
+    pub tables: policy::Native<'a>,
     slots: &'a Slots,
     vlans: Box<VlanTable>,
-    now: Cell<u32>,
-    pub flows: RefCell<HashMap<FlowKey, Rc<Cell<FlowState>>>>,
-    pub fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
-    pub transfers: RefCell<HashMap<TransferKey, TransferState>>,
 }
 
 /// A verdict, and where it is counted.
@@ -45,14 +33,12 @@ pub struct Counted {
 
 impl<'a> Native<'a> {
     pub fn new(compiled: &'a Compiled, slots: &'a Slots) -> Self {
+        let tables = policy::Native::new(compiled);
+        tables.now.set(START);
         Self {
-            compiled,
+            tables,
             slots,
             vlans: slots.vlans(),
-            now: Cell::new(START),
-            flows: RefCell::default(),
-            fragments: RefCell::default(),
-            transfers: RefCell::default(),
         }
     }
 
@@ -60,7 +46,8 @@ impl<'a> Native<'a> {
     pub fn judge(&self, step: &Step) -> Option<Counted> {
         let (spot, frame, hook) = match step {
             Step::Waits(seconds) => {
-                self.now.set(self.now.get() + seconds);
+                let now = &self.tables.now;
+                now.set(now.get() + seconds);
                 return None;
             }
             Step::Arrives(spot, frame) => (*spot, frame, Direction::Inbound),
@@ -108,7 +95,7 @@ impl<'a> Native<'a> {
 
     fn arriving(&self, frame: &[u8], place: Place) -> Verdict {
         let judge = Arriving {
-            tables: self,
+            tables: &self.tables,
             payload: frame,
             place,
         };
@@ -117,10 +104,7 @@ impl<'a> Native<'a> {
             Place::Segment => None,
         };
         // Judging twice at the same moment changes nothing.
-        let verdict = match wire::parse(&mut SliceCursor::new(frame)) {
-            Ok(packet) => verdict::arriving(self, &packet, frame, place),
-            Err(reason) => verdict::arriving_unparsed(self, reason),
-        };
+        let verdict = self.tables.arriving(frame, place);
         assert!(
             short.is_none_or(|short| short == verdict),
             "by the short way {short:?}, by the long one {verdict:?}"
@@ -129,67 +113,10 @@ impl<'a> Native<'a> {
     }
 
     fn leaving(&self, frame: &[u8], place: Place) -> Option<Verdict> {
-        let parsed = wire::parse(&mut SliceCursor::new(frame));
         if let Some(short) = plain::packet(frame) {
-            assert_eq!(Ok(short), parsed, "by the short way and by the long one");
+            let long = wire::parse(&mut SliceCursor::new(frame));
+            assert_eq!(Ok(short), long, "by the short way and by the long one");
         }
-        match parsed {
-            Ok(packet) => verdict::leaving(self, &packet, frame, place),
-            Err(_) => verdict::leaving_unparsed(place),
-        }
-    }
-}
-
-/// A word of the flow table.
-pub struct Slot(Rc<Cell<FlowState>>);
-
-impl FlowSlot for Slot {
-    fn load(&self) -> FlowState {
-        self.0.get()
-    }
-
-    fn store(&self, state: FlowState) {
-        self.0.set(state);
-    }
-}
-
-impl Tables for Native<'_> {
-    type Flow = Slot;
-
-    fn policy(&self) -> &Policy {
-        &self.compiled.policy
-    }
-
-    fn trie(&self) -> Option<&Trie> {
-        Some(self.compiled.addresses.trie())
-    }
-
-    fn flow(&self, key: &FlowKey) -> Option<Slot> {
-        self.flows.borrow().get(key).cloned().map(Slot)
-    }
-
-    fn open_flow(&self, key: &FlowKey, state: FlowState) {
-        let slot = Rc::new(Cell::new(state));
-        self.flows.borrow_mut().insert(*key, slot);
-    }
-
-    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
-        self.fragments.borrow().get(key).copied()
-    }
-
-    fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
-        self.fragments.borrow_mut().insert(*key, state);
-    }
-
-    fn transfer(&self, key: &TransferKey) -> Option<TransferState> {
-        self.transfers.borrow().get(key).copied()
-    }
-
-    fn note_transfer(&self, key: &TransferKey, state: TransferState) {
-        self.transfers.borrow_mut().insert(*key, state);
-    }
-
-    fn now(&self) -> u32 {
-        self.now.get()
+        self.tables.leaving(frame, place)
     }
 }

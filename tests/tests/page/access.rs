@@ -67,12 +67,8 @@ return poor;
 
 fn ready(stage: &Stage) -> Result<Browser<'_>> {
     let browser = Browser::start(&stage.hosts.point)?;
-    browser.open()?;
     // Rates are from one snapshot to the next.
-    browser.wait_for(
-        "the state",
-        || Ok(browser.text("#headline")? == "Enforcing"),
-    )?;
+    browser.open_enforcing()?;
     stage.send(2)?;
     browser.wait_for("all parts", || {
         browser.is("document.querySelectorAll('#blocked tbody tr').length === 4 &&

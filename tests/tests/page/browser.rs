@@ -90,6 +90,12 @@ impl<'n> Browser<'n> {
         self.run(self.driver()?.goto(format!("http://{METRICS}/")))
     }
 
+    /// The same, and waits until it has shown the state of an agent that enforces.
+    pub fn open_enforcing(&self) -> Result<()> {
+        self.open()?;
+        self.wait_for("the state", || Ok(self.text("#headline")? == "Enforcing"))
+    }
+
     /// What a script returns. `arguments[0]` ... are these.
     pub fn script(&self, script: &str, arguments: &[Value]) -> Result<Value> {
         let result = self.run(self.driver()?.execute(script, arguments.to_vec()));

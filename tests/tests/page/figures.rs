@@ -69,11 +69,7 @@ fn the_numbers_are_the_kernels() -> Result<()> {
     let stage = Stage::new()?;
     let agent = stage.enforce("")?;
     let browser = Browser::start(&stage.hosts.point)?;
-    browser.open()?;
-    browser.wait_for(
-        "the state",
-        || Ok(browser.text("#headline")? == "Enforcing"),
-    )?;
+    browser.open_enforcing()?;
     for times in [7, 20] {
         let before = in_kernel(&stage)?;
         stage.send(times)?;

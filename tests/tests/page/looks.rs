@@ -54,12 +54,8 @@ fn light_and_dark_wide_and_narrow() -> Result<()> {
     let _agent = stage.enforce("")?;
     let browser = Browser::start(&stage.hosts.point)?;
     resize(&browser, SIZE.0, SIZE.1)?;
-    browser.open()?;
     let begin = Instant::now();
-    browser.wait_for(
-        "the state",
-        || Ok(browser.text("#headline")? == "Enforcing"),
-    )?;
+    browser.open_enforcing()?;
     stage.send(3)?;
     while folder.is_some() && begin.elapsed() < LIVELY {
         stage.liven(begin.elapsed())?;

@@ -6,7 +6,7 @@
 //! disturbance hits one round of some rather than all rounds of one. All traffic stays in network
 //! namespaces made here, and nothing stays behind, also on Ctrl-C.
 //!
-//! Exit codes: 0 measured; 1 something failed; 2 wrong arguments or not root; 128 and the number of
+//! Exit codes: 0 measured; 1 something failed; 2 wrong arguments; 128 and the number of
 //! the signal that ended it. No figure makes it fail.
 
 mod case;
@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use nix::unistd::geteuid;
+use sccm_tests::program;
 use sccm_tests::signals::Interrupt;
 
 use life::Life;
@@ -78,37 +78,15 @@ enum Part {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if !geteuid().is_root() {
-        eprintln!(
-            "the benchmark loads programs into the kernel, which only root may do: run \
-             sudo env \"HOME=$HOME\" \"PATH=$PATH\" cargo xtask bench"
-        );
-        return ExitCode::from(2);
-    }
-    let interrupt = match Interrupt::watch() {
-        Ok(interrupt) => interrupt,
-        Err(error) => return failure(&error),
-    };
-    let measured = measure(&arguments.part, &interrupt);
-    // Whatever else an interrupted program ran into: the signal is why it ends.
-    if let Err(interrupted) = interrupt.check() {
-        eprintln!("{interrupted}: everything is cleaned up");
-        return ExitCode::from(interrupted.exit_code());
-    }
-    let printed = measured.and_then(|report| match (arguments.json, arguments.docs) {
-        (true, _) => report.print_json(),
-        (_, true) => docs::write(&report),
-        _ => report.print(),
-    });
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure(&error),
-    }
-}
-
-fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
-    ExitCode::FAILURE
+    program::run(|interrupt| {
+        let report = measure(&arguments.part, interrupt)?;
+        match (arguments.json, arguments.docs) {
+            (true, _) => report.print_json()?,
+            (_, true) => docs::write(&report)?,
+            _ => report.print()?,
+        }
+        Ok(true)
+    })
 }
 
 /// Measures these parts, or all. When it returns, programs, maps, mounts and namespaces are gone.

@@ -6,8 +6,8 @@
 //! does happen from real sockets, and the counters from the agent's own `/metrics`.
 //!
 //! No interface of the machine is touched, and nothing stays behind, also on Ctrl-C. Exit codes:
-//! 0 all is as expected; 1 something is not, or failed; 2 not root, or no agent to show; 128 and
-//! the number of the signal that ended it.
+//! 0 all is as expected; 1 something is not, or failed; 128 and the number of the signal that ended
+//! it.
 
 mod agent;
 mod attempt;
@@ -24,9 +24,9 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, Result};
-use nix::unistd::geteuid;
 use sccm_agent::catalog::Catalog;
 use sccm_tests::bpffs::BpfMount;
+use sccm_tests::program;
 use sccm_tests::signals::Interrupt;
 
 use agent::{Agent, Enforce};
@@ -40,40 +40,11 @@ use row::Row;
 const ROLE: &str = "distribution-point";
 
 fn main() -> ExitCode {
-    if !geteuid().is_root() {
-        eprintln!(
-            "the demo makes network namespaces and loads programs into the kernel, which only \
-             root may do: run sudo env \"HOME=$HOME\" \"PATH=$PATH\" cargo xtask demo"
-        );
-        return ExitCode::from(2);
-    }
-    let program = match Enforce::find_program() {
-        Ok(program) => program,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
-    };
-    let interrupt = match Interrupt::watch() {
-        Ok(interrupt) => interrupt,
-        Err(error) => return failure(&error),
-    };
-    let shown = show(program, &interrupt);
-    // Whatever else an interrupted program ran into: the signal is why it ends.
-    if let Err(interrupted) = interrupt.check() {
-        eprintln!("{interrupted}: everything is cleaned up");
-        return ExitCode::from(interrupted.exit_code());
-    }
-    match shown.and_then(|report| report.print().map(|()| report.is_as_expected())) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => failure(&error),
-    }
-}
-
-fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
-    ExitCode::FAILURE
+    program::run(|interrupt| {
+        let report = show(Enforce::find_program()?, interrupt)?;
+        report.print()?;
+        Ok(report.is_as_expected())
+    })
 }
 
 /// Does everything but print. When it returns, hosts, agent and mount are gone.

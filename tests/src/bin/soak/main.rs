@@ -7,8 +7,8 @@
 //! end everything is taken down, and the kernel must have as many programs, maps and namespaces as
 //! before: nobody else may load programs meanwhile.
 //!
-//! Exit codes: 0 all well; 1 something is missing, left over, or failed; 2 wrong arguments or not
-//! root; 128 and the number of the signal that ended it.
+//! Exit codes: 0 all well; 1 something is missing, left over, or failed; 2 wrong arguments; 128 and
+//! the number of the signal that ended it.
 
 mod chaos;
 mod flapping;
@@ -23,9 +23,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, ensure};
 use clap::Parser;
-use nix::unistd::geteuid;
 use sccm_tests::agent::{Hosts, PolicyFile, Witness};
 use sccm_tests::netns::veth_pair;
+use sccm_tests::program;
 use sccm_tests::signals::Interrupt;
 
 use chaos::Chaos;
@@ -47,36 +47,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if !geteuid().is_root() {
-        eprintln!(
-            "the soak makes network namespaces, which only root may do: run \
-             sudo env \"HOME=$HOME\" \"PATH=$PATH\" cargo xtask soak"
-        );
-        return ExitCode::from(2);
-    }
-    let interrupt = match Interrupt::watch() {
-        Ok(interrupt) => interrupt,
-        Err(error) => return failure(&error),
-    };
-    let soaked = soak(&arguments, &interrupt);
-    if let Err(interrupted) = interrupt.check() {
-        eprintln!("{interrupted}: everything is cleaned up");
-        return ExitCode::from(interrupted.exit_code());
-    }
-    let all_well = soaked.and_then(|report| {
+    program::run(|interrupt| {
+        let report = soak(&arguments, interrupt)?;
         report.print()?;
         Ok(report.all_well())
-    });
-    match all_well {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => failure(&error),
-    }
-}
-
-fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
-    ExitCode::FAILURE
+    })
 }
 
 fn soak(arguments: &Arguments, interrupt: &Interrupt) -> Result<Report> {
