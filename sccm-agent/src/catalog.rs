@@ -21,7 +21,7 @@ pub use port::PortSpec;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, error::Error, fmt};
+use std::{collections::BTreeSet, error::Error, fmt, sync::OnceLock};
 
 /// One edition of the vendor's port table. Its JSON form is what `catalog -o json` prints.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,12 +39,18 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The table of Configuration Manager 2007, embedded in the program.
+    /// The table of Configuration Manager 2007, embedded in the program and read once.
     ///
     /// # Errors
     /// Only if the embedded file is broken, which the tests rule out.
-    pub fn edition_2007() -> Result<Self> {
-        Self::parse(include_str!("../catalog/2007.toml")).context("the embedded catalog 2007.toml")
+    pub fn edition_2007() -> Result<&'static Self> {
+        static EDITION: OnceLock<Catalog> = OnceLock::new();
+        if let Some(edition) = EDITION.get() {
+            return Ok(edition);
+        }
+        let edition = Self::parse(include_str!("../catalog/2007.toml"))
+            .context("the embedded catalog 2007.toml")?;
+        Ok(EDITION.get_or_init(|| edition))
     }
 
     /// Reads and checks one edition.

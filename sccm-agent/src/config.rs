@@ -54,7 +54,7 @@ pub fn load(path: &Path) -> Result<SitePolicy> {
         }
     };
     let folder = files::folder_of(path);
-    Ok(read_all(&catalog, &sources, folder, bytes)?)
+    Ok(read_all(catalog, &sources, folder, bytes)?)
 }
 
 /// Reads files whose text is at hand.

@@ -105,7 +105,7 @@ impl Enforcement {
             lock = Some(pins.lock()?);
             found = takeover::recover(&pins)?;
         }
-        let edition = Catalog::edition_2007()?.edition;
+        let edition = &Catalog::edition_2007()?.edition;
         let policy = settings.source.load()?;
         candidate::check_policy(&settings, &policy)?;
         let netlink = Netlink::connect()?;

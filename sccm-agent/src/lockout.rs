@@ -6,7 +6,7 @@
 use crate::interface::Netlink;
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
-use procfs::net::TcpState;
+use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{FDTarget, all_processes};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -64,6 +64,9 @@ fn ssh_sessions() -> Result<Vec<Session>> {
     let mut sockets = procfs::net::tcp().context("reading /proc/net/tcp")?;
     // Absent where IPv6 is switched off.
     sockets.extend(procfs::net::tcp6().unwrap_or_default());
+    if !sockets.iter().any(is_established) {
+        return Ok(Vec::new());
+    }
     let servers = ssh_server_sockets();
     let ports: HashSet<u16> = sockets
         .iter()
@@ -73,13 +76,17 @@ fn ssh_sessions() -> Result<Vec<Session>> {
         .collect();
     Ok(sockets
         .iter()
-        .filter(|socket| socket.state == TcpState::Established)
+        .filter(|socket| is_established(socket))
         .filter(|socket| ports.contains(&socket.local_address.port()))
         .map(|socket| Session {
             peer: canonical(socket.remote_address),
             local: canonical(socket.local_address),
         })
         .collect())
+}
+
+fn is_established(socket: &TcpNetEntry) -> bool {
+    socket.state == TcpState::Established
 }
 
 /// An IPv4 peer of a server that listens on `::` shows up as an IPv6 address.

@@ -46,7 +46,7 @@ pub struct Source {
     /// How many of the most blocked flows are metrics of their own.
     pub top_flows: usize,
     /// The product edition of the port table that policies are compiled from.
-    pub edition: String,
+    pub edition: &'static str,
 }
 
 impl Source {
@@ -108,7 +108,7 @@ impl Source {
     fn tell_policy(&self, scrape: &mut Scrape, maps: &Maps) -> Result<()> {
         let policy = maps.info()?;
         let (hash, roles) = (hash_text(&policy.hash), roles_text(&policy));
-        scrape.one(&table::POLICY_INFO, &[&hash, &roles, &self.edition], 1.0)?;
+        scrape.one(&table::POLICY_INFO, &[&hash, &roles, self.edition], 1.0)?;
         scrape.single(&table::POLICY_GENERATION, policy.generation as f64)?;
         scrape.single(&table::POLICY_UNCONFIRMED, is(!policy.is_confirmed()))?;
         if let Some(shadow) = maps.shadow()? {

@@ -42,7 +42,7 @@ pub fn policy(folder: &Path, bytes: &[u8]) {
         Ok(policy) => {
             let catalog = Catalog::edition_2007().expect("the embedded catalog");
             let request = Request {
-                catalog: &catalog,
+                catalog,
                 policy: &policy,
                 own: &[],
                 observe: false,

@@ -87,7 +87,7 @@ fn compiled(maps: &Maps, allowed: &[&str]) -> Result<Compiled> {
         ..SitePolicy::default()
     };
     let request = Request {
-        catalog: &Catalog::edition_2007()?,
+        catalog: Catalog::edition_2007()?,
         policy: &policy,
         own: &[],
         observe: false,

@@ -13,7 +13,7 @@ const REMEMBERED: usize = 1024;
 
 /// Names flows, and remembers which links carry what they wanted.
 pub struct Explainer {
-    catalog: Catalog,
+    catalog: &'static Catalog,
     roles: Vec<String>,
     links: HashMap<Target, Vec<Ground>>,
 }
@@ -58,7 +58,7 @@ impl Explainer {
         }
         let known = self.links.entry(target);
         known
-            .or_insert_with_key(|target| links(&self.catalog, &self.roles, target))
+            .or_insert_with_key(|target| links(self.catalog, &self.roles, target))
             .clone()
     }
 }

@@ -65,7 +65,7 @@ fn links_of_the_own_roles_come_first() {
     let catalog = Catalog::edition_2007().unwrap();
     let smb = target(&flow(Protocol::TCP, 445, Reason::NotAllowed)).unwrap();
     let roles = ["distribution-point".to_owned()];
-    let links = links(&catalog, &roles, &smb);
+    let links = links(catalog, &roles, &smb);
     assert!(links.len() > 1);
     let concerns = |ground: &Ground| match ground {
         Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn catalog() -> Catalog {
+fn catalog() -> &'static Catalog {
     Catalog::edition_2007().unwrap()
 }
 

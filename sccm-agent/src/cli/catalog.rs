@@ -27,7 +27,7 @@ pub fn run(args: &CatalogArgs) -> Result<()> {
     let catalog = Catalog::edition_2007()?;
     match args.output.output {
         OutputFormat::Json => output::print_json(&catalog),
-        OutputFormat::Table => output::print(summary(&catalog)),
+        OutputFormat::Table => output::print(summary(catalog)),
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn the_summary_has_every_entry_and_keeps_to_100_columns() {
         let catalog = Catalog::edition_2007().unwrap();
-        let text = summary(&catalog);
+        let text = summary(catalog);
         assert!(
             text.lines().all(|line| line.chars().count() <= 100),
             "{text}"

@@ -40,11 +40,11 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let policy = config::load(&args.file)?;
     let catalog = Catalog::edition_2007()?;
-    let mut report = Report::new(&catalog, &policy)
+    let mut report = Report::new(catalog, &policy)
         .with_context(|| format!("compiling {}", args.file.display()))?;
     if args.against_live {
         let live = live(&args.pins.pins())?;
-        report.difference = Some(Difference::new(&catalog, &policy, &live)?);
+        report.difference = Some(Difference::new(catalog, &policy, &live)?);
     }
     match args.output.output {
         OutputFormat::Json => output::print_json(&report)?,

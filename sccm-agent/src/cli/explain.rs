@@ -55,7 +55,7 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
     let catalog = Catalog::edition_2007()?;
     let policy = args.policy.source()?.load()?;
     let request = Request {
-        catalog: &catalog,
+        catalog,
         policy: &policy,
         own: &args.own,
         observe: false,

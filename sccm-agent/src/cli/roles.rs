@@ -35,10 +35,10 @@ pub fn run(args: &RolesArgs) -> Result<()> {
     let catalog = Catalog::edition_2007()?;
     let site = args.site.site()?;
     match (&args.role, args.output.output) {
-        (None, OutputFormat::Json) => output::print_json(&RoleList::new(&catalog, &site)),
-        (None, OutputFormat::Table) => output::print(RoleList::new(&catalog, &site).text()),
+        (None, OutputFormat::Json) => output::print_json(&RoleList::new(catalog, &site)),
+        (None, OutputFormat::Table) => output::print(RoleList::new(catalog, &site).text()),
         (Some(role), format) => {
-            let detail = detail::RoleDetail::new(&catalog, catalog.role(role)?, &site);
+            let detail = detail::RoleDetail::new(catalog, catalog.role(role)?, &site);
             match format {
                 OutputFormat::Json => output::print_json(&detail),
                 OutputFormat::Table => output::print(detail.text()),
@@ -120,7 +120,7 @@ mod tests {
     fn every_role_is_listed_with_its_links() {
         let catalog = Catalog::edition_2007().unwrap();
         let site = Site::default();
-        let json = serde_json::to_value(RoleList::new(&catalog, &site)).unwrap();
+        let json = serde_json::to_value(RoleList::new(catalog, &site)).unwrap();
         let roles = json["roles"].as_array().unwrap();
         assert_eq!(roles.len(), 30);
         let role = roles
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn the_list_keeps_to_100_columns() {
         let catalog = Catalog::edition_2007().unwrap();
-        let text = RoleList::new(&catalog, &Site::default()).text();
+        let text = RoleList::new(catalog, &Site::default()).text();
         assert!(
             text.lines().all(|line| line.chars().count() <= 100),
             "{text}"

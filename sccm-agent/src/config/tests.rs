@@ -20,7 +20,7 @@ fn read(texts: &[&str]) -> Result<SitePolicy, Problems> {
         })
         .collect();
     let catalog = Catalog::edition_2007().unwrap();
-    read_all(&catalog, &sources, Path::new(""), Budget::default())
+    read_all(catalog, &sources, Path::new(""), Budget::default())
 }
 
 /// A policy that is good once `text` is.

@@ -79,7 +79,7 @@ pub fn compile(
 ) -> Result<Compiled> {
     let catalog = Catalog::edition_2007()?;
     let request = Request {
-        catalog: &catalog,
+        catalog,
         policy,
         own,
         observe: settings.observe,

@@ -38,7 +38,7 @@ pub(super) struct News {
 pub(super) struct Reader {
     source: Arc<Source>,
     policies: Arc<Policies>,
-    catalog: Catalog,
+    catalog: &'static Catalog,
     explainer: Explainer,
     /// The policy that the rights of `news` are of: changes and hash.
     known: Option<(u64, String)>,
@@ -91,7 +91,7 @@ impl Reader {
 
     async fn read_rights(&mut self) -> Result<()> {
         let (policy, info) = self.policies.running().await?;
-        let matrix = policy.map(|policy| Matrix::new(&self.catalog, &policy));
+        let matrix = policy.map(|policy| Matrix::new(self.catalog, &policy));
         let rights = Rights {
             edition: self.catalog.edition.clone(),
             hash: hash_text(&info.hash),

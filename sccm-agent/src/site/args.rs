@@ -136,7 +136,7 @@ impl SiteArgs {
         };
         let catalog = Catalog::edition_2007().map_err(|error| wrong(error.to_string()))?;
         for asked in &self.enable {
-            known_feature(&catalog, asked).map_err(wrong)?;
+            known_feature(catalog, asked).map_err(wrong)?;
         }
         Ok(self.enable.iter().cloned().collect())
     }

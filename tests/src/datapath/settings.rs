@@ -96,7 +96,7 @@ impl Settings {
             ..SitePolicy::default()
         };
         let request = Request {
-            catalog: &catalog,
+            catalog,
             policy: &policy,
             own: &self.own,
             observe: self.observe,

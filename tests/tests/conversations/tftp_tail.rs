@@ -28,7 +28,7 @@ fn policy() -> Result<Compiled> {
         ..SitePolicy::default()
     };
     let request = Request {
-        catalog: &catalog,
+        catalog,
         policy: &policy,
         own: &[],
         observe: false,

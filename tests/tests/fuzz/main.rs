@@ -50,7 +50,7 @@ fn what_ever_differed_agrees() -> Result<()> {
         let case = Case::parse(&fs::read_to_string(&path)?)?;
         let policy = compare::load(&case.setting)?;
         let names = kernel.maps.service_names()?;
-        let stage = Stage::new(&catalog, &case.setting, &policy, names)?;
+        let stage = Stage::new(catalog, &case.setting, &policy, names)?;
         kernel.publish(&stage.compiled)?;
         let difference = stage.run(&case.steps, &mut kernel, &mut Coverage::default())?;
         ensure!(difference.is_none(), "{}: {difference:?}", path.display());

@@ -109,7 +109,7 @@ impl Shared<'_> {
         while !self.is_done() {
             let number = self.policies.fetch_add(1, Ordering::Relaxed);
             let mut random = Rng::with_seed(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
-            let found = self.policy(&catalog, &mut kernel, &mut random, number);
+            let found = self.policy(catalog, &mut kernel, &mut random, number);
             if let Err(error) = found {
                 // The others need not go on.
                 self.frames.store(u64::MAX / 2, Ordering::Relaxed);

@@ -58,7 +58,7 @@ fn a_thousand_broken_files_are_refused_with_place_and_reason() -> Result<()> {
             Ok(policy) => {
                 // Compiling takes the most time by far; some will do.
                 if number % 10 == 0 {
-                    Report::new(&catalog, &policy)?;
+                    Report::new(catalog, &policy)?;
                 }
             }
             Err(error) => {
@@ -98,7 +98,7 @@ fn both_files_are_good_before_they_are_broken() -> Result<()> {
     let folder = Folder::new()?;
     for good in [EXAMPLE, OTHER] {
         folder.write("policy.toml", good)?;
-        Report::new(&catalog, &folder.load()?)?;
+        Report::new(catalog, &folder.load()?)?;
     }
     Ok(())
 }

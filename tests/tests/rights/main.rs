@@ -41,14 +41,14 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
         };
         let own: &[IpAddr] = if random.bool() { &own } else { &[] };
         let request = Request {
-            catalog: &catalog,
+            catalog,
             policy: &policy,
             own,
             observe: false,
         };
         let compiled = compile(&request, ServiceNames::default())?;
         let interpreter = Interpreter {
-            catalog: &catalog,
+            catalog,
             document: &document,
             own,
         };

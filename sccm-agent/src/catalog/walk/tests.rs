@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn edition() -> Catalog {
+fn edition() -> &'static Catalog {
     Catalog::edition_2007().unwrap()
 }
 

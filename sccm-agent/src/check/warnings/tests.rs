@@ -45,7 +45,7 @@ fn policy(peers: &[(&str, &str)], protect: Vec<Protected>) -> SitePolicy {
 /// The warnings of one kind, as `links: message`.
 fn warnings(policy: &SitePolicy, kind: &str) -> Vec<String> {
     let catalog = Catalog::edition_2007().unwrap();
-    let view = View::new(&catalog, policy).unwrap();
+    let view = View::new(catalog, policy).unwrap();
     of(&view)
         .iter()
         .filter(|warning| warning.kind == kind)

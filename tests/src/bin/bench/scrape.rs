@@ -78,7 +78,7 @@ impl Scrape {
                 reloads: Reloads::default(),
                 rules: Rules::default(),
                 top_flows: 100,
-                edition: Catalog::edition_2007()?.edition,
+                edition: &Catalog::edition_2007()?.edition,
             };
             let nameless = Self::of("every series, no peers named", &source).await?;
             fill_peers(&mut maps, &source.pins)?;

@@ -53,7 +53,7 @@ fn show(program: PathBuf, interrupt: &Interrupt) -> Result<Report> {
     let attempts = attempt::all();
     let expectations: Vec<Expectation> = attempts
         .iter()
-        .map(|attempt| reasons::expect(&catalog, ROLE, attempt))
+        .map(|attempt| reasons::expect(catalog, ROLE, attempt))
         .collect::<Result<_>>()?;
 
     progress("making a client and a distribution point, joined by a cable");

@@ -119,7 +119,7 @@ mod tests {
             .find(|attempt| attempt.name == name)
             .unwrap();
         let catalog = Catalog::edition_2007().unwrap();
-        expect(&catalog, "distribution-point", attempt).unwrap()
+        expect(catalog, "distribution-point", attempt).unwrap()
     }
 
     #[test]

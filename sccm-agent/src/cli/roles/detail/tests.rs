@@ -5,7 +5,7 @@ use super::*;
 /// The role's text and JSON at this site.
 fn shown(role: &str, site: &Site) -> (String, serde_json::Value) {
     let catalog = Catalog::edition_2007().unwrap();
-    let detail = RoleDetail::new(&catalog, catalog.role(role).unwrap(), site);
+    let detail = RoleDetail::new(catalog, catalog.role(role).unwrap(), site);
     (detail.text(), serde_json::to_value(&detail).unwrap())
 }
 
