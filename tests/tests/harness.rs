@@ -357,7 +357,7 @@ fn without_root_one_line_says_what_to_do() -> Result<()> {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stderr)?,
-        "Error: making network namespaces needs root: \
+        "error: making network namespaces needs root: \
          run `sudo cargo xtask test`, or the same as root\n"
     );
     Ok(())

@@ -11,8 +11,9 @@ use super::plan::{self, Card, Plan};
 use super::policies::Policies;
 use super::settings::{Port, Settings};
 use super::{hooks, offload, slots};
+use crate::heap;
 use crate::interface::{Changes, Interface};
-use crate::kernel::{Attached, LogForwarding, Programs};
+use crate::kernel::{Attached, Held, Programs};
 use crate::metrics::Source;
 use crate::state::lock;
 use anyhow::{Context as _, Result, bail};
@@ -38,8 +39,8 @@ struct Watched {
     trouble: Option<String>,
     /// Its programs are of another shape than the plan asks.
     outdated: bool,
-    /// What its programs say; `None` before they are attached.
-    log: Option<LogForwarding>,
+    /// `None` before they are attached.
+    programs: Option<Held>,
 }
 
 /// What is enforced, and what is known of the machine.
@@ -69,9 +70,9 @@ impl Watch {
     ) -> Result<Self> {
         let mut cards = Vec::new();
         for ((card, slot), programs) in plan.cards.iter().zip(slots).zip(programs) {
-            let log = Some(programs.forward_log()?);
+            let programs = Some(programs.hold()?);
             cards.push(Watched {
-                log,
+                programs,
                 ..Watched::new(card, slot)
             });
         }
@@ -199,7 +200,7 @@ impl Watched {
             whole: Instant::now(),
             trouble: None,
             outdated: false,
-            log: None,
+            programs: None,
         }
     }
 
@@ -255,7 +256,9 @@ impl Watched {
             return Ok(false);
         }
         let programs = hooks::attach_one(settings, self.slot, &self.card)?;
-        self.log = Some(programs.forward_log()?);
+        self.programs = Some(programs.hold()?);
+        // The kernel's types take more than the agent itself.
+        heap::give_back();
         let was_only_outdated = arrives && leaves;
         self.outdated = false;
         Ok(!was_only_outdated)

@@ -6,32 +6,22 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
 use sccm_tests::bpffs::BpfMount;
 use sccm_tests::netns::Namespace;
-use sccm_tests::signals::{Interrupt, Interrupted};
+use sccm_tests::program;
 
-fn main() -> Result<ExitCode> {
-    match hold() {
-        Err(error) => match error.downcast_ref::<Interrupted>() {
-            Some(interrupted) => Ok(ExitCode::from(interrupted.exit_code())),
-            None => Err(error),
-        },
-        Ok(()) => Ok(ExitCode::SUCCESS),
-    }
-}
-
-fn hold() -> Result<()> {
-    let interrupt = Interrupt::watch()?;
-    let namespace = Namespace::new("hold")?;
-    let mount = BpfMount::new()?;
-    let process = namespace.command("sleep").arg("60").spawn()?;
-    println!(
-        "{} {} {}",
-        namespace.name(),
-        process.id(),
-        mount.path().display()
-    );
-    interrupt.sleep(Duration::from_secs(30))?;
-    Ok(())
+fn main() -> ExitCode {
+    program::run(|interrupt| {
+        let namespace = Namespace::new("hold")?;
+        let mount = BpfMount::new()?;
+        let process = namespace.command("sleep").arg("60").spawn()?;
+        println!(
+            "{} {} {}",
+            namespace.name(),
+            process.id(),
+            mount.path().display()
+        );
+        interrupt.sleep(Duration::from_secs(30))?;
+        Ok(true)
+    })
 }
