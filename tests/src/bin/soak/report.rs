@@ -13,7 +13,7 @@ use crate::left::Objects;
 const MEMORY_SLACK: u64 = 8 << 10;
 
 /// Open files of connections that are just ending.
-const FILES_SLACK: u64 = 8;
+const FILES_SLACK: u64 = 16;
 
 /// Everything.
 pub struct Report {
