@@ -27,13 +27,13 @@ const SLACK: u32 = 10;
 const HEADER: &str = "\
 # What the programs cost the kernel, by kernel, place and hook: instructions that the
 # verifier followed, and bytes of the program after it and as machine code.
-# Measured by tests/tests/budget.rs, which says how to do so again.
+# Measured by sccm-agent/tests/datapath/budget.rs, which says how to do so again.
 
 ";
 
 /// The same as a command, for whoever made the programs grow on purpose.
 const REMEDY: &str = "if that is worth it, record it: \
-    `UPDATE_BUDGET=1 cargo test -p sccm-tests --test budget` and, for the other kernels, \
+    `UPDATE_BUDGET=1 cargo test --test datapath budget` and, for the other kernels, \
     `UPDATE_BUDGET=1 cargo xtask test --kernel 6.1 --kernel 6.12`";
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
@@ -145,7 +145,8 @@ fn exceeded(budget: &Programs, measured: &Programs) -> Vec<String> {
 
 #[test]
 fn the_programs_stay_within_their_budget() -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("verifier-budget.toml");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let path = workspace.context("no workspace")?.join("tests/verifier-budget.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut budget: Budget = toml::from_str(&text)?;
     let kernel = series()?;

@@ -135,3 +135,38 @@ fn a_card_that_was_made_anew_is_noticed_and_taken_again() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn the_next_agent_knows_the_names() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("policy.toml");
+    let write = |roles: &[&str]| {
+        let holds = |role| format!("{role} = [\"192.0.2.0/24\", \"2001:db8::/64\"]\n");
+        let peers: String = roles.iter().map(holds).collect();
+        let protect = "[[protect]]\nname = \"p\"\nroles = [\"distribution-point\"]\n";
+        std::fs::write(&file, format!("[peers]\n{peers}{protect}"))
+    };
+    write(&["client"])?;
+    let enforce = format!("--interface eth0 --config {}", file.display());
+    let agent = hosts.enforce(&enforce)?;
+    hosts.assert_enforced();
+    let client = |metrics: &Metrics| metrics.dropped(&[("peer", "client")]);
+    let before = client(&agent.metrics()?);
+    assert!(before > 0, "nobody was refused");
+    agent.end(Signal::SIGKILL)?;
+
+    write(&["client", "console"])?;
+    let agent = hosts.enforce(&enforce)?;
+    hosts.assert_enforced();
+    let metrics = agent.metrics()?;
+    assert!(client(&metrics) >= before);
+    assert!(metrics.dropped(&[("peer", "client+console")]) > 0);
+    let all = metrics.dropped(&[("reason", "not-allowed")]);
+    let named: u64 = ["client", "client+console", "other", ""]
+        .iter()
+        .map(|name| metrics.dropped(&[("reason", "not-allowed"), ("peer", name)]))
+        .sum();
+    assert_eq!(all, named);
+    Ok(())
+}

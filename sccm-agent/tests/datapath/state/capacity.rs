@@ -8,7 +8,7 @@ use sccm_common::Reason::{NotAllowed, Reply};
 use sccm_common::policy::Timeouts;
 use sccm_tests::datapath::{Action, Datapath};
 
-use crate::{FAMILIES, Fate as _, pxe};
+use super::{FAMILIES, Fate as _, pxe};
 
 /// Room for so many flows.
 const CAPACITY: u32 = 4096;

@@ -15,7 +15,7 @@ use sccm_common::policy::Timeouts;
 use sccm_tests::datapath::{Action, Datapath, Settings, run};
 use sccm_tests::packet::{ExtensionHeader, Packet};
 
-use crate::{FAMILIES, Pair, datapath, packet, pxe};
+use super::{FAMILIES, Pair, datapath, packet, pxe};
 
 const PACKETS: u64 = 10_000_000;
 const THREADS: u64 = 2;

@@ -6,7 +6,7 @@ use sccm_common::Reason::{IcmpError, IcmpErrorRelated, NotAllowed, Outbound as L
 use sccm_common::policy::Timeouts;
 use sccm_tests::datapath::{Datapath, Settings};
 
-use crate::{FAMILIES, Fate, Pair, datapath, pxe};
+use super::{FAMILIES, Fate, Pair, datapath, pxe};
 
 /// Far enough apart that no slow machine mixes them up.
 const TIMEOUTS: Timeouts = Timeouts {

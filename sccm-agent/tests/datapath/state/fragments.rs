@@ -10,7 +10,7 @@ use sccm_common::fragment::CAPACITY;
 use sccm_tests::datapath::{Action, Settings};
 use sccm_tests::packet::{ExtensionHeader, Packet};
 
-use crate::{FAMILIES, Fate, Pair, datapath, pxe};
+use super::{FAMILIES, Fate, Pair, datapath, pxe};
 
 impl Pair {
     /// A part of a UDP datagram from the peer.

@@ -6,7 +6,7 @@ use sccm_common::Place;
 use sccm_common::Reason::{NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service};
 use sccm_tests::datapath::{Counts, Datapath, Settings};
 
-use crate::{FAMILIES, Fate, packet, pxe};
+use super::{FAMILIES, Fate, packet, pxe};
 
 /// The gateway's own addresses.
 const OWN: [&str; 2] = ["192.0.2.1", "2001:db8::1"];

@@ -9,7 +9,7 @@ use sccm_common::Reason::{
 use sccm_tests::datapath::{Action, Datapath, Settings};
 use sccm_tests::packet::Packet;
 
-use crate::{FAMILIES, Fate, datapath, pxe};
+use super::{FAMILIES, Fate, datapath, pxe};
 
 #[track_caller]
 fn named(kernel: &mut Datapath, packet: &Packet, reason: Reason, service: &str) -> Result<()> {

@@ -5,7 +5,7 @@ use sccm_agent::policy::Outbound;
 use sccm_common::Reason::{self, NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service};
 use sccm_tests::datapath::{Datapath, Settings};
 
-use crate::{FAMILIES, Fate, Pair, datapath, pxe};
+use super::{FAMILIES, Fate, Pair, datapath, pxe};
 
 const CLIENT: u16 = 2070;
 const SERVER: u16 = 40500;

@@ -11,7 +11,7 @@ use sccm_tests::agent::{Agent, FORBIDDEN, Hosts};
 use sccm_tests::traffic::FrameSocket;
 use tempfile::{TempDir, tempdir};
 
-use crate::reader::{Captured, read};
+use super::reader::{Captured, read};
 
 /// How long a capture may take to begin.
 pub const LIMIT: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@
 use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 
-use crate::support::{Told, assert_silent, receive, udp};
+use super::support::{Told, assert_silent, receive, udp};
 
 #[test]
 fn a_boot_server_answers_from_4011() -> Result<()> {

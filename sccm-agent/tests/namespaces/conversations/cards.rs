@@ -5,7 +5,7 @@ use sccm_tests::agent::Agent;
 use sccm_tests::gateway::{FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::traffic::{Outcome, Server, tcp_connect, tcp_server};
 
-use crate::support::{LONG, PATIENCE};
+use super::support::{LONG, PATIENCE};
 
 const ALLOWED: u16 = 80;
 const FORBIDDEN: u16 = 8080;

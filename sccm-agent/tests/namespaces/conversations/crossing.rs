@@ -9,7 +9,7 @@ use sccm_tests::gateway::{Stage, Topology};
 use sccm_tests::packet::{MacAddress, Packet};
 use sccm_tests::traffic::FrameSocket;
 
-use crate::support::PATIENCE;
+use super::support::PATIENCE;
 
 /// What every frame carries, so that it is known again behind a router.
 const MARK: &[u8] = b"sccm conversation";

@@ -10,8 +10,8 @@ use sccm_tests::agent::run;
 use sccm_tests::gateway::{SERVER, Stage, Topology, UPLINK};
 use sccm_tests::netns::Namespace;
 
-use crate::dnsmasq::{dhcp_relay, dhcp_server};
-use crate::support::{Told, end};
+use super::dnsmasq::{dhcp_relay, dhcp_server};
+use super::support::{Told, end};
 
 /// Asks for a lease on `eth0` and returns the address that it is about.
 fn lease(client: &Namespace) -> Result<Option<String>> {

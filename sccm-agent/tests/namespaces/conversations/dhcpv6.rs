@@ -10,8 +10,8 @@ use nix::net::if_::if_nametoindex;
 use sccm_tests::gateway::{CLIENT, SEGMENT, Stage, Topology};
 use sccm_tests::netns::Namespace;
 
-use crate::dnsmasq::{dhcpv6_relay, dhcpv6_server};
-use crate::support::{LONG, PATIENCE, Told, end, hear, receive, udp};
+use super::dnsmasq::{dhcpv6_relay, dhcpv6_server};
+use super::support::{LONG, PATIENCE, Told, end, hear, receive, udp};
 
 /// Message types.
 const SOLICIT: u8 = 1;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use sccm_tests::netns::Namespace;
 
-use crate::programs::{Daemon, directory};
+use super::programs::{Daemon, directory};
 
 /// A DHCP server on `eth0` that leases `range`, first to last address.
 pub fn dhcp_server(host: &Namespace, range: &str) -> Result<Daemon> {

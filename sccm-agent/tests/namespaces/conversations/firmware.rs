@@ -11,7 +11,7 @@ use sccm_tests::netns::{Interface, Namespace};
 use sccm_tests::packet::{MacAddress, Packet};
 use sccm_tests::traffic::FrameSocket;
 
-use crate::support::{LONG, receive, udp};
+use super::support::{LONG, receive, udp};
 
 const DISCOVER: u8 = 1;
 const OFFER: u8 = 2;

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 
-use crate::programs::nginx;
-use crate::support::{Told, assert_same, curl, in_url, write_file};
+use super::programs::nginx;
+use super::support::{Told, assert_same, curl, in_url, write_file};
 
 /// Bytes of the package.
 const PACKAGE: u32 = 5 << 20;

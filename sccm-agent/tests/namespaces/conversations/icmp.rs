@@ -5,8 +5,8 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, STRANGER, Stage, Topology};
 use sccm_tests::packet::Packet;
 use sccm_tests::traffic::ping;
 
-use crate::crossing::{Crossing, packet};
-use crate::support::{LONG, PATIENCE, Told, receive, udp};
+use super::crossing::{Crossing, packet};
+use super::support::{LONG, PATIENCE, Told, receive, udp};
 
 /// "Too big, at most 1400 bytes", from a router on the way, about a datagram from the server.
 fn too_big(about: &Packet, family: usize) -> Packet {

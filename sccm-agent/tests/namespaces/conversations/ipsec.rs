@@ -4,8 +4,8 @@ use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::packet::Packet;
 
-use crate::crossing::{Crossing, packet};
-use crate::support::Told;
+use super::crossing::{Crossing, packet};
+use super::support::Told;
 
 /// One packet of each protocol, and the name of its service.
 fn packets(family: usize) -> [(&'static str, Packet); 4] {

@@ -12,7 +12,7 @@ use sccm_tests::agent::{Agent, Hosts, POINT};
 use sccm_tests::hooks;
 use sccm_tests::traffic::{tcp_exchange, tcp_server};
 
-use crate::support::LONG;
+use super::support::LONG;
 
 const SLOT: u32 = 0;
 

@@ -13,7 +13,7 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, SEGMENT, SERVER, STRANGER, Stage, To
 use sccm_tests::netns::Namespace;
 use sccm_tests::traffic::{Server, tcp_exchange, tcp_server};
 
-use crate::support::{LONG, PATIENCE, Told};
+use super::support::{LONG, PATIENCE, Told};
 
 /// TCP servers on every address.
 fn servers(host: &Namespace, ports: &[u16]) -> Result<Vec<Server>> {

@@ -12,7 +12,7 @@ use sccm_tests::netns::{Namespace, veth_pair};
 use sccm_tests::packet::Packet;
 use sccm_tests::traffic::{FrameSocket, Outcome, tcp_connect, tcp_exchange, tcp_server};
 
-use crate::support::{LONG, PATIENCE};
+use super::support::{LONG, PATIENCE};
 
 const BRIDGED: &str = "--role distribution-point --interface br0";
 

@@ -9,7 +9,7 @@ use nix::net::if_::if_nametoindex;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::netns::Namespace;
 
-use crate::support::{LONG, PATIENCE, Told, assert_silent, receive};
+use super::support::{LONG, PATIENCE, Told, assert_silent, receive};
 
 /// A group of either family.
 pub const GROUP: [IpAddr; 2] = [

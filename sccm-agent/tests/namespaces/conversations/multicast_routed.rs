@@ -8,9 +8,9 @@ use nix::sys::socket::{setsockopt, sockopt};
 use sccm_tests::agent::Agent;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 
-use crate::multicast::{GROUP, OTHER, STREAM, join, socket};
-use crate::programs::{Daemon, multicast_router};
-use crate::support::{Told, assert_silent, receive};
+use super::multicast::{GROUP, OTHER, STREAM, join, socket};
+use super::programs::{Daemon, multicast_router};
+use super::support::{Told, assert_silent, receive};
 
 /// A source port that no link knows, as senders have that do not choose one.
 const ANY: u16 = 40000;

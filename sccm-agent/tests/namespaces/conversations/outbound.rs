@@ -5,7 +5,7 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, Stage, Topology};
 use sccm_tests::scrape::Metrics;
 use sccm_tests::traffic::{Server, tcp_exchange, tcp_server};
 
-use crate::support::{LONG, PATIENCE, Told};
+use super::support::{LONG, PATIENCE, Told};
 
 /// Lets the protected system try in both families, and returns what the agent counted.
 fn try_https(topology: Topology, outbound: &str, answered: bool) -> Result<Metrics> {

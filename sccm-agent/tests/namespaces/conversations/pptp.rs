@@ -6,8 +6,8 @@ use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, STRANGER, Stage, Topology};
 use sccm_tests::traffic::{tcp_exchange, tcp_server};
 
-use crate::crossing::{Crossing, packet};
-use crate::support::{LONG, Told};
+use super::crossing::{Crossing, packet};
+use super::support::{LONG, Told};
 
 const CONTROL: u16 = 1723;
 

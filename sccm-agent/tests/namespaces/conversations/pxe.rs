@@ -14,10 +14,10 @@ use sccm_tests::netns::{Namespace, veth_pair};
 use sccm_tests::scrape::Metrics;
 use sccm_tests::traffic::{Outcome, tcp_connect};
 
-use crate::dnsmasq::{boot_server, dhcp_relay, dhcp_server};
-use crate::firmware::{Firmware, fetch};
-use crate::programs::{Daemon, nginx, tftpd};
-use crate::support::{PATIENCE, Told, assert_same, curl, end, hear, udp, write_file};
+use super::dnsmasq::{boot_server, dhcp_relay, dhcp_server};
+use super::firmware::{Firmware, fetch};
+use super::programs::{Daemon, nginx, tftpd};
+use super::support::{PATIENCE, Told, assert_same, curl, end, hear, udp, write_file};
 
 /// Bytes of the boot program, and of what comes over HTTP.
 const PROGRAM: u32 = 300_000;

@@ -7,8 +7,8 @@ use sccm_tests::agent::{Finished, run};
 use sccm_tests::gateway::{FAMILIES, SERVER, Stage, Topology};
 use tempfile::TempDir;
 
-use crate::programs::{Daemon, smbd};
-use crate::support::{Told, assert_same, write_file};
+use super::programs::{Daemon, smbd};
+use super::support::{Told, assert_same, write_file};
 
 /// Fetches `package` into `directory` with smbclient.
 fn fetch(

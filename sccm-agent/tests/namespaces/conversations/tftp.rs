@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, STRANGER, Stage, Topology};
 
-use crate::programs::tftpd;
-use crate::support::{Told, assert_same, curl, in_url, udp, write_file};
+use super::programs::tftpd;
+use super::support::{Told, assert_same, curl, in_url, udp, write_file};
 
 /// Bytes of a boot image.
 const IMAGE: u32 = 20 << 20;

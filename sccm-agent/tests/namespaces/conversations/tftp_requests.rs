@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, STRANGER, Stage, Topology};
 
-use crate::support::{Told, assert_silent, receive, udp};
+use super::support::{Told, assert_silent, receive, udp};
 
 /// "Read `boot`, in octets"; the options stand behind it.
 const REQUEST: &[u8] = b"\0\x01boot\0octet\0";

@@ -9,7 +9,7 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::netns::{Namespace, veth_pair};
 use sccm_tests::traffic::{Outcome, Server, tcp_connect, tcp_exchange, tcp_server};
 
-use crate::support::{LONG, PATIENCE, Told, end};
+use super::support::{LONG, PATIENCE, Told, end};
 
 const ALLOWED: u16 = 80;
 const FORBIDDEN: u16 = 8080;

@@ -10,7 +10,7 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::packet::Packet;
 use sccm_tests::scrape::Metrics;
 
-use crate::crossing::{Crossing, packet};
+use super::crossing::{Crossing, packet};
 
 const ALLOWED: u16 = 80;
 const FORBIDDEN: u16 = 8080;

@@ -6,8 +6,8 @@ use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::packet::Packet;
 
-use crate::crossing::{Crossing, packet};
-use crate::support::Told;
+use super::crossing::{Crossing, packet};
+use super::support::Told;
 
 #[test]
 fn tags_make_no_difference() -> Result<()> {

@@ -7,7 +7,7 @@ use sccm_tests::agent::{Hosts, METRICS, POINT};
 use sccm_tests::scrape::Metrics;
 use sccm_tests::traffic::Outcome;
 
-use crate::client::{ask, request};
+use super::client::{ask, request};
 
 fn scrape(hosts: &Hosts, accept: &str) -> Result<(String, String)> {
     let lines = format!("Host: localhost\r\nAccept: {accept}\r\n");

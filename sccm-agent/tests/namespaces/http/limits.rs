@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, Hosts, METRICS, POINT};
 
-use crate::client::{Answer, EndAtLast, ask, connect, request};
+use super::client::{Answer, EndAtLast, ask, connect, request};
 
 /// How many connections the agent keeps.
 const PLACES: usize = 128;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use sccm_tests::agent::{Hosts, POINT};
 use sccm_tests::traffic::{Outcome, PATIENCE, tcp_connect};
 
-use crate::client::{ask, request};
+use super::client::{ask, request};
 
 #[test]
 fn loopback_is_the_default_and_more_must_be_said() -> Result<()> {

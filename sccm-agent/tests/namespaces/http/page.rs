@@ -10,7 +10,7 @@ use sccm_tests::packet::Packet;
 use sccm_tests::traffic::{FrameSocket, Outcome};
 use serde_json::Value;
 
-use crate::client::{ask, connect, request};
+use super::client::{ask, connect, request};
 
 const LOCAL: &str = "Host: localhost:19470\r\n";
 

@@ -11,7 +11,7 @@ use sccm_tests::agent::METRICS;
 use sccm_tests::netns::Namespace;
 use tempfile::TempDir;
 
-use crate::client::{Answer, request};
+use super::client::{Answer, request};
 
 /// Of `openssl req`, in place of the machine's own, which differs.
 const CONFIG: &str = "\

@@ -4,7 +4,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, Hosts, POINT, PolicyFile};
 
-use crate::pki::{Pki, ask};
+use super::pki::{Pki, ask};
 
 const OLD: &str = "Authorization: Bearer 0123456789abcdef\r\n";
 const NEW: &str = "Authorization: Bearer fedcba9876543210\r\n";

@@ -4,7 +4,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Hosts, METRICS, POINT};
 
-use crate::client::{ask, request};
+use super::client::{ask, request};
 
 const LOCAL: &str = "Host: localhost:19470\r\n";
 

@@ -4,8 +4,8 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, Hosts, METRICS, POINT};
 
-use crate::client;
-use crate::pki::{Pki, ask};
+use super::client;
+use super::pki::{Pki, ask};
 
 const SERVER: &str = "[tls_server_config]\ncert_file = \"server.crt\"\nkey_file = \"server.key\"\n";
 

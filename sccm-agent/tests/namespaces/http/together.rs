@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Hosts, METRICS, POINT};
 
-use crate::client::{EndAtLast, ask, connect, request};
+use super::client::{EndAtLast, ask, connect, request};
 
 const ROUNDS: usize = 100;
 

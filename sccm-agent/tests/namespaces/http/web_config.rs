@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::Result;
 use sccm_tests::agent::{Finished, Hosts, POINT, run};
 
-use crate::pki::Pki;
+use super::pki::Pki;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 

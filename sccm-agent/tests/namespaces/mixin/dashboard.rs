@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::server::{Prometheus, escape};
+use super::server::{Prometheus, escape};
 
 /// What Grafana puts in place of a variable where all is chosen, and of its own ones.
 const FILLED: [(&str, &str); 5] = [
@@ -16,7 +16,7 @@ const FILLED: [(&str, &str); 5] = [
 
 /// Asserts that each query, and each list to choose from, finds something.
 pub fn assert_finds_data(prometheus: &Prometheus) -> Result<()> {
-    let dashboard: Value = serde_json::from_str(&crate::read("grafana/sccm-agent.json")?)?;
+    let dashboard: Value = serde_json::from_str(&super::read("grafana/sccm-agent.json")?)?;
     let mut queries = Vec::new();
     collect(&dashboard, &mut queries);
     ensure!(queries.len() > 25, "{queries:?}");

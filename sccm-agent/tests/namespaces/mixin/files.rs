@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::deploy;
+use super::deploy;
 
 fn promtool(arguments: &[&str], input: Option<File>) -> Result<Output> {
     let mut command = Command::new("promtool");
@@ -53,8 +53,8 @@ fn promtool_rejects_what_is_not_clean() -> Result<()> {
 /// Every alert has a test, in which it fires.
 #[test]
 fn every_alert_is_tested() -> Result<()> {
-    let tests = crate::read("prometheus/alerts.test.yml")?;
-    let alerts = crate::read("prometheus/alerts.yml")?;
+    let tests = super::read("prometheus/alerts.test.yml")?;
+    let alerts = super::read("prometheus/alerts.yml")?;
     let names = alerts
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "));

@@ -12,7 +12,7 @@ use sccm_tests::scrape;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::deploy;
+use super::deploy;
 
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
-use crate::stage::Stage;
+use super::browser::Browser;
+use super::stage::Stage;
 
 /// Returns what is wrong with the structure, as sentences.
 const STRUCTURE: &str = r##"

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use sccm_common::Disposition;
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
-use crate::stage::{HOST, Stage};
+use super::browser::Browser;
+use super::stage::{HOST, Stage};
 
 /// Packets and bytes by outcome and reason.
 type Figures = BTreeMap<(String, String), (u64, u64)>;

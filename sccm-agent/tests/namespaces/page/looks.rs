@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
-use crate::stage::Stage;
+use super::browser::Browser;
+use super::stage::Stage;
 
 /// Names a folder for the pictures. They are made again so, from the project's folder:
 ///

@@ -4,8 +4,8 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::METRICS;
 
-use crate::browser::Browser;
-use crate::stage::Stage;
+use super::browser::Browser;
+use super::stage::Stage;
 
 #[test]
 fn the_page_follows_the_next_agent() -> Result<()> {
