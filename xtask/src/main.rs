@@ -179,7 +179,5 @@ fn test(arguments: &[String], missing: Missing) -> Result<()> {
     setup::all(debian::SERVERS, missing)?;
     process::step("testing (the first build takes a few minutes)");
     // The default members: all but the eBPF crate, which the agent's build script builds.
-    // Tests run the agent's binary, which `cargo test` alone would not build.
-    process::run(process::cargo().arg("build"))?;
     process::replace(process::cargo().arg("test").args(arguments))
 }

@@ -6,15 +6,20 @@
 //! where it ends says [`oracle`]. A difference is reduced to few steps ([`minimise`]) and written
 //! to `regressions/`, where it stays: every case there is run again, before anything else.
 //!
+//! Beside it, smaller of their kind: the inputs that the coverage-guided fuzzers have kept
+//! ([`corpus`]), and random policies against a slow reading of the same file ([`rights`]).
+//!
 //! `FUZZ_SEED` begins elsewhere, `FUZZ_MINUTES` goes on for longer (`cargo xtask fuzz`).
 
 mod case;
 mod compare;
+mod corpus;
 mod generate;
 mod kernel;
 mod minimise;
 mod native;
 mod oracle;
+mod rights;
 mod run;
 mod slots;
 
