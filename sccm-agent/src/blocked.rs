@@ -1,8 +1,7 @@
 //! Blocked flows, with names: who was refused what, and what would let it pass.
 //!
 //! The kernel keeps numbers and its own clock. Here they become addresses, services,
-//! interfaces and times, for the command ([`crate::cli::blocked`]), the metrics and the
-//! [`log`]. What would let a flow pass are the links of the catalog, because the maps do
+//! interfaces and times, for `sccm-agent blocked`, the metrics and the [`log`]. What would let a flow pass are the links of the catalog, because the maps do
 //! not say which site's policy they were made from.
 
 mod explainer;

@@ -18,7 +18,7 @@ pub use size::Size;
 pub use warnings::Warning;
 
 use crate::catalog::Catalog;
-use crate::metrics::hash_text;
+use crate::policy::hash_text;
 use crate::policy::{self, Request, ServiceNames, SitePolicy};
 use anyhow::Result;
 use rows::View;

@@ -10,8 +10,8 @@ mod words;
 
 use super::rows::View;
 use crate::catalog::Catalog;
-use crate::metrics::{hash_text, roles_text};
 use crate::policy::{self, Request, ServiceNames, SitePolicy, Tables};
+use crate::policy::{hash_text, roles_text};
 use anyhow::Result;
 use joint::{Answer, Joint};
 use sccm_common::abi::PolicyInfo;

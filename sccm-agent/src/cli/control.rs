@@ -2,9 +2,10 @@
 
 use super::PinArgs;
 use crate::control::client::Connection;
-use crate::control::{Answer, Reload, Request, default_socket};
+use crate::control::{Answer, Request, default_socket};
 use crate::duration;
 use crate::output::{self, OutputArgs, OutputFormat};
+use crate::policies::Reload;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;

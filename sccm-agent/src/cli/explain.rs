@@ -53,7 +53,7 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
         args.to
     );
     let catalog = Catalog::edition_2007()?;
-    let policy = args.policy.source()?.load()?;
+    let policy = args.policy.written()?.load()?;
     let request = Request {
         catalog,
         policy: &policy,

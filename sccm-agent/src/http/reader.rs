@@ -3,9 +3,9 @@
 use crate::blocked::Explainer;
 use crate::catalog::Catalog;
 use crate::check::Matrix;
-use crate::enforce::Policies;
-use crate::metrics::{Source, hash_text};
-use crate::state::{Snapshot, lock};
+use crate::policies::Policies;
+use crate::policy::hash_text;
+use crate::state::{Machine, Snapshot};
 use anyhow::{Context as _, Result};
 use axum::body::Bytes;
 use serde::Serialize;
@@ -36,7 +36,7 @@ pub(super) struct News {
 
 /// Reads, and remembers what does not change.
 pub(super) struct Reader {
-    source: Arc<Source>,
+    machine: Arc<Machine>,
     policies: Arc<Policies>,
     catalog: &'static Catalog,
     explainer: Explainer,
@@ -49,9 +49,9 @@ pub(super) struct Reader {
 impl Reader {
     /// # Errors
     /// The embedded catalog is broken.
-    pub(super) fn new(source: Arc<Source>, policies: Arc<Policies>) -> Result<Self> {
+    pub(super) fn new(machine: Arc<Machine>, policies: Arc<Policies>) -> Result<Self> {
         Ok(Self {
-            source,
+            machine,
             policies,
             catalog: Catalog::edition_2007()?,
             explainer: Explainer::new()?,
@@ -76,10 +76,10 @@ impl Reader {
     }
 
     async fn try_read(&mut self) -> Result<Bytes> {
-        let present = self.source.netlink.interfaces().await?;
+        let present = self.machine.netlink.interfaces().await?;
         let snapshot = {
-            let maps = lock(&self.source.maps);
-            Snapshot::read(&self.source.pins, &maps, &present, &mut self.explainer)?
+            let maps = self.machine.maps.lock();
+            Snapshot::read(&self.machine.pins, &maps, &present, &mut self.explainer)?
         };
         let policy = (self.policies.changes(), snapshot.policy.hash.clone());
         if self.known.as_ref() != Some(&policy) {
