@@ -11,6 +11,7 @@ pub mod agent;
 pub mod blocked;
 pub mod capture;
 pub mod catalog;
+pub mod changed;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -133,9 +133,9 @@ fn fill(maps: &mut Maps, pins: &PinDir) -> Result<()> {
             *counter = COUNTED;
         }
     }
-    of_each_cpu(pins, map::COUNTERS, PAGES, |_| page)?;
-    of_each_cpu(pins, map::SHADOW_COUNTERS, SHADOW_PAGES, |_| page)?;
-    of_each_cpu(pins, map::BLOCKED, SETS, |set| -> Set {
+    of_each_cpu(pins, map::COUNTERS.name, PAGES, |_| page)?;
+    of_each_cpu(pins, map::SHADOW_COUNTERS.name, SHADOW_PAGES, |_| page)?;
+    of_each_cpu(pins, map::BLOCKED.name, SETS, |set| -> Set {
         [set * 2, set * 2 + 1].map(|number| BlockedFlow {
             key: BlockedKey {
                 source: Address::v4(number.to_be_bytes()),
@@ -173,7 +173,7 @@ fn fill_peers(maps: &mut Maps, pins: &PinDir) -> Result<()> {
             *counter = COUNTED;
         }
     }
-    of_each_cpu(pins, map::PEER_COUNTERS, PAGES, |_| page)
+    of_each_cpu(pins, map::PEER_COUNTERS.name, PAGES, |_| page)
 }
 
 /// Writes every element of a map, the same for each CPU.

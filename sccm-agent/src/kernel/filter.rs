@@ -1,18 +1,65 @@
-//! What aya does not ask of the kernel's traffic control.
+//! The filter that runs our program where a kernel has no TCX: at one place of the clsact
+//! queueing discipline of each interface.
 //!
-//! One question, one answer, at once: programs are attached where nothing else
-//! goes on, so nothing is gained by the asynchronous netlink of the other rooms.
+//! aya attaches and removes such a filter. Here is what it does not offer: the queueing
+//! discipline itself, and the question which program a filter runs. It asks over netlink and
+//! waits for the answer, because nothing else goes on while programs are attached.
 
-use super::clsact::{HANDLE, PRIORITY};
+use super::root_cause;
+use anyhow::{Context as _, Result, anyhow};
+use aya::programs::TcAttachType;
+use aya::programs::links::Link as _;
+use aya::programs::tc::{SchedClassifierLink, TcHandle};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::tc::{
-    TcAttribute, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
+    TcAttribute, TcFilterBpf, TcFilterBpfOption, TcHandle as Handle, TcMessage, TcOption,
 };
+use nix::net::if_::if_nameindex;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io::Error;
+
+/// As early as can be. A filter that decides ends the round, and ours decides only to drop. Among
+/// filters of the same priority, the kernel asks the newest first.
+pub const PRIORITY: u16 = 1;
+
+/// Ours among filters of the same priority; a number that `tc` would not choose.
+pub const HANDLE: u16 = 0x5cc;
+
+/// The handle as aya writes it.
+pub const fn handle() -> TcHandle {
+    TcHandle::new(0, HANDLE)
+}
+
+/// Our filter of what leaves an interface, whether or not there is one yet.
+///
+/// # Errors
+/// There is no such interface.
+pub fn at(interface: &str) -> Result<SchedClassifierLink, Error> {
+    SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, handle(), None)
+}
+
+/// Removes the filters that run a program, from every interface of this network namespace.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn remove(program: u32) -> Result<()> {
+    for interface in &if_nameindex().context("listing the interfaces")? {
+        if program_at(interface.index())? != Some(program) {
+            continue;
+        }
+        let name = interface.name().to_string_lossy();
+        at(&name)?.detach().map_err(|error| {
+            anyhow!(
+                "removing the filter of what leaves {name}: {}",
+                root_cause(&error)
+            )
+        })?;
+    }
+    Ok(())
+}
 
 /// Gives an interface, by its number, the clsact queueing discipline, unless it has it.
 ///
@@ -21,18 +68,18 @@ use std::io::Error;
 /// would take what leaves for what arrives.
 pub fn add_clsact(index: u32) -> Result<(), Error> {
     let mut message = TcMessage::with_index(index.cast_signed());
-    message.header.handle = TcHandle {
-        major: TcHandle::CLSACT.major,
+    message.header.handle = Handle {
+        major: Handle::CLSACT.major,
         minor: 0,
     };
-    message.header.parent = TcHandle::CLSACT;
+    message.header.parent = Handle::CLSACT;
     message.attributes = vec![TcAttribute::Kind("clsact".to_owned())];
     let message = RouteNetlinkMessage::NewQueueDiscipline(message);
     ask(message, NLM_F_ACK | NLM_F_CREATE).map(drop)
 }
 
-/// The program that the filter at our place runs for what leaves an interface,
-/// if there is such a filter.
+/// The id of the program that our filter runs for what leaves an interface; `None` if there is
+/// no such filter, or no such interface.
 ///
 /// # Errors
 /// The kernel does not answer.
@@ -40,9 +87,9 @@ pub fn program_at(index: u32) -> Result<Option<u32>, Error> {
     let every_protocol = (libc::ETH_P_ALL as u16).to_be();
     let mut message = TcMessage::with_index(index.cast_signed());
     message.header.handle = u32::from(HANDLE).into();
-    message.header.parent = TcHandle {
-        major: TcHandle::CLSACT.major,
-        minor: TcHandle::MIN_EGRESS,
+    message.header.parent = Handle {
+        major: Handle::CLSACT.major,
+        minor: Handle::MIN_EGRESS,
     };
     message.header.info = u32::from(PRIORITY) << 16 | u32::from(every_protocol);
     message.attributes = vec![TcAttribute::Kind(TcFilterBpf::KIND.to_owned())];
