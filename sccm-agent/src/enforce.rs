@@ -18,7 +18,6 @@ pub use policies::Policies;
 pub use settings::{OnExit, PolicySource, Port, Settings, Switch, XdpMode};
 
 use crate::blocked;
-use crate::catalog::Catalog;
 use crate::control::Reload;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
@@ -105,7 +104,6 @@ impl Enforcement {
             lock = Some(pins.lock()?);
             found = takeover::recover(&pins)?;
         }
-        let edition = &Catalog::edition_2007()?.edition;
         let policy = settings.source.load()?;
         candidate::check_policy(&settings, &policy)?;
         let netlink = Netlink::connect()?;
@@ -156,7 +154,6 @@ impl Enforcement {
             flows: Flows::default(),
             reloads: Reloads::default(),
             rules: Rules::default(),
-            edition,
         });
         source.reloads.note(started.obeyed);
         let policies = Policies::new(

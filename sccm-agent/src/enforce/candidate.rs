@@ -3,7 +3,6 @@
 use super::offload;
 use super::plan::{self, Plan};
 use super::settings::{Port, Settings, XdpMode};
-use crate::catalog::Catalog;
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Attached, PinDir, describe_program};
 use crate::lockout;
@@ -77,9 +76,7 @@ pub fn compile(
     own: &[IpAddr],
     names: ServiceNames,
 ) -> Result<Compiled> {
-    let catalog = Catalog::edition_2007()?;
     let request = Request {
-        catalog,
         policy,
         own,
         observe: settings.observe,

@@ -59,7 +59,7 @@ pub fn page(
         .route("/", get(document))
         .route("/events", get(events))
         .with_state(Arc::clone(&feed));
-    let reader = Reader::new(source, policies)?;
+    let reader = Reader::new(source, policies);
     Ok((router, async move { feed.run(reader).await }))
 }
 

@@ -57,8 +57,8 @@ struct Shown {
 
 impl Shown {
     fn first(now: Snapshot) -> Result<Self> {
-        let mut explainer = Explainer::new()?;
-        explainer.set_roles(&PolicyStatus::from(now.policy).roles);
+        let mut explainer = Explainer::default();
+        explainer.set_policy(&now.policy);
         Ok(Self {
             rates: Rates::between(None, &now),
             explainer,
@@ -69,8 +69,7 @@ impl Shown {
 
     fn next(&mut self, next: Snapshot) {
         self.rates = Rates::between(Some(&self.now), &next);
-        let roles = PolicyStatus::from(next.policy).roles;
-        self.explainer.set_roles(&roles);
+        self.explainer.set_policy(&next.policy);
         self.problem = None;
         self.now = next;
     }

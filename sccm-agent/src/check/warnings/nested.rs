@@ -65,7 +65,7 @@ fn of_peers(
 
 /// The sensitive rows that holders of a role have.
 fn sensitive<'v>(view: &'v View<'_>, id: &RoleId) -> impl Iterator<Item = &'v Row<'v>> {
-    let lineage: Vec<String> = match view.catalog.role(id.as_str()) {
+    let lineage: Vec<String> = match view.policy.site.catalog.role(id.as_str()) {
         Ok(role) => view
             .catalog
             .lineage(role)
