@@ -17,6 +17,7 @@ pub use flows::Flows;
 pub use format::Format;
 pub use known::{Gaps, Reloads, Rules};
 
+use crate::catalog::Edition;
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Maps, PinDir};
 use crate::state::{self, lock};

@@ -16,6 +16,7 @@ pub(crate) use args::known_feature;
 pub use args::{SiteArgs, SiteError};
 pub(crate) use ports::parse_port;
 pub use ports::{HttpPorts, PortRange, WsusPorts};
+pub use walk::Found;
 
 use crate::catalog::{Catalog, Edition, Link, PortSetting, PortSpec, Service};
 use std::{collections::BTreeSet, num::NonZeroU16, ops::RangeInclusive};

@@ -149,7 +149,10 @@ fn links_that_cite_note_6_have_an_opener() {
     let citing = links_that(|link| link.notes.contains(&6));
     assert_eq!(citing, ["3", "5", "9", "10", "12", "31", "35", "45"]);
     let opener = RoleId::from(SITE_SERVER);
-    assert_eq!(links_that(|link| link.opener == Some(opener.clone())), citing);
+    assert_eq!(
+        links_that(|link| link.opener == Some(opener.clone())),
+        citing
+    );
     assert_eq!(links_that(|link| link.opener.is_some()), citing);
     assert_eq!(links_that(|link| link.network_boot), ["8"]);
 }

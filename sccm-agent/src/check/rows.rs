@@ -4,6 +4,7 @@ use crate::catalog::{ANY, Link, Protocol, RoleId, Service};
 use crate::policy::{
     CLIENT, Cover, DHCP_RELAY, INTERNET, PXE_CLIENT, Protected, SitePolicy, Target,
 };
+use crate::site::Found;
 use anyhow::Result;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +61,7 @@ impl<'a> View<'a> {
         for entry in &policy.protect {
             for id in &entry.roles {
                 let role = policy.site.catalog.role(id.as_str())?;
-                let row = |(link, peer, service): (&'a Link, &'a RoleId, &'a Service)| Row {
+                let row = |(link, peer, service): Found| Row {
                     entry,
                     role: id,
                     link,

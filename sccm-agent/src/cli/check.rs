@@ -38,8 +38,8 @@ pub struct CheckArgs {
 /// A file that is no policy, or standard output that cannot be written.
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let policy = config::load(&args.file)?;
-    let mut report = Report::new(&policy)
-        .with_context(|| format!("compiling {}", args.file.display()))?;
+    let mut report =
+        Report::new(&policy).with_context(|| format!("compiling {}", args.file.display()))?;
     if args.against_live {
         let live = live(&args.pins.pins())?;
         report.difference = Some(Difference::new(&policy, &live)?);

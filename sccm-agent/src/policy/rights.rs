@@ -53,10 +53,7 @@ impl<'a> Rights<'a> {
     ///
     /// # Errors
     /// A role that the catalog does not know.
-    pub fn new(
-        policy: &'a SitePolicy,
-        set_of: &impl Fn(&Target) -> ServiceSet,
-    ) -> Result<Self> {
+    pub fn new(policy: &'a SitePolicy, set_of: &impl Fn(&Target) -> ServiceSet) -> Result<Self> {
         let row = |way, (link, other, service)| {
             let named = rows(service, &policy.site).into_iter();
             let targets: Vec<Target> = named.map(|(_, target)| target).collect();

@@ -22,7 +22,13 @@ impl Vocabulary {
                 entries.push(entry);
             }
         };
-        for service in policy.site.catalog.links.iter().flat_map(|link| &link.services) {
+        for service in policy
+            .site
+            .catalog
+            .links
+            .iter()
+            .flat_map(|link| &link.services)
+        {
             for (name, target) in rows(service, &policy.site) {
                 add(Entry { name, target });
             }

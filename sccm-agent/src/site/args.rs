@@ -117,7 +117,8 @@ impl SiteArgs {
         let pair = match (self.wsus_http_port, self.wsus_https_port) {
             (None, None) => return Ok(None),
             (None, Some(_)) => Err(
-                "wsus-https-port needs wsus-http-port: the HTTPS port follows from the HTTP port".to_owned(),
+                "wsus-https-port needs wsus-http-port: the HTTPS port follows from the HTTP port"
+                    .to_owned(),
             ),
             (Some(http), None) => WsusPorts::with_http(http),
             (Some(http), Some(https)) => WsusPorts::new(http, https),

@@ -11,11 +11,10 @@ use crate::catalog::{Direction, Link, Role, RoleId, Service};
 const RPC_DYNAMIC: &str = "rpc-dynamic";
 
 /// Picks the peer out of (role's lineage, opener, listener), if the role is concerned.
-type Peer =
-    fn(&[&RoleId], &'static RoleId, &'static RoleId) -> Option<&'static RoleId>;
+type Peer = fn(&[&RoleId], &'static RoleId, &'static RoleId) -> Option<&'static RoleId>;
 
 /// A link, the role at its other end (perhaps [`ANY`](crate::catalog::ANY)), and one service.
-type Found = (&'static Link, &'static RoleId, &'static Service);
+pub type Found = (&'static Link, &'static RoleId, &'static Service);
 
 impl Site {
     /// What others may open to this role, and the role that opens.
@@ -45,7 +44,10 @@ impl Site {
             .links
             .iter()
             .flat_map(peers)
-            .flat_map(|(link, peer)| self.services(link).map(move |service| (link, peer, service)))
+            .flat_map(|(link, peer)| {
+                self.services(link)
+                    .map(move |service| (link, peer, service))
+            })
     }
 
     /// Who may open to whom on this link, as (opener, listener).
@@ -57,7 +59,10 @@ impl Site {
         // Between two of a kind, both ways is the same pair twice.
         if link.direction == Direction::EitherWay && link.from != link.to {
             openings.push((&link.to, &link.from));
-            let only = link.opener.as_ref().filter(|_| self.site_server_initiated_only);
+            let only = link
+                .opener
+                .as_ref()
+                .filter(|_| self.site_server_initiated_only);
             openings.retain(|(opener, _)| {
                 only.is_none_or(|only| self.catalog.is(opener, only.as_str()))
             });

@@ -6,7 +6,6 @@ use super::{Rates, Snapshot, View};
 use crate::blocked::Explainer;
 use crate::interface::Netlink;
 use crate::kernel::PinDir;
-use crate::state::PolicyStatus;
 use anyhow::{Context as _, Result};
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;

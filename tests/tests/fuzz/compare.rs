@@ -55,11 +55,7 @@ impl<'a> Stage<'a> {
     ///
     /// # Errors
     /// The tables have no room for it.
-    pub fn new(
-        setting: &'a Setting,
-        policy: &SitePolicy,
-        names: ServiceNames,
-    ) -> Result<Self> {
+    pub fn new(setting: &'a Setting, policy: &SitePolicy, names: ServiceNames) -> Result<Self> {
         let request = Request {
             policy,
             own: &setting.own,

@@ -117,12 +117,7 @@ impl Shared<'_> {
         Ok(())
     }
 
-    fn policy(
-        &self,
-        kernel: &mut Kernel,
-        random: &mut Rng,
-        number: u64,
-    ) -> Result<()> {
+    fn policy(&self, kernel: &mut Kernel, random: &mut Rng, number: u64) -> Result<()> {
         let setting = generate::setting(random);
         let policy = match compare::load(&setting) {
             // Some roles cannot do without a look at what goes out.
@@ -142,8 +137,7 @@ impl Shared<'_> {
         if number.is_multiple_of(SHADOWED) {
             let other = generate::setting(random);
             if let Ok(policy) = compare::load(&other)
-                && let Ok(other) =
-                    Stage::new(&other, &policy, kernel.maps.service_names()?)
+                && let Ok(other) = Stage::new(&other, &policy, kernel.maps.service_names()?)
             {
                 kernel.maps.cast_shadow(&other.compiled)?;
             }

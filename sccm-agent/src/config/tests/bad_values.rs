@@ -43,8 +43,13 @@ fn unknown_keys_are_refused_with_the_nearest() {
 #[test]
 fn an_unknown_edition_is_all_that_is_said() {
     site("edition = \"2012\"", 11, &["no edition `2012`", "\"2007\""]);
-    let text = "[site]\nenable = [\"unheard-of\"]\n  edition = \"2012\"\n[peers]\nnobody = [\"10.0.0.1\"]";
-    refused(&with_entry(text), "3:13", &["no edition `2012`", "\"2007\""]);
+    let text =
+        "[site]\nenable = [\"unheard-of\"]\n  edition = \"2012\"\n[peers]\nnobody = [\"10.0.0.1\"]";
+    refused(
+        &with_entry(text),
+        "3:13",
+        &["no edition `2012`", "\"2007\""],
+    );
 }
 
 #[test]

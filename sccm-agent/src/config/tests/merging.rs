@@ -29,7 +29,10 @@ fn the_edition_may_be_said_in_any_file() {
     assert_eq!(policy.site.catalog.edition, Edition::V2007);
     let problems = read(&[&with_entry(""), "[site]\nedition = \"1999\""]).unwrap_err();
     let problems = problems.to_string();
-    assert!(problems.starts_with("10.toml:2:11: there is no edition `1999`"), "{problems}");
+    assert!(
+        problems.starts_with("10.toml:2:11: there is no edition `1999`"),
+        "{problems}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::{Catalog, Edition};
-use crate::policy::{Protected, PXE_CLIENT};
+use crate::policy::{PXE_CLIENT, Protected};
 use crate::site::{Site, WsusPorts};
 use std::collections::BTreeMap;
 
@@ -45,7 +45,10 @@ fn hash(catalog: &'static Catalog) -> [u8; 32] {
         own: &[],
         observe: false,
     };
-    compile(&request, ServiceNames::default()).unwrap().info.hash
+    compile(&request, ServiceNames::default())
+        .unwrap()
+        .info
+        .hash
 }
 
 /// Editions number their notes differently: only people may need the numbers.
@@ -58,7 +61,10 @@ fn numbers_of_notes_decide_nothing() {
     }
     for link in &mut renumbered.links {
         let services = link.services.iter_mut().flat_map(|row| &mut row.notes);
-        link.notes.iter_mut().chain(services).for_each(|id| *id += 100);
+        link.notes
+            .iter_mut()
+            .chain(services)
+            .for_each(|id| *id += 100);
     }
     assert_eq!(hash(catalog), hash(Box::leak(Box::new(renumbered))));
 

@@ -68,9 +68,7 @@ fn a_role_has_the_links_of_what_it_is() {
         peers("site-server", &site, true)
     );
     // Both ends of link 1 are site servers: it counts once in each direction.
-    let of_link_1 = site
-        .links_into(role)
-        .filter(|(link, ..)| link.id == "1");
+    let of_link_1 = site.links_into(role).filter(|(link, ..)| link.id == "1");
     assert_eq!(of_link_1.count(), 2, "SMB and PPTP");
 }
 
@@ -118,8 +116,7 @@ fn opt_in_links_wait_for_their_feature() {
 #[test]
 fn dynamic_ports_join_the_mapper_when_asked() {
     let services = |role: &str, link: &str, site: &Site| -> Vec<String> {
-        site
-            .links_into(site.catalog.role(role).unwrap())
+        site.links_into(site.catalog.role(role).unwrap())
             .filter(|(found, ..)| found.id == link)
             .map(|(.., service)| service.service.clone())
             .collect()
