@@ -13,7 +13,6 @@ mod takeover;
 pub use settings::{OnExit, Settings};
 
 use crate::blocked;
-use crate::catalog::Catalog;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{Changes, Netlink};
@@ -72,7 +71,6 @@ impl Agent {
             lock = Some(pins.lock()?);
             found = takeover::recover(&pins)?;
         }
-        let edition = &Catalog::edition_2007()?.edition;
         let policy = settings.policies.written.load()?;
         check_policy(&settings.policies, &policy)?;
         let netlink = Netlink::connect()?;
@@ -121,7 +119,6 @@ impl Agent {
             machine: Arc::clone(&machine),
             record: Arc::clone(&record),
             top_flows: settings.metrics_top_flows as usize,
-            edition,
         };
         let policies = Arc::new(Policies::new(
             settings.policies.clone(),

@@ -15,6 +15,7 @@ mod series;
 pub use flows::follow as count_flows;
 pub use format::Format;
 
+use crate::catalog::Edition;
 use crate::interface::Interface;
 use crate::kernel::Maps;
 use crate::policy::{hash_text, roles_text};
@@ -32,8 +33,6 @@ pub struct Metrics {
     pub record: Arc<Record>,
     /// How many of the most blocked flows are metrics of their own.
     pub top_flows: usize,
-    /// The product edition of the port table that policies are compiled from.
-    pub edition: &'static str,
 }
 
 impl Metrics {
@@ -106,7 +105,8 @@ impl Metrics {
     fn tell_policy(&self, scrape: &mut Scrape, maps: &Maps) -> Result<()> {
         let policy = maps.info()?;
         let (hash, roles) = (hash_text(&policy.hash), roles_text(&policy));
-        scrape.one(&table::POLICY_INFO, &[&hash, &roles, self.edition], 1.0)?;
+        let edition = Edition::numbered(policy.edition).map_or("unknown", Edition::name);
+        scrape.one(&table::POLICY_INFO, &[&hash, &roles, edition], 1.0)?;
         scrape.single(&table::POLICY_GENERATION, policy.generation as f64)?;
         scrape.single(&table::POLICY_UNCONFIRMED, is(!policy.is_confirmed()))?;
         if let Some(shadow) = maps.shadow()? {

@@ -1,5 +1,6 @@
 //! The policy, as commands are told it: a site's file, or flags in its place.
 
+use crate::catalog::{Catalog, Edition};
 use crate::policies::Written;
 use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
 use crate::site::SiteArgs;
@@ -114,7 +115,7 @@ impl PolicyArgs {
             addresses: Vec::new(),
         };
         Ok(SitePolicy {
-            site: self.site.site()?,
+            site: self.site.site(Catalog::of(Edition::default()))?,
             outbound: self.outbound,
             timeouts: Timeouts {
                 tcp_opening: self.timeouts.timeout_tcp_opening,

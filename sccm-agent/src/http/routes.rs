@@ -61,7 +61,7 @@ pub fn page(
         .route("/", get(document))
         .route("/events", get(events))
         .with_state(Arc::clone(&feed));
-    let reader = Reader::new(machine, policies)?;
+    let reader = Reader::new(machine, policies);
     Ok((router, async move { feed.run(reader).await }))
 }
 

@@ -1,7 +1,6 @@
 //! From a policy as it was written to one that can be published, and what speaks against that.
 
 use super::Settings;
-use crate::catalog::Catalog;
 use crate::interface::Netlink;
 use crate::lockout;
 use crate::policy::{self, Compiled, Request, ServiceNames, SitePolicy};
@@ -45,9 +44,7 @@ pub fn compile(
     own: &[IpAddr],
     names: ServiceNames,
 ) -> Result<Compiled> {
-    let catalog = Catalog::edition_2007()?;
     let request = Request {
-        catalog,
         policy,
         own,
         observe: settings.observe,

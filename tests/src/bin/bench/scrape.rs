@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::Pod;
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
-use sccm_agent::catalog::Catalog;
+use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::interface::Netlink;
 use sccm_agent::kernel::{Loader, Maps, PinDir};
 use sccm_agent::metrics::{Format, Metrics};
@@ -76,7 +76,6 @@ impl Scrape {
                 machine: Arc::new(machine),
                 record: Arc::new(Record::default()),
                 top_flows: 100,
-                edition: &Catalog::edition_2007()?.edition,
             };
             let nameless = Self::of("every series, no peers named", &metrics).await?;
             fill_peers(&mut maps, &metrics.machine.pins)?;
@@ -118,7 +117,7 @@ fn fill(maps: &mut Maps, pins: &PinDir) -> Result<()> {
     for number in 0..MAX_INTERFACES {
         maps.claim_slot(&format!("measured{number}"), number + 1)?;
     }
-    let catalog = Catalog::edition_2007()?;
+    let catalog = Catalog::of(Edition::V2007);
     let roles: Vec<&str> = catalog.roles.iter().map(|role| role.id.as_str()).collect();
     let compiled = Settings::roles(&roles).compile(ServiceNames::default())?;
     maps.publish(&compiled)?;
@@ -152,7 +151,7 @@ fn fill(maps: &mut Maps, pins: &PinDir) -> Result<()> {
 
 /// Names as many peers as there can be, and counts for each what has a name.
 fn fill_peers(maps: &mut Maps, pins: &PinDir) -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
+    let catalog = Catalog::of(Edition::V2007);
     let roles = catalog.roles.iter().take(Peer::COUNT);
     let peers = roles.zip(1..).map(|(role, number)| {
         // The settings of a test are literals; these few live as long as the program.
