@@ -146,7 +146,9 @@ fn exceeded(budget: &Programs, measured: &Programs) -> Vec<String> {
 #[test]
 fn the_programs_stay_within_their_budget() -> Result<()> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    let path = workspace.context("no workspace")?.join("tests/verifier-budget.toml");
+    let path = workspace
+        .context("no workspace")?
+        .join("tests/verifier-budget.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut budget: Budget = toml::from_str(&text)?;
     let kernel = series()?;
