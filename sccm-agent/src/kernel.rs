@@ -28,6 +28,7 @@ mod owner;
 mod pinned;
 mod pins;
 mod program;
+mod shared;
 mod tallies;
 mod topology;
 mod unhook;
@@ -46,6 +47,7 @@ pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;
 pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
 pub use program::{Loader, Programs};
+pub use shared::SharedMaps;
 pub use tallies::Tally;
 pub use topology::{Enforced, Topology};
 

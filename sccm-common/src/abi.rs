@@ -65,8 +65,8 @@ pub struct PolicyInfo {
     pub hash: [u8; 32],
     /// The policy's own flags.
     pub flags: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The number of the product edition that it was compiled for.
+    pub edition: u32,
     /// When it was published, in seconds since 1970.
     pub published: u64,
     /// Until when somebody must confirm it, in seconds since 1970; 0 once it is

@@ -3,9 +3,10 @@
 use super::PinArgs;
 use crate::changed::Changed;
 use crate::control::client::Connection;
-use crate::control::{Answer, Reload, Request, default_socket};
+use crate::control::{Answer, Request, default_socket};
 use crate::duration;
 use crate::output::{self, OutputArgs, OutputFormat};
+use crate::policies::Reload;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use std::path::PathBuf;

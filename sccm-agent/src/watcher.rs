@@ -5,19 +5,18 @@
 //! So whenever netlink reports a change, and every few seconds besides, the agent makes
 //! its plan anew, and compares it with what really hangs on the cards.
 
-mod names;
+mod renamed;
 
-use super::plan::{self, Card, Plan};
-use super::policies::Policies;
-use super::settings::{Port, Settings};
-use super::{hooks, offload, slots};
 use crate::heap;
+use crate::hooks::{self, XdpMode, offload, slots};
 use crate::interface::{Changes, Interface};
-use crate::kernel::{Attached, Held, Programs};
-use crate::metrics::Source;
-use crate::state::lock;
+use crate::kernel::{Attached, Held, PinDir, Programs};
+use crate::plan::{self, Card, NamedInterface, Plan};
+use crate::policies::Policies;
+use crate::record::{Gaps, Record};
+use crate::state::Machine;
 use anyhow::{Context as _, Result, bail};
-use names::Names;
+use renamed::InterfaceNames;
 use sccm_common::counter::Direction;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,28 +42,35 @@ struct Watched {
     programs: Option<Held>,
 }
 
+/// What the watcher is told when the agent starts.
+pub struct Settings {
+    pub pins: PinDir,
+    pub xdp_mode: XdpMode,
+    /// By the names that they have now.
+    pub interfaces: Vec<NamedInterface>,
+}
+
 /// What is enforced, and what is known of the machine.
-pub struct Watch {
+pub struct Watcher {
     settings: Settings,
-    source: Arc<Source>,
+    machine: Arc<Machine>,
+    record: Arc<Record>,
     policies: Arc<Policies>,
-    ports: Vec<Port>,
-    names: Names,
+    names: InterfaceNames,
     plan: Plan,
     cards: Vec<Watched>,
     trouble: Option<String>,
 }
 
-impl Watch {
-    /// A watch over what has just been attached: the cards of the plan, at these slots, with
+impl Watcher {
+    /// A watcher of what has just been attached: the cards of the plan, at these slots, with
     /// these programs.
     ///
     /// # Errors
     /// What the programs say cannot be read.
     pub fn new(
-        settings: &Settings,
-        source: &Arc<Source>,
-        policies: &Arc<Policies>,
+        settings: Settings,
+        (machine, record, policies): (Arc<Machine>, Arc<Record>, Arc<Policies>),
         (plan, slots, programs): (Plan, Vec<u32>, Vec<Programs>),
         present: &[Interface],
     ) -> Result<Self> {
@@ -77,11 +83,11 @@ impl Watch {
             });
         }
         Ok(Self {
-            settings: settings.clone(),
-            source: Arc::clone(source),
-            policies: Arc::clone(policies),
-            ports: settings.ports.clone(),
-            names: Names::of(present),
+            settings,
+            machine,
+            record,
+            policies,
+            names: InterfaceNames::of(present),
             cards,
             plan,
             trouble: None,
@@ -111,7 +117,7 @@ impl Watch {
     }
 
     async fn look(&mut self) -> Result<()> {
-        let present = self.source.netlink.interfaces().await?;
+        let present = self.machine.netlink.interfaces().await?;
         self.follow_names(&present)?;
         let trouble = match self.follow_plan(&present) {
             Ok(()) => None,
@@ -122,7 +128,7 @@ impl Watch {
         }
         self.trouble = trouble;
         for watched in &mut self.cards {
-            watched.look_after(&self.settings, &self.source, &present);
+            watched.look_after(&self.settings, &self.record.gaps, &present);
         }
         // A gateway's own addresses are part of its policy.
         self.policies.follow_addresses().await
@@ -131,16 +137,16 @@ impl Watch {
     /// A card that has another name keeps its hooks and its slot.
     fn follow_names(&mut self, present: &[Interface]) -> Result<()> {
         for (old, new) in self.names.changed(present) {
-            for port in &mut self.ports {
-                names::replace(&mut port.interface, &old, &new, present);
+            for named in &mut self.settings.interfaces {
+                renamed::replace(&mut named.name, &old, &new, present);
             }
             for watched in &mut self.cards {
-                names::replace(&mut watched.card.name, &old, &new, present);
+                renamed::replace(&mut watched.card.name, &old, &new, present);
             }
-            let mut maps = lock(&self.source.maps);
+            let mut maps = self.machine.maps.lock();
             for known in maps.interfaces()? {
                 let mut name = known.name;
-                if names::replace(&mut name, &old, &new, present) {
+                if renamed::replace(&mut name, &old, &new, present) {
                     tracing::info!("{old} is called {new} now; counted as {name}");
                     maps.write_interface(known.slot, &name, 0, known.hook)?;
                 }
@@ -151,9 +157,8 @@ impl Watch {
 
     /// Hooks that are to be, let go of those that are not, and VLANs as they are now.
     fn follow_plan(&mut self, present: &[Interface]) -> Result<()> {
-        let is_there = |port: &&Port| plan::resolve(&port.interface, present).is_ok();
-        let ports: Vec<Port> = self.ports.iter().filter(is_there).cloned().collect();
-        let mut plan = plan::of(&ports, present)?;
+        let named = plan::those_that_exist(&self.settings.interfaces, present);
+        let mut plan = plan::of(&named, present)?;
         // A card that was named is waited for, with all that it was.
         let is_awaited = |watched: &&Watched| {
             let card = &watched.card;
@@ -168,7 +173,7 @@ impl Watch {
         if plan == self.plan {
             return Ok(());
         }
-        let mut maps = lock(&self.source.maps);
+        let mut maps = self.machine.maps.lock();
         let slots = slots::assign(&mut maps, &self.settings.pins, &plan)?;
         drop(maps);
         for (card, slot) in plan.cards.iter().zip(&slots) {
@@ -214,14 +219,14 @@ impl Watched {
     }
 
     /// Attaches where something is missing, and counts for how long it was.
-    fn look_after(&mut self, settings: &Settings, source: &Source, present: &[Interface]) {
+    fn look_after(&mut self, settings: &Settings, gaps: &Gaps, present: &[Interface]) {
         let before = self.trouble.take();
         let name = self.card.name.clone();
         match self.mend(settings, present) {
             Ok(mended) => {
                 if mended {
                     let gap = self.whole.elapsed();
-                    source.gaps.add(&name, gap);
+                    gaps.add(&name, gap);
                     tracing::warn!("{name} is enforced after at most {gap:?} without");
                 }
                 self.whole = Instant::now();
@@ -255,7 +260,7 @@ impl Watched {
         if arrives && leaves && !self.outdated {
             return Ok(false);
         }
-        let programs = hooks::attach_one(settings, self.slot, &self.card)?;
+        let programs = hooks::attach_one(pins, settings.xdp_mode, self.slot, &self.card)?;
         self.programs = Some(programs.hold()?);
         // The kernel's types take more than the agent itself.
         heap::give_back();

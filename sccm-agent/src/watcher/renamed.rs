@@ -4,9 +4,9 @@ use crate::interface::Interface;
 use std::collections::BTreeMap;
 
 /// What each interface was called when it was last looked at.
-pub struct Names(BTreeMap<u32, String>);
+pub struct InterfaceNames(BTreeMap<u32, String>);
 
-impl Names {
+impl InterfaceNames {
     /// The names as they are.
     pub fn of(present: &[Interface]) -> Self {
         let names = present.iter().map(|one| (one.index, one.name.clone()));

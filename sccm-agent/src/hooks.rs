@@ -1,9 +1,16 @@
 //! Puts a compiled policy and the programs where they belong, all or nothing.
 
-use super::plan::{Card, Plan};
-use super::settings::{Settings, XdpMode};
-use super::slots;
-use crate::kernel::{Attached, Found, Loader, Maps, Mode, PinDir, Programs};
+pub mod memory;
+mod mode;
+pub mod offload;
+mod reach;
+pub mod slots;
+
+pub use mode::XdpMode;
+pub use reach::reach;
+
+use crate::kernel::{Attached, Loader, Maps, Mode, PinDir, Programs};
+use crate::plan::{Card, Plan};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use sccm_common::Place;
@@ -11,12 +18,21 @@ use sccm_common::counter::Direction;
 
 /// What is attached, each card with its slot.
 pub struct Hooked {
-    /// The maps.
     pub maps: Maps,
     /// The programs of each card.
     pub programs: Vec<Programs>,
     /// The slots of the cards, in the order of the plan.
     pub slots: Vec<u32>,
+}
+
+/// Makes the maps, with room for so many flows, in place of what an agent left that died before
+/// it finished.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Result<()> {
+    pins.clear()?;
+    loader.create_maps(flow_capacity)
 }
 
 /// Publishes the policy and attaches to every card. Without a policy, the one that
@@ -25,22 +41,16 @@ pub struct Hooked {
 /// # Errors
 /// The kernel or a driver refuses; hooks and policy are then as before.
 pub fn attach_all(
-    settings: &Settings,
+    pins: &PinDir,
+    mode: XdpMode,
     mut loader: Loader,
-    found: Found,
     plan: &Plan,
     compiled: Option<&Compiled>,
 ) -> Result<Hooked> {
-    let pins = &settings.pins;
-    if found == Found::Nothing {
-        // What an agent left that died before it finished.
-        pins.clear()?;
-        loader.create_maps(settings.flow_capacity)?;
-    }
     let before = pins.slots();
     let mut maps = Maps::open(pins)?;
     let topology = maps.topology()?;
-    let (slots, programs) = match hook_all(settings, &mut loader, &mut maps, plan, compiled) {
+    let (slots, programs) = match hook_all((pins, mode), &mut loader, &mut maps, plan, compiled) {
         Ok(hooked) => hooked,
         Err(error) => {
             for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
@@ -67,26 +77,24 @@ pub fn attach_all(
 ///
 /// # Errors
 /// The kernel or the driver refuses.
-pub fn attach_one(settings: &Settings, slot: u32, card: &Card) -> Result<Programs> {
-    let pins = &settings.pins;
+pub fn attach_one(pins: &PinDir, mode: XdpMode, slot: u32, card: &Card) -> Result<Programs> {
     for direction in [Direction::Inbound, Direction::Outbound] {
         if !Attached::hangs_on(pins, slot, direction, card.index)? {
             Attached::detach_one(pins, slot, direction)?;
         }
     }
     let mut programs = load(&mut Loader::new(pins), slot, card)?;
-    hook(settings.xdp_mode, pins, slot, &card.name, &mut programs)?.pin()?;
+    hook(mode, pins, slot, &card.name, &mut programs)?.pin()?;
     Ok(programs)
 }
 
 fn hook_all(
-    settings: &Settings,
+    (pins, mode): (&PinDir, XdpMode),
     loader: &mut Loader,
     maps: &mut Maps,
     plan: &Plan,
     compiled: Option<&Compiled>,
 ) -> Result<(Vec<u32>, Vec<Programs>)> {
-    let pins = &settings.pins;
     let slots = slots::assign(maps, pins, plan)?;
     let seats = slots.iter().zip(&plan.cards);
     let mut programs = seats
@@ -99,7 +107,6 @@ fn hook_all(
     let hooked = || -> Result<()> {
         let mut attached = Vec::new();
         for ((slot, card), programs) in seats.zip(&mut programs) {
-            let mode = settings.xdp_mode;
             attached.push(hook(mode, pins, *slot, &card.name, programs)?);
         }
         // Until here, a failure lets go of all of them.
@@ -139,4 +146,16 @@ fn hook(
             attach(Mode::Generic)
         }),
     }
+}
+
+/// The numbers of the XDP programs that hang in our hooks.
+///
+/// # Errors
+/// A pin cannot be read.
+pub fn our_programs(pins: &PinDir) -> Result<Vec<u32>> {
+    let mut ours = Vec::new();
+    for slot in pins.slots() {
+        ours.extend(Attached::program_id(pins, slot, Direction::Inbound)?);
+    }
+    Ok(ours)
 }

@@ -5,16 +5,25 @@
 //! the confirmed one untouched in the other bank, one word away: until the trial
 //! ends, nothing else is published.
 
+mod order;
+mod other_files;
+pub mod prepare;
+mod settings;
 mod shadow;
 mod trial;
+mod written;
 
-use super::candidate;
-use super::settings::{PolicySource, Settings};
-use crate::control::{Outcome, Reload, What};
-use crate::http::CurrentWebConfig;
-use crate::kernel::Maps;
-use crate::metrics::{Source, hash_text};
-use crate::policy::{Compiled, SitePolicy};
+pub use order::{Outcome, Reload, What};
+pub use other_files::OtherFiles;
+pub use settings::Settings;
+pub use trial::Ended;
+pub use written::Written;
+
+use crate::hooks;
+use crate::interface::Netlink;
+use crate::kernel::{Maps, PinDir};
+use crate::policy::{Compiled, SitePolicy, hash_text};
+use crate::record::Record;
 use anyhow::{Result, bail, ensure};
 use sccm_common::abi::PolicyInfo;
 use std::net::IpAddr;
@@ -28,8 +37,10 @@ use tokio::time::Instant;
 /// Owner of the policy of a running agent.
 pub struct Policies {
     settings: Settings,
-    source: Arc<Source>,
-    web: Arc<CurrentWebConfig>,
+    pins: PinDir,
+    netlink: Netlink,
+    record: Arc<Record>,
+    other_files: Arc<dyn OtherFiles>,
     held: Mutex<Held>,
     /// When the trial ends; `None` without one. Written under the lock only.
     deadline: watch::Sender<Option<Instant>>,
@@ -38,7 +49,7 @@ pub struct Policies {
 }
 
 struct Held {
-    /// Its own handles: a reader of [`Source`]'s does not wait for a publication.
+    /// Handles of their own, so that nobody who reads the maps waits for a publication.
     maps: Maps,
     running: Applied,
     /// What `rollback` returns to when nothing is on trial.
@@ -49,31 +60,44 @@ struct Held {
     shadow: Option<Applied>,
 }
 
+/// What a start has left in the maps.
+pub struct Started {
+    pub maps: Maps,
+    /// The active policy.
+    pub running: Applied,
+    /// For how long it is on trial; `None`: it is not.
+    pub trial: Option<Duration>,
+}
+
 /// A policy that is in a bank.
 pub struct Applied {
     /// As it was written; `None` for one that another agent published.
     pub policy: Option<SitePolicy>,
-    /// The own addresses that it was compiled for.
+    /// The gateway's addresses that it was compiled for.
     pub own: Vec<IpAddr>,
 }
 
 impl Policies {
-    /// Takes charge of what a start has left in the maps: `running` is active, on
-    /// trial for as long as `trial` says.
+    /// Takes charge of what a start has left in the maps.
     #[must_use]
     pub fn new(
         settings: Settings,
-        source: Arc<Source>,
-        web: Arc<CurrentWebConfig>,
-        maps: Maps,
-        running: Applied,
-        trial: Option<Duration>,
+        pins: PinDir,
+        netlink: Netlink,
+        record: Arc<Record>,
+        other_files: Arc<dyn OtherFiles>,
+        started: Started,
     ) -> Self {
+        let Started {
+            maps,
+            running,
+            trial,
+        } = started;
         let unknown = Applied {
             policy: None,
             own: running.own.clone(),
         };
-        source.rules.tell(running.policy.as_ref());
+        record.rules.note(running.policy.as_ref());
         let held = Held {
             maps,
             running,
@@ -83,8 +107,10 @@ impl Policies {
         };
         Self {
             settings,
-            source,
-            web,
+            pins,
+            netlink,
+            record,
+            other_files,
             held: Mutex::new(held),
             deadline: watch::Sender::new(trial.map(|trial| Instant::now() + trial)),
             changes: AtomicU64::new(0),
@@ -106,25 +132,25 @@ impl Policies {
         Ok((held.running.policy.clone(), held.maps.info()?))
     }
 
-    /// Reads the policy's file again and makes it the active policy. Before that, the files
-    /// of the web configuration are read again; where those are good, they count from then
-    /// on, whatever becomes of the policy.
+    /// Reads the policy's file again and makes it the active policy. Before that, the other
+    /// files are read again; where those are good, they are in force from then on, whatever
+    /// becomes of the policy.
     ///
     /// # Errors
     /// Whatever speaks against the files; the running policy stays.
     pub async fn reload(&self, order: Reload) -> Result<Outcome> {
         let mut held = self.held.lock().await;
-        let result = match block_in_place(|| self.web.renew()) {
+        let result = match block_in_place(|| self.other_files.reload()) {
             Ok(()) => self.publish_file(&mut held, order).await,
             Err(error) => Err(error),
         };
-        self.source.reloads.note(result.is_ok());
+        self.record.reloads.note(result.is_ok());
         result
     }
 
     async fn publish_file(&self, held: &mut Held, order: Reload) -> Result<Outcome> {
-        if let PolicySource::Flags(_) = self.settings.source {
-            if self.web.is_of_a_file() {
+        if let Written::Flags(_) = self.settings.written {
+            if self.other_files.exist() {
                 return outcome(held, What::Unchanged);
             }
             bail!(
@@ -133,8 +159,8 @@ impl Policies {
             );
         }
         self.ensure_confirmed(held)?;
-        let policy = block_in_place(|| self.settings.source.load())?;
-        candidate::check_policy(&self.settings, &policy)?;
+        let policy = block_in_place(|| self.settings.written.load())?;
+        prepare::check_policy(&self.settings, &policy)?;
         self.change_to(held, policy, order).await
     }
 
@@ -251,7 +277,7 @@ impl Policies {
     }
 
     async fn follow(&self, held: &mut Held) -> Result<()> {
-        let own = candidate::own_addresses(&self.settings, &self.source.netlink).await?;
+        let own = prepare::own_addresses(&self.settings, &self.netlink).await?;
         self.follow_with_shadow(held, &own).await;
         if self.deadline.borrow().is_some() || held.running.own == own {
             return Ok(());
@@ -287,15 +313,15 @@ impl Policies {
 
     /// Takes note of what runs from now on, and returns what ran before.
     fn run(&self, held: &mut Held, next: Applied) -> Applied {
-        self.source.rules.tell(next.policy.as_ref());
+        self.record.rules.note(next.policy.as_ref());
         self.changes.fetch_add(1, Ordering::Relaxed);
         std::mem::replace(&mut held.running, next)
     }
 
     async fn compile(&self, held: &Held, policy: &SitePolicy) -> Result<(Vec<IpAddr>, Compiled)> {
-        let own = candidate::own_addresses(&self.settings, &self.source.netlink).await?;
+        let own = prepare::own_addresses(&self.settings, &self.netlink).await?;
         let names = held.maps.service_names()?;
-        let compiled = block_in_place(|| candidate::compile(&self.settings, policy, &own, names))?;
+        let compiled = block_in_place(|| prepare::compile(&self.settings, policy, &own, names))?;
         Ok((own, compiled))
     }
 
@@ -304,9 +330,9 @@ impl Policies {
         if accept_lockout {
             return Ok(());
         }
-        let netlink = &self.source.netlink;
-        let reach = candidate::reach(&self.settings, netlink).await?;
-        candidate::check_sessions(&self.settings, compiled, netlink, &reach).await
+        let present = self.netlink.interfaces().await?;
+        let reach = hooks::reach(&self.pins, &self.settings.interfaces, &present)?;
+        prepare::check_sessions(&self.settings, compiled, &self.netlink, &reach).await
     }
 }
 
@@ -318,7 +344,8 @@ fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> 
 }
 
 /// When a trial that begins now ends, in seconds since 1970.
-pub(super) fn confirm_by(trial: Duration) -> u64 {
+#[must_use]
+pub fn confirm_by(trial: Duration) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().saturating_add(trial).as_secs()
 }

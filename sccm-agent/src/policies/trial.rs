@@ -6,8 +6,8 @@ use tokio::sync::MutexGuard;
 use tokio::time::sleep_until;
 
 /// The end of all changes: nobody publishes anything while this lives.
-pub(in crate::enforce) struct Settled<'a> {
-    /// The active policy is one to keep.
+pub struct Ended<'a> {
+    /// Somebody confirmed the active policy, or nobody needs to: it may outlive the agent.
     pub confirmed: bool,
     _turn: MutexGuard<'a, Held>,
 }
@@ -45,11 +45,12 @@ impl Policies {
         }
     }
 
-    /// Leaves no policy on trial to a time without an agent.
+    /// Ends all changes, before the agent does. A policy that is on trial is taken back, if
+    /// there is one to go back to: without an agent, nobody would.
     ///
     /// # Errors
     /// The maps cannot be read, or the kernel refuses the write.
-    pub(in crate::enforce) async fn settle(&self) -> Result<Settled<'_>> {
+    pub async fn end(&self) -> Result<Ended<'_>> {
         let mut held = self.held.lock().await;
         let mut confirmed = true;
         if self.deadline.borrow().is_some() {
@@ -58,7 +59,7 @@ impl Policies {
                 self.take_back(&mut held).await?;
             }
         }
-        Ok(Settled {
+        Ok(Ended {
             confirmed,
             _turn: held,
         })

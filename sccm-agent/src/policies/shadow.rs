@@ -5,9 +5,8 @@
 //! is what was judged with, not what the file says by then. A shadow ends with the agent's
 //! start: the next agent has the bank, but not the policy as it was written.
 
-use super::{Applied, Held, Policies, candidate, outcome};
+use super::{Applied, Held, Outcome, Policies, Reload, What, outcome, prepare};
 use crate::config;
-use crate::control::{Outcome, Reload, What};
 use anyhow::{Context as _, Result};
 use std::net::IpAddr;
 use tokio::task::block_in_place;
@@ -21,12 +20,12 @@ impl Policies {
     /// before stays, if there is one.
     pub async fn shadow(&self) -> Result<Outcome> {
         let mut held = self.held.lock().await;
-        let path = self.settings.shadow.as_ref().context(
+        let path = self.settings.candidate.as_ref().context(
             "this agent was started with flags and has no candidate to read: start one with \
              --config, or --shadow-config",
         )?;
         let policy = block_in_place(|| config::load(path))?;
-        candidate::check_policy(&self.settings, &policy)?;
+        prepare::check_policy(&self.settings, &policy)?;
         let (own, compiled) = self.compile(&held, &policy).await?;
         // Should a write fail, there is none.
         held.shadow = None;

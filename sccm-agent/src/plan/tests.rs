@@ -50,24 +50,24 @@ fn machine() -> Vec<Interface> {
     ]
 }
 
-fn ports(line: &str) -> Vec<Port> {
+fn named(line: &str) -> Vec<NamedInterface> {
     let mut place = Place::Host;
-    let mut ports = Vec::new();
+    let mut named = Vec::new();
     for word in line.split(' ') {
         match word {
             "uplink" => place = Place::Uplink,
             "segment" => place = Place::Segment,
-            interface => ports.push(Port {
-                interface: interface.to_owned(),
+            interface => named.push(NamedInterface {
+                name: interface.to_owned(),
                 place,
             }),
         }
     }
-    ports
+    named
 }
 
 fn plan(line: &str) -> Result<Plan> {
-    of(&ports(line), &machine())
+    of(&named(line), &machine())
 }
 
 /// Cards with what of them is counted as what.
@@ -210,7 +210,7 @@ fn what_stands_on_judged_frames_is_an_entrance() {
         ("eth1", "eth1 eth1.20 office", "eth1 eth1.20 office br20"),
         ("office", "office", "office"),
         ("eth3", "eth3", "eth3 br0 bond0 bond0.20"),
-        // All of bond0 is judged, but a port of br0 that comes may not be.
+        // All of bond0 is judged, but a member of br0 that comes may not be.
         (
             "bond0",
             "eth3 eth4 bond0 bond0.20",

@@ -5,9 +5,9 @@
 //! too, and it does nothing: what counts there is whether the *other end* leaves the tag
 //! beside the frame (`txvlan`), as measured on Linux 6.18 in both modes.
 
-use super::plan::Card;
 use crate::interface::{Interface, Kind};
 use crate::kernel::VlanOffload;
+use crate::plan::Card;
 use anyhow::{Context as _, Result, ensure};
 
 /// Checks a card whose VLANs are told apart, and returns what remains in doubt.

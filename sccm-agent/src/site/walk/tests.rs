@@ -2,19 +2,14 @@
 
 use super::*;
 
-fn edition() -> &'static Catalog {
-    Catalog::edition_2007().unwrap()
-}
-
 /// "link: peer" for each link that others may open to the role, or the other way round.
 fn peers(role: &str, site: &Site, into: bool) -> Vec<String> {
-    let catalog = edition();
-    let role = catalog.role(role).unwrap();
+    let role = site.catalog.role(role).unwrap();
     let show = |(link, peer, _): (&Link, &RoleId, &Service)| format!("{}: {peer}", link.id);
     let mut found: Vec<String> = if into {
-        catalog.links_into(role, site).map(show).collect()
+        site.links_into(role).map(show).collect()
     } else {
-        catalog.links_out_of(role, site).map(show).collect()
+        site.links_out_of(role).map(show).collect()
     };
     found.dedup();
     found
@@ -51,7 +46,7 @@ fn links_are_found_from_where_a_role_stands() {
 #[test]
 fn a_role_has_the_links_of_what_it_is() {
     let site = Site::default();
-    let catalog = edition();
+    let catalog = site.catalog;
     let role = catalog.role("primary-site-server").unwrap();
     let lineage: Vec<&str> = catalog
         .lineage(role)
@@ -73,14 +68,12 @@ fn a_role_has_the_links_of_what_it_is() {
         peers("site-server", &site, true)
     );
     // Both ends of link 1 are site servers: it counts once in each direction.
-    let of_link_1 = catalog
-        .links_into(role, &site)
-        .filter(|(link, ..)| link.id == "1");
+    let of_link_1 = site.links_into(role).filter(|(link, ..)| link.id == "1");
     assert_eq!(of_link_1.count(), 2, "SMB and PPTP");
 }
 
 #[test]
-fn note_6_leaves_only_the_site_server_opening() {
+fn only_the_site_server_opens_where_the_site_says_so() {
     let both = Site::default();
     let one_way = Site {
         site_server_initiated_only: true,
@@ -99,7 +92,7 @@ fn note_6_leaves_only_the_site_server_opening() {
             "A: out-of-band-service-point",
             "internet-based-install: internet-based-site-system"
         ],
-        "links that do not cite note 6 keep their arrow both ways"
+        "links without an opener keep their arrow both ways"
     );
     assert_eq!(
         peers("site-server", &one_way, false),
@@ -117,15 +110,13 @@ fn opt_in_links_wait_for_their_feature() {
     };
     assert!(peers("client", &site, true).contains(&netbios));
     let known = ["named-pipes", "netbios-remote-control"];
-    assert_eq!(edition().features(), known.into());
+    assert_eq!(site.catalog.features(), known.into());
 }
 
 #[test]
 fn dynamic_ports_join_the_mapper_when_asked() {
-    let catalog = edition();
     let services = |role: &str, link: &str, site: &Site| -> Vec<String> {
-        catalog
-            .links_into(catalog.role(role).unwrap(), site)
+        site.links_into(site.catalog.role(role).unwrap())
             .filter(|(found, ..)| found.id == link)
             .map(|(.., service)| service.service.clone())
             .collect()

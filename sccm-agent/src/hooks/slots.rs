@@ -1,8 +1,8 @@
 //! Writes a plan into the kernel's maps: who counts where, and as whose each VLAN is
 //! judged.
 
-use super::plan::{Card, Plan};
 use crate::kernel::{Maps, PinDir};
+use crate::plan::{Card, Plan};
 use anyhow::Result;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::trunk::{IDS, Lane};

@@ -4,18 +4,19 @@
 //! that it is the same when an agent starts and whenever the machine changes, and can
 //! be tested for interfaces that the testing machine cannot make.
 
+mod named;
 mod resolve;
 
 #[cfg(test)]
 mod tests;
 
-use super::settings::Port;
 use crate::interface::{Interface, Kind};
 use anyhow::{Result, bail, ensure};
 use sccm_common::Place;
 use sccm_common::counter::MAX_INTERFACES;
 use std::collections::BTreeSet;
 
+pub use named::{NamedInterface, check, is_gateway, those_that_exist};
 pub use resolve::{Spot, device, resolve};
 
 /// A card, which gets one hook whatever it carries.
@@ -61,22 +62,22 @@ pub struct Plan {
     pub reach: BTreeSet<u32>,
 }
 
-/// The plan for these ports, which [`resolve`] all.
+/// The plan for these interfaces, which [`resolve`] all.
 ///
 /// # Errors
 /// One that does not; two that mean the same frames; more than there are slots.
-pub fn of(ports: &[Port], present: &[Interface]) -> Result<Plan> {
-    let mut taken: Vec<(&Port, Spot)> = Vec::new();
-    for port in ports {
-        for spot in resolve(&port.interface, present)? {
+pub fn of(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
+    let mut taken: Vec<(&NamedInterface, Spot)> = Vec::new();
+    for one in named {
+        for spot in resolve(&one.name, present)? {
             for (other, before) in &taken {
-                refuse_both((other, before), (port, &spot))?;
+                refuse_both((other, before), (one, &spot))?;
             }
-            taken.push((port, spot));
+            taken.push((one, spot));
         }
     }
     let cards = cards(&taken);
-    let (entrances, reach) = judged(ports, &cards, present);
+    let (entrances, reach) = judged(named, &cards, present);
     let slots: usize = cards.iter().map(slots).sum();
     ensure!(
         slots <= MAX_INTERFACES as usize,
@@ -95,13 +96,13 @@ fn slots(card: &Card) -> usize {
     1 + card.lanes.iter().filter(|lane| lane.vlan.is_some()).count()
 }
 
-fn refuse_both(first: (&Port, &Spot), second: (&Port, &Spot)) -> Result<()> {
-    let ((port, spot), (other_port, other)) = (first, second);
+fn refuse_both(first: (&NamedInterface, &Spot), second: (&NamedInterface, &Spot)) -> Result<()> {
+    let ((named, spot), (other_named, other)) = (first, second);
     ensure!(
         spot.name != other.name || spot.card.index == other.card.index,
         "{} and {} would both be counted as {}: rename one",
-        port.interface,
-        other_port.interface,
+        named.name,
+        other_named.name,
         spot.name
     );
     if spot.card.index != other.card.index {
@@ -112,13 +113,13 @@ fn refuse_both(first: (&Port, &Spot), second: (&Port, &Spot)) -> Result<()> {
     if index(spot.group) != index(other.group) {
         // The card is reached as a member, and in another way too.
         let (direct, group) = match (spot.group, other.group) {
-            (Some(group), _) => (other_port, group),
-            (None, Some(group)) => (port, group),
-            (None, None) => (port, spot.card),
+            (Some(group), _) => (other_named, group),
+            (None, Some(group)) => (named, group),
+            (None, None) => (named, spot.card),
         };
-        let whose = match direct.interface == *card {
+        let whose = match direct.name == *card {
             true => card.clone(),
-            false => format!("{} is of {card}, and {card}", direct.interface),
+            false => format!("{} is of {card}, and {card}", direct.name),
         };
         bail!(
             "{whose} is a member of {}, which is given too: give only one of them",
@@ -128,19 +129,19 @@ fn refuse_both(first: (&Port, &Spot), second: (&Port, &Spot)) -> Result<()> {
     if spot.vlan == other.vlan {
         bail!(
             "{} and {} mean the same frames of {card}: give only one of them",
-            port.interface,
-            other_port.interface
+            named.name,
+            other_named.name
         );
     }
     Ok(())
 }
 
-fn cards(taken: &[(&Port, Spot)]) -> Vec<Card> {
+fn cards(taken: &[(&NamedInterface, Spot)]) -> Vec<Card> {
     let mut cards: Vec<Card> = Vec::new();
-    for (port, spot) in taken {
+    for (named, spot) in taken {
         let lane = Lane {
             name: spot.name.clone(),
-            place: port.place,
+            place: named.place,
             vlan: spot.vlan,
         };
         match cards.iter_mut().find(|card| card.index == spot.card.index) {
@@ -161,14 +162,17 @@ fn cards(taken: &[(&Port, Spot)]) -> Vec<Card> {
 
 /// The cards, and what stands on them: on judged frames alone, or on some. Of a
 /// forwarded frame the kernel says only which of them it came through last.
-fn judged(ports: &[Port], cards: &[Card], present: &[Interface]) -> (BTreeSet<u32>, BTreeSet<u32>) {
+fn judged(
+    named: &[NamedInterface],
+    cards: &[Card],
+    present: &[Interface],
+) -> (BTreeSet<u32>, BTreeSet<u32>) {
     let judges = |index: u32, vlan: Option<u16>| {
         let card = cards.iter().find(|card| card.index == index);
         // The card's own lane is that of every VLAN that nobody named, too.
         let judged = |lane: &Lane| lane.vlan.is_none() || lane.vlan == vlan;
         card.is_some_and(|card| card.lanes.iter().any(judged))
     };
-    let is_host = ports.iter().all(|port| port.place == Place::Host);
     let (mut entrances, mut reach) = (BTreeSet::new(), BTreeSet::new());
     for interface in present {
         let spots: Vec<bool> = match interface.kind {
@@ -182,11 +186,11 @@ fn judged(ports: &[Port], cards: &[Card], present: &[Interface]) -> (BTreeSet<u3
             },
         };
         // A group that was not named may get members that are not judged.
-        let follows = interface.kind != Kind::Group
-            || ports.iter().any(|port| port.interface == interface.name);
+        let follows =
+            interface.kind != Kind::Group || named.iter().any(|one| one.name == interface.name);
         // What a host routes leaves in its own name, and so opens flows for its answers; what
         // crosses one of its bridges is the business of others.
-        let passes_on = !is_host || interface.controller.is_some();
+        let passes_on = is_gateway(named) || interface.controller.is_some();
         if passes_on && follows && !spots.is_empty() && spots.iter().all(|judged| *judged) {
             entrances.insert(interface.index);
         }
