@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// Each room, and the rooms that it uses.
 const ROOMS: &[(&str, &[&str])] = &[
     // Tools.
+    ("changed", &[]),
     ("duration", &[]),
     ("heap", &[]),
     ("log", &[]),
@@ -26,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["policy"]),
     ("blocked", &["catalog", "kernel", "policy", "site"]),
     ("state", &["blocked", "interface", "kernel", "policy"]),
-    ("capture", &["blocked", "kernel", "state"]),
+    ("capture", &["blocked", "changed", "kernel", "state"]),
     (
         "watch",
         &[
@@ -40,7 +41,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // What is enforced where.
     ("plan", &["catalog", "interface"]),
-    ("hooks", &["interface", "kernel", "plan", "policy"]),
+    (
+        "hooks",
+        &["changed", "interface", "kernel", "plan", "policy"],
+    ),
     // The one owner of the running policy.
     ("record", &["kernel", "policy"]),
     ("lockout", &["interface", "policy"]),
@@ -97,6 +101,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "blocked",
             "catalog",
+            "changed",
             "control",
             "hooks",
             "http",
@@ -118,6 +123,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "blocked",
             "capture",
             "catalog",
+            "changed",
             "check",
             "config",
             "control",
