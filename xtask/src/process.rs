@@ -31,11 +31,20 @@ pub fn tools() -> PathBuf {
     workspace().join("target/tools")
 }
 
+/// A file of the machine, by its path below `/`, or below `XTASK_ROOT` in tests.
+pub fn system(path: &str) -> PathBuf {
+    let root = env::var_os("XTASK_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    root.join(path)
+}
+
 /// `PATH`, with the folders where Debian keeps `ip` and the like, which are not
 /// on the path of an ordinary user and so not after `sudo env PATH=...` either.
 pub fn search_path() -> OsString {
     let mut path = env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    for folder in ["usr/local/sbin", "usr/sbin", "sbin"] {
+        path.push(":");
+        path.push(system(folder));
+    }
     path
 }
 

@@ -6,14 +6,14 @@
 //! makes it stay. What an earlier agent pinned is updated in place, with no
 //! unfiltered packet in between.
 
-pub(super) mod clsact;
+mod clsact;
 mod link;
-mod netlink;
 mod tcx;
 mod xdp;
 
-use super::unhook::{Pinned, interface_of, unhook};
-use super::{PinDir, Programs};
+use super::pinned::Pinned;
+use super::unhook::unhook;
+use super::{PinDir, Programs, bpf, filter};
 use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
 use aya::programs::{SchedClassifier, XdpMode};
@@ -187,8 +187,10 @@ impl Attached {
     ) -> Result<bool> {
         Ok(match Pinned::at(&pins.link(slot, direction))? {
             None => false,
-            Some(Pinned::Link(link)) => interface_of(&link)? == interface,
-            Some(Pinned::Program(id)) => netlink::program_at(interface)? == Some(id),
+            Some(Pinned::Link(link)) => {
+                bpf::interface_of(&link).context("asking about a link")? == interface
+            }
+            Some(Pinned::Program(id)) => filter::program_at(interface)? == Some(id),
         })
     }
 

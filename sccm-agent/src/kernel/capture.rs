@@ -2,7 +2,7 @@
 
 use super::{Clock, PinDir, maps};
 use anyhow::{Context as _, Result, bail};
-use aya::maps::{Array, MapData, MapInfo, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sccm_common::abi::map;
 use sccm_common::capture::{Desk, HEADER, Header, Order};
 use std::fs::{File, TryLockError};
@@ -43,7 +43,7 @@ impl Capture {
     /// Another capture is running, or pins that cannot be opened.
     pub fn begin(pins: &PinDir, wanted: Order) -> Result<Self> {
         let lock = lock(pins)?;
-        let ring: RingBuf<MapData> = maps::open(pins, map::CAPTURED)?;
+        let ring = maps::open(pins, map::CAPTURED)?;
         // SAFETY: the ring owns its descriptor, which stays the same and open for as long
         // as the ring lives.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
@@ -161,9 +161,7 @@ fn lock(pins: &PinDir) -> Result<File> {
 }
 
 fn number(pins: &PinDir) -> Result<u32> {
-    let path = pins.map(map::ORDER);
-    let info = MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-    Ok(info.id())
+    Ok(maps::info(pins, map::ORDER.name)?.id())
 }
 
 fn taken(ring: &mut RingBuf<MapData>, id: u32, most: usize) -> Vec<Dropped> {

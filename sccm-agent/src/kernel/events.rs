@@ -18,7 +18,7 @@ impl Events {
     /// # Errors
     /// The pin is missing or of another shape.
     pub fn open(pins: &PinDir, _lock: &Lock) -> Result<Self> {
-        let ring: RingBuf<MapData> = maps::open(pins, map::EVENTS)?;
+        let ring = maps::open(pins, map::EVENTS)?;
         // SAFETY: the ring owns its descriptor, which stays the same and open for as long
         // as the ring lives.
         let watched = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };

@@ -37,7 +37,7 @@ impl FlowTable {
     pub fn open(pins: &PinDir) -> Result<Self> {
         Ok(Self {
             flows: Table::open(pins, map::FLOWS)?,
-            opened: Table::open_per_cpu(pins, map::FLOWS_OPENED)?,
+            opened: Table::open(pins, map::FLOWS_OPENED)?,
             active: Table::open(pins, map::ACTIVE)?,
             policies: Table::open(pins, map::POLICIES)?,
         })

@@ -1,80 +1,36 @@
-//! The pinned maps, with their types.
+//! The pinned maps: opening them, and publishing policies through them.
 
 mod live;
+mod open;
 mod shadow;
 
 use super::batch::Table;
 use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use sccm_common::Policy;
 use sccm_common::abi::{self, InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
 use sccm_common::blocked;
-use sccm_common::capture;
-use sccm_common::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
-use sccm_common::flow::{FlowKey, FlowState};
-use sccm_common::fragment::{self, FragmentKey, FragmentState};
-use sccm_common::policy::{BANKS, LIVE_BANKS, SHADOWED, flag};
-use sccm_common::tftp::{self, TransferKey, TransferState};
+use sccm_common::counter::{Page, PeerPage};
+use sccm_common::policy::{LIVE_BANKS, SHADOWED, flag};
 use sccm_common::trunk::VlanTable;
-use sccm_common::{Peer, Policy, ServiceClass};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(super) use open::{has_shape, info, open};
 
 /// `membarrier(2)`: returns when every CPU has left what it was in.
 const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 
-/// Every map: name, sizes of key and value in bytes, entries where they are fixed.
-pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()] {
-    fn array<V>(name: &'static str, entries: u32) -> (&'static str, u32, u32, Option<u32>) {
-        table::<u32, V>(name, Some(entries))
-    }
-    fn table<K, V>(
-        name: &'static str,
-        entries: Option<u32>,
-    ) -> (&'static str, u32, u32, Option<u32>) {
-        (name, size_of::<K>() as u32, size_of::<V>() as u32, entries)
-    }
-    [
-        array::<u32>(map::ABI, 1),
-        array::<u32>(map::ACTIVE, 1),
-        array::<Policy>(map::POLICIES, BANKS),
-        array::<PolicyInfo>(map::POLICY_INFO, BANKS),
-        array::<Trie>(map::TRIES, BANKS),
-        array::<Page>(map::COUNTERS, PAGES),
-        array::<Page>(map::SHADOW_COUNTERS, SHADOW_PAGES),
-        array::<PeerPage>(map::PEER_COUNTERS, PAGES),
-        array::<InterfaceRecord>(map::INTERFACES, MAX_INTERFACES),
-        array::<ServiceRecord>(map::SERVICES, ServiceClass::COUNT as u32),
-        array::<PeerRecord>(map::PEERS, Peer::COUNT as u32),
-        // Its capacity is a setting.
-        table::<FlowKey, FlowState>(map::FLOWS, None),
-        array::<u64>(map::FLOWS_OPENED, 1),
-        table::<FragmentKey, FragmentState>(map::FRAGMENTS, Some(fragment::CAPACITY)),
-        table::<TransferKey, TransferState>(map::TRANSFERS, Some(tftp::CAPACITY)),
-        array::<VlanTable>(map::VLANS, MAX_INTERFACES),
-        table::<u32, u32>(map::ENTRANCES, Some(abi::ENTRANCES)),
-        array::<blocked::Set>(map::BLOCKED, blocked::SETS),
-        array::<blocked::Bucket>(map::BUCKETS, blocked::BUCKETS),
-        // Bytes, without keys or values.
-        (map::EVENTS, 0, 0, Some(blocked::EVENTS_BYTES)),
-        array::<capture::Order>(map::ORDER, 1),
-        array::<capture::Desk>(map::DESK, 2),
-        (map::CAPTURED, 0, 0, Some(capture::RING_BYTES)),
-    ]
-}
-
 /// The layout version that a pin directory's maps carry; 0 before they are finished.
 pub(super) fn abi_version(pins: &PinDir) -> Result<u32> {
-    let map: Array<MapData, u32> = open(pins, map::ABI)?;
-    Ok(map.get(&0, 0)?)
+    Ok(open(pins, map::ABI)?.get(&0, 0)?)
 }
 
 /// How many flows the pinned table has room for.
 pub(super) fn flow_capacity(pins: &PinDir) -> Result<u32> {
-    let path = pins.map(map::FLOWS);
-    let info = MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-    Ok(info.max_entries())
+    Ok(info(pins, map::FLOWS.name)?.max_entries())
 }
 
 /// What an agent reads and writes; the program has the rest to itself.
@@ -118,8 +74,8 @@ impl Maps {
             entrances: open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
             all_services: Table::open(pins, map::SERVICES)?,
-            blocked: Table::open_per_cpu(pins, map::BLOCKED)?,
-            buckets: Table::open_per_cpu(pins, map::BUCKETS)?,
+            blocked: Table::open(pins, map::BLOCKED)?,
+            buckets: Table::open(pins, map::BUCKETS)?,
             peers: open(pins, map::PEERS)?,
         })
     }
@@ -285,16 +241,6 @@ fn unix_time() -> u64 {
     now.unwrap_or_default().as_secs()
 }
 
-pub(super) fn open<T>(pins: &PinDir, name: &str) -> Result<T>
-where
-    T: TryFrom<Map, Error = MapError>,
-{
-    let path = pins.map(name);
-    let data = MapData::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-    let map = Map::from_map_data(data)?;
-    T::try_from(map).with_context(|| format!("{} has another shape", path.display()))
-}
-
 fn grace_period() -> Result<()> {
     // SAFETY: the command takes no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
@@ -310,16 +256,10 @@ fn grace_period() -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Bytes of the values of a map.
-    fn size(name: &str) -> u64 {
-        let shapes = shapes();
-        let (_, _, value, entries) = shapes.iter().find(|shape| shape.0 == name).unwrap();
-        u64::from(*value) * u64::from(entries.unwrap())
-    }
-
     #[test]
     fn the_classes_of_addresses_keep_to_their_part_of_the_memory() {
-        assert!(size(map::TRIES) <= 12 << 20);
+        let values = u64::from(map::TRIES.shape().value) * u64::from(map::TRIES.entries());
+        assert!(values <= 12 << 20);
         // Linux 6.1 makes no array map of larger values (`KMALLOC_MAX_SIZE`).
         assert!(size_of::<Trie>() <= 4 << 20);
     }

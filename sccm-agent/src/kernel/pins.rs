@@ -2,9 +2,9 @@
 
 mod holder;
 
+use super::maps;
 use super::unhook::unhook;
 use anyhow::{Context as _, Result, bail, ensure};
-use aya::maps::MapInfo;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sccm_common::abi::{self, map};
@@ -129,7 +129,7 @@ impl PinDir {
     /// # Errors
     /// The pin cannot be opened.
     pub fn flow_capacity(&self) -> Result<u32> {
-        super::maps::flow_capacity(self)
+        maps::flow_capacity(self)
     }
 
     /// Looks at what is pinned, without changing it.
@@ -137,10 +137,10 @@ impl PinDir {
     /// # Errors
     /// Pins that cannot be opened.
     pub fn look(&self) -> Result<Found> {
-        if !self.map(map::ABI).exists() {
+        if !self.map(map::ABI.name).exists() {
             return Ok(Found::Nothing);
         }
-        match super::maps::abi_version(self)? {
+        match maps::abi_version(self)? {
             0 => Ok(Found::Nothing),
             abi::VERSION if self.maps_have_our_shapes()? => Ok(Found::Maps),
             version => Ok(Found::OtherAbi(version)),
@@ -149,13 +149,8 @@ impl PinDir {
 
     /// The version is a promise; the shapes are what aya would not check.
     fn maps_have_our_shapes(&self) -> Result<bool> {
-        for (name, key, value, entries) in super::maps::shapes() {
-            let path = self.map(name);
-            let info =
-                MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-            let fits = (info.key_size(), info.value_size()) == (key, value)
-                && entries.is_none_or(|entries| info.max_entries() == entries);
-            if !fits {
+        for shape in map::ALL {
+            if !maps::has_shape(&maps::info(self, shape.name)?, shape) {
                 return Ok(false);
             }
         }

@@ -26,8 +26,8 @@ impl Loader {
     #[must_use]
     pub fn new(pins: &PinDir) -> Self {
         let mut loader = EbpfLoader::new();
-        for name in map::ALL {
-            loader.map_pin_path(name, pins.map(name));
+        for shape in map::ALL {
+            loader.map_pin_path(shape.name, pins.map(shape.name));
         }
         Self { loader }
     }
@@ -38,7 +38,7 @@ impl Loader {
     /// The kernel refuses a map.
     pub fn create_maps(&mut self, flow_capacity: u32) -> Result<()> {
         self.loader
-            .map_max_entries(map::FLOWS, flow_capacity)
+            .map_max_entries(map::FLOWS.name, flow_capacity)
             .load(object::object())
             .context("creating the kernel's maps")?;
         Ok(())

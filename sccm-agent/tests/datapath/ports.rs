@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use sccm_agent::catalog::Catalog;
+use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::site::{HttpPorts, Site, WsusPorts};
 use sccm_common::Reason;
 use sccm_common::counter::{Counter, Direction};
@@ -113,7 +113,7 @@ fn one(frame: &[u8]) -> Counter {
 }
 
 fn oracle(numbers: Numbers) -> Result<Oracle> {
-    let printed = serde_json::to_string(&Catalog::edition_2007()?)?;
+    let printed = serde_json::to_string(Catalog::of(Edition::V2007))?;
     Ok(Oracle::new(&printed, numbers))
 }
 

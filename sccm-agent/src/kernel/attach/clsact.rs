@@ -9,25 +9,16 @@
 //! The queueing discipline stays when our filter goes. Empty, it passes
 //! everything, and whether somebody else is about to use it nobody can tell.
 
-use super::super::unhook::{Pinned, unhook};
-use super::link::root_cause;
-use super::netlink;
+use super::super::filter::{self, HANDLE, PRIORITY};
+use super::super::pinned::Pinned;
+use super::super::root_cause;
+use super::super::unhook::unhook;
 use anyhow::{Context as _, Result, anyhow};
-use aya::programs::links::Link as _;
-use aya::programs::tc::{
-    NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcHandle,
-};
+use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions};
 use aya::programs::{SchedClassifier, TcAttachType};
-use nix::net::if_::{if_nameindex, if_nametoindex};
+use nix::net::if_::if_nametoindex;
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
-
-/// As early as can be: a filter that decides ends the round, and ours decides
-/// nothing unless it drops. Of the same priority, the newest comes first.
-pub(super) const PRIORITY: u16 = 1;
-
-/// Ours among filters of the same priority; any number but one that `tc` would give.
-pub(super) const HANDLE: u16 = 0x5cc;
 
 /// A filter and its pin, which both go when it is dropped.
 #[derive(Debug)]
@@ -63,17 +54,17 @@ impl Drop for Filter {
 /// The kernel refuses, or has somebody else's filter in our place.
 pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<Filter> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
-    netlink::add_clsact(index).with_context(|| {
+    filter::add_clsact(index).with_context(|| {
         format!(
             "adding the clsact queueing discipline to {interface} (an `ingress` one is in its \
              way, see `tc qdisc show dev {interface}`; a kernel without the module sch_ingress \
              has none)"
         )
     })?;
-    let filter = pin(program, path.to_path_buf())?;
+    let pinned = pin(program, path.to_path_buf())?;
     let options = TcAttachOptions::Netlink(NlOptions {
         priority: PRIORITY,
-        handle: handle(),
+        handle: filter::handle(),
         classid: None,
     });
     let id = program
@@ -89,7 +80,7 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Re
             )
         })?;
     leave_attached(program, id)?;
-    Ok(filter)
+    Ok(pinned)
 }
 
 /// Whether the filter of the program that is pinned at `path` took the new one,
@@ -103,47 +94,24 @@ pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) ->
     let successor = successor(path);
     // What an agent left that died between two programs.
     unhook(&successor)?;
-    let running = netlink::program_at(index)?;
-    if running.is_none() || running != pinned_id(path)? {
+    let running = filter::program_at(index)?;
+    if running.is_none() || running != Pinned::program_at(path)? {
         unhook(path)?;
         return Ok(false);
     }
-    let filter = pin(program, successor.clone())?;
-    let there =
-        SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, handle(), None)?;
-    let id = program.attach_to_link(there).map_err(|error| {
-        anyhow!(
-            "replacing the filter of what leaves {interface}: {}",
-            root_cause(&error)
-        )
-    })?;
+    let pinned = pin(program, successor.clone())?;
+    let id = program
+        .attach_to_link(filter::at(interface)?)
+        .map_err(|error| {
+            anyhow!(
+                "replacing the filter of what leaves {interface}: {}",
+                root_cause(&error)
+            )
+        })?;
     leave_attached(program, id)?;
     rename(&successor, path)?;
-    filter.keep();
+    pinned.keep();
     Ok(true)
-}
-
-/// Removes the filters that run a program, on whatever interface of this
-/// network namespace.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn remove(program: u32) -> Result<()> {
-    for interface in &if_nameindex().context("listing the interfaces")? {
-        if netlink::program_at(interface.index())? != Some(program) {
-            continue;
-        }
-        let name = interface.name().to_string_lossy();
-        SchedClassifierLink::attached(&name, TcAttachType::Egress, PRIORITY, handle(), None)?
-            .detach()
-            .map_err(|error| {
-                anyhow!(
-                    "removing the filter of what leaves {name}: {}",
-                    root_cause(&error)
-                )
-            })?;
-    }
-    Ok(())
 }
 
 /// Where the next program is pinned until it has replaced the one at `path`. If
@@ -153,13 +121,6 @@ pub fn successor(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push("-next");
     path.with_file_name(name)
-}
-
-fn pinned_id(path: &Path) -> Result<Option<u32>> {
-    match Pinned::at(path)? {
-        Some(Pinned::Program(id)) => Ok(Some(id)),
-        Some(Pinned::Link(_)) | None => Ok(None),
-    }
 }
 
 fn pin(program: &mut SchedClassifier, path: PathBuf) -> Result<Filter> {
@@ -177,8 +138,4 @@ fn leave_attached(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> R
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("renaming {}", from.display()))
-}
-
-const fn handle() -> TcHandle {
-    TcHandle::new(0, HANDLE)
 }

@@ -1,5 +1,6 @@
 //! BPF links that are pinned: opening them, and giving them another program.
 
+use super::super::root_cause;
 use super::super::unhook::unhook;
 use anyhow::{Context as _, Result, bail};
 use aya::programs::ProgramError;
@@ -33,13 +34,4 @@ pub fn was_updated(result: Result<(), ProgramError>, path: &Path) -> Result<bool
         return Ok(false);
     }
     bail!("updating {}: {}", path.display(), root_cause(&error))
-}
-
-/// What the kernel said, without what was said about it.
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -1,6 +1,7 @@
 //! What leaves: TCX, by a BPF link.
 
-use super::link::{open, root_cause, was_updated};
+use super::super::root_cause;
+use super::link::{open, was_updated};
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
 use aya::programs::tc::TcAttachOptions;

@@ -1,7 +1,8 @@
 //! What arrives: XDP, by a BPF link.
 
+use super::super::root_cause;
 use super::Mode;
-use super::link::{open, root_cause, was_updated};
+use super::link::{open, was_updated};
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp};
