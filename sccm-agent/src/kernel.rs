@@ -1,7 +1,7 @@
-//! The only room that knows aya: programs, maps, links and pins.
+//! Programs, maps, links and pins: the only room that uses aya.
 //!
-//! Everything is pinned under one directory, so that enforcement outlives the
-//! agent and the next agent takes over the same maps, counters and flows:
+//! Everything is pinned in one directory, so that enforcement outlives the agent, and the next
+//! agent takes over maps, counters and flows:
 //!
 //! ```text
 //! /sys/fs/bpf/sccm-agent/maps/POLICIES ...       one pin for each map
@@ -51,7 +51,7 @@ pub use shared::SharedMaps;
 pub use tallies::Tally;
 pub use topology::{Enforced, Topology};
 
-/// What the kernel said, without what others said about it.
+/// The innermost error: what the kernel said.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

@@ -6,11 +6,11 @@ use crate::debian::{self, Missing};
 use crate::process::{command, run, step};
 use crate::toolchain::{Origin, Toolchain};
 
-/// A part, by its names in rustup and in Debian.
+/// A part of the toolchain, with its names in rustup and in Debian.
 pub struct Component {
     rustup: &'static str,
     package: &'static str,
-    /// A file of it, relative to the sysroot.
+    /// A file of the part, relative to the sysroot.
     file: &'static str,
 }
 

@@ -30,7 +30,7 @@ const UPDATE: &str = "UPDATE_BUDGET";
 /// No such kernel, a failed build, or the kernels on which a test failed, all of
 /// them after all have run.
 pub fn test(versions: &[String], missing: Missing) -> Result<()> {
-    // First of all: the rest takes a while.
+    // First, because everything else takes a while.
     let mut kernels = Vec::new();
     for version in versions {
         kernels.push((version, package::kernel(version)?));

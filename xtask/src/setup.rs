@@ -1,5 +1,5 @@
-//! Everything that a build, a test or the demo needs, in one go. What is there
-//! already costs a few milliseconds.
+//! Installs everything that a build, a test or the demo needs. If nothing is missing, that takes
+//! a few milliseconds.
 
 use anyhow::Result;
 

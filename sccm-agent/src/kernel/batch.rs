@@ -1,10 +1,9 @@
-//! Whole maps, some hundred elements with each call.
+//! Reads whole maps, a thousand elements with each call.
 //!
-//! aya asks for one element at a time, and for each key before it; a table of blocked flows
-//! is 2,048 elements, one of flows 131,072. The kernel copies bucket by bucket
-//! (`BPF_MAP_LOOKUP_BATCH`, bpf(2); `generic_map_lookup_batch` in kernel/bpf/syscall.c,
-//! `__htab_map_lookup_and_delete_batch` in kernel/bpf/hashtab.c), so however others write
-//! meanwhile, the walk ends, and meets every element that stays.
+//! aya needs two calls for each element, one for the key and one for the value; the table of
+//! blocked flows has 2,048 elements, that of flows 131,072. The kernel copies a hash table
+//! bucket by bucket (`__htab_map_lookup_and_delete_batch` in kernel/bpf/hashtab.c), so a walk
+//! ends while others write, and shows every element that is there all the time.
 
 use super::{PinDir, bpf, maps};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -15,13 +14,13 @@ use sccm_common::abi::map::{self, Kind, Layout};
 use std::marker::PhantomData;
 use std::os::fd::AsFd as _;
 
-/// Elements that are asked for at once. A bucket of a hash table must fit.
+/// Elements of one call. All elements of a hash table's bucket must fit.
 const ELEMENTS: usize = 1024;
 
-/// A map that is read as a whole: hash table or array, of all CPUs or of each.
+/// A hash table or an array that is read whole.
 pub(super) struct Table<K: Pod, V: Pod> {
     map: MapData,
-    /// Values of each element: one of every CPU, or one.
+    /// How many values an element has: one, or one for each CPU.
     of_each: usize,
     types: PhantomData<(K, V)>,
 }
@@ -60,10 +59,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
         })
     }
 
-    /// Shows every element once: its key and its values.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// Calls `show` once for each element, with its key and its values.
     pub(super) fn each(&self, mut show: impl FnMut(&K, &[V])) -> Result<()> {
         let mut keys = Vec::with_capacity(ELEMENTS);
         let mut values = Vec::with_capacity(ELEMENTS * self.of_each);

@@ -42,9 +42,6 @@ pub fn at(interface: &str) -> Result<SchedClassifierLink, Error> {
 }
 
 /// Removes the filters that run a program, from every interface of this network namespace.
-///
-/// # Errors
-/// The kernel refuses.
 pub fn remove(program: u32) -> Result<()> {
     for interface in &if_nameindex().context("listing the interfaces")? {
         if program_at(interface.index())? != Some(program) {
@@ -80,9 +77,6 @@ pub fn add_clsact(index: u32) -> Result<(), Error> {
 
 /// The id of the program that our filter runs for what leaves an interface; `None` if there is
 /// no such filter, or no such interface.
-///
-/// # Errors
-/// The kernel does not answer.
 pub fn program_at(index: u32) -> Result<Option<u32>, Error> {
     let every_protocol = (libc::ETH_P_ALL as u16).to_be();
     let mut message = TcMessage::with_index(index.cast_signed());

@@ -20,7 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) use open::{has_shape, info, open};
 
-/// `membarrier(2)`: returns when every CPU has left what it was in.
+/// `membarrier(2)`: returns when no CPU runs what it ran before, programs in the kernel included.
 const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 
 /// The layout version that a pin directory's maps carry; 0 before they are finished.
@@ -28,12 +28,12 @@ pub(super) fn abi_version(pins: &PinDir) -> Result<u32> {
     Ok(open(pins, map::ABI)?.get(&0, 0)?)
 }
 
-/// How many flows the pinned table has room for.
+/// The capacity of the pinned table of flows.
 pub(super) fn flow_capacity(pins: &PinDir) -> Result<u32> {
     Ok(info(pins, map::FLOWS.name)?.max_entries())
 }
 
-/// What an agent reads and writes; the program has the rest to itself.
+/// The maps that an agent reads and writes. Only the program uses the others.
 pub struct Maps {
     abi: Array<MapData, u32>,
     active: Array<MapData, u32>,
@@ -47,7 +47,7 @@ pub struct Maps {
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
     services: Array<MapData, ServiceRecord>,
-    /// To be read at once.
+    /// The same map, to be read in one call.
     all_services: Table<u32, ServiceRecord>,
     pub(super) blocked: Table<u32, blocked::Set>,
     pub(super) buckets: Table<u32, blocked::Bucket>,
@@ -56,9 +56,6 @@ pub struct Maps {
 
 impl Maps {
     /// Opens the pins.
-    ///
-    /// # Errors
-    /// A pin that is missing or of another shape.
     pub fn open(pins: &PinDir) -> Result<Self> {
         Ok(Self {
             abi: open(pins, map::ABI)?,
@@ -81,18 +78,15 @@ impl Maps {
     }
 
     /// Marks fresh maps as finished, once a policy is in them.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
     pub fn finish(&mut self) -> Result<()> {
         self.abi
             .set(0, abi::VERSION, 0)
             .context("writing the layout version")
     }
 
-    /// Makes `compiled` the policy of every interface at once, and returns its
-    /// generation. Until the last write nothing changes for any packet. Takes
-    /// as long as a grace period, some tens of milliseconds, but for the first.
+    /// Makes `compiled` the policy of every interface at once, and returns its generation. The
+    /// last write activates it; until then nothing changes for any packet. Waits for a grace
+    /// period, some tens of milliseconds, unless it is the first policy.
     ///
     /// # Errors
     /// The kernel refuses a write; the running policy stays.
@@ -101,7 +95,7 @@ impl Maps {
         let generation = 1 + self.info()?.generation.max(self.standby()?.generation);
         self.write_names(&compiled.services)?;
         if generation > 1 {
-            // A packet that began under the bank's last policy may still be reading it.
+            // A program may still be reading the policy that was in this bank.
             grace_period()?;
         }
         let info = PolicyInfo {
@@ -114,13 +108,13 @@ impl Maps {
         Ok(generation)
     }
 
-    /// Comes before the tables, so that no counter ever appears without a name.
+    /// Called before the tables are written, so that no counter is ever without a name.
     fn write_names(&mut self, names: &ServiceNames) -> Result<()> {
         names::write_services(&mut self.services, names)?;
         names::write_peers(&mut self.peers, &names.peers)
     }
 
-    /// Writes a policy into a bank that nobody reads.
+    /// Writes a policy into a bank that no program reads.
     fn fill(&mut self, bank: u32, compiled: &Compiled, info: PolicyInfo) -> Result<()> {
         if compiled.policy.has(flag::ADDRESSES) {
             self.tries
@@ -136,22 +130,16 @@ impl Maps {
             .context("writing about the policy")
     }
 
-    /// Goes back to the policy before the last [`Maps::publish`], which is
-    /// still in the other bank.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Activates the policy that was active before the last [`Maps::publish`]; it is still in
+    /// the other bank.
     pub fn unpublish(&mut self) -> Result<()> {
         let standby = self.standby_bank()?;
         self.activate(standby)
             .context("going back to the policy before")
     }
 
-    /// [`Maps::unpublish`], and notes that the policy was taken back, so that no
-    /// agent publishes it again unasked.
-    ///
-    /// # Errors
-    /// The kernel refuses a write.
+    /// [`Maps::unpublish`], and notes which policy was taken back, so that no agent publishes it
+    /// again unless somebody asks for it.
     pub fn take_back(&mut self) -> Result<()> {
         let standby = PolicyInfo {
             withdrawn: self.info()?.source,
@@ -163,10 +151,7 @@ impl Maps {
         self.unpublish()
     }
 
-    /// The active policy is to stay.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Ends the trial of the active policy: it stays.
     pub fn confirm(&mut self) -> Result<()> {
         let confirmed = PolicyInfo {
             confirm_by: 0,
@@ -178,28 +163,18 @@ impl Maps {
             .context("confirming the policy")
     }
 
-    /// What is said about the active policy.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// What agents say about the active policy.
     pub fn info(&self) -> Result<PolicyInfo> {
         let active = self.active_bank()?;
         Ok(self.infos.get(&active, 0)?)
     }
 
-    /// What is said about the policy in the other bank; generation 0 if there is
-    /// none.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// What agents say about the policy in the other bank; generation 0 if there is none.
     pub fn standby(&self) -> Result<PolicyInfo> {
         Ok(self.infos.get(&self.standby_bank()?, 0)?)
     }
 
     /// What the service classes and the peers are called.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn service_names(&self) -> Result<ServiceNames> {
         let mut names = names::read_services(&self.all_services)?;
         names.peers = names::read_peers(&self.peers)?;
@@ -207,9 +182,6 @@ impl Maps {
     }
 
     /// Every counter that is not zero, summed over the CPUs.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn counters(&self) -> Result<Vec<counters::Reading>> {
         let names = self.service_names()?;
         let maps = (&self.counters, &self.peer_counters);
@@ -224,12 +196,12 @@ impl Maps {
         let active = self.active.get(&0, 0)? & !SHADOWED;
         ensure!(
             active < LIVE_BANKS,
-            "the active bank is {active}: foreign hands on the maps"
+            "the active bank is {active}: another program has written to the maps"
         );
         Ok(active)
     }
 
-    /// The one write of one word. A shadow stays, or stays away.
+    /// Activates a bank by one write of one word. Whether there is a shadow stays as it is.
     fn activate(&mut self, bank: u32) -> Result<()> {
         let shadowed = self.active.get(&0, 0)? & SHADOWED;
         Ok(self.active.set(0, bank | shadowed, 0)?)

@@ -21,9 +21,6 @@ pub enum Pinned {
 
 impl Pinned {
     /// What is pinned at `path`, if anything is.
-    ///
-    /// # Errors
-    /// The pin cannot be opened.
     pub fn at(path: &Path) -> Result<Option<Self>> {
         let pin = match bpf::open_pin(path) {
             Ok(pin) => pin,
@@ -41,9 +38,6 @@ impl Pinned {
     }
 
     /// The id of the program that is pinned at `path`, unless a link or nothing is.
-    ///
-    /// # Errors
-    /// As [`Pinned::at`].
     pub fn program_at(path: &Path) -> Result<Option<u32>> {
         match Self::at(path)? {
             Some(Self::Program(id)) => Ok(Some(id)),

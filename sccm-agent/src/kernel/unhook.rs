@@ -13,9 +13,6 @@ use std::path::Path;
 
 /// Detaches what is pinned at `path`, and removes the pin. It is no error if there is no pin, or
 /// if the interface is gone.
-///
-/// # Errors
-/// The filter or the pin cannot be removed.
 pub fn unhook(path: &Path) -> Result<()> {
     match Pinned::at(path)? {
         None => return Ok(()),

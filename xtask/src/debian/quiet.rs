@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::process::{command, is_installed, step, system};
 
@@ -22,7 +23,7 @@ const POLICY: &str = "#!/bin/sh\n\
 
 /// While it lives, packages start no service.
 pub struct Quiet {
-    /// Locked as long as its owner lives.
+    /// Locked as long as this process lives, or an apt-get that it started.
     _record: File,
     services: Vec<String>,
 }
@@ -35,6 +36,7 @@ impl Quiet {
         let open = || -> Result<File> {
             let mut file = File::create_new(&record)?;
             file.try_lock()?;
+            fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).context("passing the lock on")?;
             file.write_all(services.join("\n").as_bytes())?;
             Ok(file)
         };
@@ -57,7 +59,7 @@ impl Drop for Quiet {
 /// Does what a run that was killed has left to do.
 ///
 /// # Errors
-/// Another run is installing packages now.
+/// Another run, or an apt-get that it started, is installing packages now.
 pub fn recover() -> Result<()> {
     let record = record();
     let file = match File::open(&record) {

@@ -1,13 +1,12 @@
-//! What leaves, on kernels without TCX: a filter of the clsact queueing discipline.
+//! Egress on kernels without TCX: a filter of the clsact queueing discipline.
 //!
-//! Such a filter is no BPF link. It belongs to its interface, outlives every
-//! process, and cannot be pinned, so its program is pinned in the link's stead,
-//! before it is attached: no filter of ours is ever without its pin. Which
-//! interface has it is not stored but asked of the kernel: the one whose filter,
-//! at our fixed place, runs the pinned program.
+//! Such a filter is no BPF link. It belongs to its interface, outlives every process, and cannot
+//! be pinned. So its program is pinned instead, before the filter is attached: a filter of ours
+//! always has a pin. Nothing stores which interface has the filter; the kernel is asked which
+//! interface runs the pinned program.
 //!
-//! The queueing discipline stays when our filter goes. Empty, it passes
-//! everything, and whether somebody else is about to use it nobody can tell.
+//! The queueing discipline stays when our filter goes. An empty one passes everything, and
+//! somebody else may be about to use it.
 
 use super::super::filter::{self, HANDLE, PRIORITY};
 use super::super::pinned::Pinned;
@@ -20,7 +19,7 @@ use nix::net::if_::if_nametoindex;
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
 
-/// A filter and its pin, which both go when it is dropped.
+/// A filter and its pin. Dropping it removes both.
 #[derive(Debug)]
 pub struct Filter {
     path: PathBuf,
@@ -32,7 +31,7 @@ impl Filter {
         Self { path, kept: false }
     }
 
-    /// Leaves filter and pin where they are.
+    /// Lets filter and pin stay.
     pub fn keep(mut self) {
         self.kept = true;
     }
@@ -51,7 +50,7 @@ impl Drop for Filter {
 /// Pins the program at `path`, and attaches it to an interface.
 ///
 /// # Errors
-/// The kernel refuses, or has somebody else's filter in our place.
+/// The kernel refuses, or somebody else's filter has our handle.
 pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<Filter> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
     filter::add_clsact(index).with_context(|| {
@@ -83,16 +82,12 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Re
     Ok(pinned)
 }
 
-/// Whether the filter of the program that is pinned at `path` took the new one,
-/// which is then pinned there. A filter whose card is gone cannot, and its pin is
-/// removed.
-///
-/// # Errors
-/// The kernel refuses.
+/// Gives the filter of the program that is pinned at `path` the new program, and pins that one
+/// there. If the filter is gone, removes the pin, and returns false.
 pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<bool> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
     let successor = successor(path);
-    // What an agent left that died between two programs.
+    // The pin of an agent that died between two programs.
     unhook(&successor)?;
     let running = filter::program_at(index)?;
     if running.is_none() || running != Pinned::program_at(path)? {
@@ -114,9 +109,8 @@ pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) ->
     Ok(true)
 }
 
-/// Where the next program is pinned until it has replaced the one at `path`. If
-/// an agent dies in between, both names are there, and one of them is that of
-/// the program that runs.
+/// Where the next program is pinned until it has replaced the one at `path`. If an agent dies in
+/// between, both pins are there, and one of them is that of the program that runs.
 pub fn successor(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push("-next");
@@ -130,7 +124,7 @@ fn pin(program: &mut SchedClassifier, path: PathBuf) -> Result<Filter> {
     Ok(Filter::new(path))
 }
 
-/// aya removes a filter with what stands for it; ours ends by [`unhook`] alone.
+/// aya removes a filter when its link is dropped. Ours is removed by [`unhook`] alone.
 fn leave_attached(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> Result<()> {
     mem::forget(program.take_link(id)?);
     Ok(())

@@ -1,4 +1,4 @@
-//! BPF links that are pinned: opening them, and giving them another program.
+//! Opens pinned BPF links, and gives them another program.
 
 use super::super::root_cause;
 use super::super::unhook::unhook;
@@ -8,16 +8,13 @@ use aya::programs::links::{FdLink, PinnedLink};
 use std::path::Path;
 
 /// The link that is pinned at `path`.
-///
-/// # Errors
-/// There is none.
 pub fn open(path: &Path) -> Result<FdLink> {
     let link = PinnedLink::from_pin(path).with_context(|| format!("opening {}", path.display()))?;
     Ok(FdLink::from(link))
 }
 
-/// Whether the link took the new program. One whose card is gone cannot, and
-/// its pin is removed.
+/// Whether the link at `path` has the new program. If its card is gone, removes the pin, and
+/// returns false.
 ///
 /// # Errors
 /// The kernel refuses for another reason.

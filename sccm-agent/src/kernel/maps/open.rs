@@ -43,9 +43,6 @@ pub fn open<L: Handle>(pins: &PinDir, map: map::Map<L>) -> Result<L::Handle> {
 }
 
 /// What the kernel says of a map's pin.
-///
-/// # Errors
-/// The pin is missing.
 pub fn info(pins: &PinDir, name: &str) -> Result<MapInfo> {
     let path = pins.map(name);
     MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))
