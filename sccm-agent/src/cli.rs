@@ -3,6 +3,11 @@
 //! Exit codes: 0 done; 1 something failed, and something may have changed; 2 wrong input, or a
 //! machine that cannot do it, and nothing was changed. `status` has more of its own.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "what a command says beside its result goes to standard error"
+)]
+
 pub mod blocked;
 pub mod capture;
 pub mod catalog;

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("site", &["catalog"]),
     ("policy", &["catalog", "site"]),
     ("config", &["catalog", "policy", "site"]),
-    ("check", &["catalog", "output", "policy", "site"]),
+    ("check", &["catalog", "output", "policy"]),
     // The kernel, and what is read back from it.
     ("kernel", &["policy"]),
     ("blocked", &["catalog", "kernel", "policy", "site"]),
