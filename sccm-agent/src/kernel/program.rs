@@ -50,7 +50,7 @@ impl Loader {
     /// # Errors
     /// The kernel refuses a program.
     pub fn load(&mut self, slot: u32, place: Place) -> Result<Programs> {
-        self.load_both(slot, place, [program::ARRIVING, program::LEAVING])
+        self.load_both(slot, place, [program::XDP, program::EGRESS])
     }
 
     /// The same for a card whose VLANs are told apart by the table of `slot`.
@@ -60,7 +60,7 @@ impl Loader {
     pub fn load_trunk(&mut self, slot: u32) -> Result<Programs> {
         // The place is that of each VLAN.
         let place = Place::Host;
-        let names = [program::ARRIVING_TRUNK, program::LEAVING_TRUNK];
+        let names = [program::XDP_TRUNK, program::EGRESS_TRUNK];
         self.load_both(slot, place, names)
     }
 
