@@ -1,8 +1,7 @@
 //! Structured logs, on standard error or in systemd's journal.
 //!
-//! Whoever starts the agent says where and how: a unit's standard error goes to the journal
-//! as text, too, so nothing is guessed from the surroundings. Names of fields are an
-//! interface: `docs/logs.md` has them.
+//! `--log-format` decides; the agent does not guess, because a unit's standard error goes to
+//! the journal, too. Users rely on the names of fields: `docs/logs.md` lists them.
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -13,8 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// What every field has before its name in the journal, so that none is one of the journal's
-/// own.
+/// Prefix of every field's name in the journal, so that no field is taken for the journal's own.
 const PREFIX: &str = "SCCM";
 
 /// How log lines look, and where they go.
@@ -32,9 +30,9 @@ pub enum LogFormat {
 /// Starts logging. `RUST_LOG` chooses levels; the default is `info`.
 ///
 /// # Errors
-/// The journal is wanted, and there is none.
+/// If [`LogFormat::Journald`] is chosen and there is no journal.
 pub fn init(format: LogFormat) -> Result<()> {
-    // netlink_proto warns of whoever drops a connection, as an agent does that ends.
+    // netlink_proto warns when we close a netlink connection, as the agent does when it ends.
     let default = |_| EnvFilter::new("info,netlink_proto=error");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(default);
     let layer = match format {
