@@ -102,7 +102,7 @@ pub fn describe(index: usize) -> Option<(Reason, Option<ServiceClass>)> {
     } else {
         column
     };
-    let reason = *Reason::ALL.iter().find(|reason| **reason as u8 == number)?;
+    let reason = Reason::from_number(number)?;
     match reason.service_row() {
         Some(expected) => (expected == row).then_some((reason, Some(ServiceClass(column)))),
         None => Some((reason, None)),

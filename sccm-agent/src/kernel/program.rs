@@ -68,7 +68,7 @@ impl Loader {
         &mut self,
         slot: u32,
         place: Place,
-        [arriving, leaving]: [&'static str; 2],
+        [xdp, egress]: [&'static str; 2],
     ) -> Result<Programs> {
         let tick = clock::tick()?;
         let slot = NUMBERS.get(slot as usize);
@@ -80,11 +80,7 @@ impl Loader {
             .override_global(TICK_GLOBAL, TICK.get_or_init(|| tick), true)
             .load(object::object())
             .context("opening the kernel's maps")?;
-        let mut programs = Programs {
-            ebpf,
-            arriving,
-            leaving,
-        };
+        let mut programs = Programs { ebpf, xdp, egress };
         programs.verify()?;
         Ok(programs)
     }
@@ -93,14 +89,14 @@ impl Loader {
 /// A copy of both programs that knows its slot. Copies share the pinned maps.
 pub struct Programs {
     ebpf: Ebpf,
-    arriving: &'static str,
-    leaving: &'static str,
+    xdp: &'static str,
+    egress: &'static str,
 }
 
 impl Programs {
     /// Hands both to the kernel at once: nearly all of a start is its verifier at work.
     fn verify(&mut self) -> Result<()> {
-        let names = [self.arriving, self.leaving];
+        let names = [self.xdp, self.egress];
         thread::scope(|scope| {
             let programs = self.ebpf.programs_mut();
             let loads: Vec<_> = programs
@@ -115,20 +111,20 @@ impl Programs {
         })
     }
 
-    /// The program that judges what arrives.
+    /// The ingress program.
     ///
     /// # Errors
     /// The object lacks it: a build that went wrong.
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
-        self.program(self.arriving)
+        self.program(self.xdp)
     }
 
-    /// The program that notes what leaves.
+    /// The egress program.
     ///
     /// # Errors
     /// The object lacks it: a build that went wrong.
     pub fn classifier(&mut self) -> Result<&mut SchedClassifier> {
-        self.program(self.leaving)
+        self.program(self.egress)
     }
 
     pub(super) fn ebpf(&mut self) -> &mut Ebpf {
