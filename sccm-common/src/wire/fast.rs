@@ -119,7 +119,7 @@ fn visit_transport<'a, F: Contiguous, V: Visitor, L3: Network<'a>, L4: Transport
 impl<'a, L3: Network<'a>, L4: Transport<'a>> FastPacket<L3, L4> {
     /// What [`super::parse`] makes of the same frame.
     #[inline(always)]
-    pub fn to_packet(&self) -> Packet {
+    pub fn to_packet(self) -> Packet {
         let behind = self.network.length() - L3::SIZE;
         Packet {
             family: L3::FAMILY,
