@@ -10,21 +10,23 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::black_box;
-use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order, RING_BYTES};
+use sccm_common::abi::map;
+use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order};
 use sccm_common::{Hook, Judgement};
 
 use crate::cursor::Frame;
+use crate::maps::{array, per_cpu_array, ring_buf};
 use crate::tables::now;
 
 #[map]
-static ORDER: Array<Order> = Array::with_max_entries(1, 0);
+static ORDER: Array<Order> = array(&map::ORDER);
 
 /// One element for each hook.
 #[map]
-static DESK: PerCpuArray<Desk> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
+static DESK: PerCpuArray<Desk> = per_cpu_array(&map::DESK);
 
 #[map]
-static CAPTURED: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+static CAPTURED: RingBuf = ring_buf(&map::CAPTURED);
 
 /// Copies a frame that the ingress program refused, if somebody ordered it.
 #[inline(always)]

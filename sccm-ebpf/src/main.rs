@@ -10,6 +10,7 @@ mod blocked;
 mod capture;
 mod cursor;
 mod interface;
+mod maps;
 mod opaque;
 mod shadow;
 mod tables;
@@ -20,6 +21,7 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
 use core::ops::ControlFlow::{Break, Continue};
+use sccm_common::abi::map;
 use sccm_common::counter::Direction;
 use sccm_common::verdict::{self, Verdict};
 use sccm_common::wire::{self, fast};
@@ -27,11 +29,12 @@ use sccm_common::{Hook, Judgement, Peer, Reason, ServiceClass};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
 use crate::interface::{Card, Interface, Vlan};
+use crate::maps::array;
 use crate::tables::Bank;
 
 /// Read by agents only: which layout these maps have.
 #[map]
-static ABI: Array<u32> = Array::with_max_entries(1, 0);
+static ABI: Array<u32> = array(&map::ABI);
 
 /// The ingress program of a card: the fast path here, the slow path in a function of its own.
 #[xdp(frags)]

@@ -9,15 +9,17 @@ use core::hint::black_box;
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use sccm_common::counter::{self, Page, SHADOW_PAGES};
+use sccm_common::abi::map;
+use sccm_common::counter::{self, Page};
 use sccm_common::verdict::{Turn, Verdict};
 use sccm_common::{Hook, Judgement};
 
 use crate::account;
+use crate::maps::per_cpu_array;
 use crate::tables::Bank;
 
 #[map]
-static SHADOW_COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(SHADOW_PAGES, 0);
+static SHADOW_COUNTERS: PerCpuArray<Page> = per_cpu_array(&map::SHADOW_COUNTERS);
 
 /// The candidate's verdict on the frame that is being judged, by hook: the index of the counter
 /// within a page, with [`SAID`], and with [`PASSES`] if the frame would pass; 0: no verdict.

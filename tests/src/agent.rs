@@ -1,8 +1,7 @@
 //! The real `sccm-agent` program as a process inside a throw-away host.
 //!
 //! Every wait has a limit, and a process that is dropped is killed and reaped, so a failing test
-//! leaves nothing behind. The program is the one that cargo put beside this test, and it must not
-//! be older than its sources: a test of yesterday's program proves nothing.
+//! leaves nothing behind.
 
 mod binary;
 mod hosts;
@@ -42,7 +41,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// `sccm-agent ARGUMENTS --pin-dir PINS` inside the namespace; arguments are separated by spaces.
 ///
 /// # Errors
-/// When the program has not been built, or is older than its sources.
+/// When the program has not been built.
 pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Command> {
     let mut command = inside.command(binary::find()?);
     command

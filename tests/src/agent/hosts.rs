@@ -121,7 +121,7 @@ impl Hosts {
     /// # Errors
     /// When nothing is pinned.
     pub fn set_layout_version(&self, version: u32) -> Result<()> {
-        let pin = self.pins().join("maps").join(abi::map::ABI);
+        let pin = self.pins().join("maps").join(abi::map::ABI.name);
         let map = Map::from_map_data(MapData::from_pin(pin)?)?;
         Ok(Array::<_, u32>::try_from(map)?.set(0, version, 0)?)
     }

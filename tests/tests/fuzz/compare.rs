@@ -7,7 +7,6 @@ use std::net::Ipv6Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::Result;
-use sccm_agent::catalog::Catalog;
 use sccm_agent::config;
 use sccm_agent::policy::{Compiled, Request, ServiceNames, SitePolicy, compile};
 use sccm_common::flow::FlowKey;
@@ -56,14 +55,8 @@ impl<'a> Stage<'a> {
     ///
     /// # Errors
     /// The tables have no room for it.
-    pub fn new(
-        catalog: &'a Catalog,
-        setting: &'a Setting,
-        policy: &SitePolicy,
-        names: ServiceNames,
-    ) -> Result<Self> {
+    pub fn new(setting: &'a Setting, policy: &SitePolicy, names: ServiceNames) -> Result<Self> {
         let request = Request {
-            catalog,
             policy,
             own: &setting.own,
             observe: setting.observe,
@@ -75,7 +68,7 @@ impl<'a> Stage<'a> {
         });
         Ok(Self {
             setting,
-            rights: PolicyRights::new(catalog, setting),
+            rights: PolicyRights::new(policy.site.catalog, setting),
             labels: labels.collect(),
             compiled,
         })

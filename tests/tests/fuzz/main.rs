@@ -6,15 +6,20 @@
 //! where it ends says [`oracle`]. A difference is reduced to few steps ([`minimise`]) and written
 //! to `regressions/`, where it stays: every case there is run again, before anything else.
 //!
+//! Beside it, smaller of their kind: the inputs that the coverage-guided fuzzers have kept
+//! ([`corpus`]), and random policies against a slow reading of the same file ([`rights`]).
+//!
 //! `FUZZ_SEED` begins elsewhere, `FUZZ_MINUTES` goes on for longer (`cargo xtask fuzz`).
 
 mod case;
 mod compare;
+mod corpus;
 mod generate;
 mod kernel;
 mod minimise;
 mod native;
 mod oracle;
+mod rights;
 mod run;
 mod slots;
 
@@ -22,7 +27,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use sccm_agent::catalog::Catalog;
 use sccm_common::Reason;
 
 use case::Case;
@@ -42,7 +46,6 @@ fn regressions() -> PathBuf {
 
 #[test]
 fn what_ever_differed_agrees() -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
     let mut kernel = Kernel::load()?;
     let mut cases = 0;
     for entry in fs::read_dir(regressions())? {
@@ -50,7 +53,7 @@ fn what_ever_differed_agrees() -> Result<()> {
         let case = Case::parse(&fs::read_to_string(&path)?)?;
         let policy = compare::load(&case.setting)?;
         let names = kernel.maps.service_names()?;
-        let stage = Stage::new(catalog, &case.setting, &policy, names)?;
+        let stage = Stage::new(&case.setting, &policy, names)?;
         kernel.publish(&stage.compiled)?;
         let difference = stage.run(&case.steps, &mut kernel, &mut Coverage::default())?;
         ensure!(difference.is_none(), "{}: {difference:?}", path.display());

@@ -70,8 +70,6 @@ impl<W: Write> Contents<W> {
         for program in programs {
             self.program(&program.path, &format!("{TESTS}/{}", program.name))?;
         }
-        // The tests see by this that the agent is not older than its sources; here are none.
-        self.add(&format!("{TESTS}/sccm-agent.d"), b"sccm-agent: \n")?;
         self.add(&format!("{TESTS}/list"), list().as_bytes())?;
         // Where its test, built here, will look for it; and where `init.sh` does.
         let budget = machine::budget();

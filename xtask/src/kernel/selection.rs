@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::process::{cargo, command, output, step};
 
-/// The binary that the tests start.
+/// The package with the binary that the tests start, and its name.
 const AGENT: &str = "sccm-agent";
 
 /// A test program, and what it is told.
 pub struct Selected {
-    /// Its name: the file's or folder's in `tests/tests`.
+    /// Its name: the folder's in `sccm-agent/tests`.
     pub name: &'static str,
     /// Filters and flags, as for `cargo test -- ..`.
     pub arguments: &'static [&'static str],
@@ -23,27 +23,28 @@ pub struct Selected {
 /// What runs, in this order: first what says most when it fails.
 pub const SELECTION: &[Selected] = &[
     // The verifier's opinion of every program.
-    select("budget", &["--nocapture"]),
-    // Helpers that copy as many bytes as the program reckons.
-    select("capture", &["full_ring"]),
-    // An agent that is killed; links that are updated in place.
-    select("takeover", &["kill_9", "made_anew"]),
-    // The hook of kernels without TCX.
+    select("datapath", &["budget::", "--nocapture"]),
     select(
-        "clsact",
+        "namespaces",
         &[
-            "replaced_in_place",
-            "takes_a_filter_over",
-            "cut_short",
-            "ingress_qdisc",
+            // Helpers that copy as many bytes as the program reckons.
+            "capture::ring::a_full_ring",
+            // An agent that is killed; links that are updated in place.
+            "takeover::enforcement_survives_kill_9",
+            "takeover::a_card_that_was_made_anew",
+            // The hook of kernels without TCX.
+            "clsact::a_filter_outlives_its_maker",
+            "clsact::an_agent_takes_a_filter_over",
+            "clsact::a_replacement_that_was_cut_short",
+            "clsact::an_ingress_qdisc",
+            "enforce::exactly_the_ports",
+            "enforce::only_the_named_interfaces",
+            "network::path_mtu",
+            "network::the_points_own_connections",
+            "faults::generic_mode",
+            "faults::signals_detach",
         ],
     ),
-    select(
-        "enforce",
-        &["exactly_the_ports", "only_the_named_interfaces"],
-    ),
-    select("network", &["path_mtu", "own_connections"]),
-    select("faults", &["generic_mode", "signals_detach"]),
     // Not what only repeats: every length of a frame, floods, every kind of flow.
     select("fixtures", &["check", "buffers", "connection"]),
 ];
@@ -60,27 +61,19 @@ pub struct Program {
     pub path: PathBuf,
 }
 
-/// Builds the agent and the selected tests, as `cargo xtask test` does.
+/// Builds the selected tests, and with them the agent, as `cargo xtask test` does.
 ///
 /// # Errors
 /// The build fails, cargo says something unheard of, or the selection fits no tests.
 pub fn build() -> Result<Vec<Program>> {
     step("building the agent and the tests (the first time takes a few minutes)");
-    let mut agent = cargo();
-    agent.args(["build", "--package", "sccm-agent"]);
-    let mut tests = cargo();
-    tests.args(["test", "--package", "sccm-tests", "--no-run"]);
+    let mut build = cargo();
+    build.args(["test", "--package", AGENT, "--no-run"]);
     for selected in SELECTION {
-        tests.args(["--test", selected.name]);
+        build.args(["--test", selected.name]);
     }
-    let wanted =
-        |name: &str| name == AGENT || SELECTION.iter().any(|selected| selected.name == name);
-    let mut programs = Vec::new();
-    for mut build in [agent, tests] {
-        let messages = output(build.args(["--message-format", "json-render-diagnostics"]))?;
-        programs.extend(executables(&messages)?);
-    }
-    programs.retain(|program| wanted(&program.name));
+    build.args(["--message-format", "json-render-diagnostics"]);
+    let programs = executables(&output(&mut build)?)?;
     for selected in SELECTION {
         let program = programs
             .iter()

@@ -1,0 +1,87 @@
+//! The programs at the two sides of a gateway.
+
+use anyhow::Result;
+use sccm_agent::policy::Outbound;
+use sccm_common::Place;
+use sccm_common::Reason::{NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service};
+use sccm_tests::datapath::{Counts, Datapath, Settings};
+
+use super::{FAMILIES, Fate, packet, pxe};
+
+/// The gateway's own addresses.
+const OWN: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+
+fn gateway(place: Place, outbound: Outbound) -> Result<Datapath> {
+    let mut datapath = Datapath::load_at(place)?;
+    datapath.publish(&Settings {
+        own: OWN
+            .iter()
+            .map(|own| own.parse())
+            .collect::<Result<_, _>>()?,
+        manage: vec!["tcp/22"],
+        ..pxe(outbound)
+    })?;
+    Ok(datapath)
+}
+
+#[test]
+fn the_uplink_tells_the_gateway_from_the_segment() -> Result<()> {
+    for (pair, own) in FAMILIES.into_iter().zip(OWN) {
+        let mut kernel = gateway(Place::Uplink, Outbound::Track)?;
+        let to_own = || packet(pair.peer, own);
+        assert_eq!(kernel.arrives(&pair.back().tcp(50000, 80).syn())?, Service);
+        assert_eq!(
+            kernel.arrives(&pair.back().tcp(50000, 22).syn())?,
+            NotAllowed
+        );
+        assert_eq!(kernel.arrives(&to_own().tcp(50000, 22).syn())?, Service);
+        assert_eq!(kernel.arrives(&to_own().tcp(50000, 80).syn())?, NotAllowed);
+        // What the gateway opens itself is answered.
+        let answer = to_own().tcp(443, 40000).syn().ack();
+        assert_eq!(kernel.arrives(&answer)?, NotAllowed);
+        let opening = packet(own, pair.peer).tcp(40000, 443).syn();
+        assert_eq!(kernel.leaves(&opening)?, Left);
+        assert_eq!(kernel.arrives(&answer)?, Reply);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_segment_is_judged_outbound() -> Result<()> {
+    for (pair, own) in FAMILIES.into_iter().zip(OWN) {
+        let mut kernel = gateway(Place::Segment, Outbound::Enforce)?;
+        assert_eq!(kernel.arrives(&pair.out().tcp(40000, 1433).syn())?, Left);
+        assert_eq!(kernel.flows()?, 1);
+        let web = pair.out().tcp(40000, 443).syn();
+        assert_eq!(kernel.arrives(&web)?, OutboundNotAllowed);
+        let to_own = || packet(pair.protected, own);
+        assert_eq!(kernel.arrives(&to_own().tcp(50000, 22).syn())?, Service);
+        assert_eq!(
+            kernel.arrives(&to_own().tcp(50000, 1433).syn())?,
+            NotAllowed
+        );
+        let forged = packet(own, pair.peer).tcp(40000, 443).syn();
+        assert_eq!(kernel.arrives(&forged)?, OutboundNotAllowed);
+        assert_eq!(kernel.flows()?, 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn forwarded_frames_are_not_counted_again() -> Result<()> {
+    for place in [Place::Uplink, Place::Segment] {
+        for pair in FAMILIES {
+            let mut kernel = gateway(place, Outbound::Enforce)?;
+            for forwarded in [
+                pair.out().tcp(40000, 443).syn(),
+                pair.back().tcp(1, 2).syn(),
+            ] {
+                let action = kernel.run_outbound(&forwarded.build())?;
+                assert!(action.passes());
+            }
+            assert_eq!(kernel.newly_counted()?, Counts::default());
+            assert_eq!(kernel.flows()?, 0);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The three outbound modes on the TC hook.
+
+use anyhow::Result;
+use sccm_agent::policy::Outbound;
+use sccm_common::Reason::{
+    self, Arp, DhcpRequest, IcmpError, NotAllowed, Outbound as Left, OutboundNotAllowed, Reply,
+    Service,
+};
+use sccm_tests::datapath::{Action, Datapath, Settings};
+use sccm_tests::packet::Packet;
+
+use super::{FAMILIES, Fate, datapath, pxe};
+
+#[track_caller]
+fn named(kernel: &mut Datapath, packet: &Packet, reason: Reason, service: &str) -> Result<()> {
+    let judged = kernel.judge_outbound(&packet.build())?;
+    let service = Some(service.to_owned());
+    assert_eq!((judged.reason, judged.service), (reason, service));
+    assert_eq!(judged.action.passes(), reason.passes());
+    Ok(())
+}
+
+#[test]
+fn enforce_lets_out_the_roles_links_only() -> Result<()> {
+    for pair in FAMILIES {
+        let mut kernel = datapath(&pxe(Outbound::Enforce))?;
+        let sql = pair.out().tcp(40000, 1433).syn();
+        named(&mut kernel, &sql, Left, "tcp sql")?;
+        let answer = pair.back().tcp(1433, 40000).syn().ack();
+        assert_eq!(kernel.arrives(&answer)?, Reply);
+        assert_eq!(kernel.flows()?, 1);
+
+        // To the Internet.
+        let web = pair.out().tcp(40000, 443).syn();
+        named(&mut kernel, &web, OutboundNotAllowed, "tcp https")?;
+        let tftp = pair.out().udp(40000, 69).data(*b"\x00\x01f\x00octet\x00");
+        named(&mut kernel, &tftp, OutboundNotAllowed, "udp tftp")?;
+        let unknown = pair.out().udp(40000, 40001);
+        named(&mut kernel, &unknown, OutboundNotAllowed, "udp none")?;
+        let control = pair.out().tcp(40000, 1723).ack().payload(9);
+        assert_eq!(kernel.leaves(&control)?, OutboundNotAllowed);
+        let tunnel = pair.out().gre().payload(8);
+        named(&mut kernel, &tunnel, OutboundNotAllowed, "gre gre")?;
+        assert_eq!((kernel.flows()?, kernel.transfers()?), (1, 0));
+        let answer = pair.back().tcp(443, 40000).syn().ack();
+        assert_eq!(kernel.arrives(&answer)?, NotAllowed);
+    }
+    Ok(())
+}
+
+#[test]
+fn enforce_lets_out_answers_and_essentials() -> Result<()> {
+    let mut settings = pxe(Outbound::Enforce);
+    settings
+        .allow
+        .extend(["icmp/echo-request", "icmpv6/echo-request"]);
+    for pair in FAMILIES {
+        let mut kernel = datapath(&settings)?;
+        let web = pair.out().tcp(80, 50000).syn().ack();
+        named(&mut kernel, &web, Left, "tcp http+tcp/80")?;
+        // No answer without its question: the service's port opens nothing.
+        let opening = pair.out().tcp(80, 40001).syn();
+        assert_eq!(kernel.leaves(&opening)?, OutboundNotAllowed);
+        assert_eq!(kernel.leaves(&pair.out().udp(53, 50000))?, Left);
+        assert_eq!(kernel.leaves(&pair.echo_reply(pair.out(), 7))?, Left);
+        let echo = pair.out().icmp_echo_request(7);
+        assert_eq!(kernel.leaves(&echo)?, OutboundNotAllowed);
+        let (error, request) = match pair.is_v6() {
+            true => (pair.out().icmpv6(1, 4), pair.out().udp(546, 547)),
+            false => (pair.out().icmp(3, 3), pair.out().udp(68, 67)),
+        };
+        assert_eq!(kernel.leaves(&error.payload(28))?, IcmpError);
+        assert_eq!(kernel.leaves(&request.payload(240))?, DhcpRequest);
+        assert_eq!(kernel.flows()?, 0);
+    }
+    let mut kernel = datapath(&settings)?;
+    let arp = Packet::arp_request("192.0.2.10", "192.0.2.1");
+    assert_eq!(kernel.leaves(&arp)?, Left);
+    assert_eq!(kernel.arrives(&arp)?, Arp);
+    Ok(())
+}
+
+#[test]
+fn a_stream_to_a_group_is_told_by_the_port_that_it_goes_to() -> Result<()> {
+    let settings = Settings {
+        outbound: Outbound::Enforce,
+        ..Settings::roles(&["distribution-point"])
+    };
+    for group in [
+        Packet::ipv4("192.0.2.2", "239.1.2.3"),
+        Packet::ipv6("2001:db8::2", "ff15::1:2:3"),
+    ] {
+        let mut kernel = datapath(&settings)?;
+        for from in [63500, 40000] {
+            let stream = group.clone().udp(from, 63500);
+            named(&mut kernel, &stream, Left, "udp multicast")?;
+            let beside = group.clone().udp(from, 62000);
+            named(&mut kernel, &beside, OutboundNotAllowed, "udp none")?;
+        }
+        assert_eq!(kernel.flows()?, 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn observing_names_what_enforce_would_drop() -> Result<()> {
+    for pair in FAMILIES {
+        let mut kernel = datapath(&Settings {
+            observe: true,
+            ..pxe(Outbound::Enforce)
+        })?;
+        let judged = kernel.judge_outbound(&pair.out().tcp(40000, 443).syn().build())?;
+        assert_eq!(judged.reason, OutboundNotAllowed);
+        assert_eq!((judged.action, judged.observing), (Action::Pass, true));
+    }
+    Ok(())
+}
+
+#[test]
+fn off_notes_nothing() -> Result<()> {
+    for pair in FAMILIES {
+        let mut kernel = datapath(&pxe(Outbound::Off))?;
+        let web = pair.out().tcp(40000, 443).syn();
+        named(&mut kernel, &web, Left, "tcp https")?;
+        assert_eq!(kernel.leaves(&pair.out().udp(40000, 161))?, Left);
+        assert_eq!(kernel.leaves(&pair.out().icmp_echo_request(7))?, Left);
+        let request = pair.out().udp(40000, 69).data(*b"\x00\x01f\x00octet\x00");
+        assert_eq!(kernel.leaves(&request)?, Left);
+        let state = (kernel.flows()?, kernel.fragments()?, kernel.transfers()?);
+        assert_eq!(state, (0, 0, 0));
+        let answer = pair.back().tcp(443, 40000).syn().ack();
+        assert_eq!(kernel.arrives(&answer)?, NotAllowed);
+        assert_eq!(kernel.arrives(&pair.back().tcp(50000, 80).syn())?, Service);
+    }
+    Ok(())
+}
+
+#[test]
+fn track_lets_everything_out() -> Result<()> {
+    for pair in FAMILIES {
+        let mut kernel = datapath(&pxe(Outbound::Track))?;
+        let web = pair.out().tcp(40000, 443).syn();
+        named(&mut kernel, &web, Left, "tcp https")?;
+        assert_eq!(kernel.leaves(&pair.out().udp(40000, 40001))?, Left);
+        assert_eq!(kernel.flows()?, 2);
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! The real agent between throw-away hosts, with real programs on both sides.
+//!
+//! Each test has its own namespaces, so they run side by side. Those that measure the machine are
+//! written so that neighbours do not disturb them.
+
+mod bad_input;
+mod blocked;
+mod capture;
+mod clsact;
+mod control;
+mod conversations;
+mod counters;
+mod enforce;
+mod faults;
+mod flips;
+mod http;
+mod killed;
+mod lockout;
+mod logs;
+mod mixin;
+mod network;
+mod page;
+mod policy_file;
+mod promote;
+mod reload;
+mod takeover;
+mod trial;
+mod watch;
