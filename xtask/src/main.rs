@@ -5,6 +5,10 @@
 //! checkout needs nothing but cargo and a C linker.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stderr,
+    reason = "it speaks to the person who started it"
+)]
 
 mod component;
 mod debian;

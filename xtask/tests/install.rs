@@ -4,6 +4,11 @@
 //! The machine is a folder (`XTASK_ROOT`), with an apt-get and a systemctl that write down how
 //! they were called. Root alone may do this, so without root nothing is tested.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, also in its helpers"
+)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;

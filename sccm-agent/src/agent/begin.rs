@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::policies::prepare::{check_sessions, compile, own_addresses};
 use crate::policies::{self, Applied};
 use crate::policy::{ServiceNames, SitePolicy, hash_text, roles_text};
+use crate::units;
 use anyhow::{Result, bail, ensure};
 use tokio::task::JoinHandle;
 
@@ -76,7 +77,10 @@ pub async fn begin(
         );
     }
     if let Some(trial) = trial {
-        tracing::warn!("run `sccm-agent confirm` within {trial:?} to keep this policy");
+        tracing::warn!(
+            "run `sccm-agent confirm` within {} to keep this policy",
+            units::describe(trial.as_secs())
+        );
     }
     Ok(Begun {
         programs: hooked.programs,

@@ -11,6 +11,13 @@
 //!
 //! `FUZZ_SEED` begins elsewhere, `FUZZ_MINUTES` goes on for longer (`cargo xtask fuzz`).
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, also in its helpers"
+)]
+#![expect(clippy::print_stdout, reason = "progress of a long run")]
+
 mod case;
 mod compare;
 mod corpus;

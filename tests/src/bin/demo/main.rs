@@ -9,6 +9,12 @@
 //! 0 all is as expected; 1 something is not, or failed; 128 and the number of the signal that ended
 //! it.
 
+#![expect(clippy::expect_used, reason = "a demonstration may panic")]
+#![expect(
+    clippy::print_stderr,
+    reason = "it speaks to the person who started it"
+)]
+
 mod agent;
 mod attempt;
 mod counters;
