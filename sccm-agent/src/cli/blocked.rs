@@ -114,7 +114,7 @@ pub(super) fn reason(text: &str) -> Result<Reason, String> {
     let known = Reason::drops().find(|reason| reason.label() == text);
     known.ok_or_else(|| {
         format!(
-            "`{text}` is not a reason to drop a packet, such as not-allowed or outbound-not-allowed; \
+            "`{text}` is not a reason to block, such as not-allowed or outbound-not-allowed; \
              docs/reasons.md lists them all"
         )
     })
