@@ -179,7 +179,7 @@ impl Kernel {
     /// # Errors
     /// Something is not noted, or the kernel refuses it.
     pub fn wait(&mut self, native: &Native<'_>, seconds: u32) -> Result<()> {
-        for key in native.tables.flows.borrow().keys() {
+        for key in native.tables.state.flows.borrow().keys() {
             let state = self
                 .flows
                 .get(key, 0)
@@ -189,14 +189,14 @@ impl Kernel {
             self.flows
                 .insert(key, FlowState::new(state.phase(), seen), 0)?;
         }
-        for key in native.tables.fragments.borrow().keys() {
+        for key in native.tables.state.fragments.borrow().keys() {
             let seen = self
                 .fragments
                 .get(key, 0)
                 .with_context(|| format!("no {key:?}"))?;
             self.fragments.insert(key, seen - u64::from(seconds), 0)?;
         }
-        for key in native.tables.transfers.borrow().keys() {
+        for key in native.tables.state.transfers.borrow().keys() {
             let mut state = self
                 .transfers
                 .get(key, 0)
@@ -213,7 +213,7 @@ impl Kernel {
     /// # Errors
     /// A difference, or the kernel refuses it.
     pub fn check_memory(&mut self, native: &Native<'_>) -> Result<()> {
-        for (key, state) in native.tables.flows.borrow().iter() {
+        for (key, state) in native.tables.state.flows.borrow().iter() {
             let found = self
                 .flows
                 .get(key, 0)
@@ -226,12 +226,12 @@ impl Kernel {
             );
             self.flows.remove(key)?;
         }
-        for key in native.tables.fragments.borrow().keys() {
+        for key in native.tables.state.fragments.borrow().keys() {
             self.fragments
                 .remove(key)
                 .with_context(|| format!("no {key:?}"))?;
         }
-        for (key, state) in native.tables.transfers.borrow().iter() {
+        for (key, state) in native.tables.state.transfers.borrow().iter() {
             let found = self
                 .transfers
                 .get(key, 0)
