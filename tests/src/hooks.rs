@@ -15,9 +15,6 @@ const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// Detaches the link that is pinned at `pin`.
-///
-/// # Errors
-/// When no link is pinned there.
 pub fn detach(pin: &Path) -> Result<()> {
     let path = CString::new(pin.as_os_str().as_bytes())?;
     // The attributes of BPF_OBJ_GET: a path, then a descriptor and flags that are 0.

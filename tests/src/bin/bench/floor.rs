@@ -52,17 +52,11 @@ impl Hook {
 }
 
 /// A program of two instructions: let it pass.
-///
-/// # Errors
-/// Without root.
 pub fn empty(hook: Hook) -> Result<OwnedFd> {
     returning(hook, hook.returns(true))
 }
 
 /// A program of two instructions: drop it as it arrives.
-///
-/// # Errors
-/// Without root.
 pub fn drop_all() -> Result<OwnedFd> {
     returning(Hook::Arriving, Hook::Arriving.returns(false))
 }
@@ -86,9 +80,6 @@ pub struct Walk {
 
 impl Walk {
     /// Counts up the four bytes `at` this offset of the frame before each run of `target`.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
     pub fn new(hook: Hook, at: i16, target: BorrowedFd<'_>) -> Result<Self> {
         let array = sys::program_array(target)?;
         let (data, end) = hook.bounds();
