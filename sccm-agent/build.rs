@@ -47,7 +47,10 @@ fn run() -> Result<()> {
     let linker_runs = Command::new(&linker).arg("--version").output();
     if !core.exists() || !linker_runs.is_ok_and(|output| output.status.success()) {
         println!("cargo:rustc-cfg=sccm_no_ebpf");
-        println!("cargo:warning=the eBPF program cannot be built yet: run `cargo xtask setup`");
+        println!(
+            "cargo:warning=rust-src or bpf-linker is missing, so the eBPF program is not built: \
+             run `cargo xtask setup`, or `cargo xtask test`, which sets up and tests"
+        );
         return Ok(());
     }
     build(workspace, &linker)

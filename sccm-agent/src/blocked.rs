@@ -1,8 +1,7 @@
 //! Blocked flows, with names: who was refused what, and what would let it pass.
 //!
 //! The kernel keeps numbers and its own clock. Here they become addresses, services,
-//! interfaces and times, for the command ([`crate::cli::blocked`]), the metrics and the
-//! [`log`]. What would let a flow pass are the links of the catalog, because the maps do
+//! interfaces and times, for `sccm-agent blocked`, the metrics and the [`log`]. What would let a flow pass are the links of the catalog, because the maps do
 //! not say which site's policy they were made from.
 
 mod explainer;
@@ -12,7 +11,6 @@ mod names;
 pub use explainer::Explainer;
 pub use names::Names;
 
-use crate::catalog::Catalog;
 use crate::policy::{Ground, Target, in_catalog};
 use crate::site::Site;
 use sccm_common::Reason;
@@ -113,8 +111,8 @@ pub fn target(flow: &BlockedFlow) -> Option<Target> {
 
 /// The links that carry a target; first those that speak of one of these roles.
 #[must_use]
-pub fn links(catalog: &Catalog, roles: &[String], target: &Target) -> Vec<Ground> {
-    let mut links = in_catalog(catalog, &Site::default(), target);
+pub fn links(site: &Site, roles: &[String], target: &Target) -> Vec<Ground> {
+    let mut links = in_catalog(site, target);
     let concerns = |ground: &Ground| match ground {
         Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),
         _ => false,

@@ -14,9 +14,10 @@ pub use output::{Output, Target};
 pub use size::parse as parse_size;
 
 use crate::blocked::Names;
+use crate::changed::Changed;
 use crate::kernel::{Capture, Dropped, Maps, PinDir};
 use crate::state;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use nix::time::ClockId;
 use sccm_common::Reason;
 use sccm_common::capture::{ANY_REASON, ANY_SLOT, Order};
@@ -116,7 +117,8 @@ impl Session {
     ///
     /// # Errors
     /// Nothing is enforced, an unknown interface, another capture, or an output that cannot be
-    /// had. The kernel has no order then.
+    /// opened. [`Changed`] if the output was opened, and cannot be written to. The kernel has no
+    /// order then.
     pub fn begin(pins: &PinDir, wish: &Wish, target: &Target) -> Result<Self> {
         let maps = state::open(pins)?;
         let names = Names::read(&maps)?;
@@ -129,7 +131,7 @@ impl Session {
         // The file is made when all else is known to be well.
         let kernel = Capture::begin(pins, order)?;
         Ok(Self {
-            writer: Writer::begin(target.open()?, wish.snaplen)?,
+            writer: Writer::begin(target.open()?, wish.snaplen).context(Changed)?,
             kernel,
             maps,
             names,

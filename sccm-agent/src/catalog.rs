@@ -1,56 +1,60 @@
 //! The vendor's port table as data: who opens which port to whom, and why.
 //!
-//! Each product edition is one TOML file, embedded in the program. It is read
+//! Each product [`Edition`] is one TOML file, embedded in the program. It is read
 //! once, checked wholly (an entry that cites an unknown note or role stops the
-//! program, not the traffic), and then only looked at: by the policy compiler,
-//! through [`Catalog::links_into`] and [`Catalog::links_out_of`], and by the
-//! commands that print it. Every entry cites the document's line, so that each
-//! port that is open can be traced to a sentence.
+//! program, not the traffic), and then only looked at: by a [site](crate::site),
+//! which knows the ports that were moved, and by the commands that print it.
+//! Every entry cites the document's line, so that each port that is open can be
+//! traced to a sentence.
 
 mod check;
+mod edition;
 mod model;
 mod nearest;
 mod port;
 #[cfg(test)]
 mod tests;
-mod walk;
 
-pub use model::{ANY, Direction, Link, Note, Protocol, Role, RoleId, SITE_SERVER, Service};
+pub use edition::Edition;
+pub use model::{
+    ANY, Direction, Link, Note, PortSetting, Protocol, Role, RoleId, SITE_SERVER, Service,
+};
 pub use nearest::nearest;
 pub use port::PortSpec;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, error::Error, fmt, sync::OnceLock};
 
 /// One edition of the vendor's port table. Its JSON form is what `catalog -o json` prints.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
-    /// The product edition, `"2007"`.
-    pub edition: String,
+    /// The edition that the table is of.
+    pub edition: Edition,
     /// The computers that the table speaks of. `any` is not one of them.
     pub roles: Vec<Role>,
     /// The entries in the document's order. Ids are not unique: links that name
     /// two role pairs, or two arrows, appear once for each.
     pub links: Vec<Link>,
-    /// The document's numbered notes, as what they change.
+    /// The document's numbered notes, as people read them. What they change is said
+    /// by keys of the links and services that cite them.
     pub notes: Vec<Note>,
 }
 
 impl Catalog {
-    /// The table of Configuration Manager 2007, embedded in the program and read once.
+    /// The port table of an edition, read when it is first asked for.
     ///
-    /// # Errors
-    /// Only if the embedded file is broken, which the tests rule out.
-    pub fn edition_2007() -> Result<&'static Self> {
-        static EDITION: OnceLock<Catalog> = OnceLock::new();
-        if let Some(edition) = EDITION.get() {
-            return Ok(edition);
-        }
-        let edition = Self::parse(include_str!("../catalog/2007.toml"))
-            .context("the embedded catalog 2007.toml")?;
-        Ok(EDITION.get_or_init(|| edition))
+    /// # Panics
+    /// If the embedded file is broken, which the tests rule out.
+    #[must_use]
+    pub fn of(edition: Edition) -> &'static Self {
+        static CATALOGS: [OnceLock<Catalog>; Edition::ALL.len()] =
+            [const { OnceLock::new() }; Edition::ALL.len()];
+        CATALOGS[edition as usize].get_or_init(|| {
+            Self::parse(edition.text())
+                .unwrap_or_else(|error| panic!("the embedded catalog {edition}: {error:#}"))
+        })
     }
 
     /// Reads and checks one edition.
@@ -85,6 +89,16 @@ impl Catalog {
             .collect()
     }
 
+    /// Whether a role is this one, or a kind of it.
+    #[must_use]
+    pub fn is(&self, id: &RoleId, asked: &str) -> bool {
+        id.as_str() == asked
+            || self.find(id.as_str()).is_some_and(|role| {
+                let lineage = self.lineage(role);
+                lineage.iter().any(|id| id.as_str() == asked)
+            })
+    }
+
     /// The features that the table's `opt_in` links wait for, sorted.
     #[must_use]
     pub fn features(&self) -> BTreeSet<&str> {
@@ -102,6 +116,13 @@ impl Catalog {
 
     fn find(&self, id: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.id.as_str() == id)
+    }
+}
+
+impl fmt::Debug for Catalog {
+    /// Its edition alone: whatever carries a catalog carries one of the few that there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Catalog({})", self.edition)
     }
 }
 

@@ -17,8 +17,8 @@ pub use matrix::{Matrix, Right, Rules, System};
 pub use size::Size;
 pub use warnings::Warning;
 
-use crate::catalog::Catalog;
-use crate::metrics::hash_text;
+use crate::catalog::Edition;
+use crate::policy::hash_text;
 use crate::policy::{self, Request, ServiceNames, SitePolicy};
 use anyhow::Result;
 use rows::View;
@@ -28,7 +28,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The product edition of the port table.
-    pub edition: String,
+    pub edition: Edition,
     /// SHA-256 of the compiled tables, as `status` shows it while they are enforced.
     pub hash: String,
     /// Who may open what.
@@ -48,17 +48,16 @@ impl Report {
     ///
     /// # Errors
     /// More services, prefixes or sets of rights than the tables can tell apart.
-    pub fn new(catalog: &Catalog, policy: &SitePolicy) -> Result<Self> {
+    pub fn new(policy: &SitePolicy) -> Result<Self> {
         let request = Request {
-            catalog,
             policy,
             own: &[],
             observe: false,
         };
         let compiled = policy::compile(&request, ServiceNames::default())?;
-        let view = View::new(catalog, policy)?;
+        let view = View::new(policy)?;
         Ok(Self {
-            edition: catalog.edition.clone(),
+            edition: policy.site.catalog.edition,
             hash: hash_text(&compiled.info.hash),
             matrix: Matrix::of(&view),
             size: Size::new(&compiled),

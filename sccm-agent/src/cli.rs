@@ -1,7 +1,12 @@
 //! The command line.
 //!
-//! Exit codes: 0 done; 1 something failed underway; 2 wrong input or a machine
-//! that cannot do it, and nothing was changed. `status` has more of its own.
+//! Exit codes: 0 done; 1 something failed, and something may have changed; 2 wrong input, or a
+//! machine that cannot do it, and nothing was changed. `status` has more of its own.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "what a command says beside its result goes to standard error"
+)]
 
 pub mod blocked;
 pub mod capture;
@@ -18,13 +23,14 @@ pub mod watch;
 
 pub use policy_args::PolicyArgs;
 
+use crate::changed::Changed;
 use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
 use crate::log::{self, LogFormat};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Wrong input, or a machine that cannot do what was asked.
+/// Wrong input, or a machine that cannot do what was asked; nothing was changed.
 pub const BAD_INPUT: u8 = 2;
 
 /// Lets through only the ports that a host's Configuration Manager roles need,
@@ -78,7 +84,7 @@ impl PinArgs {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = log::init(cli.log_format) {
-        return refused(&error);
+        return failed(&error);
     }
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
@@ -99,11 +105,14 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) => refused(&error),
+        Err(error) => failed(&error),
     }
 }
 
-fn refused(error: &anyhow::Error) -> ExitCode {
+fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
-    ExitCode::from(BAD_INPUT)
+    match error.downcast_ref::<Changed>() {
+        Some(Changed) => ExitCode::FAILURE,
+        None => ExitCode::from(BAD_INPUT),
+    }
 }

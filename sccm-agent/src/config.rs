@@ -25,12 +25,13 @@ pub use context::{MAX_PREFIXES, MAX_RULES};
 pub use files::MAX_BYTES;
 pub use place::{Place, Problem, Problems};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Edition};
 use crate::policy::{SitePolicy, check_roles};
+use crate::site::Site;
 use anyhow::Result;
 use context::Context;
 use files::{Budget, Source};
-use node::Table;
+use node::{Table, Value};
 use place::Span;
 use std::path::Path;
 use toml::de::DeTable;
@@ -43,7 +44,6 @@ const DUPLICATE_KEY: &str = "duplicate key";
 /// # Errors
 /// [`Problems`]: everything that is wrong with the files, each with its place.
 pub fn load(path: &Path) -> Result<SitePolicy> {
-    let catalog = Catalog::edition_2007()?;
     let mut bytes = Budget::default();
     let sources = match files::all(path, &mut bytes) {
         Ok(sources) => sources,
@@ -54,18 +54,16 @@ pub fn load(path: &Path) -> Result<SitePolicy> {
         }
     };
     let folder = files::folder_of(path);
-    Ok(read_all(catalog, &sources, folder, bytes)?)
+    Ok(read_all(&sources, folder, bytes)?)
 }
 
 /// Reads files whose text is at hand.
-fn read_all(
-    catalog: &Catalog,
-    sources: &[Source],
-    folder: &Path,
-    bytes: Budget,
-) -> Result<SitePolicy, Problems> {
-    let mut cx = Context::new(catalog, sources, folder, bytes);
-    let policy = tree(&mut cx).map(|tree| read(tree, &mut cx));
+fn read_all(sources: &[Source], folder: &Path, bytes: Budget) -> Result<SitePolicy, Problems> {
+    let mut cx = Context::new(sources, folder, bytes);
+    let policy = tree(&mut cx).and_then(|mut tree| {
+        let edition = edition(&mut tree, &mut cx)?;
+        Some(read(tree, Catalog::of(edition), &mut cx))
+    });
     match policy.filter(|_| cx.problems.is_empty()) {
         Some(policy) => Ok(policy),
         None => Err(cx.problems.sorted()),
@@ -106,21 +104,46 @@ fn tree<'a>(cx: &mut Context<'a>) -> Option<Table<'a>> {
     whole
 }
 
-fn read(mut tree: Table<'_>, cx: &mut Context<'_>) -> SitePolicy {
-    let mut policy = SitePolicy::default();
+/// The edition that everything else is read with. `None` if there is no such edition: what
+/// would be said of the rest would not be true of the one that is meant.
+fn edition(tree: &mut Table<'_>, cx: &mut Context<'_>) -> Option<Edition> {
+    let Some((_, site)) = tree.entries.get_mut("site") else {
+        return Some(Edition::default());
+    };
+    let Value::Table(site) = &mut site.value else {
+        return Some(Edition::default());
+    };
+    let Some(node) = site.take("edition") else {
+        return Some(Edition::default());
+    };
+    let text = node.text(cx)?;
+    match text.text.parse() {
+        Ok(edition) => Some(edition),
+        Err(message) => {
+            cx.refuse(text.span, message);
+            None
+        }
+    }
+}
+
+fn read(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_>) -> SitePolicy {
+    let mut policy = SitePolicy {
+        site: Site::new(catalog),
+        ..SitePolicy::default()
+    };
     let site = tree.table("site", cx);
     let outbound = site::read(site, &mut policy, cx);
     let timeouts = tree.table("timeouts", cx);
     policy.timeouts = site::timeouts(timeouts, cx);
     let peers = tree.table("peers", cx);
-    policy.peers = peers::read(peers, cx);
+    policy.peers = peers::read(peers, catalog, cx);
 
     if !tree.entries.contains_key("protect") {
         let message = "nothing is protected: write a [[protect]] with a name and roles";
         cx.refuse(tree.span, message);
     }
     let protect = tree.tables("protect", "[[protect]]", cx);
-    policy.protect = protect::read(protect, cx);
+    policy.protect = protect::read(protect, catalog, cx);
     let allow = tree.tables("allow", "[[allow]]", cx);
     let mut management = Vec::new();
     if let Some(mut table) = tree.table("management", cx) {

@@ -14,9 +14,8 @@
 pub mod client;
 pub mod server;
 
-use crate::duration;
+use crate::policies::{Outcome, Reload};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The group whose members may give commands, if it exists.
@@ -62,18 +61,6 @@ pub enum Request {
     },
 }
 
-/// How to change the active policy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reload {
-    /// Seconds until the policy before returns, unless confirmed.
-    #[serde(default)]
-    pub confirm_within: Option<u64>,
-    /// Even if it cuts an SSH session.
-    #[serde(default)]
-    pub accept_lockout: bool,
-}
-
 /// What an agent answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
@@ -85,76 +72,6 @@ pub enum Answer {
         /// Why, and what to do.
         error: String,
     },
-}
-
-/// What is true after a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// What was done.
-    pub what: What,
-    /// The active policy's generation.
-    pub generation: u64,
-    /// Its hash, as hexadecimal digits.
-    pub hash: String,
-    /// Seconds in which it must be confirmed; `None`: it needs not be.
-    pub confirm_within: Option<u64>,
-    /// The candidate's hash, where one judges besides.
-    #[serde(default)]
-    pub shadow: Option<String>,
-}
-
-/// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum What {
-    /// A new policy is active.
-    Published,
-    /// The policy was the active one already.
-    Unchanged,
-    /// A candidate judges beside the active policy.
-    Shadowed,
-    /// No candidate does.
-    ShadowEnded,
-    /// The candidate is the active policy, and no shadow any more.
-    Promoted,
-    /// The active policy stays.
-    Confirmed,
-    /// The policy before is active again.
-    RolledBack,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.what {
-            What::Published => "published",
-            What::Unchanged => "unchanged",
-            What::Shadowed => "shadowed",
-            What::ShadowEnded => "shadow ended",
-            What::Promoted => "promoted",
-            What::Confirmed => "confirmed",
-            What::RolledBack => "rolled back",
-        };
-        let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
-        let hash = short(&self.hash);
-        write!(f, "{what}: generation {}, {hash}", self.generation)?;
-        if let Some(shadow) = &self.shadow {
-            write!(f, "; shadow {}", short(shadow))?;
-        }
-        if self.what == What::Promoted {
-            write!(
-                f,
-                "; write it into the policy's file, too, before the next reload or start"
-            )?;
-        }
-        match self.confirm_within {
-            Some(seconds) => write!(
-                f,
-                "; run `sccm-agent confirm` within {}, or the policy before returns",
-                duration::describe(seconds)
-            ),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]

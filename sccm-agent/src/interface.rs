@@ -1,4 +1,4 @@
-//! Network interfaces, as the kernel describes them over netlink.
+//! Network interfaces, addresses and routes, as the kernel describes them over netlink.
 
 mod describe;
 
@@ -15,70 +15,65 @@ use std::net::IpAddr;
 pub struct Interface {
     /// Its name.
     pub name: String,
-    /// Its number, new whenever the card is created anew.
+    /// The kernel's number; another one when the interface is created anew.
     pub index: u32,
     /// Whether it is administratively up.
     pub up: bool,
     /// The number of the bond or bridge that it is a member of.
     pub controller: Option<u32>,
-    /// Whether frames come in through it, or through others that it stands on.
+    /// What kind of interface it is: frames come in through it, or through others.
     pub kind: Kind,
     /// The XDP program on it, whoever put it there.
     pub xdp: Option<XdpProgram>,
 }
 
-/// What an interface stands on.
+/// How frames reach an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing: frames come in through it.
+    /// Through itself.
     Card,
-    /// The other end of a virtual cable, by its number if it is in the same network
-    /// namespace.
+    /// Through itself: it is one end of a virtual cable.
     Veth {
-        /// The other end.
+        /// The number of the other end, if that is in the same network namespace.
         peer: Option<u32>,
     },
-    /// One VLAN of another interface, which is absent here if it is in another network
-    /// namespace.
+    /// Through another interface: it is one VLAN of that.
     Vlan {
-        /// The other interface.
+        /// The number of the other interface, if that is in the same network namespace.
         parent: Option<u32>,
-        /// Which VLAN.
+        /// The VLAN id.
         id: u16,
     },
-    /// The members that name it as their controller: a bridge, bond, team or VRF.
+    /// Through its members: it is a bridge, bond, team or VRF.
     Group,
 }
 
-/// An XDP program on an interface.
+/// The XDP program of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct XdpProgram {
-    /// The kernel's number of the program.
+    /// The kernel's id of the program.
     pub id: u32,
-    /// It runs in the kernel's stack, not in the driver.
+    /// Runs in the network stack, not in the driver.
     pub generic: bool,
 }
 
-/// The kernel's routing tables, in the network namespace of this process.
+/// Asks the kernel about the network namespace of this process.
 ///
-/// Every question has a socket of its own: the kernel refuses a second list on a
-/// socket (EBUSY) while the first is not read to its end, be it that two tasks ask
-/// at once, or that one stopped listening half-way.
+/// Every question has a socket of its own. On a socket with an answer that was not read to its
+/// end, the kernel refuses the next question (EBUSY); that happens when two tasks ask at the same
+/// time, and when one stops reading.
 #[derive(Debug, Clone)]
 pub struct Netlink(());
 
 impl Netlink {
-    /// Sees whether the kernel can be asked. Must be called within a tokio runtime,
-    /// like everything else here.
-    ///
-    /// # Errors
-    /// The kernel gives no netlink socket.
+    /// Fails if the kernel gives no netlink socket. Must be called within a tokio runtime, like
+    /// all methods.
     pub fn connect() -> Result<Self> {
         let netlink = Self(());
         netlink.open().map(|_| netlink)
     }
 
-    /// A socket. It is closed, whatever is still to come, when the handle is dropped.
+    /// Opens a socket. It is closed when the handle is dropped, also before the answer's end.
     fn open(&self) -> Result<Handle> {
         let (connection, handle, _) = rtnetlink::new_connection().context("opening netlink")?;
         tokio::spawn(connection);
@@ -86,9 +81,6 @@ impl Netlink {
     }
 
     /// All interfaces.
-    ///
-    /// # Errors
-    /// The kernel does not answer.
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
         let socket = self.open()?;
         let links = socket.link().get().execute();
@@ -99,20 +91,14 @@ impl Netlink {
             .context("listing interfaces")
     }
 
-    /// Every address of this machine, sorted.
-    ///
-    /// # Errors
-    /// The kernel does not answer.
+    /// Every address of this network namespace, sorted.
     pub async fn own_addresses(&self) -> Result<Vec<IpAddr>> {
         let held = self.addresses().await?;
         let addresses: BTreeSet<IpAddr> = held.into_iter().map(|(_, address)| address).collect();
         Ok(addresses.into_iter().collect())
     }
 
-    /// The number of the interface that holds `address`.
-    ///
-    /// # Errors
-    /// The kernel does not answer.
+    /// The number of the interface that has `address`.
     pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
         let mut held = self.addresses().await?.into_iter();
         Ok(held
@@ -138,9 +124,6 @@ impl Netlink {
     }
 
     /// The number of the interface through which `peer` is reached.
-    ///
-    /// # Errors
-    /// None: an unreachable peer has no interface.
     pub async fn route_to(&self, peer: IpAddr) -> Option<u32> {
         let query: RouteMessage = match peer {
             IpAddr::V4(peer) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
@@ -163,14 +146,11 @@ impl Netlink {
     }
 }
 
-/// What the kernel reports of interfaces, addresses and filters that change.
+/// Reports when interfaces, addresses or filters change.
 pub struct Changes(Box<dyn Stream<Item = ()> + Send + Unpin>);
 
 impl Changes {
-    /// Listens from now on. Must be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// The kernel gives no netlink socket.
+    /// Starts to listen. Must be called within a tokio runtime.
     pub fn subscribe() -> Result<Self> {
         let groups = [
             MulticastGroup::Link,
@@ -184,7 +164,7 @@ impl Changes {
         Ok(Self(Box::new(messages.map(drop))))
     }
 
-    /// Waits for the next change; `None` when there will be none.
+    /// Waits for the next change; `None` if the socket was closed.
     pub async fn next(&mut self) -> Option<()> {
         self.0.next().await
     }

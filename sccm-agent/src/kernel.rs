@@ -1,7 +1,7 @@
-//! The only room that knows aya: programs, maps, links and pins.
+//! Programs, maps, links and pins: the only room that uses aya.
 //!
-//! Everything is pinned under one directory, so that enforcement outlives the
-//! agent and the next agent takes over the same maps, counters and flows:
+//! Everything is pinned in one directory, so that enforcement outlives the agent, and the next
+//! agent takes over maps, counters and flows:
 //!
 //! ```text
 //! /sys/fs/bpf/sccm-agent/maps/POLICIES ...       one pin for each map
@@ -11,11 +11,13 @@
 mod attach;
 mod batch;
 mod blocked;
+pub mod bpf;
 mod capture;
 mod clock;
 mod counters;
 mod ethtool;
 mod events;
+mod filter;
 mod flows;
 mod held;
 mod maps;
@@ -23,8 +25,10 @@ mod memory;
 mod names;
 mod object;
 mod owner;
+mod pinned;
 mod pins;
 mod program;
+mod shared;
 mod tallies;
 mod topology;
 mod unhook;
@@ -43,5 +47,15 @@ pub use memory::needed as memory_needed;
 pub use owner::describe as describe_program;
 pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
 pub use program::{Loader, Programs};
+pub use shared::SharedMaps;
 pub use tallies::Tally;
 pub use topology::{Enforced, Topology};
+
+/// The innermost error: what the kernel said.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -7,17 +7,19 @@
 
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod blocked;
 pub mod capture;
 pub mod catalog;
+pub mod changed;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod duration;
-pub mod enforce;
 #[expect(unsafe_code, reason = "nobody wraps the allocator's settings")]
 pub mod heap;
+pub mod hooks;
 pub mod http;
 pub mod interface;
 #[expect(unsafe_code, reason = "it speaks to the kernel where aya does not")]
@@ -26,8 +28,13 @@ pub mod lockout;
 pub mod log;
 pub mod metrics;
 pub mod output;
+pub mod plan;
+pub mod policies;
 pub mod policy;
-pub mod preflight;
+pub mod record;
+#[cfg(test)]
+mod rooms;
 pub mod site;
 pub mod state;
 pub mod watch;
+pub mod watcher;

@@ -5,63 +5,47 @@
 
 mod blocked;
 mod counted;
-pub mod flows;
+mod flows;
 mod format;
-mod known;
 mod openmetrics;
 mod process;
 pub mod reference;
 mod series;
 
-pub use flows::Flows;
+pub use flows::follow as count_flows;
 pub use format::Format;
-pub use known::{Gaps, Reloads, Rules};
 
-use crate::interface::{Interface, Netlink};
-use crate::kernel::{Maps, PinDir};
-use crate::state::{self, lock};
+use crate::catalog::Edition;
+use crate::interface::Interface;
+use crate::kernel::Maps;
+use crate::policy::{hash_text, roles_text};
+use crate::record::Record;
+use crate::state::Machine;
 use anyhow::Result;
 use prometheus::TextEncoder;
 use reference as table;
-use sccm_common::abi::PolicyInfo;
 use series::{Scrape, Series};
-use std::sync::Mutex;
+use std::sync::Arc;
 
-/// Where metrics come from.
-pub struct Source {
-    /// The pins of this agent.
-    pub pins: PinDir,
-    /// Its maps.
-    pub maps: Mutex<Maps>,
-    /// The kernel's view of interfaces.
-    pub netlink: Netlink,
-    /// Times without enforcement.
-    pub gaps: Gaps,
-    /// How full the table of flows is.
-    pub flows: Flows,
-    /// How the last reload went.
-    pub reloads: Reloads,
-    /// What the operator wrote about the rules of the running policy.
-    pub rules: Rules,
+/// What the metrics are read from.
+pub struct Metrics {
+    pub machine: Arc<Machine>,
+    pub record: Arc<Record>,
     /// How many of the most blocked flows are metrics of their own.
     pub top_flows: usize,
-    /// The product edition of the port table that policies are compiled from.
-    pub edition: &'static str,
 }
 
-impl Source {
+impl Metrics {
     /// All metrics.
     ///
     /// # Errors
     /// The kernel cannot be read.
     pub async fn render(&self, format: Format) -> Result<String> {
-        let present = self.netlink.interfaces().await?;
+        let present = self.machine.netlink.interfaces().await?;
         let (mut text, mut scrape) = (String::new(), Scrape::default());
         self.tell_kernel(&mut scrape, &present)?;
-        counted::write(&mut text, format, &lock(&self.maps))?;
-        self.flows.tell_in(&mut scrape)?;
-        self.reloads.tell_in(&mut scrape)?;
-        self.rules.tell_in(&mut scrape)?;
+        counted::write(&mut text, format, &self.machine.maps.lock())?;
+        self.tell_record(&mut scrape)?;
         let abi = sccm_common::abi::VERSION.to_string();
         let version = env!("CARGO_PKG_VERSION");
         scrape.one(&table::BUILD_INFO, &[version, &abi], 1.0)?;
@@ -75,22 +59,18 @@ impl Source {
 
     /// What the maps say, but for the counters of packets.
     fn tell_kernel(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
-        let maps = lock(&self.maps);
+        self.tell_interfaces(scrape, present)?;
+        let maps = self.machine.maps.lock();
         blocked::tell(scrape, &maps, self.top_flows)?;
-        self.tell_interfaces(scrape, &maps, present)?;
         self.tell_policy(scrape, &maps)?;
-        scrape.single(&table::FLOW_CAPACITY, f64::from(self.pins.flow_capacity()?))
+        let capacity = self.machine.pins.flow_capacity()?;
+        scrape.single(&table::FLOW_CAPACITY, f64::from(capacity))
     }
 
-    fn tell_interfaces(
-        &self,
-        scrape: &mut Scrape,
-        maps: &Maps,
-        present: &[Interface],
-    ) -> Result<()> {
+    fn tell_interfaces(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
         let mut enforcing = Series::new(&table::ENFORCING);
-        let mut gaps = self.gaps.all();
-        for state in state::interfaces(&self.pins, maps, present)? {
+        let mut gaps = self.record.gaps.all();
+        for state in self.machine.states(present)? {
             let labels = [state.interface.as_str(), state.mode.unwrap_or("none")];
             enforcing.add(&labels, is(state.state.drops()))?;
             // From the start: what begins above 0 has not increased, says Prometheus.
@@ -105,10 +85,28 @@ impl Source {
         Ok(())
     }
 
+    /// What the kernel does not know.
+    fn tell_record(&self, scrape: &mut Scrape) -> Result<()> {
+        if let Some(count) = self.record.flows.last() {
+            scrape.single(&table::FLOW_ENTRIES, count.alive as f64)?;
+            scrape.single(&table::FLOW_EVICTIONS, count.evicted as f64)?;
+        }
+        let reloads = &self.record.reloads;
+        scrape.single(&table::LAST_RELOAD_SUCCESSFUL, is(reloads.last_succeeded()))?;
+        scrape.single(&table::LAST_RELOAD_SUCCESS, reloads.last_success() as f64)?;
+        let mut rules = Series::new(&table::POLICY_RULE_INFO);
+        for (name, reason) in self.record.rules.all() {
+            rules.add(&[&name, &reason], 1.0)?;
+        }
+        scrape.tell(rules);
+        Ok(())
+    }
+
     fn tell_policy(&self, scrape: &mut Scrape, maps: &Maps) -> Result<()> {
         let policy = maps.info()?;
         let (hash, roles) = (hash_text(&policy.hash), roles_text(&policy));
-        scrape.one(&table::POLICY_INFO, &[&hash, &roles, self.edition], 1.0)?;
+        let edition = Edition::numbered(policy.edition).map_or("unknown", Edition::name);
+        scrape.one(&table::POLICY_INFO, &[&hash, &roles, edition], 1.0)?;
         scrape.single(&table::POLICY_GENERATION, policy.generation as f64)?;
         scrape.single(&table::POLICY_UNCONFIRMED, is(!policy.is_confirmed()))?;
         if let Some(shadow) = maps.shadow()? {
@@ -120,23 +118,7 @@ impl Source {
     }
 }
 
+/// 1 or 0.
 fn is(condition: bool) -> f64 {
     f64::from(u8::from(condition))
-}
-
-/// A policy's hash, as hexadecimal digits.
-#[must_use]
-pub fn hash_text(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A policy's roles, as `a,b`.
-#[must_use]
-pub fn roles_text(policy: &PolicyInfo) -> String {
-    let end = policy
-        .roles
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(policy.roles.len());
-    String::from_utf8_lossy(&policy.roles[..end]).into_owned()
 }

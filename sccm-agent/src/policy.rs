@@ -19,6 +19,7 @@ mod scopes;
 mod services;
 mod tables;
 mod target;
+mod text;
 mod tracking;
 mod vocabulary;
 
@@ -36,4 +37,5 @@ pub use peers::PeerNames;
 pub use services::{ServiceName, ServiceNames};
 pub use tables::Tables;
 pub use target::Target;
+pub use text::{hash_text, roles_text};
 pub use tracking::check_roles;

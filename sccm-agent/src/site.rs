@@ -3,33 +3,33 @@
 //! The document's notes say which ports a site can move, and which rules hold
 //! between them. Each rule lives in a type, so that a [`Site`] that exists is
 //! one that keeps them; [`SiteArgs::site`] is where user input becomes one.
-//! [`Site::resolve`] then turns a row of the catalog into concrete ports.
+//! [`Site::resolve`] then turns a row of the catalog into concrete ports, and
+//! [`Site::links_into`] and [`Site::links_out_of`] read the catalog for a role.
 
 mod args;
 mod ports;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub(crate) use args::known_feature;
 pub use args::{SiteArgs, SiteError};
 pub(crate) use ports::parse_port;
 pub use ports::{HttpPorts, PortRange, WsusPorts};
+pub use walk::Found;
 
-use crate::catalog::{Link, PortSpec, Service};
+use crate::catalog::{Catalog, Edition, Link, PortSetting, PortSpec, Service};
 use std::{collections::BTreeSet, num::NonZeroU16, ops::RangeInclusive};
 
-/// The note on ports that the site can replace.
-const ALTERNATE_PORT: u8 = 2;
-
-/// The note on the two web sites of Windows Server Update Services.
-const WSUS: u8 = 4;
-
-/// The settings of one site. Ports that the document calls fixed are not here.
+/// One site: the edition that it runs, and what it sets. Ports that the document calls fixed
+/// are not here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// HTTP and HTTPS where the document allows an alternate port (note 2).
+    /// The port table of its edition.
+    pub catalog: &'static Catalog,
+    /// HTTP and HTTPS where the document allows an alternate port.
     pub http: HttpPorts,
-    /// HTTP and HTTPS of WSUS (note 4); `None` is both pairs that the document
+    /// HTTP and HTTPS of WSUS; `None` is both pairs that the document
     /// lists, 80 with 443 and 8530 with 8531.
     pub wsus: Option<WsusPorts>,
     /// SQL Server, TCP.
@@ -42,7 +42,7 @@ pub struct Site {
     pub rpc_range: PortRange,
     /// The UDP ports of multicast deployment.
     pub multicast_range: PortRange,
-    /// Note 6: links that cite it are opened by the site server only.
+    /// Links with an `opener` are opened by that end only.
     pub site_server_initiated_only: bool,
     /// Links that list the RPC endpoint mapper alone get the dynamic ports too.
     pub rpc_dynamic_with_mapper: bool,
@@ -51,8 +51,18 @@ pub struct Site {
 }
 
 impl Default for Site {
+    /// The default edition, as the document describes it.
     fn default() -> Self {
+        Self::new(Catalog::of(Edition::default()))
+    }
+}
+
+impl Site {
+    /// A site as the document describes it.
+    #[must_use]
+    pub fn new(catalog: &'static Catalog) -> Self {
         Self {
+            catalog,
             http: HttpPorts::default(),
             wsus: None,
             sql: port(1433),
@@ -65,9 +75,7 @@ impl Default for Site {
             features: BTreeSet::new(),
         }
     }
-}
 
-impl Site {
     /// Whether the link is part of this site's policy: `opt_in` links are not
     /// until their feature is enabled.
     #[must_use]
@@ -82,11 +90,8 @@ impl Site {
     /// ICMP, which has none.
     #[must_use]
     pub fn resolve(&self, service: &Service) -> Vec<RangeInclusive<u16>> {
-        if let Some(port) = self.replaced(service) {
-            return vec![port.get()..=port.get()];
-        }
-        if service.service == "multicast" {
-            return vec![self.multicast_range.into()];
+        if let Some(ports) = service.port_from.and_then(|setting| self.set(setting)) {
+            return vec![ports];
         }
         let concrete = |port: &PortSpec| match port {
             PortSpec::Range(range) => Some(range.clone()),
@@ -96,20 +101,19 @@ impl Site {
         service.ports.iter().filter_map(concrete).collect()
     }
 
-    /// The one port that takes the place of the document's, if the site has one.
-    fn replaced(&self, service: &Service) -> Option<NonZeroU16> {
-        let cites = |note: u8| service.notes.contains(&note);
-        match service.service.as_str() {
-            "http" if cites(ALTERNATE_PORT) => Some(self.http.http()),
-            "https" if cites(ALTERNATE_PORT) => Some(self.http.https()),
-            "http" if cites(WSUS) => self.wsus.map(WsusPorts::http),
-            "https" if cites(WSUS) => self.wsus.map(WsusPorts::https),
-            "sql" => Some(self.sql),
-            // Cites note 2 as well, but means a port of its own.
-            "wake-on-lan" => Some(self.wake_on_lan),
-            "amt-provisioning" => Some(self.amt_provisioning),
-            _ => None,
-        }
+    /// The ports of a setting; `None` where the document's stay.
+    fn set(&self, setting: PortSetting) -> Option<RangeInclusive<u16>> {
+        let port = match setting {
+            PortSetting::Http => self.http.http(),
+            PortSetting::Https => self.http.https(),
+            PortSetting::WsusHttp => self.wsus?.http(),
+            PortSetting::WsusHttps => self.wsus?.https(),
+            PortSetting::Sql => self.sql,
+            PortSetting::WakeOnLan => self.wake_on_lan,
+            PortSetting::AmtProvisioning => self.amt_provisioning,
+            PortSetting::Multicast => return Some(self.multicast_range.into()),
+        };
+        Some(port.get()..=port.get())
     }
 }
 

@@ -1,11 +1,13 @@
 //! What is true, read back from the kernel.
 
 mod counts;
+mod machine;
 mod overall;
 mod policy;
 mod snapshot;
 
 pub use counts::Count;
+pub use machine::Machine;
 pub use overall::Overall;
 pub use policy::{PolicyStatus, ShadowStatus};
 pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot};
@@ -16,7 +18,6 @@ use anyhow::{Result, bail};
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
 use serde::Serialize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The state of one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -76,12 +77,6 @@ pub struct InterfaceState {
     pub state: State,
     /// `native` or `generic`; absent where our program is not attached.
     pub mode: Option<&'static str>,
-}
-
-/// The maps, also after another thread has panicked over them: the kernel's
-/// are never half written.
-pub fn lock(maps: &Mutex<Maps>) -> MutexGuard<'_, Maps> {
-    maps.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The maps of what is enforced.

@@ -3,91 +3,10 @@
 //! Maps outlive the agent. A new agent takes them over only if they carry the
 //! version below and have the shapes that the program was built with.
 
+pub mod map;
+
 /// Raised whenever a map, its key, its value or the meaning of one changes.
 pub const VERSION: u32 = 4;
-
-/// Names of the maps, the same in the program, the object file and the pins.
-pub mod map {
-    /// `[u32; 1]`: [`super::VERSION`].
-    pub const ABI: &str = "ABI";
-    /// `[u32; 1]`: the number of the active bank, and whether there is a shadow
-    /// ([`SHADOWED`](crate::policy::SHADOWED)); the one word that publishes.
-    pub const ACTIVE: &str = "ACTIVE";
-    /// `[Policy; BANKS]`.
-    pub const POLICIES: &str = "POLICIES";
-    /// `[PolicyInfo; BANKS]`.
-    pub const POLICY_INFO: &str = "POLICY_INFO";
-    /// `[Trie; BANKS]`.
-    pub const TRIES: &str = "TRIES";
-    /// `[Page; PAGES]` per CPU.
-    pub const COUNTERS: &str = "COUNTERS";
-    /// `[Page; SHADOW_PAGES]` per CPU: where the shadow decides otherwise.
-    pub const SHADOW_COUNTERS: &str = "SHADOW_COUNTERS";
-    /// `[PeerPage; PAGES]` per CPU: what was refused, by peer.
-    pub const PEER_COUNTERS: &str = "PEER_COUNTERS";
-    /// `FlowKey -> FlowState`, least recently used first out.
-    pub const FLOWS: &str = "FLOWS";
-    /// `[u64; 1]` per CPU: how many flows were added to that table.
-    pub const FLOWS_OPENED: &str = "FLOWS_OPENED";
-    /// `FragmentKey -> FragmentState`, least recently used first out.
-    pub const FRAGMENTS: &str = "FRAGMENTS";
-    /// `TransferKey -> TransferState`, least recently used first out.
-    pub const TRANSFERS: &str = "TRANSFERS";
-    /// `[InterfaceRecord; MAX_INTERFACES]`.
-    pub const INTERFACES: &str = "INTERFACES";
-
-    /// `[ServiceRecord; ServiceClass::COUNT]`.
-    pub const SERVICES: &str = "SERVICES";
-    /// `[PeerRecord; Peer::COUNT]`.
-    pub const PEERS: &str = "PEERS";
-
-    /// `[VlanTable; MAX_INTERFACES]`: by the slot of the hook.
-    pub const VLANS: &str = "VLANS";
-    /// `u32 -> u32`: the number of each interface whose frames were judged when they
-    /// arrived, and the same number again.
-    pub const ENTRANCES: &str = "ENTRANCES";
-
-    /// `[Set; SETS]` per CPU: the flows that were refused.
-    pub const BLOCKED: &str = "BLOCKED";
-    /// `[Bucket; BUCKETS]` per CPU: how many more of them each reason may note.
-    pub const BUCKETS: &str = "BUCKETS";
-    /// A ring buffer of `Event`: each refused flow, when it is noted.
-    pub const EVENTS: &str = "EVENTS";
-
-    /// `[Order; 1]`: which refused packets somebody wants.
-    pub const ORDER: &str = "ORDER";
-    /// `[Desk; 2]` per CPU: where they are put together.
-    pub const DESK: &str = "DESK";
-    /// A ring buffer of `Record`, each as long as its packet's part: they themselves.
-    pub const CAPTURED: &str = "CAPTURED";
-
-    /// Every map, each of them pinned.
-    pub const ALL: [&str; 23] = [
-        ABI,
-        ACTIVE,
-        POLICIES,
-        POLICY_INFO,
-        TRIES,
-        COUNTERS,
-        SHADOW_COUNTERS,
-        PEER_COUNTERS,
-        FLOWS,
-        FLOWS_OPENED,
-        FRAGMENTS,
-        TRANSFERS,
-        INTERFACES,
-        SERVICES,
-        PEERS,
-        VLANS,
-        ENTRANCES,
-        BLOCKED,
-        BUCKETS,
-        EVENTS,
-        ORDER,
-        DESK,
-        CAPTURED,
-    ];
-}
 
 /// Names of the programs.
 pub mod program {
@@ -146,8 +65,8 @@ pub struct PolicyInfo {
     pub hash: [u8; 32],
     /// The policy's own flags.
     pub flags: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The number of the product edition that it was compiled for.
+    pub edition: u32,
     /// When it was published, in seconds since 1970.
     pub published: u64,
     /// Until when somebody must confirm it, in seconds since 1970; 0 once it is

@@ -6,6 +6,7 @@
 //! no pointers, no allocation, no system calls, and nothing that crosses into
 //! the kernel has padding.
 #![no_std]
+#![warn(missing_docs)]
 #![cfg_attr(not(any(feature = "user", target_arch = "bpf")), forbid(unsafe_code))]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

@@ -2,15 +2,18 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use sccm_common::counter::{self, Counter, Direction, PAGES, Page, PeerPage};
+use sccm_common::abi::map;
+use sccm_common::counter::{self, Counter, Direction, Page, PeerPage};
 use sccm_common::verdict::Verdict;
 use sccm_common::{ServiceClass, as_written};
 
-#[map]
-static COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(PAGES, 0);
+use crate::maps::per_cpu_array;
 
 #[map]
-static PEER_COUNTERS: PerCpuArray<PeerPage> = PerCpuArray::with_max_entries(PAGES, 0);
+static COUNTERS: PerCpuArray<Page> = per_cpu_array(&map::COUNTERS);
+
+#[map]
+static PEER_COUNTERS: PerCpuArray<PeerPage> = per_cpu_array(&map::PEER_COUNTERS);
 
 /// Adds a frame of `length` bytes.
 #[inline(always)]

@@ -3,22 +3,22 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
 use sccm_common::Packet;
-use sccm_common::blocked::{
-    self, BUCKETS as BUCKET_COUNT, BlockedKey, Bucket, EVENTS_BYTES, Event, Notebook, SETS, Set,
-};
+use sccm_common::abi::map;
+use sccm_common::blocked::{self, BlockedKey, Bucket, Event, Notebook, Set};
 use sccm_common::counter::Direction;
 use sccm_common::verdict::Verdict;
 
+use crate::maps::{per_cpu_array, ring_buf};
 use crate::tables::now;
 
 #[map]
-static BLOCKED: PerCpuArray<Set> = PerCpuArray::with_max_entries(SETS, 0);
+static BLOCKED: PerCpuArray<Set> = per_cpu_array(&map::BLOCKED);
 
 #[map]
-static BUCKETS: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(BUCKET_COUNT, 0);
+static BUCKETS: PerCpuArray<Bucket> = per_cpu_array(&map::BUCKETS);
 
 #[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+static EVENTS: RingBuf = ring_buf(&map::EVENTS);
 
 /// This CPU's part of the maps.
 struct OfCpu;

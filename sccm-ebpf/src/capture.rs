@@ -11,22 +11,24 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::black_box;
-use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order, RING_BYTES, mark};
+use sccm_common::abi::map;
+use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order, mark};
 use sccm_common::counter::Direction;
 use sccm_common::verdict::Verdict;
 
 use crate::cursor::Frame;
+use crate::maps::{array, per_cpu_array, ring_buf};
 use crate::tables::now;
 
 #[map]
-static ORDER: Array<Order> = Array::with_max_entries(1, 0);
+static ORDER: Array<Order> = array(&map::ORDER);
 
 /// One for each program, because they may run one within the other.
 #[map]
-static DESK: PerCpuArray<Desk> = PerCpuArray::with_max_entries(2, 0);
+static DESK: PerCpuArray<Desk> = per_cpu_array(&map::DESK);
 
 #[map]
-static CAPTURED: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+static CAPTURED: RingBuf = ring_buf(&map::CAPTURED);
 
 /// A frame that arrived was refused.
 #[inline(always)]

@@ -9,6 +9,7 @@ mod account;
 mod blocked;
 mod capture;
 mod cursor;
+mod maps;
 mod seat;
 mod settle;
 mod shadow;
@@ -19,19 +20,21 @@ use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
+use sccm_common::abi::map;
 use sccm_common::counter::Direction;
 use sccm_common::verdict::{self, Arriving, Verdict};
 use sccm_common::wire::plain;
 use sccm_common::{Peer, Place, Reason, ServiceClass, wire};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
+use crate::maps::array;
 use crate::seat::{OfCard, OfVlan, Seat};
 use crate::settle::{settle, settle_reason, settle_verdict};
 use crate::tables::Active;
 
 /// Read by agents only: which layout these maps have.
 #[map]
-static ABI: Array<u32> = Array::with_max_entries(1, 0);
+static ABI: Array<u32> = array(&map::ABI);
 
 /// Judges a frame that arrives: a plain packet here, what is unusual elsewhere.
 #[xdp(frags)]

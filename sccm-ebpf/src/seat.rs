@@ -10,13 +10,13 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sccm_common::Place;
-use sccm_common::abi::ENTRANCES as ENTRANCE_COUNT;
+use sccm_common::abi::map;
 use sccm_common::as_written;
-use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::trunk::{IDS, Lane, VlanTable};
 use sccm_common::wire::vlan;
 
 use crate::cursor::PacketCursor;
+use crate::maps::{array, hash_map};
 
 /// Which interface this copy of the program serves; set before it is loaded.
 #[unsafe(no_mangle)]
@@ -29,10 +29,10 @@ static PLACE: Global<u32> = Global::new(0);
 const LAST_ID: u32 = IDS as u32 - 1;
 
 #[map]
-static VLANS: Array<VlanTable> = Array::with_max_entries(MAX_INTERFACES, 0);
+static VLANS: Array<VlanTable> = array(&map::VLANS);
 
 #[map]
-static ENTRANCES: HashMap<u32, u32> = HashMap::with_max_entries(ENTRANCE_COUNT, 0);
+static ENTRANCES: HashMap<u32, u32> = hash_map(&map::ENTRANCES);
 
 /// The slot that counts a frame, and the place where it is judged.
 pub trait Seat {

@@ -9,14 +9,16 @@ use core::hint::black_box;
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use sccm_common::counter::{self, Direction, Page, SHADOW_PAGES};
+use sccm_common::abi::map;
+use sccm_common::counter::{self, Direction, Page};
 use sccm_common::verdict::{Turn, Verdict};
 
 use crate::account;
+use crate::maps::per_cpu_array;
 use crate::tables::Active;
 
 #[map]
-static SHADOW_COUNTERS: PerCpuArray<Page> = PerCpuArray::with_max_entries(SHADOW_PAGES, 0);
+static SHADOW_COUNTERS: PerCpuArray<Page> = per_cpu_array(&map::SHADOW_COUNTERS);
 
 /// What the candidate said of the frame that is being judged: the counter within a page, with
 /// [`SAID`], and with [`PASSES`] if so; 0: nothing. One for each program, because they may run

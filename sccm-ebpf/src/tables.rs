@@ -6,56 +6,54 @@ use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray};
 use sccm_common::abi::{
-    InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS,
+    InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS, map,
 };
 use sccm_common::address::Trie;
-use sccm_common::counter::MAX_INTERFACES;
-use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowSlot, FlowState};
-use sccm_common::fragment::{self, FragmentKey, FragmentState};
-use sccm_common::policy::{BANKS, Policy, SHADOW_BANK, SHADOWED, flag};
-use sccm_common::tftp::{self, TransferKey, TransferState};
+use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
+use sccm_common::fragment::{FragmentKey, FragmentState};
+use sccm_common::policy::{Policy, SHADOW_BANK, SHADOWED, flag};
+use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::verdict::Tables;
-use sccm_common::{Peer, ServiceClass};
+
+use crate::maps::{array, lru_hash_map, per_cpu_array};
 
 #[map]
-static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
+static ACTIVE: Array<u32> = array(&map::ACTIVE);
 
 #[map]
-static POLICIES: Array<Policy> = Array::with_max_entries(BANKS, 0);
+static POLICIES: Array<Policy> = array(&map::POLICIES);
 
 #[map]
-static TRIES: Array<Trie> = Array::with_max_entries(BANKS, 0);
+static TRIES: Array<Trie> = array(&map::TRIES);
 
 #[map]
-static FLOWS: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(DEFAULT_CAPACITY, 0);
+static FLOWS: LruHashMap<FlowKey, FlowState> = lru_hash_map(&map::FLOWS);
 
 /// Flows that this CPU has added, ever.
 #[map]
-static FLOWS_OPENED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static FLOWS_OPENED: PerCpuArray<u64> = per_cpu_array(&map::FLOWS_OPENED);
 
 #[map]
-static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> =
-    LruHashMap::with_max_entries(fragment::CAPACITY, 0);
+static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = lru_hash_map(&map::FRAGMENTS);
 
 #[map]
-static TRANSFERS: LruHashMap<TransferKey, TransferState> =
-    LruHashMap::with_max_entries(tftp::CAPACITY, 0);
+static TRANSFERS: LruHashMap<TransferKey, TransferState> = lru_hash_map(&map::TRANSFERS);
 
 /// Read by agents only: what they say about each bank.
 #[map]
-static POLICY_INFO: Array<PolicyInfo> = Array::with_max_entries(BANKS, 0);
+static POLICY_INFO: Array<PolicyInfo> = array(&map::POLICY_INFO);
 
 /// Read by agents only: which interface each slot stands for.
 #[map]
-static INTERFACES: Array<InterfaceRecord> = Array::with_max_entries(MAX_INTERFACES, 0);
+static INTERFACES: Array<InterfaceRecord> = array(&map::INTERFACES);
 
 /// Read by agents only: what each service class is called.
 #[map]
-static SERVICES: Array<ServiceRecord> = Array::with_max_entries(ServiceClass::COUNT as u32, 0);
+static SERVICES: Array<ServiceRecord> = array(&map::SERVICES);
 
 /// Read by agents only: what each peer is called.
 #[map]
-static PEERS: Array<PeerRecord> = Array::with_max_entries(Peer::COUNT as u32, 0);
+static PEERS: Array<PeerRecord> = array(&map::PEERS);
 
 /// Seconds in a tick, as `abi` says; set before the program is loaded.
 #[unsafe(no_mangle)]

@@ -191,7 +191,7 @@ impl Datapath {
 
     /// How many flows the kernel remembers.
     pub fn flows(&self) -> Result<usize> {
-        self.entries::<FlowKey, FlowState>(map::FLOWS)
+        self.entries::<FlowKey, FlowState>(map::FLOWS.name)
     }
 
     /// How many flows are alive, and how many have made way, as metrics tell.
@@ -201,7 +201,7 @@ impl Datapath {
 
     /// The flows and their phases, in the order of their keys.
     pub fn flow_phases(&self) -> Result<Vec<String>> {
-        let flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS)?;
+        let flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS.name)?;
         let mut phases = Vec::new();
         for flow in flows.iter() {
             let (key, state) = flow?;
@@ -213,12 +213,12 @@ impl Datapath {
 
     /// How many first fragments the kernel remembers.
     pub fn fragments(&self) -> Result<usize> {
-        self.entries::<FragmentKey, FragmentState>(map::FRAGMENTS)
+        self.entries::<FragmentKey, FragmentState>(map::FRAGMENTS.name)
     }
 
     /// How many transfers and expectations of them the kernel remembers.
     pub fn transfers(&self) -> Result<usize> {
-        self.entries::<TransferKey, TransferState>(map::TRANSFERS)
+        self.entries::<TransferKey, TransferState>(map::TRANSFERS.name)
     }
 
     /// Where the maps are pinned.
@@ -229,7 +229,7 @@ impl Datapath {
 
     /// Orders refused packets, as a process does that then dies.
     pub fn order(&self, order: Order) -> Result<()> {
-        let mut map: Array<MapData, Order> = self.open(map::ORDER)?;
+        let mut map: Array<MapData, Order> = self.open(map::ORDER.name)?;
         Ok(map.set(0, order, 0)?)
     }
 
@@ -253,7 +253,7 @@ impl Datapath {
     /// # Errors
     /// When the map cannot be written, or the kernel has not been up for as long.
     pub fn age_flows(&mut self, seconds: u32) -> Result<()> {
-        let mut flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS)?;
+        let mut flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS.name)?;
         let known: Vec<_> = flows.iter().collect::<Result<_, _>>()?;
         for (key, state) in known {
             let seen = state.seen().checked_sub(seconds);
@@ -265,7 +265,7 @@ impl Datapath {
 
     /// Spoils the word that names the active policy, as foreign hands on the maps could.
     pub fn lose_policy(&mut self) -> Result<()> {
-        let mut active: Array<MapData, u32> = self.open(map::ACTIVE)?;
+        let mut active: Array<MapData, u32> = self.open(map::ACTIVE.name)?;
         Ok(active.set(0, BANKS, 0)?)
     }
 

@@ -4,6 +4,12 @@
 //! and ends with it, also when a test panics. [`signals::Interrupt`] makes that hold for Ctrl-C.
 //! What a killed process left behind is removed by the next one (see [`netns`], [`bpffs`]).
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on panics")]
+#![expect(
+    clippy::print_stderr,
+    reason = "beside a test, there is nobody else to tell"
+)]
+
 pub mod agent;
 pub mod bpffs;
 pub mod datapath;

@@ -15,7 +15,6 @@ use anyhow::{Result, bail};
 use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::routing::get;
-use sccm_agent::catalog::Catalog;
 use sccm_agent::config::{self, Problems};
 use sccm_agent::http::{HttpArgs, Server};
 use sccm_agent::metrics::Format;
@@ -40,9 +39,7 @@ pub fn policy(folder: &Path, bytes: &[u8]) {
             assert!(!error.to_string().trim().is_empty());
         }
         Ok(policy) => {
-            let catalog = Catalog::edition_2007().expect("the embedded catalog");
             let request = Request {
-                catalog,
                 policy: &policy,
                 own: &[],
                 observe: false,

@@ -38,7 +38,8 @@ pub(crate) fn abandoned(directory: &Path) -> Result<Vec<String>> {
 pub(crate) fn require_root(purpose: &str) -> Result<()> {
     ensure!(
         geteuid().is_root(),
-        "{purpose} needs root: run `sudo cargo xtask test`, or the same as root"
+        "{purpose} needs root: run `cargo test` as root. `cargo xtask test` says how, and \
+         installs what the tests start"
     );
     Ok(())
 }

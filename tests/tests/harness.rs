@@ -1,5 +1,10 @@
 //! The harness itself: hosts can talk, outcomes are told apart, and nothing stays behind.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, also in its helpers"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;

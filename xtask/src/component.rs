@@ -1,16 +1,16 @@
 //! Parts of the Rust toolchain that an installation may lack.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::debian;
+use crate::debian::{self, Missing};
 use crate::process::{command, run, step};
 use crate::toolchain::{Origin, Toolchain};
 
-/// A part, by its names in rustup and in Debian.
+/// A part of the toolchain, with its names in rustup and in Debian.
 pub struct Component {
     rustup: &'static str,
     package: &'static str,
-    /// A file of it, relative to the sysroot.
+    /// A file of the part, relative to the sysroot.
     file: &'static str,
 }
 
@@ -37,11 +37,16 @@ pub const CLIPPY: Component = Component {
 
 impl Component {
     /// Installs the part if it is missing.
-    pub fn ensure(&self, toolchain: &Toolchain) -> Result<()> {
+    pub fn ensure(&self, toolchain: &Toolchain, missing: Missing) -> Result<()> {
         if toolchain.sysroot.join(self.file).exists() {
             return Ok(());
         }
         match &toolchain.origin {
+            Origin::Rustup(name) if missing == Missing::Refuse => bail!(
+                "the toolchain lacks {}. Run: rustup component add {} --toolchain {name}",
+                self.rustup,
+                self.rustup
+            ),
             Origin::Rustup(name) => {
                 step(&format!(
                     "adding {} to the toolchain (a few seconds)",
@@ -49,7 +54,7 @@ impl Component {
                 ));
                 run(command("rustup").args(["component", "add", self.rustup, "--toolchain", name]))
             }
-            Origin::System => debian::install(&[self.package]),
+            Origin::System => debian::install(&[self.package], &[], missing),
         }
     }
 }

@@ -1,21 +1,20 @@
-//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`],
-//! [`PEERS`] and [`EMULATOR`] are the lists: add a line when the demo or a test starts a program that is not built
-//! here.
+//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`], [`PEERS`] and [`EMULATOR`]
+//! list them: add a line when the demo or a test starts a program that is not built here.
 //!
-//! The servers are for the tests, which start them in namespaces of their own.
-//! Their packages would start them on this machine too, and at every boot; both
-//! is prevented.
+//! Before anything is installed, all packages are named, with the way to do it by hand. The
+//! servers are for the tests, which start them in namespaces of their own. Their packages would
+//! start them on this machine, too, and at every boot: [`quiet`] prevents both.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+mod quiet;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
+use quiet::Quiet;
 
-use crate::process::{command, is_installed, is_root, run, step};
+use crate::interrupt::Held;
+use crate::process::{command, is_installed, is_root, step};
 
 /// A program, and the package that brings it.
-struct Program {
+pub struct Program {
     name: &'static str,
     package: &'static str,
     /// Services that the package would run.
@@ -23,16 +22,16 @@ struct Program {
 }
 
 /// What the demo and all tests start.
-const BASE: &[Program] = &[Program::plain("ip", "iproute2")];
+pub const BASE: &[Program] = &[Program::plain("ip", "iproute2")];
 
 /// What boots other kernels, and what makes up their system.
-const EMULATOR: &[Program] = &[
+pub const EMULATOR: &[Program] = &[
     Program::plain("qemu-system-x86_64", "qemu-system-x86"),
     Program::plain("strip", "binutils"),
 ];
 
 /// What the benchmark compares with, and measures by.
-const PEERS: &[Program] = &[
+pub const PEERS: &[Program] = &[
     Program::plain("ethtool", "ethtool"),
     Program::plain("iperf3", "iperf3"),
     Program::plain("nft", "nftables"),
@@ -46,7 +45,7 @@ const PEERS: &[Program] = &[
 ];
 
 /// What the tests start of servers and clients.
-const SERVERS: &[Program] = &[
+pub const SERVERS: &[Program] = &[
     Program::plain("curl", "curl"),
     Program::plain("openssl", "openssl"),
     Program::plain("smbclient", "smbclient"),
@@ -102,81 +101,35 @@ impl Program {
     }
 }
 
-/// Installs those of [`BASE`] that are missing.
-pub fn ensure_programs() -> Result<()> {
-    ensure(BASE)
+/// What to do about something that is missing on this machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Install it.
+    Install,
+    /// Say how to install it, and end (`--no-install`).
+    Refuse,
 }
 
-/// Installs those of [`SERVERS`] that are missing, and sees that none of them runs.
-pub fn ensure_servers() -> Result<()> {
-    ensure(SERVERS)
-}
-
-/// Installs those of [`PEERS`] that are missing, and sees that none of them runs.
-pub fn ensure_peers() -> Result<()> {
-    ensure(PEERS)
-}
-
-/// Installs those of [`EMULATOR`] that are missing.
-pub fn ensure_emulator() -> Result<()> {
-    ensure(EMULATOR)
-}
-
-fn ensure(programs: &[Program]) -> Result<()> {
-    let missing = || {
-        programs
-            .iter()
-            .filter(|program| !is_installed(program.name))
-    };
-    let packages: Vec<&str> = missing().map(|program| program.package).collect();
-    let services: Vec<&str> = missing()
-        .flat_map(|program| program.services)
+/// Sees that all these programs are installed.
+pub fn ensure(lists: &[&[Program]], missing: Missing) -> Result<()> {
+    if is_root() {
+        quiet::recover()?;
+    }
+    let lacking: Vec<&Program> = lists
+        .iter()
         .copied()
+        .flatten()
+        .filter(|program| !is_installed(program.name))
         .collect();
-    let _held_back = match services.is_empty() || !is_root() {
-        true => None,
-        false => HeldBack::new()?,
-    };
-    install(&packages)?;
-    if !services.is_empty() && is_installed("systemctl") {
-        run(command("systemctl")
-            .args(["--quiet", "disable"])
-            .args(services))?;
-    }
-    Ok(())
+    let packages: Vec<&str> = lacking.iter().map(|program| program.package).collect();
+    let services = lacking.iter().flat_map(|program| program.services);
+    let services: Vec<&str> = services.copied().collect();
+    install(&packages, &services, missing)
 }
 
-/// While it lives, packages start no service (invoke-rc.d(8), Debian Policy 9.3).
-struct HeldBack;
-
-/// Packages ask this program whether they may start a service.
-const POLICY: &str = "/usr/sbin/policy-rc.d";
-
-impl HeldBack {
-    /// None where somebody has decided already, as in most containers.
-    fn new() -> Result<Option<Self>> {
-        if Path::new(POLICY).exists() {
-            return Ok(None);
-        }
-        let held_back = Self;
-        // 101: "forbidden".
-        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("writing {POLICY}"))?;
-        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
-            .with_context(|| format!("making {POLICY} executable"))?;
-        Ok(Some(held_back))
-    }
-}
-
-impl Drop for HeldBack {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(POLICY) {
-            eprintln!("remove {POLICY}, or no package will start its service: {error}");
-        }
-    }
-}
-
-/// Installs `packages`; an error says what to do where that is not possible.
-pub fn install(packages: &[&str]) -> Result<()> {
+/// Installs `packages`, without their `services` being started; an error says what to do where
+/// that is not possible.
+pub fn install(packages: &[&str], services: &[&str], missing: Missing) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
@@ -187,13 +140,38 @@ pub fn install(packages: &[&str]) -> Result<()> {
              install it by this system's own means, then run this again"
         );
     }
-    if !is_root() {
-        bail!("Debian packages are missing. Run: sudo apt-get install {list}");
+    let by_hand = format!("apt-get install --no-install-recommends {list}");
+    if missing == Missing::Refuse || !is_root() {
+        bail!("Debian packages are missing. Run as root: {by_hand}");
     }
-    step(&format!("installing Debian packages: {list}"));
-    run(command("apt-get").args(["--quiet", "update"]))?;
-    run(command("apt-get")
-        .args(["--quiet", "install", "--yes", "--no-install-recommends"])
-        .args(packages)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+    step(&format!(
+        "these Debian packages are missing, and will be installed: {list}"
+    ));
+    step(&format!(
+        "to do without, stop this (Ctrl-C) and give --no-install, or install them yourself: \
+         {by_hand}"
+    ));
+    if !services.is_empty() {
+        let services = services.join(" ");
+        step(&format!(
+            "these services of theirs will not be started, nor at boot: {services}"
+        ));
+    }
+    let mut held = Held::new()?;
+    // Dropped first: what was changed is put back before a signal ends this process.
+    let quiet = Quiet::new(services)?;
+    let result = apt_get(&mut held, packages);
+    drop(quiet);
+    drop(held);
+    result
+}
+
+fn apt_get(held: &mut Held, packages: &[&str]) -> Result<()> {
+    held.run(command("apt-get").args(["--quiet", "update"]))?;
+    held.run(
+        command("apt-get")
+            .args(["--quiet", "install", "--yes", "--no-install-recommends"])
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::debian::Missing;
 use crate::process::{cargo, command, is_installed, replace, run, step, tools};
 use crate::setup;
 
@@ -12,8 +13,8 @@ use crate::setup;
 const CARGO_FUZZ_VERSION: &str = "0.13.2";
 
 /// Runs the differential fuzzer from a seed, which is the time if none is given.
-pub fn differential(minutes: u64, seed: Option<u64>) -> Result<()> {
-    setup::all()?;
+pub fn differential(minutes: u64, seed: Option<u64>, missing: Missing) -> Result<()> {
+    setup::all(&[], missing)?;
     let seed = seed.unwrap_or_else(now);
     step(&format!("fuzzing for {minutes} minutes from seed {seed}"));
     let mut test = cargo();
@@ -26,8 +27,8 @@ pub fn differential(minutes: u64, seed: Option<u64>) -> Result<()> {
 
 /// Runs one of the targets; what it finds new stays in `fuzz/corpus`, what fails in
 /// `fuzz/artifacts`.
-pub fn target(name: &str, minutes: u64) -> Result<()> {
-    setup::all()?;
+pub fn target(name: &str, minutes: u64, missing: Missing) -> Result<()> {
+    setup::all(&[], missing)?;
     let program = cargo_fuzz()?;
     step(&format!("fuzzing {name} for {minutes} minutes"));
     let mut fuzz = command(program);

@@ -17,8 +17,9 @@ use std::env;
 
 use anyhow::{Result, bail};
 
+use crate::debian::{self, Missing};
 use crate::process::step;
-use crate::{debian, setup};
+use crate::setup;
 
 /// Tells the test of the verifier budget to record what it measures.
 const UPDATE: &str = "UPDATE_BUDGET";
@@ -28,15 +29,14 @@ const UPDATE: &str = "UPDATE_BUDGET";
 /// # Errors
 /// No such kernel, a failed build, or the kernels on which a test failed, all of
 /// them after all have run.
-pub fn test(versions: &[String]) -> Result<()> {
-    // First of all: the rest takes a while.
+pub fn test(versions: &[String], missing: Missing) -> Result<()> {
+    // First, because everything else takes a while.
     let mut kernels = Vec::new();
     for version in versions {
         kernels.push((version, package::kernel(version)?));
     }
     let busybox = package::busybox()?;
-    setup::all()?;
-    debian::ensure_emulator()?;
+    setup::all(debian::EMULATOR, missing)?;
     let programs = selection::build()?;
 
     let update = env::var_os(UPDATE).is_some();

@@ -1,10 +1,9 @@
 //! bpf-linker, built against the very libLLVM that rustc uses.
 //!
-//! It must read the bitcode that rustc writes, so its LLVM has to be the same.
-//! A folder that looks like an LLVM installation, with a link to the
-//! toolchain's libLLVM, saves installing any other LLVM. That link also records
-//! which libLLVM the linker was built for: after an update of the toolchain it
-//! points elsewhere, and the linker is built again.
+//! It reads the bitcode that rustc writes, so both need the same LLVM. No other LLVM is
+//! installed: the build gets a folder that looks like an LLVM installation, with a link to the
+//! toolchain's libLLVM. The link also records which libLLVM the linker was built for. After an
+//! update of the toolchain it points to the wrong one, and the linker is built again.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -32,7 +31,7 @@ pub fn ensure(toolchain: &Toolchain) -> Result<()> {
         return Ok(());
     }
 
-    // First of all: an interrupted build must not leave a linker that looks right.
+    // First, so that an interrupted build leaves no linker that looks right.
     remove(&binary)?;
     fs::create_dir_all(llvm.join("lib")).with_context(|| format!("making {}", llvm.display()))?;
     replace_link("lib".as_ref(), &llvm.join("lib64"))?;
@@ -52,7 +51,7 @@ pub fn ensure(toolchain: &Toolchain) -> Result<()> {
     fs::remove_dir_all(&build).with_context(|| format!("removing {}", build.display()))
 }
 
-/// `cargo install`, kept away from the settings of this and other builds.
+/// `cargo install`, without the settings of this and other builds.
 fn install(toolchain: &Toolchain, libllvm: &Path, llvm: &Path, build: &Path) -> Command {
     let libraries = libllvm.parent().unwrap_or(libllvm);
     let mut install = cargo();
@@ -75,7 +74,7 @@ fn install(toolchain: &Toolchain, libllvm: &Path, llvm: &Path, build: &Path) -> 
         .current_dir("/")
         .env_remove("CARGO_BUILD_TARGET")
         .env("LLVM_PREFIX", llvm)
-        // While building, and by the run path (unaffected by blanks in it) ever after.
+        // For the build; the run path below is for every later start. It may have blanks in it.
         .env("LD_LIBRARY_PATH", libraries)
         .env(
             "CARGO_ENCODED_RUSTFLAGS",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::component::{CLIPPY, RUST_SRC, RUSTFMT};
+use crate::debian::Missing;
 use crate::process::{cargo, command, is_installed, run, step, tools};
 use crate::toolchain::Toolchain;
 
@@ -12,10 +13,10 @@ use crate::toolchain::Toolchain;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Runs every check; stops at the first that fails.
-pub fn all() -> Result<()> {
+pub fn all(missing: Missing) -> Result<()> {
     let toolchain = Toolchain::detect()?;
     for component in [RUSTFMT, CLIPPY, RUST_SRC] {
-        component.ensure(&toolchain)?;
+        component.ensure(&toolchain, missing)?;
     }
 
     step("format");

@@ -5,10 +5,15 @@
 //! checkout needs nothing but cargo and a C linker.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stderr,
+    reason = "it speaks to the person who started it"
+)]
 
 mod component;
 mod debian;
 mod fuzz;
+mod interrupt;
 mod kernel;
 mod linker;
 mod lint;
@@ -21,10 +26,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use debian::Missing;
+
 /// Sets up, builds, demonstrates, tests and checks sccm-agent.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
+    /// Install nothing: name what is missing on this machine, with the command that installs
+    /// it, and end.
+    #[arg(long, global = true)]
+    no_install: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -79,7 +91,14 @@ enum Command {
 
 /// Exit codes: 0 done, 1 something failed, 2 wrong arguments or not root.
 fn main() -> ExitCode {
-    let command = Arguments::parse().command;
+    let Arguments {
+        no_install,
+        command,
+    } = Arguments::parse();
+    let missing = match no_install {
+        true => Missing::Refuse,
+        false => Missing::Install,
+    };
     let needs_root = match command {
         Command::Demo => Some("demo"),
         Command::Bench { .. } => Some("bench"),
@@ -99,7 +118,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    match run(command) {
+    match run(command, missing) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -108,35 +127,34 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command, missing: Missing) -> Result<()> {
     match command {
-        Command::Setup => setup::all(),
-        Command::Demo => demo(),
-        Command::Bench { arguments } => bench(&arguments),
-        Command::Soak { arguments } => soak(&arguments),
-        Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels),
-        Command::Test { arguments, .. } => test(&arguments),
+        Command::Setup => setup::all(&[], missing),
+        Command::Demo => demo(missing),
+        Command::Bench { arguments } => bench(&arguments, missing),
+        Command::Soak { arguments } => soak(&arguments, missing),
+        Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels, missing),
+        Command::Test { arguments, .. } => test(&arguments, missing),
         Command::Fuzz {
             minutes,
             target: Some(target),
             ..
-        } => fuzz::target(&target, minutes),
-        Command::Fuzz { minutes, seed, .. } => fuzz::differential(minutes, seed),
-        Command::Lint => lint::all(),
+        } => fuzz::target(&target, minutes, missing),
+        Command::Fuzz { minutes, seed, .. } => fuzz::differential(minutes, seed, missing),
+        Command::Lint => lint::all(missing),
     }
 }
 
-fn demo() -> Result<()> {
-    setup::all()?;
+fn demo(missing: Missing) -> Result<()> {
+    setup::all(&[], missing)?;
     process::step("building the agent and the demo (release; a few minutes the first time)");
     build_release("demo")?;
     // In place of this process, so that Ctrl-C and other signals reach the demo itself.
     process::replace(&mut process::command(process::release_binary("demo")?))
 }
 
-fn bench(arguments: &[String]) -> Result<()> {
-    setup::all()?;
-    debian::ensure_peers()?;
+fn bench(arguments: &[String], missing: Missing) -> Result<()> {
+    setup::all(debian::PEERS, missing)?;
     process::step("building the agent and the benchmark (release; a few minutes the first time)");
     build_release("bench")?;
     // In place of this process, as the demo.
@@ -144,8 +162,8 @@ fn bench(arguments: &[String]) -> Result<()> {
     process::replace(bench.args(arguments))
 }
 
-fn soak(arguments: &[String]) -> Result<()> {
-    setup::all()?;
+fn soak(arguments: &[String], missing: Missing) -> Result<()> {
+    setup::all(&[], missing)?;
     process::step("building the agent and the soak (release; a few minutes the first time)");
     build_release("soak")?;
     // In place of this process, as the demo.
@@ -161,9 +179,8 @@ fn build_release(program: &str) -> Result<()> {
     process::run(build.args(["--bin", program]))
 }
 
-fn test(arguments: &[String]) -> Result<()> {
-    setup::all()?;
-    debian::ensure_servers()?;
+fn test(arguments: &[String], missing: Missing) -> Result<()> {
+    setup::all(debian::SERVERS, missing)?;
     process::step("testing (the first build takes a few minutes)");
     // The default members: all but the eBPF crate, which the agent's build script builds.
     process::replace(process::cargo().arg("test").args(arguments))

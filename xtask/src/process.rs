@@ -1,5 +1,5 @@
-//! Starting other programs, always visibly: what they print goes to the user,
-//! and a failure names the whole command line.
+//! Starts other programs. What they print goes to the user, and a failure names the whole
+//! command line.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Tells the user what starts now, on stderr.
+/// Tells the user on stderr what happens now.
 pub fn step(text: &str) {
     eprintln!("==> {text}");
 }
 
-/// Whether this process may do everything.
+/// Whether this process is root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
@@ -26,16 +26,25 @@ pub fn workspace() -> &'static Path {
     xtask.parent().unwrap_or(xtask)
 }
 
-/// The folder for programs that are needed only to build and check.
+/// The folder for programs that only building and checking needs.
 pub fn tools() -> PathBuf {
     workspace().join("target/tools")
+}
+
+/// A file of the machine, by its path below `/`, or below `XTASK_ROOT` in tests.
+pub fn system(path: &str) -> PathBuf {
+    let root = env::var_os("XTASK_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    root.join(path)
 }
 
 /// `PATH`, with the folders where Debian keeps `ip` and the like, which are not
 /// on the path of an ordinary user and so not after `sudo env PATH=...` either.
 pub fn search_path() -> OsString {
     let mut path = env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    for folder in ["usr/local/sbin", "usr/sbin", "sbin"] {
+        path.push(":");
+        path.push(system(folder));
+    }
     path
 }
 
@@ -93,13 +102,13 @@ pub fn bytes(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Becomes `command`; returns only if that fails.
+/// Replaces this process by `command`; returns only if that fails.
 pub fn replace(command: &mut Command) -> Result<()> {
     let error = command.exec();
     Err(error).with_context(|| format!("starting {}", line(command)))
 }
 
-/// What a person would type to run `command`; its environment is left out.
+/// The command line of `command`, without its environment.
 pub fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());

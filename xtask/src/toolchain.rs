@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 
 use crate::process::{command, output};
 
-/// Who installed the toolchain, and so who can add to it.
+/// Who installed the toolchain, and can add parts to it.
 pub enum Origin {
     /// rustup; the name of the toolchain.
     Rustup(String),

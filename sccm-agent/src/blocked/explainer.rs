@@ -1,10 +1,12 @@
 //! From what the kernel noted to what people are told.
 
 use super::{Flow, Names, links, target, why};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Edition};
 use crate::kernel::Clock;
 use crate::policy::{Ground, Target};
-use anyhow::Result;
+use crate::site::Site;
+use crate::state::PolicyStatus;
+use sccm_common::abi::PolicyInfo;
 use sccm_common::blocked::BlockedFlow;
 use std::collections::HashMap;
 
@@ -12,29 +14,23 @@ use std::collections::HashMap;
 const REMEMBERED: usize = 1024;
 
 /// Names flows, and remembers which links carry what they wanted.
+#[derive(Default)]
 pub struct Explainer {
-    catalog: &'static Catalog,
+    /// As the document describes it, because the kernel does not have the site's own ports.
+    /// `None`: the edition is not known, and no link is named.
+    site: Option<Site>,
     roles: Vec<String>,
     links: HashMap<Target, Vec<Ground>>,
 }
 
 impl Explainer {
-    /// One that puts the links of no role first.
-    ///
-    /// # Errors
-    /// The embedded catalog is broken.
-    pub fn new() -> Result<Self> {
-        Ok(Self {
-            catalog: Catalog::edition_2007()?,
-            roles: Vec::new(),
-            links: HashMap::new(),
-        })
-    }
-
-    /// From now on the links of these roles come first.
-    pub fn set_roles(&mut self, roles: &[String]) {
-        if self.roles != roles {
-            self.roles = roles.to_vec();
+    /// From now on links are those of this policy's edition, and those of its roles come first.
+    pub fn set_policy(&mut self, policy: &PolicyInfo) {
+        let edition = Edition::numbered(policy.edition);
+        let site = edition.map(|edition| Site::new(Catalog::of(edition)));
+        let roles = PolicyStatus::from(*policy).roles;
+        if (&self.site, &self.roles) != (&site, &roles) {
+            (self.site, self.roles) = (site, roles);
             self.links.clear();
         }
     }
@@ -53,12 +49,15 @@ impl Explainer {
     }
 
     fn links(&mut self, target: Target) -> Vec<Ground> {
+        let Some(site) = &self.site else {
+            return Vec::new();
+        };
         if self.links.len() >= REMEMBERED {
             self.links.clear();
         }
         let known = self.links.entry(target);
         known
-            .or_insert_with_key(|target| links(self.catalog, &self.roles, target))
+            .or_insert_with_key(|target| links(site, &self.roles, target))
             .clone()
     }
 }

@@ -6,13 +6,10 @@
 //! that what is lost means just that.
 
 use super::{Names, Refused};
-use crate::kernel::{Clock, Events};
-use crate::metrics::Source;
-use crate::state::lock;
+use crate::kernel::{Clock, Events, SharedMaps};
 use anyhow::Result;
 use sccm_common::blocked::{BlockedKey, Event};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -78,7 +75,7 @@ impl Window {
 ///
 /// # Errors
 /// The kernel cannot be read.
-pub async fn follow(mut events: Events, source: Arc<Source>, wanted: bool) -> Result<()> {
+pub async fn follow(mut events: Events, maps: &SharedMaps, wanted: bool) -> Result<()> {
     let (mut window, mut told) = (Window::default(), Told::default());
     let mut end = Instant::now();
     loop {
@@ -90,7 +87,7 @@ pub async fn follow(mut events: Events, source: Arc<Source>, wanted: bool) -> Re
                 let mut taken = taken?;
                 if wanted {
                     taken.retain(|event| told.is_new(event));
-                    tell(&source, &taken, &mut window)?;
+                    tell(maps, &taken, &mut window)?;
                 }
             }
             () = sleep_until(end), if window != Window::default() => {
@@ -109,12 +106,12 @@ pub async fn follow(mut events: Events, source: Arc<Source>, wanted: bool) -> Re
     }
 }
 
-fn tell(source: &Source, events: &[Event], window: &mut Window) -> Result<()> {
+fn tell(maps: &SharedMaps, events: &[Event], window: &mut Window) -> Result<()> {
     let admitted: Vec<&Event> = events.iter().filter(|_| window.admits()).collect();
     if admitted.is_empty() {
         return Ok(());
     }
-    let names = Names::read(&lock(&source.maps))?;
+    let names = Names::read(&maps.lock())?;
     let clock = Clock::read()?;
     for event in admitted {
         let seconds_ago = clock.age(event.at);

@@ -62,10 +62,9 @@ fn numbers_get_their_names() {
 
 #[test]
 fn links_of_the_own_roles_come_first() {
-    let catalog = Catalog::edition_2007().unwrap();
     let smb = target(&flow(Protocol::TCP, 445, Reason::NotAllowed)).unwrap();
     let roles = ["distribution-point".to_owned()];
-    let links = links(catalog, &roles, &smb);
+    let links = links(&Site::default(), &roles, &smb);
     assert!(links.len() > 1);
     let concerns = |ground: &Ground| match ground {
         Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),

@@ -3,13 +3,12 @@
 //! The compiler sees types only. Here is the rest: what is cited must exist,
 //! what must be unique is, ports fit their protocol, and `is_a` leads somewhere.
 
-use super::{ANY, Catalog, Link, PortSpec, Protocol, RoleId, Service};
+use super::{ANY, Catalog, Direction, Link, PortSpec, Protocol, RoleId, Service};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashSet;
 
 /// Checks the whole catalog; the error names the entry that is wrong.
 pub(super) fn check(catalog: &Catalog) -> Result<()> {
-    ensure!(!catalog.edition.is_empty(), "edition is empty");
     roles(catalog)?;
     notes(catalog)?;
     for link in &catalog.links {
@@ -65,6 +64,14 @@ fn check_link(catalog: &Catalog, link: &Link) -> Result<()> {
         known_role(catalog, &link.from)?;
     }
     known_role(catalog, &link.to)?;
+    if let Some(opener) = &link.opener {
+        let ends = [&link.from, &link.to];
+        ensure!(
+            link.direction == Direction::EitherWay
+                && ends.iter().any(|end| catalog.is(end, opener.as_str())),
+            "opener `{opener}` is no end of an arrow both ways"
+        );
+    }
     if let Some(feature) = &link.opt_in {
         ensure!(is_name(feature), "feature `{feature}` is not in kebab-case");
     }
@@ -87,6 +94,10 @@ fn check_service(catalog: &Catalog, service: &Service) -> Result<()> {
             Protocol::Icmp | Protocol::Icmpv6 => *port == PortSpec::EchoRequest,
         };
         ensure!(fits, "port `{port}` does not fit the protocol");
+        ensure!(
+            service.port_from.is_none() || matches!(port, PortSpec::Range(_)),
+            "port `{port}` has a setting of its own: port_from cannot replace it"
+        );
     }
     Ok(())
 }

@@ -10,8 +10,10 @@ use std::fmt;
 /// Stands for any source: a valid `from`, but not a role.
 pub const ANY: &str = "any";
 
-/// The role that note 6 is about: the one that configures all others.
+/// The role that configures all others.
 pub const SITE_SERVER: &str = "site-server";
+
+const RPC_ENDPOINT_MAPPER: &str = "rpc-endpoint-mapper";
 
 /// The id of a role, such as `distribution-point`, or [`ANY`] where a link starts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,8 +111,27 @@ pub struct Link {
     /// The notes that the link as a whole cites.
     #[serde(default)]
     pub notes: Vec<u8>,
+    /// The end that alone opens at a site whose site systems wait for the site server.
+    pub opener: Option<RoleId>,
+    /// Its clients boot from the network: until they have an address, they ask for one.
+    #[serde(default)]
+    pub network_boot: bool,
     /// What is spoken on it.
     pub services: Vec<Service>,
+}
+
+impl Link {
+    /// Whether the link lists the RPC endpoint mapper but not the dynamic ports
+    /// that the mapper hands out: a connection then gets no further than the
+    /// answer on port 135.
+    #[must_use]
+    pub fn lacks_dynamic_ports(&self) -> bool {
+        let mapper = |service: &Service| {
+            service.service == RPC_ENDPOINT_MAPPER && service.protocol == Protocol::Tcp
+        };
+        let dynamic = |service: &Service| service.ports.contains(&PortSpec::Dynamic);
+        self.services.iter().any(mapper) && !self.services.iter().any(dynamic)
+    }
 }
 
 /// One row of a link's table, for one protocol.
@@ -126,9 +147,33 @@ pub struct Service {
     /// The notes that the row cites.
     #[serde(default)]
     pub notes: Vec<u8>,
+    /// The setting whose ports take the place of `ports`, if the site may move them.
+    pub port_from: Option<PortSetting>,
     /// The row's line in the document, from 1.
     #[serde(skip_serializing)]
     pub line: u32,
+}
+
+/// A setting of the site that says which ports a service has there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortSetting {
+    /// `http-port`
+    Http,
+    /// `https-port`
+    Https,
+    /// `wsus-http-port`; not set: all ports of the row.
+    WsusHttp,
+    /// `wsus-https-port`; not set: all ports of the row.
+    WsusHttps,
+    /// `sql-port`
+    Sql,
+    /// `wake-on-lan-port`
+    WakeOnLan,
+    /// `amt-provisioning-port`
+    AmtProvisioning,
+    /// `multicast-range`
+    Multicast,
 }
 
 /// What carries a service.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn catalog() -> &'static Catalog {
-    Catalog::edition_2007().unwrap()
+    Catalog::of(Edition::default())
 }
 
 #[test]
@@ -146,27 +146,61 @@ fn links_say_what_the_document_says() {
     }
 }
 
+/// The ids of the links for which this holds.
+fn links_that(hold: impl Fn(&Link) -> bool) -> Vec<&'static str> {
+    let links = catalog().links.iter().filter(|link| hold(link));
+    links.map(|link| link.id.as_str()).collect()
+}
+
 #[test]
-fn links_that_cite_note_6() {
-    let catalog = catalog();
-    let citing: Vec<&str> = catalog
-        .links
-        .iter()
-        .filter(|link| link.notes.contains(&6))
-        .map(|link| link.id.as_str())
-        .collect();
+fn links_that_cite_note_6_have_an_opener() {
+    let citing = links_that(|link| link.notes.contains(&6));
     assert_eq!(citing, ["3", "5", "9", "10", "12", "31", "35", "45"]);
+    let opener = RoleId::from(SITE_SERVER);
+    assert_eq!(
+        links_that(|link| link.opener == Some(opener.clone())),
+        citing
+    );
+    assert_eq!(links_that(|link| link.opener.is_some()), citing);
+    assert_eq!(links_that(|link| link.network_boot), ["8"]);
+}
+
+#[test]
+fn a_setting_moves_the_ports_of_rows_that_cite_notes_2_and_4() {
+    for service in catalog().links.iter().flat_map(|link| &link.services) {
+        let cites = |note: u8| service.notes.contains(&note);
+        let expected = match service.service.as_str() {
+            "http" if cites(2) => Some(PortSetting::Http),
+            "https" if cites(2) => Some(PortSetting::Https),
+            "http" if cites(4) => Some(PortSetting::WsusHttp),
+            "https" if cites(4) => Some(PortSetting::WsusHttps),
+            "sql" => Some(PortSetting::Sql),
+            // Cites note 2 as well, but means a port of its own.
+            "wake-on-lan" => Some(PortSetting::WakeOnLan),
+            "amt-provisioning" => Some(PortSetting::AmtProvisioning),
+            "multicast" => Some(PortSetting::Multicast),
+            _ => None,
+        };
+        assert_eq!(service.port_from, expected, "line {}", service.line);
+    }
+}
+
+#[test]
+fn every_edition_has_the_table_and_the_number_that_it_says() {
+    for edition in Edition::ALL {
+        assert_eq!(Catalog::of(edition).edition, edition);
+        assert_eq!(edition.name().parse(), Ok(edition));
+        assert_eq!(Edition::numbered(edition as u32), Some(edition));
+        let json = serde_json::to_value(edition).unwrap();
+        assert_eq!(json, edition.name());
+    }
+    assert_eq!(Edition::V2007 as u32, 0, "agents before said nothing");
+    assert_eq!(Edition::numbered(u32::MAX), None);
 }
 
 #[test]
 fn links_that_list_the_mapper_without_its_ports() {
-    let catalog = catalog();
-    let mapper_only: Vec<&str> = catalog
-        .links
-        .iter()
-        .filter(|link| link.lacks_dynamic_ports())
-        .map(|link| link.id.as_str())
-        .collect();
+    let mapper_only = links_that(Link::lacks_dynamic_ports);
     assert_eq!(mapper_only, ["5", "32", "34", "remote-control-netbios"]);
 }
 
@@ -201,11 +235,17 @@ fn the_json_has_exactly_the_documented_shape() {
         "opt_in": null,
         "line": 317,
         "notes": [],
+        "opener": null,
+        "network_boot": false,
         "services": [
-            {"service": "http", "protocol": "tcp", "ports": ["80"], "notes": [2]},
-            {"service": "https", "protocol": "tcp", "ports": ["443"], "notes": [2]},
-            {"service": "smb", "protocol": "tcp", "ports": ["445"], "notes": []},
-            {"service": "multicast", "protocol": "udp", "ports": ["63000-64000"], "notes": []},
+            {"service": "http", "protocol": "tcp", "ports": ["80"], "notes": [2],
+             "port_from": "http"},
+            {"service": "https", "protocol": "tcp", "ports": ["443"], "notes": [2],
+             "port_from": "https"},
+            {"service": "smb", "protocol": "tcp", "ports": ["445"], "notes": [],
+             "port_from": null},
+            {"service": "multicast", "protocol": "udp", "ports": ["63000-64000"], "notes": [],
+             "port_from": "multicast"},
         ],
     });
     assert_eq!(*link, expected);

@@ -9,9 +9,8 @@ mod joint;
 mod words;
 
 use super::rows::View;
-use crate::catalog::Catalog;
-use crate::metrics::{hash_text, roles_text};
 use crate::policy::{self, Request, ServiceNames, SitePolicy, Tables};
+use crate::policy::{hash_text, roles_text};
 use anyhow::Result;
 use joint::{Answer, Joint};
 use sccm_common::abi::PolicyInfo;
@@ -70,17 +69,16 @@ impl Difference {
     ///
     /// # Errors
     /// The policy does not compile.
-    pub fn new(catalog: &Catalog, policy: &SitePolicy, live: &Live) -> Result<Self> {
+    pub fn new(policy: &SitePolicy, live: &Live) -> Result<Self> {
         let own = live.tables.own_addresses();
         let request = Request {
-            catalog,
             policy,
             own: &own,
             observe: false,
         };
         let compiled = policy::compile(&request, live.names.clone())?;
         let candidate = Tables::from(&compiled);
-        let view = View::new(catalog, policy)?;
+        let view = View::new(policy)?;
         let roles = roles_text(&live.info);
         let words = Words::new(&view, &compiled.services, &roles);
         let joint = Joint::new(&candidate, &live.tables);

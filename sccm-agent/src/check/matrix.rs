@@ -1,7 +1,6 @@
 //! Who may open what: a row for each protected entry, peer and service.
 
 use super::rows::{Holders, Row, View, ports};
-use crate::catalog::Catalog;
 use crate::policy::{Outbound, Protected, Rule, SitePolicy};
 use anyhow::Result;
 use ipnet::IpNet;
@@ -21,12 +20,10 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// That of a policy which was written with this catalog.
-    ///
     /// # Errors
-    /// A role that the catalog does not know.
-    pub fn new(catalog: &Catalog, policy: &SitePolicy) -> Result<Self> {
-        Ok(Self::of(&View::new(catalog, policy)?))
+    /// A role that the policy's edition does not have.
+    pub fn new(policy: &SitePolicy) -> Result<Self> {
+        Ok(Self::of(&View::new(policy)?))
     }
 
     pub(super) fn of(view: &View<'_>) -> Self {

@@ -1,14 +1,14 @@
 //! The rows of the document that a policy makes use of, one by one.
 
-use crate::catalog::{ANY, Catalog, Link, Protocol, RoleId, Service};
+use crate::catalog::{ANY, Link, Protocol, RoleId, Service};
 use crate::policy::{
     CLIENT, Cover, DHCP_RELAY, INTERNET, PXE_CLIENT, Protected, SitePolicy, Target,
 };
+use crate::site::Found;
 use anyhow::Result;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 
-const PXE_SERVICE_POINT: &str = "pxe-service-point";
 const DHCP: &str = "dhcp";
 
 /// A row of a link that a protected entry has by one of its roles.
@@ -37,9 +37,8 @@ pub(super) enum Holders {
     Nobody,
 }
 
-/// A policy beside the catalog, with all rows that concern it.
+/// A policy, with all rows of its catalog that concern it.
 pub(super) struct View<'a> {
-    pub catalog: &'a Catalog,
     pub policy: &'a SitePolicy,
     /// What peers may open at the protected systems.
     pub inbound: Vec<Row<'a>>,
@@ -52,9 +51,8 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// # Errors
     /// A role that the catalog does not know.
-    pub fn new(catalog: &'a Catalog, policy: &'a SitePolicy) -> Result<Self> {
+    pub fn new(policy: &'a SitePolicy) -> Result<Self> {
         let mut view = Self {
-            catalog,
             policy,
             inbound: Vec::new(),
             outbound: Vec::new(),
@@ -62,8 +60,8 @@ impl<'a> View<'a> {
         };
         for entry in &policy.protect {
             for id in &entry.roles {
-                let role = catalog.role(id.as_str())?;
-                let row = |(link, peer, service): (&'a Link, &'a RoleId, &'a Service)| Row {
+                let role = policy.site.catalog.role(id.as_str())?;
+                let row = |(link, peer, service): Found| Row {
                     entry,
                     role: id,
                     link,
@@ -71,10 +69,10 @@ impl<'a> View<'a> {
                     service,
                     targets: Target::of_service(service, &policy.site),
                 };
-                let into = catalog.links_into(role, &policy.site).map(row);
+                let into = policy.site.links_into(role).map(row);
                 view.inbound
                     .extend(into.flat_map(|row| booting(policy, row)));
-                let out = catalog.links_out_of(role, &policy.site).map(row);
+                let out = policy.site.links_out_of(role).map(row);
                 view.outbound.extend(out);
             }
         }
@@ -102,13 +100,7 @@ impl<'a> View<'a> {
         if peer == INTERNET {
             return Holders::Internet;
         }
-        let holds = |id: &RoleId| {
-            id.as_str() == peer
-                || self.catalog.role(id.as_str()).is_ok_and(|role| {
-                    let lineage = self.catalog.lineage(role);
-                    lineage.iter().any(|id| id.as_str() == peer)
-                })
-        };
+        let holds = |id: &RoleId| self.policy.site.catalog.is(id, peer);
         let named = peers.iter().filter(|(id, _)| holds(id));
         let mut listed: Vec<IpNet> = named.flat_map(|(_, list)| list.iter().copied()).collect();
         // What is protected here is a peer of what is protected elsewhere.
@@ -132,7 +124,7 @@ impl<'a> View<'a> {
 
 /// Who asks for PXE boot service: build networks and relays, where they are named.
 fn booting<'a>(policy: &SitePolicy, row: Row<'a>) -> Vec<Row<'a>> {
-    let asks = row.link.to.as_str() == PXE_SERVICE_POINT && row.peer == CLIENT;
+    let asks = row.link.network_boot && row.peer == CLIENT;
     let Some(peers) = policy.peers.as_ref().filter(|_| asks) else {
         return vec![row];
     };

@@ -1,7 +1,7 @@
 //! `sccm-agent catalog`: the whole port table.
 
 use crate::{
-    catalog::{Catalog, Link},
+    catalog::{Catalog, Edition, Link},
     output::{self, OutputArgs, OutputFormat},
 };
 use anyhow::Result;
@@ -24,7 +24,7 @@ pub struct CatalogArgs {
 /// # Errors
 /// If standard output cannot be written.
 pub fn run(args: &CatalogArgs) -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
+    let catalog = Catalog::of(Edition::default());
     match args.output.output {
         OutputFormat::Json => output::print_json(&catalog),
         OutputFormat::Table => output::print(summary(catalog)),
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_summary_has_every_entry_and_keeps_to_100_columns() {
-        let catalog = Catalog::edition_2007().unwrap();
+        let catalog = Catalog::of(Edition::default());
         let text = summary(catalog);
         assert!(
             text.lines().all(|line| line.chars().count() <= 100),

@@ -1,7 +1,6 @@
 //! `sccm-agent check`: what a policy file means, before it is enforced.
 
 use super::PinArgs;
-use crate::catalog::Catalog;
 use crate::check::{Difference, Live, Report};
 use crate::config;
 use crate::kernel::{Found, Maps, PinDir};
@@ -39,12 +38,11 @@ pub struct CheckArgs {
 /// A file that is no policy, or standard output that cannot be written.
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let policy = config::load(&args.file)?;
-    let catalog = Catalog::edition_2007()?;
-    let mut report = Report::new(catalog, &policy)
-        .with_context(|| format!("compiling {}", args.file.display()))?;
+    let mut report =
+        Report::new(&policy).with_context(|| format!("compiling {}", args.file.display()))?;
     if args.against_live {
         let live = live(&args.pins.pins())?;
-        report.difference = Some(Difference::new(catalog, &policy, &live)?);
+        report.difference = Some(Difference::new(&policy, &live)?);
     }
     match args.output.output {
         OutputFormat::Json => output::print_json(&report)?,

@@ -1,11 +1,13 @@
 //! `sccm-agent reload`, `promote`, `confirm` and `rollback`: commands to a running agent.
 
 use super::PinArgs;
+use crate::changed::Changed;
 use crate::control::client::Connection;
-use crate::control::{Answer, Reload, Request, default_socket};
+use crate::control::{Answer, Request, default_socket};
 use crate::duration;
 use crate::output::{self, OutputArgs, OutputFormat};
-use anyhow::{Result, bail};
+use crate::policies::Reload;
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -103,7 +105,8 @@ pub struct RollbackArgs {
 /// Asks the agent to reload.
 ///
 /// # Errors
-/// There is no agent, or it refuses; nothing has changed then.
+/// There is no agent, or it refuses; nothing has changed then. [`Changed`] if the agent does not
+/// answer, or its answer cannot be printed.
 pub fn reload(args: &ReloadArgs) -> Result<ExitCode> {
     let order = Reload {
         confirm_within: args.confirm_within.map(|wait| wait.as_secs()),
@@ -151,15 +154,14 @@ impl AgentArgs {
         let outcome = match connection.ask(request) {
             Ok(Answer::Done(outcome)) => outcome,
             Ok(Answer::Refused { error }) => bail!(error),
-            Err(unknown) => {
-                eprintln!("error: {unknown}");
-                return Ok(ExitCode::FAILURE);
-            }
+            // Whether the agent has done it, nobody knows.
+            Err(unknown) => return Err(anyhow!(unknown).context(Changed)),
         };
-        match self.output.output {
-            OutputFormat::Json => output::print_json(&outcome)?,
-            OutputFormat::Table => output::print(&outcome)?,
-        }
+        let printed = match self.output.output {
+            OutputFormat::Json => output::print_json(&outcome),
+            OutputFormat::Table => output::print(&outcome),
+        };
+        printed.context(Changed)?;
         Ok(ExitCode::SUCCESS)
     }
 }

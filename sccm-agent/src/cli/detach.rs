@@ -1,7 +1,9 @@
 //! `sccm-agent detach`: leave every interface as it was.
 
 use super::PinArgs;
-use anyhow::Result;
+use crate::changed::Changed;
+use crate::output;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 /// Remove programs, counters and flows that an agent left behind
@@ -14,14 +16,15 @@ pub struct DetachArgs {
 /// Removes every pin.
 ///
 /// # Errors
-/// An agent is running, or a pin cannot be removed.
+/// An agent is running; nothing has changed then. [`Changed`] if a pin cannot be removed, or
+/// standard output cannot be written to.
 pub fn run(args: &DetachArgs) -> Result<()> {
     let pins = args.pins.pins();
     if !pins.path().exists() {
-        return crate::output::print("nothing is attached");
+        return output::print("nothing is attached");
     }
     let _lock = pins.lock()?;
     let slots = pins.slots();
-    pins.remove()?;
-    crate::output::print(format!("detached from {} interfaces", slots.len()))
+    pins.remove().context(Changed)?;
+    output::print(format!("detached from {} interfaces", slots.len())).context(Changed)
 }

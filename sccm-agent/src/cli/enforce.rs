@@ -2,12 +2,15 @@
 
 use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
+use crate::agent::{Agent, OnExit, Settings};
 use crate::duration;
-use crate::enforce::{Enforcement, OnExit, Port, Settings, Switch, XdpMode};
 use crate::heap;
+use crate::hooks::XdpMode;
 use crate::http::HttpArgs;
+use crate::plan::NamedInterface;
+use crate::policies;
 use anyhow::{Context as _, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use std::path::PathBuf;
@@ -16,6 +19,13 @@ use std::time::Duration;
 
 /// More flows than this would be more than 2 GiB of the kernel's memory.
 const MAX_FLOWS: i64 = 16 * 1024 * 1024;
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
 
 /// Let through what the roles of this host need, and drop the rest at the card
 #[derive(Debug, Clone, Args)]
@@ -91,25 +101,25 @@ pub struct EnforceArgs {
 }
 
 impl EnforceArgs {
-    /// The ports, in the order of their places.
-    fn ports(&self) -> Result<Vec<Port>> {
-        let zones = [
+    /// The interfaces, in the order of their places.
+    fn named_interfaces(&self) -> Result<Vec<NamedInterface>> {
+        let by_place = [
             (&self.interfaces, Place::Host),
             (&self.uplinks, Place::Uplink),
             (&self.segments, Place::Segment),
         ];
-        let ports: Vec<Port> = zones
+        let named: Vec<NamedInterface> = by_place
             .into_iter()
             .flat_map(|(names, place)| {
-                names.iter().map(move |name| Port {
-                    interface: name.clone(),
+                names.iter().map(move |name| NamedInterface {
+                    name: name.clone(),
                     place,
                 })
             })
             .collect();
         let lacks = |names: &[String], others: &[String]| names.is_empty() && !others.is_empty();
         ensure!(
-            !ports.is_empty(),
+            !named.is_empty(),
             "nothing to enforce: give --interface IF on a host, or --uplink IF and --segment IF \
              on a gateway"
         );
@@ -121,7 +131,7 @@ impl EnforceArgs {
             !lacks(&self.segments, &self.uplinks),
             "a gateway needs a --segment too: the interface at the side of the protected systems"
         );
-        Ok(ports)
+        Ok(named)
     }
 }
 
@@ -130,14 +140,16 @@ impl EnforceArgs {
 /// # Errors
 /// The settings or the machine do not allow it; nothing has changed then.
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
-    let source = args.policy.source()?;
+    let written = args.policy.written()?;
     let shadow_config = args.shadow_config.clone();
     let settings = Settings {
-        shadow: shadow_config.or_else(|| source.candidate()),
-        source,
-        ports: args.ports()?,
+        policies: policies::Settings {
+            candidate: shadow_config.or_else(|| written.candidate_file()),
+            written,
+            interfaces: args.named_interfaces()?,
+            observe: args.observe,
+        },
         flow_capacity: args.flow_capacity,
-        observe: args.observe,
         xdp_mode: args.xdp_mode,
         http: args.http.clone(),
         pins: args.pins.pins(),
@@ -155,8 +167,8 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let enforcement = runtime.block_on(Enforcement::start(settings))?;
-    Ok(match runtime.block_on(enforcement.run()) {
+    let agent = runtime.block_on(Agent::start(settings))?;
+    Ok(match runtime.block_on(agent.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

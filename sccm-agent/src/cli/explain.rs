@@ -1,7 +1,6 @@
 //! `sccm-agent explain`: why something may be opened, or who could.
 
 use super::PolicyArgs;
-use crate::catalog::Catalog;
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policy::{self, Allow, Explanation, Ground, Opener, Question, Request};
 use anyhow::{Result, ensure};
@@ -52,10 +51,8 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
         args.from,
         args.to
     );
-    let catalog = Catalog::edition_2007()?;
-    let policy = args.policy.source()?.load()?;
+    let policy = args.policy.written()?.load()?;
     let request = Request {
-        catalog,
         policy: &policy,
         own: &args.own,
         observe: false,

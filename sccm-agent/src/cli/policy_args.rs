@@ -1,6 +1,7 @@
 //! The policy, as commands are told it: a site's file, or flags in its place.
 
-use crate::enforce::PolicySource;
+use crate::catalog::{Catalog, Edition};
+use crate::policies::Written;
 use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
 use crate::site::SiteArgs;
 use anyhow::Result;
@@ -94,14 +95,14 @@ pub struct TimeoutArgs {
 }
 
 impl PolicyArgs {
-    /// Where the policy comes from: the file, or what the flags describe.
+    /// The policy as the operator wrote it: in the file, or in the flags.
     ///
     /// # Errors
     /// Whatever is wrong with the site's settings.
-    pub fn source(&self) -> Result<PolicySource> {
+    pub fn written(&self) -> Result<Written> {
         Ok(match &self.config {
-            Some(path) => PolicySource::File(path.clone()),
-            None => PolicySource::Flags(Box::new(self.of_flags()?)),
+            Some(path) => Written::File(path.clone()),
+            None => Written::Flags(Box::new(self.of_flags()?)),
         })
     }
 
@@ -114,7 +115,7 @@ impl PolicyArgs {
             addresses: Vec::new(),
         };
         Ok(SitePolicy {
-            site: self.site.site()?,
+            site: self.site.site(Catalog::of(Edition::default()))?,
             outbound: self.outbound,
             timeouts: Timeouts {
                 tcp_opening: self.timeouts.timeout_tcp_opening,

@@ -3,7 +3,7 @@
 mod detail;
 
 use crate::{
-    catalog::{Catalog, Link, Role, RoleId},
+    catalog::{Catalog, Edition, Link, Role, RoleId},
     output::{self, OutputArgs, OutputFormat},
     site::{Site, SiteArgs},
 };
@@ -32,13 +32,13 @@ pub struct RolesArgs {
 /// An unknown role, site settings that break a rule, or standard output that
 /// cannot be written.
 pub fn run(args: &RolesArgs) -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
-    let site = args.site.site()?;
+    let catalog = Catalog::of(Edition::default());
+    let site = args.site.site(catalog)?;
     match (&args.role, args.output.output) {
-        (None, OutputFormat::Json) => output::print_json(&RoleList::new(catalog, &site)),
-        (None, OutputFormat::Table) => output::print(RoleList::new(catalog, &site).text()),
+        (None, OutputFormat::Json) => output::print_json(&RoleList::new(&site)),
+        (None, OutputFormat::Table) => output::print(RoleList::new(&site).text()),
         (Some(role), format) => {
-            let detail = detail::RoleDetail::new(catalog, catalog.role(role)?, &site);
+            let detail = detail::RoleDetail::new(catalog.role(role)?, &site);
             match format {
                 OutputFormat::Json => output::print_json(&detail),
                 OutputFormat::Table => output::print(detail.text()),
@@ -50,7 +50,7 @@ pub fn run(args: &RolesArgs) -> Result<()> {
 /// All roles; its JSON form is what `roles -o json` prints.
 #[derive(Serialize)]
 struct RoleList<'a> {
-    edition: &'a str,
+    edition: Edition,
     roles: Vec<Listed<'a>>,
 }
 
@@ -66,16 +66,17 @@ struct Listed<'a> {
 }
 
 impl<'a> RoleList<'a> {
-    fn new(catalog: &'a Catalog, site: &Site) -> Self {
+    fn new(site: &'a Site) -> Self {
+        let catalog = site.catalog;
         let listed = |role: &'a Role| Listed {
             id: &role.id,
             name: &role.name,
             is_a: role.is_a.as_ref(),
-            links_in: count(catalog.links_into(role, site).map(|(link, ..)| link)),
-            links_out: count(catalog.links_out_of(role, site).map(|(link, ..)| link)),
+            links_in: count(site.links_into(role).map(|(link, ..)| link)),
+            links_out: count(site.links_out_of(role).map(|(link, ..)| link)),
         };
         Self {
-            edition: &catalog.edition,
+            edition: catalog.edition,
             roles: catalog.roles.iter().map(listed).collect(),
         }
     }
@@ -118,9 +119,8 @@ mod tests {
 
     #[test]
     fn every_role_is_listed_with_its_links() {
-        let catalog = Catalog::edition_2007().unwrap();
         let site = Site::default();
-        let json = serde_json::to_value(RoleList::new(catalog, &site)).unwrap();
+        let json = serde_json::to_value(RoleList::new(&site)).unwrap();
         let roles = json["roles"].as_array().unwrap();
         assert_eq!(roles.len(), 30);
         let role = roles
@@ -140,8 +140,7 @@ mod tests {
 
     #[test]
     fn the_list_keeps_to_100_columns() {
-        let catalog = Catalog::edition_2007().unwrap();
-        let text = RoleList::new(catalog, &Site::default()).text();
+        let text = RoleList::new(&Site::default()).text();
         assert!(
             text.lines().all(|line| line.chars().count() <= 100),
             "{text}"

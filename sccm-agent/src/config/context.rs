@@ -2,7 +2,6 @@
 
 use super::files::{Budget, Source};
 use super::place::{Place, Problem, Problems, Span};
-use crate::catalog::Catalog;
 use std::path::Path;
 
 /// Prefixes of all lists together.
@@ -13,7 +12,6 @@ pub const MAX_RULES: usize = 4096;
 
 /// The files, what is wrong with them, and what may still be read.
 pub(super) struct Context<'a> {
-    pub catalog: &'a Catalog,
     pub sources: &'a [Source],
     /// What lists of addresses are relative to.
     pub folder: &'a Path,
@@ -24,14 +22,8 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub fn new(
-        catalog: &'a Catalog,
-        sources: &'a [Source],
-        folder: &'a Path,
-        bytes: Budget,
-    ) -> Self {
+    pub fn new(sources: &'a [Source], folder: &'a Path, bytes: Budget) -> Self {
         Self {
-            catalog,
             sources,
             folder,
             problems: Problems::default(),

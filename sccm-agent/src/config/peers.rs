@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 /// Reads `[peers]`.
 pub(super) fn read(
     table: Option<Table<'_>>,
+    catalog: &Catalog,
     cx: &mut Context<'_>,
 ) -> Option<BTreeMap<RoleId, Vec<IpNet>>> {
     let table = table?;
@@ -23,7 +24,7 @@ pub(super) fn read(
     }
     let mut peers = BTreeMap::new();
     for (key, (span, node)) in table.entries {
-        if let Err(message) = known(cx.catalog, &key) {
+        if let Err(message) = known(catalog, &key) {
             cx.refuse(span, message);
             continue;
         }

@@ -5,18 +5,22 @@ use super::names::Names;
 use super::node::Table;
 use super::place::Span;
 use super::prefixes;
-use crate::catalog::RoleId;
+use crate::catalog::{Catalog, RoleId};
 use crate::policy::{INTERNET, Protected};
 
 /// Reads every entry, in the order of the files.
-pub(super) fn read(tables: Vec<Table<'_>>, cx: &mut Context<'_>) -> Vec<Protected> {
+pub(super) fn read(
+    tables: Vec<Table<'_>>,
+    catalog: &Catalog,
+    cx: &mut Context<'_>,
+) -> Vec<Protected> {
     let mut names = Names::default();
     let mut elsewhere: Option<Span> = None;
     let mut entries = Vec::new();
     for mut table in tables {
         let span = table.span;
         let name = names.read(&mut table, cx);
-        let roles = roles(&mut table, cx);
+        let roles = roles(&mut table, catalog, cx);
         let node = table.take("addresses");
         if node.is_none() {
             match elsewhere {
@@ -44,12 +48,12 @@ pub(super) fn read(tables: Vec<Table<'_>>, cx: &mut Context<'_>) -> Vec<Protecte
     entries
 }
 
-fn roles(table: &mut Table<'_>, cx: &mut Context<'_>) -> Vec<RoleId> {
+fn roles(table: &mut Table<'_>, catalog: &Catalog, cx: &mut Context<'_>) -> Vec<RoleId> {
     let node = table.require("roles", "[\"distribution-point\"]", cx);
     let mut roles = Vec::new();
     for text in node.and_then(|node| node.texts(cx)).unwrap_or_default() {
         let id = RoleId::from(&*text.text);
-        let wrong = match cx.catalog.role(id.as_str()) {
+        let wrong = match catalog.role(id.as_str()) {
             Err(error) => Some(error.to_string()),
             Ok(_) if id.as_str() == INTERNET => {
                 Some("the Internet cannot be protected: name a role of your own systems".to_owned())

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::node::{Table, Text};
 use super::place::Span;
 use super::prefixes;
-use crate::catalog::nearest;
+use crate::catalog::{Catalog, nearest};
 use crate::policy::{Outbound, SitePolicy};
 use crate::site::{PortRange, SiteArgs, known_feature, parse_port};
 use clap::ValueEnum;
@@ -16,24 +16,18 @@ use sccm_common::policy::Timeouts;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-/// Reads `[site]` into `policy`. Returns where `outbound` is set.
+/// Reads `[site]`, but for its edition, into `policy`. Returns where `outbound` is set.
 pub(super) fn read(
     table: Option<Table<'_>>,
     policy: &mut SitePolicy,
     cx: &mut Context<'_>,
 ) -> Option<Span> {
     let mut table = table?;
-    if let Some(edition) = table.take("edition").and_then(|node| node.text(cx)) {
-        let known = &cx.catalog.edition;
-        if edition.text != known.as_str() {
-            let message = format!("there is no edition `{}`: write \"{known}\"", edition.text);
-            cx.refuse(edition.span, message);
-        }
-    }
+    let catalog = policy.site.catalog;
     let whole = table.span;
     let mut spans = BTreeMap::new();
-    let args = settings(&mut table, &mut spans, cx);
-    match args.site() {
+    let args = settings(&mut table, &mut spans, catalog, cx);
+    match args.site(catalog) {
         Ok(site) => policy.site = site,
         Err(error) => {
             let span = spans.get(error.setting).copied().unwrap_or(whole);
@@ -68,6 +62,7 @@ pub(super) fn read(
 fn settings(
     table: &mut Table<'_>,
     spans: &mut BTreeMap<&'static str, Span>,
+    catalog: &Catalog,
     cx: &mut Context<'_>,
 ) -> SiteArgs {
     let mut port = |key: &'static str| -> Option<NonZeroU16> {
@@ -95,7 +90,7 @@ fn settings(
     args.rpc_dynamic_with_mapper = flag(table, "rpc-dynamic-with-mapper", cx);
     let features = table.take("enable").and_then(|node| node.texts(cx));
     for feature in features.unwrap_or_default() {
-        match known_feature(cx.catalog, &feature.text) {
+        match known_feature(catalog, &feature.text) {
             Ok(()) => args.enable.push(feature.text.into_owned()),
             Err(message) => cx.refuse(feature.span, message),
         }

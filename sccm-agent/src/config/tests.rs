@@ -19,8 +19,7 @@ fn read(texts: &[&str]) -> Result<SitePolicy, Problems> {
             text: (*text).to_owned(),
         })
         .collect();
-    let catalog = Catalog::edition_2007().unwrap();
-    read_all(catalog, &sources, Path::new(""), Budget::default())
+    read_all(&sources, Path::new(""), Budget::default())
 }
 
 /// A policy that is good once `text` is.

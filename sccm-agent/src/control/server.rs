@@ -5,7 +5,7 @@
 
 use super::{Answer, GROUP, LONGEST_REQUEST, Request};
 use crate::duration::LONGEST_WAIT;
-use crate::enforce::Policies;
+use crate::policies::Policies;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, chown};

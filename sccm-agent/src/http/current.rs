@@ -7,6 +7,7 @@
 use super::HttpArgs;
 use super::token::Token;
 use super::web_config::WebConfig;
+use crate::policies::OtherFiles;
 use anyhow::{Result, ensure};
 use rustls::ServerConfig;
 use std::net::SocketAddr;
@@ -34,33 +35,8 @@ impl CurrentWebConfig {
             insecure: args.insecure_listen,
             read: RwLock::default(),
         };
-        this.renew()?;
+        this.reload()?;
         Ok(this)
-    }
-
-    /// Whether there are files to read again.
-    #[must_use]
-    pub const fn is_of_a_file(&self) -> bool {
-        self.path.is_some()
-    }
-
-    /// Reads the files again.
-    ///
-    /// # Errors
-    /// As at the start; what was read before stays.
-    pub fn renew(&self) -> Result<()> {
-        let config = match &self.path {
-            Some(path) => WebConfig::read(path)?,
-            None => WebConfig::default(),
-        };
-        ensure!(
-            self.listen.ip().to_canonical().is_loopback() || config.tls.is_some() || self.insecure,
-            "other machines reach --metrics-listen {}: give a certificate with \
-             --web-config FILE (tls_server_config), or serve in the clear with --insecure-listen",
-            self.listen
-        );
-        *self.read.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        Ok(())
     }
 
     /// How the next connection is encrypted, if it is.
@@ -76,5 +52,26 @@ impl CurrentWebConfig {
     fn read(&self) -> Arc<WebConfig> {
         let config = self.read.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&config)
+    }
+}
+
+impl OtherFiles for CurrentWebConfig {
+    fn exist(&self) -> bool {
+        self.path.is_some()
+    }
+
+    fn reload(&self) -> Result<()> {
+        let config = match &self.path {
+            Some(path) => WebConfig::read(path)?,
+            None => WebConfig::default(),
+        };
+        ensure!(
+            self.listen.ip().to_canonical().is_loopback() || config.tls.is_some() || self.insecure,
+            "other machines reach --metrics-listen {}: give a certificate with \
+             --web-config FILE (tls_server_config), or serve in the clear with --insecure-listen",
+            self.listen
+        );
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        Ok(())
     }
 }

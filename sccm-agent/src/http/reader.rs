@@ -1,11 +1,11 @@
 //! The one reader of the kernel for all pages.
 
 use crate::blocked::Explainer;
-use crate::catalog::Catalog;
+use crate::catalog::Edition;
 use crate::check::Matrix;
-use crate::enforce::Policies;
-use crate::metrics::{Source, hash_text};
-use crate::state::{Snapshot, lock};
+use crate::policies::Policies;
+use crate::policy::hash_text;
+use crate::state::{Machine, Snapshot};
 use anyhow::{Context as _, Result};
 use axum::body::Bytes;
 use serde::Serialize;
@@ -14,8 +14,9 @@ use std::sync::Arc;
 /// What the policy lets in. As JSON it is the event `rights` of `/events`.
 #[derive(Debug, Serialize)]
 pub(super) struct Rights {
-    /// The product edition of the port table.
-    edition: String,
+    /// The product edition of the policy; absent if another version of the agent published it
+    /// and this one does not know the edition.
+    edition: Option<Edition>,
     /// SHA-256 of the tables that the kernel had when this was made.
     hash: String,
     /// As `sccm-agent check` prints it; absent for a policy that another agent published:
@@ -36,9 +37,8 @@ pub(super) struct News {
 
 /// Reads, and remembers what does not change.
 pub(super) struct Reader {
-    source: Arc<Source>,
+    machine: Arc<Machine>,
     policies: Arc<Policies>,
-    catalog: &'static Catalog,
     explainer: Explainer,
     /// The policy that the rights of `news` are of: changes and hash.
     known: Option<(u64, String)>,
@@ -47,18 +47,15 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// # Errors
-    /// The embedded catalog is broken.
-    pub(super) fn new(source: Arc<Source>, policies: Arc<Policies>) -> Result<Self> {
-        Ok(Self {
-            source,
+    pub(super) fn new(machine: Arc<Machine>, policies: Arc<Policies>) -> Self {
+        Self {
+            machine,
             policies,
-            catalog: Catalog::edition_2007()?,
-            explainer: Explainer::new()?,
+            explainer: Explainer::default(),
             known: None,
             news: News::default(),
             is_troubled: false,
-        })
+        }
     }
 
     /// What is true now.
@@ -76,10 +73,10 @@ impl Reader {
     }
 
     async fn try_read(&mut self) -> Result<Bytes> {
-        let present = self.source.netlink.interfaces().await?;
+        let present = self.machine.netlink.interfaces().await?;
         let snapshot = {
-            let maps = lock(&self.source.maps);
-            Snapshot::read(&self.source.pins, &maps, &present, &mut self.explainer)?
+            let maps = self.machine.maps.lock();
+            Snapshot::read(&self.machine.pins, &maps, &present, &mut self.explainer)?
         };
         let policy = (self.policies.changes(), snapshot.policy.hash.clone());
         if self.known.as_ref() != Some(&policy) {
@@ -91,9 +88,9 @@ impl Reader {
 
     async fn read_rights(&mut self) -> Result<()> {
         let (policy, info) = self.policies.running().await?;
-        let matrix = policy.map(|policy| Matrix::new(self.catalog, &policy));
+        let matrix = policy.map(|policy| Matrix::new(&policy));
         let rights = Rights {
-            edition: self.catalog.edition.clone(),
+            edition: Edition::numbered(info.edition),
             hash: hash_text(&info.hash),
             matrix: matrix.transpose()?,
         };

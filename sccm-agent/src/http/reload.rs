@@ -1,7 +1,6 @@
 //! `POST /-/reload`: the one request that changes something.
 
-use crate::control::Reload;
-use crate::enforce::Policies;
+use crate::policies::{Policies, Reload};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;

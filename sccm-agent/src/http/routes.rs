@@ -4,9 +4,9 @@ use super::events::{Feed, events};
 use super::page::Page;
 use super::reader::Reader;
 use super::scrapes::Scrapes;
-use crate::enforce::Policies;
-use crate::metrics::{Format, Source};
-use crate::state;
+use crate::metrics::{Format, Metrics};
+use crate::policies::Policies;
+use crate::state::{Machine, State as InterfaceIs};
 use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
@@ -19,20 +19,22 @@ use std::sync::Arc;
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 struct Told {
-    source: Arc<Source>,
+    machine: Arc<Machine>,
+    metrics: Arc<Metrics>,
     text: Scrapes,
     open_metrics: Scrapes,
 }
 
 /// Everything that is only read. A wrong method is 405.
-pub fn routes(source: Arc<Source>) -> Router {
+pub fn routes(machine: Arc<Machine>, metrics: Arc<Metrics>) -> Router {
     let told = Told {
-        source,
+        machine,
+        metrics,
         text: Scrapes::default(),
         open_metrics: Scrapes::default(),
     };
     Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(scrape))
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
         .with_state(Arc::new(told))
@@ -43,7 +45,7 @@ pub fn routes(source: Arc<Source>) -> Router {
 /// # Errors
 /// The embedded catalog is broken.
 pub fn page(
-    source: Arc<Source>,
+    machine: Arc<Machine>,
     policies: Arc<Policies>,
 ) -> Result<(Router, impl Future<Output = Infallible> + Send + 'static)> {
     let page = Page::new()?;
@@ -59,33 +61,33 @@ pub fn page(
         .route("/", get(document))
         .route("/events", get(events))
         .with_state(Arc::clone(&feed));
-    let reader = Reader::new(source, policies)?;
+    let reader = Reader::new(machine, policies);
     Ok((router, async move { feed.run(reader).await }))
 }
 
-async fn metrics(State(told): State<Arc<Told>>, headers: HeaderMap) -> Response {
+async fn scrape(State(told): State<Arc<Told>>, headers: HeaderMap) -> Response {
     let format = Format::accepted(headers.get_all(header::ACCEPT).iter());
     let scrapes = match format {
         Format::Text => &told.text,
         Format::OpenMetrics => &told.open_metrics,
     };
-    match scrapes.share(told.source.render(format)).await {
+    match scrapes.share(told.metrics.render(format)).await {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(error) => failure(&error),
     }
 }
 
 async fn ready(State(told): State<Arc<Told>>) -> Response {
-    let source = &told.source;
-    let present = match source.netlink.interfaces().await {
+    let machine = &told.machine;
+    let present = match machine.netlink.interfaces().await {
         Ok(present) => present,
         Err(error) => return failure(&error),
     };
-    match state::interfaces(&source.pins, &state::lock(&source.maps), &present) {
+    match machine.states(&present) {
         Ok(states) if states.iter().any(|state| state.state.is_attached()) => {
             let lost: Vec<String> = states
                 .iter()
-                .filter(|state| !state.state.is_attached() && state.state != state::State::Detached)
+                .filter(|state| !state.state.is_attached() && state.state != InterfaceIs::Detached)
                 .map(|state| format!("{} is {}\n", state.interface, state.state.label()))
                 .collect();
             if lost.is_empty() {

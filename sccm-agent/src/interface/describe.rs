@@ -1,4 +1,4 @@
-//! What the kernel's attributes say about an interface.
+//! Reads a netlink message about an interface.
 
 use super::{Interface, Kind, XdpProgram};
 use netlink_packet_route::link::{
@@ -6,7 +6,7 @@ use netlink_packet_route::link::{
     XdpAttached,
 };
 
-/// The interface of a netlink message.
+/// The interface that a message is about.
 pub fn describe(message: &LinkMessage) -> Interface {
     let mut interface = Interface {
         name: String::new(),
@@ -30,7 +30,7 @@ pub fn describe(message: &LinkMessage) -> Interface {
             _ => {}
         }
     }
-    // A number of another network namespace says nothing here.
+    // The number of an interface in another network namespace means nothing here.
     interface.kind = describe_kind(info, link.filter(|_| !elsewhere));
     interface
 }

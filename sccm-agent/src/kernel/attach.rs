@@ -1,19 +1,18 @@
-//! Hooks: attaching, taking over, and letting go.
+//! Attaches programs to hooks, takes hooks over, and detaches them.
 //!
-//! A hook is a BPF link, or where the kernel has none for what leaves, a filter
-//! (see `clsact`). One that is only held by an [`Attached`] goes away with it,
-//! which is how a failure at the second interface undoes the first; pinning
-//! makes it stay. What an earlier agent pinned is updated in place, with no
-//! unfiltered packet in between.
+//! A program is attached by a BPF link, or, for egress on kernels without TCX, by a filter (see
+//! `clsact`). Dropping an [`Attached`] detaches what it attached, so that a failure at the
+//! second interface undoes the first; pinning makes it stay. What an earlier agent pinned is
+//! updated in place, without an unfiltered packet in between.
 
-pub(super) mod clsact;
+mod clsact;
 mod link;
-mod netlink;
 mod tcx;
 mod xdp;
 
-use super::unhook::{Pinned, interface_of, unhook};
-use super::{PinDir, Programs};
+use super::pinned::Pinned;
+use super::unhook::unhook;
+use super::{PinDir, Programs, bpf, filter};
 use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
 use aya::programs::{SchedClassifier, XdpMode};
@@ -21,17 +20,17 @@ use aya::util::KernelVersion;
 use sccm_common::counter::Direction;
 use std::path::{Path, PathBuf};
 
-/// How a program hangs on the card.
+/// Where XDP runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// In the driver, before the kernel allocates anything.
+    /// In the driver, before the kernel allocates anything for a packet.
     Native,
-    /// In the kernel's stack: works with every driver, about four times slower.
+    /// In the network stack: works with every driver, and is about four times slower.
     Generic,
 }
 
 impl Mode {
-    /// Its name in metrics and messages.
+    /// The name in metrics and messages.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -48,7 +47,7 @@ impl Mode {
     }
 }
 
-/// How a program sees what leaves the card.
+/// How a program is attached to egress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EgressHook {
     /// By a TCX link.
@@ -58,10 +57,10 @@ pub enum EgressHook {
 }
 
 impl EgressHook {
-    /// What the running kernel has.
+    /// The better one of those that the running kernel has.
     #[must_use]
     pub fn of_this_kernel() -> Self {
-        // A kernel that does not tell its version is taken for an old one: clsact works on all.
+        // clsact works on every kernel, also on one whose version is unknown.
         KernelVersion::current().map_or(Self::Clsact, Self::of_kernel)
     }
 
@@ -74,26 +73,26 @@ impl EgressHook {
     }
 }
 
-/// Both hooks of one interface.
+/// The programs that are attached to both hooks of one card.
 #[derive(Debug)]
 pub struct Attached {
-    inbound: Hook,
-    outbound: Hook,
+    xdp: Attachment,
+    egress: Attachment,
 }
 
 #[derive(Debug)]
-enum Hook {
-    /// New: goes away unless it is pinned here.
+enum Attachment {
+    /// A new link; it ends unless it is pinned at this path.
     Link(FdLink, PathBuf),
-    /// New: goes away unless it is kept.
+    /// A new filter; it ends unless it is kept.
     Filter(clsact::Filter),
-    /// An earlier agent's, updated.
+    /// The pinned one of an earlier agent, with the new program.
     TakenOver,
 }
 
 impl Attached {
-    /// Attaches the programs to an interface, or updates the hooks that an
-    /// earlier agent pinned for its slot.
+    /// Attaches the programs to a card, or gives them to the hooks that an earlier agent pinned
+    /// for its slot.
     ///
     /// # Errors
     /// The driver or the kernel refuses; nothing new stays attached.
@@ -108,11 +107,8 @@ impl Attached {
         Self::attach_with(programs, pins, slot, interface, mode, egress)
     }
 
-    /// [`Attached::attach`], by this hook where a new one is made for what
-    /// leaves. One that is there keeps its kind.
-    ///
-    /// # Errors
-    /// As there.
+    /// [`Attached::attach`], with this kind of egress hook where a new one is made. One that is
+    /// there keeps its kind.
     pub fn attach_with(
         programs: &mut Programs,
         pins: &PinDir,
@@ -122,63 +118,53 @@ impl Attached {
         egress: EgressHook,
     ) -> Result<Self> {
         let path = pins.link(slot, Direction::Inbound);
-        let inbound = match xdp::take_over(programs.xdp()?, &path)? {
-            true => Hook::TakenOver,
-            false => Hook::Link(xdp::attach(programs.xdp()?, interface, mode)?, path),
+        let xdp = match xdp::take_over(programs.xdp()?, &path)? {
+            true => Attachment::TakenOver,
+            false => Attachment::Link(xdp::attach(programs.xdp()?, interface, mode)?, path),
         };
         let path = pins.link(slot, Direction::Outbound);
         let program = programs.classifier()?;
-        let outbound = match (take_over_egress(program, interface, &path)?, egress) {
-            (true, _) => Hook::TakenOver,
-            (false, EgressHook::Tcx) => Hook::Link(tcx::attach(program, interface)?, path),
-            (false, EgressHook::Clsact) => Hook::Filter(clsact::attach(program, interface, &path)?),
+        let egress = match (take_over_egress(program, interface, &path)?, egress) {
+            (true, _) => Attachment::TakenOver,
+            (false, EgressHook::Tcx) => Attachment::Link(tcx::attach(program, interface)?, path),
+            (false, EgressHook::Clsact) => {
+                Attachment::Filter(clsact::attach(program, interface, &path)?)
+            }
         };
-        Ok(Self { inbound, outbound })
+        Ok(Self { xdp, egress })
     }
 
-    /// Makes the hooks outlive this process.
-    ///
-    /// # Errors
-    /// The kernel refuses a pin.
+    /// Pins the hooks, so that they outlive this process.
     pub fn pin(self) -> Result<()> {
-        for hook in [self.inbound, self.outbound] {
-            match hook {
-                Hook::Link(link, path) => {
+        for attachment in [self.xdp, self.egress] {
+            match attachment {
+                Attachment::Link(link, path) => {
                     link.pin(&path)
                         .with_context(|| format!("pinning {}", path.display()))?;
                 }
-                Hook::Filter(filter) => filter.keep(),
-                Hook::TakenOver => {}
+                Attachment::Filter(filter) => filter.keep(),
+                Attachment::TakenOver => {}
             }
         }
         Ok(())
     }
 
-    /// Removes the pinned hooks of a slot; the interface passes everything again.
-    ///
-    /// # Errors
-    /// A hook or a pin that cannot be removed.
+    /// Removes the pinned hooks of a slot: the card passes everything again.
     pub fn detach(pins: &PinDir, slot: u32) -> Result<()> {
-        // Inbound first: without what notes flows, it would drop their answers.
+        // Inbound first: it drops the answers to flows that the outbound program does not note.
         Self::detach_one(pins, slot, Direction::Inbound)?;
         Self::detach_one(pins, slot, Direction::Outbound)
     }
 
     /// Removes the pinned hook of a slot in one direction.
-    ///
-    /// # Errors
-    /// As [`Attached::detach`].
     pub fn detach_one(pins: &PinDir, slot: u32, direction: Direction) -> Result<()> {
         let path = pins.link(slot, direction);
         unhook(&clsact::successor(&path))?;
         unhook(&path)
     }
 
-    /// Whether the pinned hook of a slot hangs on the interface of this number: others
-    /// may have taken it off.
-    ///
-    /// # Errors
-    /// The kernel does not tell.
+    /// Whether the pinned hook of a slot is attached to the interface of this number: others may
+    /// have detached it.
     pub fn hangs_on(
         pins: &PinDir,
         slot: u32,
@@ -187,15 +173,17 @@ impl Attached {
     ) -> Result<bool> {
         Ok(match Pinned::at(&pins.link(slot, direction))? {
             None => false,
-            Some(Pinned::Link(link)) => interface_of(&link)? == interface,
-            Some(Pinned::Program(id)) => netlink::program_at(interface)? == Some(id),
+            Some(Pinned::Link(link)) => {
+                bpf::interface_of(&link).context("asking about a link")? == interface
+            }
+            Some(Pinned::Program(id)) => filter::program_at(interface)? == Some(id),
         })
     }
 
     /// The id of the program behind the pinned hook of a slot, if there is one.
     ///
     /// # Errors
-    /// A pin that is no hook.
+    /// What is pinned there is no hook.
     pub fn program_id(pins: &PinDir, slot: u32, direction: Direction) -> Result<Option<u32>> {
         let path = pins.link(slot, direction);
         match Pinned::at(&path)? {
@@ -206,7 +194,7 @@ impl Attached {
     }
 }
 
-/// Whether there was a hook that took the new program.
+/// Gives the new program to the pinned egress hook; false if there is none any more.
 fn take_over_egress(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<bool> {
     match Pinned::at(path)? {
         None => Ok(false),

@@ -1,29 +1,26 @@
 //! The tables of refused flows, of all CPUs together.
 //!
-//! A reader may meet an entry while the program gives it to another flow. Entries are
-//! copied word by word, so that such a one is a mixture of two, once.
+//! The program may give an entry to another flow while it is read. The kernel copies an entry
+//! word by word, so that one reading may mix the two flows.
 
 use super::Maps;
 use anyhow::Result;
 use sccm_common::Reason;
 use sccm_common::blocked::{BlockedFlow, BlockedKey};
 
-/// What a reason did not note.
+/// How many packets and events of a reason were not noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unnoted {
-    /// The reason.
+    /// Why the packets were refused.
     pub reason: Reason,
-    /// Packets of flows that had no token, since the maps were made.
+    /// Packets of flows that got no token, since the maps were made.
     pub suppressed: u64,
-    /// Events for which the ring buffer had no room, since then.
+    /// Events that did not fit into the ring buffer, since then.
     pub lost: u64,
 }
 
 impl Maps {
     /// Every refused flow once, in the order of their keys; times by the program's clock.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn blocked(&self) -> Result<Vec<BlockedFlow>> {
         let mut parts = Vec::new();
         self.blocked.each(|_, sets| {
@@ -37,9 +34,6 @@ impl Maps {
     }
 
     /// What was not noted, for each reason that can refuse.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn unnoted(&self) -> Result<Vec<Unnoted>> {
         let refuses = |number: u32| {
             let mut reasons = Reason::ALL.iter().filter(|reason| !reason.passes());
@@ -57,7 +51,7 @@ impl Maps {
     }
 }
 
-/// One flow of the parts that CPUs have of it.
+/// Adds up the entries that several CPUs have of one flow.
 fn merged(mut parts: Vec<BlockedFlow>) -> Vec<BlockedFlow> {
     parts.sort_unstable_by_key(|part| part.key);
     parts.dedup_by(|part, flow| {

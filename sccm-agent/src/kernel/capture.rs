@@ -2,7 +2,7 @@
 
 use super::{Clock, PinDir, maps};
 use anyhow::{Context as _, Result, bail};
-use aya::maps::{Array, MapData, MapInfo, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use sccm_common::abi::map;
 use sccm_common::capture::{Desk, HEADER, Header, Order};
 use std::fs::{File, TryLockError};
@@ -12,38 +12,38 @@ use tokio::io::unix::AsyncFd;
 /// Seconds for which an order holds: it is renewed each second, and a busy machine may be late.
 const LEASE: u32 = 5;
 
-/// A packet that was refused.
+/// A refused packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
-    /// What is said of it.
+    /// When and where it was refused, and why.
     pub header: Header,
     /// Its first bytes.
     pub bytes: Vec<u8>,
 }
 
-/// The one capture of a pin directory. Dropping it takes the order back; when the process is
-/// killed, the order runs out.
+/// The one capture of a pin directory. Dropping it cancels the order; if the process is killed,
+/// the order runs out after [`LEASE`].
 pub struct Capture {
     order: Array<MapData, Order>,
     desks: PerCpuArray<MapData, Desk>,
     ring: AsyncFd<RingBuf<MapData>>,
     wanted: Order,
-    /// Records that were lost before.
+    /// How many records had been lost when the capture began.
     lost_before: u64,
-    /// The kernel's number of the map, which is another once everything was detached.
+    /// The kernel's number of the map `ORDER`: another one is made after a `detach`.
     map: u32,
     pins: PinDir,
     _lock: File,
 }
 
 impl Capture {
-    /// Gives the order, within a tokio runtime; `wanted.until` and `wanted.id` are set here.
+    /// Orders packets. Must be called within a tokio runtime. Sets `wanted.until` and `wanted.id`.
     ///
     /// # Errors
-    /// Another capture is running, or pins that cannot be opened.
+    /// Another capture is running, or nothing is pinned.
     pub fn begin(pins: &PinDir, wanted: Order) -> Result<Self> {
         let lock = lock(pins)?;
-        let ring: RingBuf<MapData> = maps::open(pins, map::CAPTURED)?;
+        let ring = maps::open(pins, map::CAPTURED)?;
         // SAFETY: the ring owns its descriptor, which stays the same and open for as long
         // as the ring lives.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
@@ -60,18 +60,14 @@ impl Capture {
             pins: pins.clone(),
             _lock: lock,
         };
-        // What a capture that was killed has left.
+        // Records for a capture that was killed.
         while capture.ring.get_mut().next().is_some() {}
         capture.lost_before = capture.lost_ever()?;
         capture.renew()?;
         Ok(capture)
     }
 
-    /// Has the order hold for some more seconds; false if the programs have gone that it was
-    /// given to.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Extends the order by [`LEASE`]; false if the programs that had it were detached.
     pub fn renew(&mut self) -> Result<bool> {
         if !number(&self.pins).is_ok_and(|number| number == self.map) {
             return Ok(false);
@@ -85,10 +81,7 @@ impl Capture {
         Ok(true)
     }
 
-    /// Takes the order back; what is in the ring buffer stays there.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Cancels the order. Records stay in the ring buffer.
     pub fn end(&mut self) -> Result<()> {
         let nothing = Order::default();
         self.order
@@ -96,11 +89,7 @@ impl Capture {
             .context("taking the order back")
     }
 
-    /// Waits for packets, and takes at most so many. Those that are taken stay taken also when
-    /// the wait is given up.
-    ///
-    /// # Errors
-    /// The runtime ends.
+    /// Waits for packets, and takes at most so many. Loses none if the future is dropped.
     pub async fn take(&mut self, most: usize) -> Result<Vec<Dropped>> {
         loop {
             let mut guard = self.ring.readable_mut().await?;
@@ -115,15 +104,12 @@ impl Capture {
         }
     }
 
-    /// Takes at most so many of those that are there.
+    /// Takes at most so many packets, without waiting.
     pub fn take_rest(&mut self, most: usize) -> Vec<Dropped> {
         taken(self.ring.get_mut(), self.wanted.id, most)
     }
 
-    /// Packets for which the ring buffer had no room.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// How many packets did not fit into the ring buffer since the capture began.
     pub fn lost(&self) -> Result<u64> {
         Ok(self.lost_ever()? - self.lost_before)
     }
@@ -139,12 +125,12 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        // If the kernel refuses, the order runs out by itself.
+        // If the kernel refuses, the order still runs out.
         let _ = self.end();
     }
 }
 
-/// One capture at a time: the ring buffer has one reader, and there is one order.
+/// Admits one capture at a time: the ring buffer can have one reader, and there is one order.
 fn lock(pins: &PinDir) -> Result<File> {
     let path = pins.maps();
     let directory = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
@@ -161,9 +147,7 @@ fn lock(pins: &PinDir) -> Result<File> {
 }
 
 fn number(pins: &PinDir) -> Result<u32> {
-    let path = pins.map(map::ORDER);
-    let info = MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-    Ok(info.id())
+    Ok(maps::info(pins, map::ORDER.name)?.id())
 }
 
 fn taken(ring: &mut RingBuf<MapData>, id: u32, most: usize) -> Vec<Dropped> {
@@ -176,7 +160,7 @@ fn taken(ring: &mut RingBuf<MapData>, id: u32, most: usize) -> Vec<Dropped> {
     dropped
 }
 
-/// A record of the ring; `None` for one without a header, which this program never writes.
+/// Reads a record; `None` if it has no whole header. Our program always writes one.
 fn record(bytes: &[u8]) -> Option<Dropped> {
     let (header, bytes) = bytes.split_first_chunk::<HEADER>()?;
     // SAFETY: the bytes are as many as the header's, and any bytes are a header.

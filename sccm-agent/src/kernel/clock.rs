@@ -1,9 +1,9 @@
 //! The clock of the kernel program.
 //!
-//! It counts ticks (`jiffies`), because reading those is one load, where every
-//! other clock is a call. How long a tick is depends on how the kernel was built
-//! (`CONFIG_HZ`); the resolution of the coarse clocks is just that
-//! (`LOW_RES_NSEC`, include/linux/time.h), whoever asks and wherever it runs.
+//! The program counts ticks (`jiffies`): reading them is one load, and reading any other clock
+//! a call. How long a tick is depends on how the kernel was built (`CONFIG_HZ`). The kernel
+//! tells it as the resolution of its coarse clocks (`LOW_RES_NSEC`, include/linux/time.h), to
+//! every process.
 
 use anyhow::{Context as _, Result};
 use nix::time::ClockId;
@@ -12,11 +12,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Seconds that the count of ticks stands before 2^32 when the machine comes up
-/// (`INITIAL_JIFFIES`, include/linux/jiffies.h).
+/// The kernel starts to count this many seconds below 2^32 ticks (`INITIAL_JIFFIES`,
+/// include/linux/jiffies.h).
 const BEFORE_WRAP: u64 = 300;
 
-/// The program's clock and the wall's, read at one moment.
+/// The program's clock and the wall clock, read at the same moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     program: u32,
@@ -25,7 +25,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Reads both.
+    /// Reads both clocks.
     ///
     /// # Errors
     /// The kernel does not tell how long a tick is, or since when it runs.
@@ -43,49 +43,48 @@ impl Clock {
         })
     }
 
-    /// The wall's, in seconds since 1970.
+    /// The wall clock, in seconds since 1970.
     #[must_use]
     pub const fn wall(&self) -> u64 {
         self.wall
     }
 
-    /// What the program's clock says, in seconds.
+    /// The program's clock, in seconds.
     #[must_use]
     pub const fn program(&self) -> u32 {
         self.program
     }
 
-    /// How many seconds ago it was `at` by the program's clock.
+    /// How many seconds ago the program's clock said `at`.
     #[must_use]
     pub const fn age(&self, at: u32) -> u64 {
         self.program.saturating_sub(at) as u64
     }
 
-    /// How many seconds ago it was `unix` by the wall.
+    /// How many seconds ago the wall clock said `unix`.
     #[must_use]
     pub const fn since(&self, unix: u64) -> u64 {
         self.wall.saturating_sub(unix)
     }
 
-    /// The time `at` in seconds since 1970.
+    /// The program's time `at`, in seconds since 1970.
     #[must_use]
     pub const fn unix(&self, at: u32) -> u64 {
         self.wall.saturating_sub(self.age(at))
     }
 }
 
-/// What the program's clock says after `uptime` nanoseconds: the first tick comes so soon
-/// that the difference is none in seconds.
+/// The program's clock after `uptime` nanoseconds. The first tick comes within a second.
 fn program_seconds(tick_nanoseconds: u64, uptime: u64, tick: u64) -> u32 {
     let rate = (NANOSECONDS + tick_nanoseconds / 2) / tick_nanoseconds;
     let ticks = (1 << 32) - BEFORE_WRAP * rate + uptime / tick_nanoseconds;
     ((ticks * tick) >> TICK_FRACTION_BITS) as u32
 }
 
-/// Seconds in a tick, as [`abi::TICK_GLOBAL`](sccm_common::abi::TICK_GLOBAL) says.
+/// The length of a tick, as [`abi::TICK_GLOBAL`](sccm_common::abi::TICK_GLOBAL) takes it.
 ///
 /// # Errors
-/// The kernel does not tell, or tells nonsense.
+/// The kernel says nothing plausible.
 pub(super) fn tick() -> Result<u64> {
     let nanoseconds = tick_nanoseconds()?;
     fixed_point(nanoseconds).with_context(|| {
@@ -124,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn an_implausible_tick_is_refused() {
         for nanoseconds in [0, 1, NANOSECONDS] {
             assert_eq!(fixed_point(nanoseconds), None);
         }
     }
 
     #[test]
-    fn a_moment_is_told_by_the_wall() {
+    fn times_are_translated_to_the_wall_clock() {
         let clock = Clock {
             program: 1000,
             wall: 1_700_000_000,
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn this_kernel_tells() {
+    fn this_kernel_says_how_long_a_tick_is() {
         assert!(tick().unwrap() > 0);
     }
 }

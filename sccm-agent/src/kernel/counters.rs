@@ -16,15 +16,15 @@ use sccm_common::counter::{
 pub struct Reading {
     /// Name of the interface.
     pub interface: String,
-    /// Which way the packets went.
+    /// Inbound or outbound.
     pub direction: Direction,
-    /// Counted while observing: drops were not carried out.
+    /// Counted in observe mode: packets with a reason to drop them passed.
     pub observing: bool,
     /// How the packets ended.
     pub reason: Reason,
-    /// What they wanted, where the reason speaks of a service.
+    /// The service, if the reason is counted by service.
     pub service: Option<ServiceName>,
-    /// Who the other end was, where the policy refused it for want of a right.
+    /// The other end, if the policy gave it no right.
     pub peer: Option<String>,
     /// Packets and bytes.
     pub count: Counter,
@@ -61,7 +61,7 @@ pub(super) fn read(
     Ok(readings)
 }
 
-/// The counters of frames of which the shadow says otherwise, by its own reasons.
+/// The counters of frames that the shadow judges otherwise, by the shadow's reasons.
 pub(super) fn read_shadow(
     map: &PerCpuArray<MapData, Page>,
     interfaces: &[Enforced],
@@ -86,7 +86,7 @@ pub(super) fn read_shadow(
     Ok(readings)
 }
 
-/// What is above zero on a page.
+/// The counters of a page that are above zero.
 fn described(
     page: &[Page],
     names: &ServiceNames,
@@ -102,7 +102,7 @@ fn described(
     })
 }
 
-/// The same of a page of peers.
+/// The same for a page of counters by peer.
 fn described_by_peer(
     page: &[PeerPage],
     direction: Direction,
@@ -129,7 +129,7 @@ pub(super) fn reset_shadow(map: &mut PerCpuArray<MapData, Page>) -> Result<()> {
     clear(map, 0..SHADOW_PAGES)
 }
 
-/// The same for the pages of one slot.
+/// Sets the shadow's counters of one slot to zero.
 pub(super) fn reset_shadow_of(map: &mut PerCpuArray<MapData, Page>, slot: u32) -> Result<()> {
     let directions = [Direction::Inbound, Direction::Outbound].into_iter();
     clear(

@@ -1,7 +1,7 @@
 //! Whether a card takes VLAN tags off before a program sees them.
 //!
-//! A card that strips tags hands them over beside the frame, where XDP does not look:
-//! tagged frames then seem to have no tag. `ETHTOOL_GFLAGS` tells, of every driver
+//! A card that strips tags hands them over beside the frame, where XDP programs cannot see
+//! them: tagged frames look untagged. `ETHTOOL_GFLAGS` asks any driver whether it does
 //! (include/uapi/linux/ethtool.h).
 
 use std::io::Error;
@@ -23,14 +23,14 @@ struct Value {
 /// What a card does with VLAN tags itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct VlanOffload {
-    /// It takes them off what arrives.
+    /// Takes them off frames that come in (`rxvlan`).
     pub strips: bool,
-    /// It puts them on what leaves, and gets them beside the frame until then.
+    /// Puts them on frames that go out (`txvlan`); until then they are beside the frame.
     pub inserts: bool,
 }
 
 impl VlanOffload {
-    /// Asks the driver of an interface. One that has no such settings does neither.
+    /// Asks the driver of an interface. A driver without such settings does neither.
     ///
     /// # Errors
     /// There is no such interface, or the kernel refuses the question.
@@ -48,7 +48,7 @@ impl VlanOffload {
             *to = from.cast_signed();
         }
         request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut value).cast();
-        // Any socket will do (netdevice(7)); its network namespace is what counts.
+        // Any socket will do (netdevice(7)); it stands for the network namespace.
         let socket = UnixDatagram::unbound()?;
         // SAFETY: the request and the value that it points to outlive the call.
         let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };

@@ -8,28 +8,21 @@ use sccm_common::blocked::Event;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// The one reader of a pin directory's events.
+/// Reads a pin directory's events.
 pub struct Events(AsyncFd<RingBuf<MapData>>);
 
 impl Events {
-    /// Opens the pin, within a tokio runtime. Two readers would spoil each other's
-    /// positions: the lock proves that there is no other.
-    ///
-    /// # Errors
-    /// The pin is missing or of another shape.
+    /// Opens the pin. Must be called within a tokio runtime. A ring buffer can have one reader,
+    /// because all readers share one position; the lock proves that this is the only one.
     pub fn open(pins: &PinDir, _lock: &Lock) -> Result<Self> {
-        let ring: RingBuf<MapData> = maps::open(pins, map::EVENTS)?;
+        let ring = maps::open(pins, map::EVENTS)?;
         // SAFETY: the ring owns its descriptor, which stays the same and open for as long
         // as the ring lives.
         let watched = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
         Ok(Self(watched.context("watching the kernel's events")?))
     }
 
-    /// Waits for events, and takes at most so many. Those that are taken stay taken also
-    /// when the wait is given up.
-    ///
-    /// # Errors
-    /// The runtime ends.
+    /// Waits for events, and takes at most so many. Loses none if the future is dropped.
     pub async fn take(&mut self, most: usize) -> Result<Vec<Event>> {
         loop {
             let mut guard = self.0.readable_mut().await?;
@@ -50,7 +43,7 @@ impl Events {
     }
 }
 
-/// A record of the ring; `None` for one of another size, which this program never writes.
+/// Reads a record; `None` if it has another size. Our program writes no other.
 fn event(bytes: &[u8]) -> Option<Event> {
     if bytes.len() != size_of::<Event>() {
         return None;

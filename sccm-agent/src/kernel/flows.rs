@@ -1,8 +1,8 @@
 //! How full the table of flows is.
 //!
-//! The kernel tells nobody how many elements a table of the least-recently-used kind has, nor
-//! what it gives up for new ones; so the agent counts them now and then, aside from scrapes.
-//! Expired flows stay in the table until others need their place: they are not "entries".
+//! The kernel counts neither the elements of an LRU table nor what it evicts. So the agent walks
+//! the table now and then, independently of scrapes. Expired flows stay in the table until new
+//! ones need the space; they are not counted as alive.
 
 use super::batch::Table;
 use super::{Clock, PinDir};
@@ -12,12 +12,12 @@ use sccm_common::abi::map;
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::policy::SHADOWED;
 
-/// What a count of the table found.
+/// How many flows the table has, and has evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlowCount {
-    /// Flows that are alive by the timeouts of the active policy.
+    /// Flows that have not expired by the timeouts of the active policy.
     pub alive: u64,
-    /// Flows that made way for new ones since the maps were made, expired ones too.
+    /// Flows that the kernel evicted for new ones since the maps were made; some had expired.
     pub evicted: u64,
 }
 
@@ -31,19 +31,17 @@ pub struct FlowTable {
 
 impl FlowTable {
     /// Opens the pins.
-    ///
-    /// # Errors
-    /// A pin that is missing or of another shape.
     pub fn open(pins: &PinDir) -> Result<Self> {
         Ok(Self {
             flows: Table::open(pins, map::FLOWS)?,
-            opened: Table::open_per_cpu(pins, map::FLOWS_OPENED)?,
+            opened: Table::open(pins, map::FLOWS_OPENED)?,
             active: Table::open(pins, map::ACTIVE)?,
             policies: Table::open(pins, map::POLICIES)?,
         })
     }
 
-    /// Walks the table: some tens of milliseconds where it is full and of the default size.
+    /// Walks the table. That takes some tens of milliseconds if a table of the default size is
+    /// full.
     ///
     /// # Errors
     /// The kernel refuses a read, or the active policy is missing.
@@ -59,7 +57,8 @@ impl FlowTable {
         })?;
         let timeouts = timeouts.context("there is no active policy")?;
 
-        // Before the walk: what is opened meanwhile is present, and not yet counted here.
+        // Read before the walk, so that a flow that is opened meanwhile is not taken for an
+        // evicted one.
         let mut opened = 0;
         self.opened.each(|_, cpus| opened = cpus.iter().sum())?;
         let now = Clock::read()?.program();

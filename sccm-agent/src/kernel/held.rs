@@ -1,4 +1,4 @@
-//! Programs that are attached: who holds them, and what they have to say.
+//! Attached programs: this process keeps them open, and forwards what they log.
 
 use super::Programs;
 use anyhow::{Context as _, Result};
@@ -7,15 +7,15 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
-/// The attached programs of one interface: until this is dropped, their records are forwarded,
-/// and whoever asks is told that this process holds them.
+/// The attached programs of one interface. As long as this lives, their log records are
+/// forwarded, and `describe_program` of other agents names this process.
 pub struct Held {
     _programs: Programs,
     _log: JoinSet<()>,
 }
 
 impl Programs {
-    /// Holds them, and forwards their records. Must be called within a tokio runtime.
+    /// Keeps them open, and forwards their log records. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The object has no log buffer.
@@ -25,7 +25,7 @@ impl Programs {
         // and open for as long as the logger lives.
         let watched = unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) };
         let mut logger = watched.context("watching the kernel program's log")?;
-        // A set of one, because a set ends its tasks when it is dropped.
+        // A set, because it ends its task when it is dropped.
         let mut log = JoinSet::new();
         log.spawn(async move {
             while let Ok(mut guard) = logger.readable_mut().await {

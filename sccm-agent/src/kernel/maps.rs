@@ -1,83 +1,39 @@
-//! The pinned maps, with their types.
+//! The pinned maps: opening them, and publishing policies through them.
 
 mod live;
+mod open;
 mod shadow;
 
 use super::batch::Table;
 use super::{PinDir, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use sccm_common::Policy;
 use sccm_common::abi::{self, InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
 use sccm_common::blocked;
-use sccm_common::capture;
-use sccm_common::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
-use sccm_common::flow::{FlowKey, FlowState};
-use sccm_common::fragment::{self, FragmentKey, FragmentState};
-use sccm_common::policy::{BANKS, LIVE_BANKS, SHADOWED, flag};
-use sccm_common::tftp::{self, TransferKey, TransferState};
+use sccm_common::counter::{Page, PeerPage};
+use sccm_common::policy::{LIVE_BANKS, SHADOWED, flag};
 use sccm_common::trunk::VlanTable;
-use sccm_common::{Peer, Policy, ServiceClass};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `membarrier(2)`: returns when every CPU has left what it was in.
-const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+pub(super) use open::{has_shape, info, open};
 
-/// Every map: name, sizes of key and value in bytes, entries where they are fixed.
-pub(super) fn shapes() -> [(&'static str, u32, u32, Option<u32>); map::ALL.len()] {
-    fn array<V>(name: &'static str, entries: u32) -> (&'static str, u32, u32, Option<u32>) {
-        table::<u32, V>(name, Some(entries))
-    }
-    fn table<K, V>(
-        name: &'static str,
-        entries: Option<u32>,
-    ) -> (&'static str, u32, u32, Option<u32>) {
-        (name, size_of::<K>() as u32, size_of::<V>() as u32, entries)
-    }
-    [
-        array::<u32>(map::ABI, 1),
-        array::<u32>(map::ACTIVE, 1),
-        array::<Policy>(map::POLICIES, BANKS),
-        array::<PolicyInfo>(map::POLICY_INFO, BANKS),
-        array::<Trie>(map::TRIES, BANKS),
-        array::<Page>(map::COUNTERS, PAGES),
-        array::<Page>(map::SHADOW_COUNTERS, SHADOW_PAGES),
-        array::<PeerPage>(map::PEER_COUNTERS, PAGES),
-        array::<InterfaceRecord>(map::INTERFACES, MAX_INTERFACES),
-        array::<ServiceRecord>(map::SERVICES, ServiceClass::COUNT as u32),
-        array::<PeerRecord>(map::PEERS, Peer::COUNT as u32),
-        // Its capacity is a setting.
-        table::<FlowKey, FlowState>(map::FLOWS, None),
-        array::<u64>(map::FLOWS_OPENED, 1),
-        table::<FragmentKey, FragmentState>(map::FRAGMENTS, Some(fragment::CAPACITY)),
-        table::<TransferKey, TransferState>(map::TRANSFERS, Some(tftp::CAPACITY)),
-        array::<VlanTable>(map::VLANS, MAX_INTERFACES),
-        table::<u32, u32>(map::ENTRANCES, Some(abi::ENTRANCES)),
-        array::<blocked::Set>(map::BLOCKED, blocked::SETS),
-        array::<blocked::Bucket>(map::BUCKETS, blocked::BUCKETS),
-        // Bytes, without keys or values.
-        (map::EVENTS, 0, 0, Some(blocked::EVENTS_BYTES)),
-        array::<capture::Order>(map::ORDER, 1),
-        array::<capture::Desk>(map::DESK, 2),
-        (map::CAPTURED, 0, 0, Some(capture::RING_BYTES)),
-    ]
-}
+/// `membarrier(2)`: returns when no CPU runs what it ran before, programs in the kernel included.
+const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 
 /// The layout version that a pin directory's maps carry; 0 before they are finished.
 pub(super) fn abi_version(pins: &PinDir) -> Result<u32> {
-    let map: Array<MapData, u32> = open(pins, map::ABI)?;
-    Ok(map.get(&0, 0)?)
+    Ok(open(pins, map::ABI)?.get(&0, 0)?)
 }
 
-/// How many flows the pinned table has room for.
+/// The capacity of the pinned table of flows.
 pub(super) fn flow_capacity(pins: &PinDir) -> Result<u32> {
-    let path = pins.map(map::FLOWS);
-    let info = MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-    Ok(info.max_entries())
+    Ok(info(pins, map::FLOWS.name)?.max_entries())
 }
 
-/// What an agent reads and writes; the program has the rest to itself.
+/// The maps that an agent reads and writes. Only the program uses the others.
 pub struct Maps {
     abi: Array<MapData, u32>,
     active: Array<MapData, u32>,
@@ -91,7 +47,7 @@ pub struct Maps {
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
     services: Array<MapData, ServiceRecord>,
-    /// To be read at once.
+    /// The same map, to be read in one call.
     all_services: Table<u32, ServiceRecord>,
     pub(super) blocked: Table<u32, blocked::Set>,
     pub(super) buckets: Table<u32, blocked::Bucket>,
@@ -100,9 +56,6 @@ pub struct Maps {
 
 impl Maps {
     /// Opens the pins.
-    ///
-    /// # Errors
-    /// A pin that is missing or of another shape.
     pub fn open(pins: &PinDir) -> Result<Self> {
         Ok(Self {
             abi: open(pins, map::ABI)?,
@@ -118,25 +71,22 @@ impl Maps {
             entrances: open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
             all_services: Table::open(pins, map::SERVICES)?,
-            blocked: Table::open_per_cpu(pins, map::BLOCKED)?,
-            buckets: Table::open_per_cpu(pins, map::BUCKETS)?,
+            blocked: Table::open(pins, map::BLOCKED)?,
+            buckets: Table::open(pins, map::BUCKETS)?,
             peers: open(pins, map::PEERS)?,
         })
     }
 
     /// Marks fresh maps as finished, once a policy is in them.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
     pub fn finish(&mut self) -> Result<()> {
         self.abi
             .set(0, abi::VERSION, 0)
             .context("writing the layout version")
     }
 
-    /// Makes `compiled` the policy of every interface at once, and returns its
-    /// generation. Until the last write nothing changes for any packet. Takes
-    /// as long as a grace period, some tens of milliseconds, but for the first.
+    /// Makes `compiled` the policy of every interface at once, and returns its generation. The
+    /// last write activates it; until then nothing changes for any packet. Waits for a grace
+    /// period, some tens of milliseconds, unless it is the first policy.
     ///
     /// # Errors
     /// The kernel refuses a write; the running policy stays.
@@ -145,7 +95,7 @@ impl Maps {
         let generation = 1 + self.info()?.generation.max(self.standby()?.generation);
         self.write_names(&compiled.services)?;
         if generation > 1 {
-            // A packet that began under the bank's last policy may still be reading it.
+            // A program may still be reading the policy that was in this bank.
             grace_period()?;
         }
         let info = PolicyInfo {
@@ -158,13 +108,13 @@ impl Maps {
         Ok(generation)
     }
 
-    /// Comes before the tables, so that no counter ever appears without a name.
+    /// Called before the tables are written, so that no counter is ever without a name.
     fn write_names(&mut self, names: &ServiceNames) -> Result<()> {
         names::write_services(&mut self.services, names)?;
         names::write_peers(&mut self.peers, &names.peers)
     }
 
-    /// Writes a policy into a bank that nobody reads.
+    /// Writes a policy into a bank that no program reads.
     fn fill(&mut self, bank: u32, compiled: &Compiled, info: PolicyInfo) -> Result<()> {
         if compiled.policy.has(flag::ADDRESSES) {
             self.tries
@@ -180,22 +130,16 @@ impl Maps {
             .context("writing about the policy")
     }
 
-    /// Goes back to the policy before the last [`Maps::publish`], which is
-    /// still in the other bank.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Activates the policy that was active before the last [`Maps::publish`]; it is still in
+    /// the other bank.
     pub fn unpublish(&mut self) -> Result<()> {
         let standby = self.standby_bank()?;
         self.activate(standby)
             .context("going back to the policy before")
     }
 
-    /// [`Maps::unpublish`], and notes that the policy was taken back, so that no
-    /// agent publishes it again unasked.
-    ///
-    /// # Errors
-    /// The kernel refuses a write.
+    /// [`Maps::unpublish`], and notes which policy was taken back, so that no agent publishes it
+    /// again unless somebody asks for it.
     pub fn take_back(&mut self) -> Result<()> {
         let standby = PolicyInfo {
             withdrawn: self.info()?.source,
@@ -207,10 +151,7 @@ impl Maps {
         self.unpublish()
     }
 
-    /// The active policy is to stay.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Ends the trial of the active policy: it stays.
     pub fn confirm(&mut self) -> Result<()> {
         let confirmed = PolicyInfo {
             confirm_by: 0,
@@ -222,28 +163,18 @@ impl Maps {
             .context("confirming the policy")
     }
 
-    /// What is said about the active policy.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// What agents say about the active policy.
     pub fn info(&self) -> Result<PolicyInfo> {
         let active = self.active_bank()?;
         Ok(self.infos.get(&active, 0)?)
     }
 
-    /// What is said about the policy in the other bank; generation 0 if there is
-    /// none.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// What agents say about the policy in the other bank; generation 0 if there is none.
     pub fn standby(&self) -> Result<PolicyInfo> {
         Ok(self.infos.get(&self.standby_bank()?, 0)?)
     }
 
     /// What the service classes and the peers are called.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn service_names(&self) -> Result<ServiceNames> {
         let mut names = names::read_services(&self.all_services)?;
         names.peers = names::read_peers(&self.peers)?;
@@ -251,9 +182,6 @@ impl Maps {
     }
 
     /// Every counter that is not zero, summed over the CPUs.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn counters(&self) -> Result<Vec<counters::Reading>> {
         let names = self.service_names()?;
         let maps = (&self.counters, &self.peer_counters);
@@ -268,12 +196,12 @@ impl Maps {
         let active = self.active.get(&0, 0)? & !SHADOWED;
         ensure!(
             active < LIVE_BANKS,
-            "the active bank is {active}: foreign hands on the maps"
+            "the active bank is {active}: another program has written to the maps"
         );
         Ok(active)
     }
 
-    /// The one write of one word. A shadow stays, or stays away.
+    /// Activates a bank by one write of one word. Whether there is a shadow stays as it is.
     fn activate(&mut self, bank: u32) -> Result<()> {
         let shadowed = self.active.get(&0, 0)? & SHADOWED;
         Ok(self.active.set(0, bank | shadowed, 0)?)
@@ -283,16 +211,6 @@ impl Maps {
 fn unix_time() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
-}
-
-pub(super) fn open<T>(pins: &PinDir, name: &str) -> Result<T>
-where
-    T: TryFrom<Map, Error = MapError>,
-{
-    let path = pins.map(name);
-    let data = MapData::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-    let map = Map::from_map_data(data)?;
-    T::try_from(map).with_context(|| format!("{} has another shape", path.display()))
 }
 
 fn grace_period() -> Result<()> {
@@ -310,16 +228,10 @@ fn grace_period() -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Bytes of the values of a map.
-    fn size(name: &str) -> u64 {
-        let shapes = shapes();
-        let (_, _, value, entries) = shapes.iter().find(|shape| shape.0 == name).unwrap();
-        u64::from(*value) * u64::from(entries.unwrap())
-    }
-
     #[test]
     fn the_classes_of_addresses_keep_to_their_part_of_the_memory() {
-        assert!(size(map::TRIES) <= 12 << 20);
+        let values = u64::from(map::TRIES.shape().value) * u64::from(map::TRIES.entries());
+        assert!(values <= 12 << 20);
         // Linux 6.1 makes no array map of larger values (`KMALLOC_MAX_SIZE`).
         assert!(size_of::<Trie>() <= 4 << 20);
     }

@@ -1,4 +1,4 @@
-//! The records that give counters their names when nobody runs.
+//! The records in the maps that name what counters count, also when no agent runs.
 
 use super::Enforced;
 use super::batch::Table;
@@ -104,7 +104,7 @@ pub(super) fn write_interface(
     Ok(map.set(slot, record, 0)?)
 }
 
-/// `text` in a record, cut to what fits with a zero behind it.
+/// `text` as a record has it: cut so that a zero fits behind it.
 fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
     for (byte, value) in bytes[..N - 1].iter_mut().zip(text.bytes()) {

@@ -1,8 +1,8 @@
 //! The eBPF program, as the build script compiled it.
 //!
-//! Without the tools for that, checking this crate still works, so that editors
-//! do, but nothing can be built from it: the panic below is reached when code is
-//! generated, and only because it stands in a generic function.
+//! Without the tools for that, `cargo check` and editors still work, but nothing can be built:
+//! the panic below stops the compiler when it generates code. It is in a generic function,
+//! because others are evaluated by `cargo check`, too.
 
 /// The ELF object that holds the programs, their maps and their BTF.
 #[cfg(not(sccm_no_ebpf))]
@@ -24,6 +24,9 @@ pub fn object() -> &'static [u8] {
 )]
 fn missing<T>() -> &'static [u8] {
     const {
-        panic!("the eBPF program is not built: run `cargo xtask setup`, then build again");
+        panic!(
+            "the eBPF program is not built: run `cargo xtask setup`, then build again, or run \
+             `cargo xtask test`"
+        );
     }
 }

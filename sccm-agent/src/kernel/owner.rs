@@ -1,10 +1,10 @@
-//! Whose program it is that sits where ours should.
+//! Describes a program that is attached where ours should be.
 
 use aya::programs::loaded_programs;
 use std::fs;
 use std::path::Path;
 
-/// A program for people: its name, and the processes that hold it.
+/// The name of a program, and the processes that hold it, for messages.
 #[must_use]
 pub fn describe(id: u32) -> String {
     let name = loaded_programs()
@@ -22,7 +22,7 @@ pub fn describe(id: u32) -> String {
     text
 }
 
-/// Processes that have the program, or a link to it, open.
+/// Processes that have the program, or a link of it, open.
 fn holders(id: u32) -> Vec<String> {
     let wanted = format!("prog_id:\t{id}");
     let Ok(processes) = fs::read_dir("/proc") else {

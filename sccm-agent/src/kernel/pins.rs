@@ -1,10 +1,10 @@
-//! Where programs and maps stay when the agent is gone.
+//! The directory that keeps hooks and maps when the agent ends.
 
 mod holder;
 
+use super::maps;
 use super::unhook::unhook;
 use anyhow::{Context as _, Result, bail, ensure};
-use aya::maps::MapInfo;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sccm_common::abi::{self, map};
@@ -14,50 +14,50 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// The pin directory unless another is given.
+/// The pin directory without `--pin-dir`.
 pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/sccm-agent";
 
 const BPF_FS: &str = "/sys/fs/bpf";
 
-/// A directory on a bpf file system that belongs to one agent.
+/// A directory on a bpf file system, for one agent at a time.
 #[derive(Debug, Clone)]
 pub struct PinDir(PathBuf);
 
-/// Held while an agent changes anything; let go by the kernel when it dies.
+/// Held while an agent works with the directory. The kernel releases it when the agent dies.
 #[derive(Debug)]
 pub struct Lock {
     _directory: File,
 }
 
-/// What lies in a pin directory.
+/// What is in a pin directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// No maps, or such as an agent left that died before it finished them.
+    /// No maps, or those of an agent that died before it had finished them.
     Nothing,
     /// Maps of this program's layout.
     Maps,
-    /// Maps of another layout, which has this version.
+    /// Maps of another layout, with its version; ours if only the shapes differ.
     OtherAbi(u32),
 }
 
 impl PinDir {
-    /// The directory at `path`; nothing is created or checked yet.
+    /// Names a directory; nothing is created or checked yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Creates the directory. The usual bpf file system is mounted if it is not
-    /// yet; systemd does so at boot, other systems leave it to the first user.
+    /// Creates the directory. Mounts the bpf file system at `/sys/fs/bpf` if nobody has; systemd
+    /// does so at boot.
     ///
     /// # Errors
-    /// A place that is not on a bpf file system.
+    /// The directory is not on a bpf file system.
     pub fn create(&self) -> Result<()> {
         let usual = Path::new(BPF_FS);
         if self.0.starts_with(usual) && !is_bpf_fs(usual) {
@@ -90,16 +90,16 @@ impl PinDir {
         Ok(())
     }
 
-    /// Keeps other agents off this directory for as long as the lock lives.
+    /// Keeps other agents from this directory as long as the lock lives.
     ///
     /// # Errors
-    /// Another agent holds it.
+    /// Another agent has the lock.
     pub fn lock(&self) -> Result<Lock> {
         let directory =
             File::open(&self.0).with_context(|| format!("opening {}", self.0.display()))?;
         match directory.try_lock() {
             Ok(()) => {
-                // A `detach` may have removed the directory before the lock was ours.
+                // A `detach` may have removed the directory before we got the lock.
                 ensure!(
                     fs::metadata(&self.0).is_ok_and(|now| {
                         directory
@@ -124,51 +124,37 @@ impl PinDir {
         }
     }
 
-    /// How many flows the pinned table has room for.
-    ///
-    /// # Errors
-    /// The pin cannot be opened.
+    /// The capacity of the pinned table of flows.
     pub fn flow_capacity(&self) -> Result<u32> {
-        super::maps::flow_capacity(self)
+        maps::flow_capacity(self)
     }
 
-    /// Looks at what is pinned, without changing it.
-    ///
-    /// # Errors
-    /// Pins that cannot be opened.
+    /// Says what is pinned.
     pub fn look(&self) -> Result<Found> {
-        if !self.map(map::ABI).exists() {
+        if !self.map(map::ABI.name).exists() {
             return Ok(Found::Nothing);
         }
-        match super::maps::abi_version(self)? {
+        match maps::abi_version(self)? {
             0 => Ok(Found::Nothing),
             abi::VERSION if self.maps_have_our_shapes()? => Ok(Found::Maps),
             version => Ok(Found::OtherAbi(version)),
         }
     }
 
-    /// The version is a promise; the shapes are what aya would not check.
+    /// Compares shapes, too: maps of a development build may differ under the same version.
     fn maps_have_our_shapes(&self) -> Result<bool> {
-        for (name, key, value, entries) in super::maps::shapes() {
-            let path = self.map(name);
-            let info =
-                MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
-            let fits = (info.key_size(), info.value_size()) == (key, value)
-                && entries.is_none_or(|entries| info.max_entries() == entries);
-            if !fits {
+        for shape in map::ALL {
+            if !maps::has_shape(&maps::info(self, shape.name)?, shape) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Removes every pin; what they held alive ends. The directory stays, because
+    /// Removes every pin, so that the kernel removes hooks and maps. The directory stays, because
     /// the lock is on it.
-    ///
-    /// # Errors
-    /// A pin that cannot be removed.
     pub fn clear(&self) -> Result<()> {
-        // Links first: no program may run on without its maps' names.
+        // Hooks first: while a program runs, its maps must be found.
         for path in files(&self.links())? {
             unhook(&path)?;
         }
@@ -178,10 +164,7 @@ impl PinDir {
         Ok(())
     }
 
-    /// [`PinDir::clear`], and the directory goes too.
-    ///
-    /// # Errors
-    /// As there.
+    /// [`PinDir::clear`], and removes the directory.
     pub fn remove(&self) -> Result<()> {
         self.clear()?;
         for directory in [self.links(), self.maps(), self.0.clone()] {
@@ -201,8 +184,8 @@ impl PinDir {
         self.maps().join(name)
     }
 
-    /// The pin of a hook. Named by slot: a bpf file system refuses the dots that
-    /// interface names may have.
+    /// The pin of a hook. It is named by the slot, because a bpf file system refuses names with
+    /// a dot, which interfaces may have.
     #[must_use]
     pub fn link(&self, slot: u32, direction: Direction) -> PathBuf {
         let direction = match direction {
@@ -212,7 +195,7 @@ impl PinDir {
         self.links().join(format!("{slot}-{direction}"))
     }
 
-    /// Slots that have a pinned hook.
+    /// The slots with a pinned hook.
     #[must_use]
     pub fn slots(&self) -> Vec<u32> {
         (0..MAX_INTERFACES)
@@ -233,7 +216,7 @@ impl PinDir {
     }
 }
 
-/// The files of a directory; none of one that is not there.
+/// The files of a directory; none if there is no directory.
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,

@@ -1,4 +1,4 @@
-//! The programs of one interface, verified and loaded, attached to nothing yet.
+//! Loads the programs of one interface. Attaching them is the next step (`attach`).
 
 use super::{PinDir, clock, object};
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -10,55 +10,45 @@ use sccm_common::counter::MAX_INTERFACES;
 use std::sync::OnceLock;
 use std::thread;
 
-// The loader borrows what it sets a global to, for as long as it lives.
+// The loader borrows the values of globals as long as it lives.
 static TICK: OnceLock<u64> = OnceLock::new();
 static NUMBERS: [u32; MAX_INTERFACES as usize] =
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// Makes maps and programs over one directory of pins. A new one parses the types of the
-/// running kernel, which takes longer than to check a policy.
+/// Loads maps and programs for one directory of pins. A new loader parses the types of the
+/// running kernel, which takes longer than checking a policy.
 pub struct Loader {
     loader: EbpfLoader<'static>,
 }
 
 impl Loader {
-    /// Touches nothing yet.
+    /// Loads nothing yet.
     #[must_use]
     pub fn new(pins: &PinDir) -> Self {
         let mut loader = EbpfLoader::new();
-        for name in map::ALL {
-            loader.map_pin_path(name, pins.map(name));
+        for shape in map::ALL {
+            loader.map_pin_path(shape.name, pins.map(shape.name));
         }
         Self { loader }
     }
 
     /// Creates and pins the maps, with room for `flow_capacity` flows, without a program.
-    ///
-    /// # Errors
-    /// The kernel refuses a map.
     pub fn create_maps(&mut self, flow_capacity: u32) -> Result<()> {
         self.loader
-            .map_max_entries(map::FLOWS, flow_capacity)
+            .map_max_entries(map::FLOWS.name, flow_capacity)
             .load(object::object())
             .context("creating the kernel's maps")?;
         Ok(())
     }
 
-    /// Has the kernel verify the programs for the interface of `slot`, over the
-    /// pinned maps.
-    ///
-    /// # Errors
-    /// The kernel refuses a program.
+    /// Loads the programs for the card at `slot`, over the pinned maps.
     pub fn load(&mut self, slot: u32, place: Place) -> Result<Programs> {
         self.load_both(slot, place, [program::ARRIVING, program::LEAVING])
     }
 
-    /// The same for a card whose VLANs are told apart by the table of `slot`.
-    ///
-    /// # Errors
-    /// The kernel refuses a program.
+    /// The same for a card with VLANs of its own, which are in the table of `slot`.
     pub fn load_trunk(&mut self, slot: u32) -> Result<Programs> {
-        // The place is that of each VLAN.
+        // Not used: each VLAN has its own place.
         let place = Place::Host;
         let names = [program::ARRIVING_TRUNK, program::LEAVING_TRUNK];
         self.load_both(slot, place, names)
@@ -90,7 +80,7 @@ impl Loader {
     }
 }
 
-/// A copy of both programs that knows its slot. Copies share the pinned maps.
+/// Both programs of one card, loaded. The programs of all cards share the pinned maps.
 pub struct Programs {
     ebpf: Ebpf,
     arriving: &'static str,
@@ -98,7 +88,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Hands both to the kernel at once: nearly all of a start is its verifier at work.
+    /// Loads both at the same time: most of a start is the kernel's verifier at work.
     fn verify(&mut self) -> Result<()> {
         let names = [self.arriving, self.leaving];
         thread::scope(|scope| {
@@ -116,17 +106,11 @@ impl Programs {
     }
 
     /// The program that judges what arrives.
-    ///
-    /// # Errors
-    /// The object lacks it: a build that went wrong.
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
         self.program(self.arriving)
     }
 
     /// The program that notes what leaves.
-    ///
-    /// # Errors
-    /// The object lacks it: a build that went wrong.
     pub fn classifier(&mut self) -> Result<&mut SchedClassifier> {
         self.program(self.leaving)
     }

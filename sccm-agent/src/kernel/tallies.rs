@@ -1,4 +1,4 @@
-//! The counters without names, page by page: for those who name tens of thousands at once.
+//! The counters without names, page by page, for metrics: they name tens of thousands at once.
 
 use super::Maps;
 use super::counters::sum;
@@ -12,13 +12,13 @@ use sccm_common::counter::{Counter, Direction, page, shadow_page};
 pub struct Tally {
     /// Name of the interface.
     pub interface: String,
-    /// Which way the packets went.
+    /// Inbound or outbound.
     pub direction: Direction,
-    /// What was carried out.
+    /// Verdicts that were carried out.
     pub obeyed: Vec<Counter>,
-    /// What was counted while observing: drops were not carried out.
+    /// Verdicts in observe mode: packets with a reason to drop them passed.
     pub observed: Vec<Counter>,
-    /// Where the shadow decides otherwise, by its reasons.
+    /// Frames that the shadow judges otherwise, by the shadow's reasons.
     pub shadow: Vec<Counter>,
 }
 
@@ -31,9 +31,6 @@ impl Tally {
 impl Maps {
     /// The counters of every interface, one tally for each of its directions. Slots of one name
     /// add up.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn tallies(&self) -> Result<Vec<Tally>> {
         let mut tallies = Vec::<Tally>::new();
         for one in self.interfaces()? {

@@ -1,5 +1,5 @@
-//! What the maps say about interfaces: their slots, their VLANs, and which of them
-//! judge what arrives.
+//! What the maps say about interfaces: their slots, their VLANs, and which of them judge all
+//! frames that come in.
 
 use super::{Maps, counters, names};
 use anyhow::{Context as _, Result};
@@ -10,15 +10,15 @@ use std::collections::BTreeSet;
 /// An interface that has or had a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enforced {
-    /// Its slot.
+    /// The number under which it is counted.
     pub slot: u32,
     /// Its name.
     pub name: String,
-    /// The slot whose hook judges its frames: that of its card, for a VLAN.
+    /// The slot of the card that judges its frames: its own, unless it is a VLAN.
     pub hook: u32,
 }
 
-/// All of it, to be put back.
+/// A copy of all that, for [`Maps::restore`].
 pub struct Topology {
     records: Vec<InterfaceRecord>,
     vlans: Vec<VlanTable>,
@@ -27,14 +27,11 @@ pub struct Topology {
 
 impl Maps {
     /// The interfaces that have or had a slot.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
     pub fn interfaces(&self) -> Result<Vec<Enforced>> {
         names::read_interfaces(&self.interfaces)
     }
 
-    /// The slot of a card: its old one, or a free one.
+    /// Gives a card a slot: the one that it had, or a free one.
     ///
     /// # Errors
     /// All slots are taken.
@@ -44,7 +41,7 @@ impl Maps {
         Ok(slot)
     }
 
-    /// The slot of a VLAN of the card `index`, which has its hook at the slot `hook`.
+    /// Gives a VLAN a slot; its card has the number `index` and the slot `hook`.
     ///
     /// # Errors
     /// All slots are taken.
@@ -54,18 +51,12 @@ impl Maps {
         Ok(slot)
     }
 
-    /// Says what a slot stands for.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Writes which interface a slot stands for.
     pub fn write_interface(&mut self, slot: u32, name: &str, index: u32, hook: u32) -> Result<()> {
         names::write_interface(&mut self.interfaces, slot, name, index, hook)
     }
 
-    /// Gives a slot back, with its counters at zero.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Frees a slot, and sets its counters to zero.
     pub fn release_slot(&mut self, slot: u32) -> Result<()> {
         counters::reset(&mut self.counters, slot)?;
         counters::reset(&mut self.peer_counters, slot)?;
@@ -76,19 +67,13 @@ impl Maps {
             .context("releasing a slot")
     }
 
-    /// Says what each VLAN stands for at the hook of a slot. Bytes change one by one:
-    /// a packet meets the old meaning of its VLAN or the new one.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Writes what each VLAN id stands for on the card at `slot`. The kernel writes byte by byte:
+    /// each packet is judged by the old meaning of its VLAN or by the new one.
     pub fn write_vlans(&mut self, slot: u32, vlans: &VlanTable) -> Result<()> {
         self.vlans.set(slot, vlans, 0).context("writing the VLANs")
     }
 
-    /// Says which interfaces, by their numbers, judge all that arrives.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
+    /// Writes the numbers of the interfaces that judge all frames that come in.
     pub fn write_entrances(&mut self, wanted: &BTreeSet<u32>) -> Result<()> {
         let known = self.entrances()?;
         for gone in known.difference(wanted) {
@@ -102,10 +87,7 @@ impl Maps {
         Ok(())
     }
 
-    /// What [`Maps::restore`] puts back.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// What the maps say now, for [`Maps::restore`].
     pub fn topology(&self) -> Result<Topology> {
         Ok(Topology {
             records: self.interfaces.iter().collect::<Result<_, _>>()?,
@@ -114,10 +96,7 @@ impl Maps {
         })
     }
 
-    /// Makes the maps say what they said before.
-    ///
-    /// # Errors
-    /// The kernel refuses a write.
+    /// Puts back what the maps said `before`.
     pub fn restore(&mut self, before: &Topology) -> Result<()> {
         for (slot, record) in (0..).zip(&before.records) {
             if *record == InterfaceRecord::default() {

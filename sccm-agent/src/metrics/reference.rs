@@ -58,7 +58,7 @@ labels! {
     MODE = "mode", "`native`, `generic`, or `none` where no program is attached";
     HASH = "hash", "SHA-256 of the policy; one at a time";
     ROLES = "roles", "the policy's roles, as `a,b`; one at a time";
-    EDITION = "edition", "the product edition of the agent's port table; one at a time";
+    EDITION = "edition", "the product edition whose port table the policy was compiled from";
     RELEASE = "version", "the agent's version; one at a time";
     ABI = "abi", "the layout version of its pinned maps; one at a time";
     RULE = "rule", "a rule of the running policy, by its name";

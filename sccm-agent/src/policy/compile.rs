@@ -4,7 +4,7 @@ use super::addresses::{self, AddressTable};
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
 use super::{Outbound, SitePolicy, hash, rights, scopes};
-use crate::catalog::{Catalog, RoleId};
+use crate::catalog::RoleId;
 use anyhow::Result;
 use clap::ValueEnum;
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
@@ -15,9 +15,7 @@ use std::net::IpAddr;
 /// What a policy is made from.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// The vendor's table.
-    pub catalog: &'a Catalog,
-    /// What the site wants.
+    /// What the site wants, by the port table of its edition.
     pub policy: &'a SitePolicy,
     /// Addresses of a gateway itself; none on a host.
     pub own: &'a [IpAddr],
@@ -70,7 +68,7 @@ pub struct Compiled {
 /// rights than the tables can tell apart.
 pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let mut services = names;
-    let vocabulary = Vocabulary::of(request.catalog, request.policy);
+    let vocabulary = Vocabulary::of(request.policy);
     let classes = services::classify(vocabulary.entries(), &mut services)?;
     let scopes = scopes::of(request.policy, request.own);
     let sorted = addresses::classify(scopes.prefixes.iter().copied())?;
@@ -88,7 +86,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.timeouts = request.policy.timeouts;
     policy.peers = sorted.peers.len() as u32;
     let set_of = |target: &_| vocabulary.classes_of(target, &classes);
-    let rights = rights::Rights::new(request.catalog, request.policy, &set_of)?;
+    let rights = rights::Rights::new(request.policy, &set_of)?;
     let peer_names = &mut services.peers;
     let peers = scopes.peers(&sorted.peers).map(|peer| {
         let named = request.policy.peers.as_ref();
@@ -108,7 +106,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         generation: 0,
         hash: hash::of(&policy, &sorted.table),
         flags: policy.flags,
-        reserved: 0,
+        edition: request.policy.site.catalog.edition as u32,
         published: 0,
         confirm_by: 0,
         source: hash::as_written(request.policy, request.observe),
@@ -157,3 +155,6 @@ fn role_list(roles: &[&RoleId]) -> [u8; ROLES_BYTES] {
     }
     list
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use super::rights::{Rights, Row, Way};
 use super::scopes::{self, Local, Peer};
 use super::{Outbound, Request, Rule, ServiceNames, Target, compile, vocabulary};
-use crate::catalog::{ANY, Catalog, Link, RoleId, Service};
+use crate::catalog::{ANY, Link, RoleId, Service};
 use crate::site::Site;
 use anyhow::Result;
 use sccm_common::service::ServiceSet;
@@ -106,7 +106,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
         scopes.peer_at(question.peer),
     );
     // Classes decide nothing here: rows are compared by their targets.
-    let rights = Rights::new(request.catalog, policy, &|_| ServiceSet::default())?;
+    let rights = Rights::new(policy, &|_| ServiceSet::default())?;
     let roles = rights.roles(&peer);
 
     let access = compiled.access(question.protected, question.peer);
@@ -151,7 +151,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     }
     let mut would_allow: Vec<Ground> = closed.into_iter().map(ground).collect();
     if would_allow.is_empty() {
-        would_allow = in_catalog(request.catalog, &policy.site, &question.target);
+        would_allow = in_catalog(&policy.site, &question.target);
     }
     for grounds in [&mut because, &mut would_allow] {
         grounds.sort();
@@ -237,12 +237,12 @@ fn link_ground(link: &Link, service: &Service, from: &RoleId, to: &RoleId) -> Gr
     }
 }
 
-/// Every link of the document that carries the target, as [`Ground::Link`].
+/// Every link of the site's edition that carries the target, as [`Ground::Link`].
 #[must_use]
-pub fn in_catalog(catalog: &Catalog, site: &Site, target: &Target) -> Vec<Ground> {
+pub fn in_catalog(site: &Site, target: &Target) -> Vec<Ground> {
     let mut grounds = Vec::new();
-    for role in &catalog.roles {
-        for (link, opener, service) in catalog.links_into(role, site) {
+    for role in &site.catalog.roles {
+        for (link, opener, service) in site.links_into(role) {
             let carries = vocabulary::rows(service, site)
                 .iter()
                 .any(|(_, carried)| carried.covers(target));

@@ -27,7 +27,7 @@ pub const INTERNET: &str = "internet";
 /// A site's policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SitePolicy {
-    /// The ports of this site.
+    /// The edition of this site, and its ports.
     pub site: Site,
     /// What the protected systems may open.
     pub outbound: Outbound,

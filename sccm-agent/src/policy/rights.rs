@@ -4,13 +4,12 @@ use super::groups::{self, RuleGroup};
 use super::scopes::{Local, Peer};
 use super::vocabulary::rows;
 use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy, Target};
-use crate::catalog::{ANY, Catalog, Link, Protocol, Role, RoleId, Service};
+use crate::catalog::{ANY, Link, Protocol, RoleId, Service};
 use anyhow::Result;
 use sccm_common::policy::Access;
 use sccm_common::service::ServiceSet;
 use std::collections::BTreeSet;
 
-const PXE_SERVICE_POINT: &str = "pxe-service-point";
 const DHCP: &str = "dhcp";
 
 /// Who opens, seen from the protected end.
@@ -41,7 +40,6 @@ impl Row<'_> {
 
 /// The rights of one policy.
 pub(super) struct Rights<'a> {
-    catalog: &'a Catalog,
     policy: &'a SitePolicy,
     /// For each protected entry, the rows of its roles.
     entries: Vec<Vec<Row<'a>>>,
@@ -55,11 +53,7 @@ impl<'a> Rights<'a> {
     ///
     /// # Errors
     /// A role that the catalog does not know.
-    pub fn new(
-        catalog: &'a Catalog,
-        policy: &'a SitePolicy,
-        set_of: &impl Fn(&Target) -> ServiceSet,
-    ) -> Result<Self> {
+    pub fn new(policy: &'a SitePolicy, set_of: &impl Fn(&Target) -> ServiceSet) -> Result<Self> {
         let row = |way, (link, other, service)| {
             let named = rows(service, &policy.site).into_iter();
             let targets: Vec<Target> = named.map(|(_, target)| target).collect();
@@ -76,10 +70,10 @@ impl<'a> Rights<'a> {
         for protected in &policy.protect {
             let mut rows = Vec::new();
             for id in &protected.roles {
-                let role: &Role = catalog.role(id.as_str())?;
-                let into = catalog.links_into(role, &policy.site);
+                let role = policy.site.catalog.role(id.as_str())?;
+                let into = policy.site.links_into(role);
                 rows.extend(into.map(|found| row(Way::Inbound, found)));
-                let out = catalog.links_out_of(role, &policy.site);
+                let out = policy.site.links_out_of(role);
                 rows.extend(out.map(|found| row(Way::Outbound, found)));
             }
             entries.push(rows);
@@ -89,7 +83,6 @@ impl<'a> Rights<'a> {
             (group, classes)
         };
         Ok(Self {
-            catalog,
             policy,
             entries,
             allow: groups::of(&policy.allow).into_iter().map(classes).collect(),
@@ -171,9 +164,10 @@ impl<'a> Rights<'a> {
     /// Every role that a peer holds, those that it is by its roles included.
     pub fn roles(&self, peer: &Peer<'_>) -> BTreeSet<&'a str> {
         let mut roles = BTreeSet::new();
-        for role in self.catalog.roles.iter() {
+        let catalog = self.policy.site.catalog;
+        for role in &catalog.roles {
             if peer.roles.contains(&role.id) {
-                roles.extend(self.catalog.lineage(role).iter().map(|id| id.as_str()));
+                roles.extend(catalog.lineage(role).iter().map(|id| id.as_str()));
             }
         }
         for own in [PXE_CLIENT, DHCP_RELAY] {
@@ -197,9 +191,8 @@ impl<'a> Rights<'a> {
         let Some(named) = &self.policy.peers else {
             return true;
         };
-        let booting = row.way == Way::Inbound
-            && row.link.to.as_str() == PXE_SERVICE_POINT
-            && row.other.as_str() == CLIENT;
+        let booting =
+            row.way == Way::Inbound && row.link.network_boot && row.other.as_str() == CLIENT;
         if !booting {
             return self.holds(row.other, roles);
         }

@@ -1,7 +1,6 @@
 //! What roles ask of the outbound mode.
 
 use super::{Outbound, SitePolicy};
-use crate::catalog::Catalog;
 use anyhow::{Result, ensure};
 
 /// Services whose answers come from ports that only tracking knows.
@@ -12,10 +11,10 @@ const TRACKED: [&str; 2] = ["tftp", "pptp"];
 /// # Errors
 /// An unknown role, or an outbound mode with which a role cannot work.
 pub fn check_roles(policy: &SitePolicy) -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
+    let site = &policy.site;
     for id in policy.roles() {
-        let role = catalog.role(id.as_str())?;
-        let mut services = catalog.links_into(role, &policy.site);
+        let role = site.catalog.role(id.as_str())?;
+        let mut services = site.links_into(role);
         let tracked = services.find(|(_, _, row)| TRACKED.contains(&row.service.as_str()));
         if let Some((link, _, row)) = tracked {
             ensure!(

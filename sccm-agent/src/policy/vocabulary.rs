@@ -3,26 +3,32 @@
 
 use super::services::{Classes, Entry};
 use super::{SitePolicy, Target};
-use crate::catalog::{Catalog, Service};
+use crate::catalog::Service;
 use crate::site::Site;
 use sccm_common::service::ServiceSet;
 
-/// The service of link 11 that brings the IPsec protocols with it.
+/// The service that brings the IPsec protocols with it.
 const IKE: &str = "ike";
 
 /// The named targets of the catalog and of a site's rules.
 pub(super) struct Vocabulary(Vec<Entry>);
 
 impl Vocabulary {
-    /// What this catalog and this policy speak of.
-    pub fn of(catalog: &Catalog, policy: &SitePolicy) -> Self {
+    /// What a policy and its catalog speak of.
+    pub fn of(policy: &SitePolicy) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         let mut add = |entry: Entry| {
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
         };
-        for service in catalog.links.iter().flat_map(|link| &link.services) {
+        for service in policy
+            .site
+            .catalog
+            .links
+            .iter()
+            .flat_map(|link| &link.services)
+        {
             for (name, target) in rows(service, &policy.site) {
                 add(Entry { name, target });
             }

@@ -77,13 +77,13 @@ pub struct SiteArgs {
 }
 
 impl SiteArgs {
-    /// The settings that these flags describe.
+    /// The site that these flags describe, with the port table of its edition.
     ///
     /// # Errors
     /// Ports that break a rule of the document, and unknown features; the
     /// message says what to give instead.
-    pub fn site(&self) -> Result<Site, SiteError> {
-        let default = Site::default();
+    pub fn site(&self, catalog: &'static Catalog) -> Result<Site, SiteError> {
+        let default = Site::new(catalog);
         let http = HttpPorts::new(
             self.http_port.unwrap_or(default.http.http()),
             self.https_port.unwrap_or(default.http.https()),
@@ -97,6 +97,7 @@ impl SiteArgs {
             message,
         })?;
         Ok(Site {
+            catalog,
             http,
             wsus: self.wsus()?,
             sql: self.sql_port.unwrap_or(default.sql),
@@ -108,7 +109,7 @@ impl SiteArgs {
             multicast_range: self.multicast_range.unwrap_or(default.multicast_range),
             site_server_initiated_only: self.site_server_initiated_only,
             rpc_dynamic_with_mapper: self.rpc_dynamic_with_mapper,
-            features: self.features()?,
+            features: self.features(catalog)?,
         })
     }
 
@@ -116,7 +117,8 @@ impl SiteArgs {
         let pair = match (self.wsus_http_port, self.wsus_https_port) {
             (None, None) => return Ok(None),
             (None, Some(_)) => Err(
-                "wsus-https-port needs wsus-http-port: HTTPS follows from HTTP (note 4)".to_owned(),
+                "wsus-https-port needs wsus-http-port: the HTTPS port follows from the HTTP port"
+                    .to_owned(),
             ),
             (Some(http), None) => WsusPorts::with_http(http),
             (Some(http), Some(https)) => WsusPorts::new(http, https),
@@ -129,12 +131,11 @@ impl SiteArgs {
             .map_err(|message| SiteError { setting, message })
     }
 
-    fn features(&self) -> Result<BTreeSet<String>, SiteError> {
+    fn features(&self, catalog: &Catalog) -> Result<BTreeSet<String>, SiteError> {
         let wrong = |message: String| SiteError {
             setting: "enable",
             message,
         };
-        let catalog = Catalog::edition_2007().map_err(|error| wrong(error.to_string()))?;
         for asked in &self.enable {
             known_feature(catalog, asked).map_err(wrong)?;
         }

@@ -98,7 +98,7 @@ impl Default for HttpPorts {
     }
 }
 
-/// The ports of Windows Server Update Services. Note 4 couples them: HTTP 80
+/// The ports of Windows Server Update Services. The document couples them: HTTP 80
 /// goes with HTTPS 443, and any other HTTP port with the one after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WsusPorts {
@@ -116,14 +116,14 @@ impl WsusPorts {
             port(443)
         } else {
             http.checked_add(1).ok_or(
-                "WSUS cannot use HTTP port 65535: HTTPS must be the port after it (note 4), \
-                 and there is none",
+                "WSUS cannot use HTTP port 65535: its HTTPS port is the one after it, and there is \
+                 none",
             )?
         };
         Ok(Self { http, https })
     }
 
-    /// The pair as given, if it keeps note 4.
+    /// The pair as given, if the two belong together.
     ///
     /// # Errors
     /// If it does not; the message says which HTTPS port it must be.
@@ -131,8 +131,8 @@ impl WsusPorts {
         let pair = Self::with_http(http)?;
         if pair.https != https {
             return Err(format!(
-                "WSUS with HTTP port {http} must use HTTPS port {}, not {https} (note 4: HTTP 80 \
-                 goes with HTTPS 443, any other HTTP port with the one after it)",
+                "WSUS with HTTP port {http} must use HTTPS port {}, not {https}: HTTP 80 goes \
+                 with HTTPS 443, and any other HTTP port with the port after it",
                 pair.https
             ));
         }

@@ -1,7 +1,7 @@
 //! Each rule of the site's settings from both sides.
 
 use super::*;
-use crate::catalog::{Catalog, Link};
+use crate::catalog::{Catalog, Edition, Link};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -14,13 +14,14 @@ struct Flags {
 fn site(flags: &str) -> Result<Site, String> {
     let words = std::iter::once("sccm-agent").chain(flags.split_whitespace());
     let flags = Flags::try_parse_from(words).map_err(|error| error.to_string())?;
-    flags.site.site().map_err(|error| format!("{error:#}"))
+    let site = flags.site.site(Catalog::of(Edition::default()));
+    site.map_err(|error| format!("{error:#}"))
 }
 
 /// "first-last" of each range of one service of one link.
 fn ports(flags: &str, link: &str, service: &str) -> Vec<String> {
     let site = site(flags).unwrap();
-    let catalog = Catalog::edition_2007().unwrap();
+    let catalog = site.catalog;
     let has = |link: &&Link| link.services.iter().any(|row| row.service == service);
     let link = catalog
         .links
@@ -60,15 +61,15 @@ fn no_flags_are_the_documents_defaults() {
 }
 
 #[test]
-fn alternate_ports_reach_only_rows_that_cite_note_2() {
+fn alternate_ports_reach_only_rows_that_allow_one() {
     let flags = "--http-port 8080 --https-port 8443 --wake-on-lan-port 7";
     for (link, service, expected) in [
         ("15", "http", "8080-8080"),
         ("15", "https", "8443-8443"),
         ("46", "https", "8443-8443"),
-        // Wake on LAN cites note 2, but has a port of its own.
+        // Wake on LAN has a port of its own.
         ("36", "wake-on-lan", "7-7"),
-        // These do not cite note 2.
+        // Their ports are fixed.
         ("4", "http", "80-80"),
         ("11", "http", "80-80"),
         ("27", "http", "80-80"),
@@ -107,7 +108,7 @@ fn every_other_setting_reaches_its_service() {
 }
 
 #[test]
-fn wsus_ports_keep_note_4() {
+fn wsus_ports_belong_together() {
     for (flags, http, https) in [
         ("--wsus-http-port 80", "80-80", "443-443"),
         (

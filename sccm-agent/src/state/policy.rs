@@ -1,6 +1,6 @@
 //! The active policy and its candidate, as the kernel has them.
 
-use crate::metrics::{hash_text, roles_text};
+use crate::policy::{hash_text, roles_text};
 use sccm_common::abi::PolicyInfo;
 use sccm_common::policy::flag;
 use serde::Serialize;

@@ -117,7 +117,8 @@ impl Snapshot {
         explainer: &mut Explainer,
     ) -> Result<Self> {
         let interfaces = interfaces(pins, maps, present)?;
-        let policy = PolicyStatus::from(maps.info()?);
+        let info = maps.info()?;
+        explainer.set_policy(&info);
         let shadow = match maps.shadow()? {
             Some(info) => Some(Shadow::new(info.into(), &maps.shadow_counters()?)),
             None => None,
@@ -130,8 +131,8 @@ impl Snapshot {
             taken: u64::try_from(taken).unwrap_or(u64::MAX),
             overall: Overall::of(interfaces.iter().map(|interface| interface.state)),
             interfaces,
-            blocked: Blocked::read(maps, explainer, &policy.roles)?,
-            policy,
+            blocked: Blocked::read(maps, explainer)?,
+            policy: info.into(),
             shadow,
             counts: counts(&maps.counters()?),
         })
@@ -160,11 +161,10 @@ impl Shadow {
 }
 
 impl Blocked {
-    fn read(maps: &Maps, explainer: &mut Explainer, roles: &[String]) -> Result<Self> {
+    fn read(maps: &Maps, explainer: &mut Explainer) -> Result<Self> {
         let (clock, names) = (Clock::read()?, Names::read(maps)?);
         let flows = maps.blocked()?;
         let suppressed = maps.unnoted()?.into_iter();
-        explainer.set_roles(roles);
         let known = flows.len();
         let shown = most_and_latest(flows).into_iter();
         Ok(Self {

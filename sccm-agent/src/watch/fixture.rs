@@ -101,7 +101,7 @@ pub fn snapshot(at: Instant) -> Snapshot {
             generation: 3,
             hash: [0x5c; 32],
             flags: 0,
-            reserved: 0,
+            edition: 0,
             published: clock.wall(),
             confirm_by: 0,
             source: [0; 32],

@@ -6,7 +6,6 @@ use super::{Rates, Snapshot, View};
 use crate::blocked::Explainer;
 use crate::interface::Netlink;
 use crate::kernel::PinDir;
-use crate::state::PolicyStatus;
 use anyhow::{Context as _, Result};
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
@@ -57,8 +56,8 @@ struct Shown {
 
 impl Shown {
     fn first(now: Snapshot) -> Result<Self> {
-        let mut explainer = Explainer::new()?;
-        explainer.set_roles(&PolicyStatus::from(now.policy).roles);
+        let mut explainer = Explainer::default();
+        explainer.set_policy(&now.policy);
         Ok(Self {
             rates: Rates::between(None, &now),
             explainer,
@@ -69,8 +68,7 @@ impl Shown {
 
     fn next(&mut self, next: Snapshot) {
         self.rates = Rates::between(Some(&self.now), &next);
-        let roles = PolicyStatus::from(next.policy).roles;
-        self.explainer.set_roles(&roles);
+        self.explainer.set_policy(&next.policy);
         self.problem = None;
         self.now = next;
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use sccm_agent::catalog::Catalog;
+use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::config;
 use sccm_agent::site::Site;
 use sccm_common::Reason;
@@ -125,7 +125,7 @@ struct Reading {
 
 impl Reading {
     fn new(written: &'static str) -> Result<Self> {
-        let catalog = Catalog::edition_2007()?;
+        let catalog = Catalog::of(Edition::V2007);
         let text = policy(written, &["client"]);
         let file = tempfile::Builder::new().suffix(".toml").tempfile()?;
         std::fs::write(file.path(), &text)?;

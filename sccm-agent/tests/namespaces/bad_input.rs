@@ -72,17 +72,17 @@ fn every_wrong_setting_is_refused_with_its_remedy() -> Result<()> {
             &["8080", "http-port or https-port"],
         ),
         ("--http-port 443", &["443", "http-port or https-port"]),
-        // Note 4.
+        // The two ports of WSUS.
         (
             "--wsus-http-port 80 --wsus-https-port 8531",
-            &["HTTPS port 443", "note 4"],
+            &["HTTPS port 443", "HTTP 80 goes with HTTPS 443"],
         ),
         (
             "--wsus-http-port 8530 --wsus-https-port 443",
-            &["HTTPS port 8531", "note 4"],
+            &["HTTPS port 8531", "the port after it"],
         ),
         ("--wsus-https-port 8531", &["needs wsus-http-port"]),
-        ("--wsus-http-port 65535", &["65535", "note 4"]),
+        ("--wsus-http-port 65535", &["65535", "the one after it"]),
         // Site-specific ports.
         ("--allow tcp", &["names no port", "tcp/22"]),
         ("--allow tcp/0", &["1 to 65535"]),

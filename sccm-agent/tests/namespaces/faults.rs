@@ -50,6 +50,46 @@ fn on_exit_keep_keeps_until_detach() -> Result<()> {
     Ok(())
 }
 
+/// A folder among the maps is no pin, and cannot be removed as one.
+#[test]
+fn detach_that_fails_after_it_detached_is_no_refusal() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
+    let folder = hosts.pins().join("maps/stray");
+    std::fs::create_dir(&folder)?;
+    let failed = hosts.run("detach")?;
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    for part in ["something may have changed", "maps/stray"] {
+        assert!(failed.stderr.contains(part), "{failed:?}");
+    }
+    assert!(!hosts.has_xdp("eth0")?);
+
+    std::fs::remove_dir(&folder)?;
+    assert_eq!(hosts.run("detach")?.code, Some(0));
+    assert_gone(&hosts)
+}
+
+/// What was done before is not undone because nobody can be told.
+#[test]
+fn output_that_fails_after_a_change_is_no_refusal() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let code = |arguments: &str| -> Result<Option<i32>> {
+        let status = hosts.command(arguments)?.stdout(full()?).status()?;
+        Ok(status.code())
+    };
+    let agent = hosts.enforce(POINT)?;
+    // Refused before anything is printed.
+    assert_eq!(code("detach")?, Some(2));
+    agent.end(Signal::SIGKILL)?;
+    // The head of the file is all that fits nowhere.
+    assert_eq!(code("capture --dropped -w -")?, Some(1));
+    // Reads only.
+    assert_eq!(code("status")?, Some(2));
+    assert_eq!(code("detach")?, Some(1));
+    assert_gone(&hosts)
+}
+
 #[test]
 fn detach_leaves_room_for_the_next_agent_at_once() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;

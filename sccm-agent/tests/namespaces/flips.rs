@@ -15,7 +15,6 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sccm_agent::catalog::Catalog;
 use sccm_agent::kernel::{Maps, PinDir};
 use sccm_agent::policy::{Allow, Compiled, Protected, Request, Rule, SitePolicy, compile};
 use sccm_common::Place;
@@ -87,7 +86,6 @@ fn compiled(maps: &Maps, allowed: &[&str]) -> Result<Compiled> {
         ..SitePolicy::default()
     };
     let request = Request {
-        catalog: Catalog::edition_2007()?,
         policy: &policy,
         own: &[],
         observe: false,

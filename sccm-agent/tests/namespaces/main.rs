@@ -3,6 +3,11 @@
 //! Each test has its own namespaces, so they run side by side. Those that measure the machine are
 //! written so that neighbours do not disturb them.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot go on panics, also in its helpers"
+)]
+
 mod bad_input;
 mod blocked;
 mod capture;

@@ -112,7 +112,7 @@ impl Hosts {
 
     /// Writes another layout version into the pinned maps, as another agent's would have.
     pub fn set_layout_version(&self, version: u32) -> Result<()> {
-        let pin = self.pins().join("maps").join(abi::map::ABI);
+        let pin = self.pins().join("maps").join(abi::map::ABI.name);
         let map = Map::from_map_data(MapData::from_pin(pin)?)?;
         Ok(Array::<_, u32>::try_from(map)?.set(0, version, 0)?)
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use ipnet::IpNet;
-use sccm_agent::catalog::{Catalog, RoleId};
+use sccm_agent::catalog::RoleId;
 use sccm_agent::policy::{
     Allow, Compiled, Essential, Outbound, Protected, Request, Rule, ServiceNames, SitePolicy,
     compile,
@@ -57,7 +57,6 @@ impl Settings {
 
     /// The policy, under the class numbers that `names` gave out before.
     pub fn compile(&self, names: ServiceNames) -> Result<Compiled> {
-        let catalog = Catalog::edition_2007()?;
         let parsed = |rules: &[&str]| -> Result<Vec<Rule>> {
             let rules = rules.iter();
             rules
@@ -93,7 +92,6 @@ impl Settings {
             ..SitePolicy::default()
         };
         let request = Request {
-            catalog,
             policy: &policy,
             own: &self.own,
             observe: self.observe,

@@ -7,7 +7,6 @@ use std::net::Ipv6Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::Result;
-use sccm_agent::catalog::Catalog;
 use sccm_agent::config;
 use sccm_agent::policy::{Compiled, Request, ServiceNames, SitePolicy, compile};
 use sccm_common::flow::FlowKey;
@@ -53,14 +52,8 @@ pub fn load(setting: &Setting) -> Result<SitePolicy> {
 
 impl<'a> Stage<'a> {
     /// Compiles the policy under names that earlier ones had.
-    pub fn new(
-        catalog: &'a Catalog,
-        setting: &'a Setting,
-        policy: &SitePolicy,
-        names: ServiceNames,
-    ) -> Result<Self> {
+    pub fn new(setting: &'a Setting, policy: &SitePolicy, names: ServiceNames) -> Result<Self> {
         let request = Request {
-            catalog,
             policy,
             own: &setting.own,
             observe: setting.observe,
@@ -72,7 +65,7 @@ impl<'a> Stage<'a> {
         });
         Ok(Self {
             setting,
-            rights: PolicyRights::new(catalog, setting),
+            rights: PolicyRights::new(policy.site.catalog, setting),
             labels: labels.collect(),
             compiled,
         })

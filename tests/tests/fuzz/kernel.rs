@@ -57,7 +57,7 @@ impl Kernel {
         loader.create_maps(FLOWS)?;
         let mut maps = Maps::open(&pins)?;
         let slots = Slots::claim(&mut maps)?;
-        let mut vlans: Array<MapData, VlanTable> = open(&pins, map::VLANS)?;
+        let mut vlans: Array<MapData, VlanTable> = open(&pins, map::VLANS.name)?;
         vlans.set(slots.of(Spot::Trunk), *slots.vlans(), 0)?;
         let mut load = |spot, place| loader.load(slots.of(spot), place);
         let programs = vec![
@@ -70,11 +70,11 @@ impl Kernel {
             programs,
             maps,
             slots,
-            counters: open(&pins, map::COUNTERS)?,
-            peer_counters: open(&pins, map::PEER_COUNTERS)?,
-            flows: open(&pins, map::FLOWS)?,
-            fragments: open(&pins, map::FRAGMENTS)?,
-            transfers: open(&pins, map::TRANSFERS)?,
+            counters: open(&pins, map::COUNTERS.name)?,
+            peer_counters: open(&pins, map::PEER_COUNTERS.name)?,
+            flows: open(&pins, map::FLOWS.name)?,
+            fragments: open(&pins, map::FRAGMENTS.name)?,
+            transfers: open(&pins, map::TRANSFERS.name)?,
             counted: vec![vec![Counter::default(); PAGE_COUNTERS + PEER_COUNTERS]; PAGES as usize],
             _mount: mount,
         })

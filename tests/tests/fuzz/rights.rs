@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fastrand::Rng;
 use ipnet::IpNet;
-use sccm_agent::catalog::Catalog;
+use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::config;
 use sccm_agent::policy::{Request, ServiceNames, compile};
 use sccm_tests::reading::{Carrier, Document, Interpreter, Outbound, Way};
@@ -24,7 +24,7 @@ const PORTS: [u16; 30] = [
 
 #[test]
 fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
+    let catalog = Catalog::of(Edition::V2007);
     let addresses = addresses();
     let own = ["10.1.2.3".parse()?, "fd00:1:2:3::a".parse()?];
     let folder = tempfile::tempdir()?;
@@ -41,7 +41,6 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
         };
         let own: &[IpAddr] = if random.bool() { &own } else { &[] };
         let request = Request {
-            catalog,
             policy: &policy,
             own,
             observe: false,

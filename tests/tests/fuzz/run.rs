@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use fastrand::Rng;
-use sccm_agent::catalog::Catalog;
 use sccm_common::Reason;
 use sccm_tests::reading::Outbound;
 
@@ -101,12 +100,11 @@ impl Shared<'_> {
     }
 
     fn work(&self) -> Result<()> {
-        let catalog = Catalog::edition_2007()?;
         let mut kernel = Kernel::load()?;
         while !self.is_done() {
             let number = self.policies.fetch_add(1, Ordering::Relaxed);
             let mut random = Rng::with_seed(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
-            let found = self.policy(catalog, &mut kernel, &mut random, number);
+            let found = self.policy(&mut kernel, &mut random, number);
             if let Err(error) = found {
                 // The others need not go on.
                 self.frames.store(u64::MAX / 2, Ordering::Relaxed);
@@ -116,20 +114,14 @@ impl Shared<'_> {
         Ok(())
     }
 
-    fn policy(
-        &self,
-        catalog: &Catalog,
-        kernel: &mut Kernel,
-        random: &mut Rng,
-        number: u64,
-    ) -> Result<()> {
+    fn policy(&self, kernel: &mut Kernel, random: &mut Rng, number: u64) -> Result<()> {
         let setting = generate::setting(random);
         let policy = match compare::load(&setting) {
             // Some roles cannot do without a look at what goes out.
             Err(_) if setting.document.site.outbound == Outbound::Off => return Ok(()),
             policy => policy?,
         };
-        let stage = |names| Stage::new(catalog, &setting, &policy, names);
+        let stage = |names| Stage::new(&setting, &policy, names);
         let stage = match stage(kernel.maps.service_names()?) {
             Ok(stage) => stage,
             Err(_) => {
@@ -142,8 +134,7 @@ impl Shared<'_> {
         if number.is_multiple_of(SHADOWED) {
             let other = generate::setting(random);
             if let Ok(policy) = compare::load(&other)
-                && let Ok(other) =
-                    Stage::new(catalog, &other, &policy, kernel.maps.service_names()?)
+                && let Ok(other) = Stage::new(&other, &policy, kernel.maps.service_names()?)
             {
                 kernel.maps.cast_shadow(&other.compiled)?;
             }

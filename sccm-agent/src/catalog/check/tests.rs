@@ -4,7 +4,7 @@ use super::*;
 
 /// A small edition that is in order, for breaking.
 const SMALL: &str = r#"
-edition = "test"
+edition = "2007"
 roles = [{ id = "a", name = "A", is_a = "b" }, { id = "b", name = "B" }]
 notes = [{ id = 1, title = "T", line = 1, effect = "E" }]
 [[links]]
@@ -21,7 +21,11 @@ services = [{ service = "http", protocol = "tcp", ports = ["80"], notes = [1], l
 fn a_broken_edition_is_refused() {
     Catalog::parse(SMALL).unwrap();
     for (good, bad, complaint) in [
-        (r#"edition = "test""#, r#"edition = """#, "edition is empty"),
+        (
+            r#"edition = "2007""#,
+            r#"edition = "2006""#,
+            "unknown variant",
+        ),
         (
             r#"id = "b", name"#,
             r#"id = "a", name"#,
@@ -55,6 +59,22 @@ fn a_broken_edition_is_refused() {
         (r#"to = "a""#, r#"to = "any""#, "unknown role `any`"),
         (r#""->""#, r#""<-""#, "unknown variant"),
         ("line = 7", "line = 0", "no line cited"),
+        ("line = 7", "line = 7\nopener = 'a'", "opener `a` is no end"),
+        (
+            "\"->\"\nline = 7",
+            "\"<->\"\nopener = 'c'\nline = 7",
+            "opener `c` is no end",
+        ),
+        (
+            r#"["80"]"#,
+            r#"["80"], port_from = "ftp""#,
+            "unknown variant",
+        ),
+        (
+            r#"["80"]"#,
+            r#"["dynamic"], port_from = "http""#,
+            "cannot replace it",
+        ),
         ("line = 7", "line = 7\nnotes = [3]", "note 3 is cited"),
         ("line = 7", "line = 7\nopt_in = 'A b'", "feature `A b`"),
         ("line = 9", "line = 0", "no line cited"),

@@ -23,10 +23,10 @@ impl<'a> Words<'a> {
     pub fn new(view: &'a View<'a>, names: &'a ServiceNames, roles: &str) -> Self {
         let mut live = [Vec::new(), Vec::new()];
         let site = &view.policy.site;
-        for role in roles.split(',').filter_map(|id| view.catalog.role(id).ok()) {
-            let into = view.catalog.links_into(role, site);
+        for role in roles.split(',').filter_map(|id| site.catalog.role(id).ok()) {
+            let into = site.links_into(role);
             live[0].extend(into.map(|(link, _, service)| (link, service)));
-            let out = view.catalog.links_out_of(role, site);
+            let out = site.links_out_of(role);
             live[1].extend(out.map(|(link, _, service)| (link, service)));
         }
         Self { view, names, live }

@@ -64,18 +64,9 @@ fn of_peers(
 }
 
 /// The sensitive rows that holders of a role have.
-fn sensitive<'v>(view: &'v View<'_>, id: &RoleId) -> impl Iterator<Item = &'v Row<'v>> {
-    let lineage: Vec<String> = match view.catalog.role(id.as_str()) {
-        Ok(role) => view
-            .catalog
-            .lineage(role)
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        Err(_) => vec![id.to_string()],
-    };
+fn sensitive<'v>(view: &'v View<'_>, id: &'v RoleId) -> impl Iterator<Item = &'v Row<'v>> {
     let rows = view.inbound.iter().filter(|row| is_sensitive(row));
-    rows.filter(move |row| lineage.iter().any(|id| id == row.peer))
+    rows.filter(|row| view.policy.site.catalog.is(id, row.peer))
 }
 
 fn of_systems(wide: &Protected, narrow: &Protected) -> Option<Warning> {

@@ -18,12 +18,8 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
 }
 
 fn is_site_server(view: &View<'_>, entry: &Protected) -> bool {
-    entry.roles.iter().any(|id| {
-        view.catalog.role(id.as_str()).is_ok_and(|role| {
-            let lineage = view.catalog.lineage(role);
-            lineage.iter().any(|id| id.as_str() == SITE_SERVER)
-        })
-    })
+    let catalog = view.policy.site.catalog;
+    entry.roles.iter().any(|id| catalog.is(id, SITE_SERVER))
 }
 
 fn warning(view: &View<'_>, entry: &Protected) -> Option<Warning> {

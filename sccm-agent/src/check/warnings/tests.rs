@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalog::{Catalog, RoleId};
+use crate::catalog::RoleId;
 use crate::policy::{Outbound, Protected, Rule, SitePolicy};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -44,8 +44,7 @@ fn policy(peers: &[(&str, &str)], protect: Vec<Protected>) -> SitePolicy {
 
 /// The warnings of one kind, as `links: message`.
 fn warnings(policy: &SitePolicy, kind: &str) -> Vec<String> {
-    let catalog = Catalog::edition_2007().unwrap();
-    let view = View::new(catalog, policy).unwrap();
+    let view = View::new(policy).unwrap();
     of(&view)
         .iter()
         .filter(|warning| warning.kind == kind)

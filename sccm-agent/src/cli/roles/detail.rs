@@ -6,7 +6,7 @@
 //! narrow enough to read.
 
 use crate::{
-    catalog::{Catalog, Link, Note, PortSpec, Protocol, Role, RoleId, Service},
+    catalog::{Edition, Link, Note, PortSpec, Protocol, Role, RoleId, Service},
     output,
     site::Site,
 };
@@ -20,7 +20,7 @@ const PEER_WIDTH: usize = 32;
 /// One role's ports; its JSON form is what `roles ROLE -o json` prints.
 #[derive(Serialize)]
 pub(super) struct RoleDetail<'a> {
-    edition: &'a str,
+    edition: Edition,
     role: &'a Role,
     /// What others may open to it.
     inbound: Vec<Row<'a>>,
@@ -47,12 +47,13 @@ struct Row<'a> {
 }
 
 impl<'a> RoleDetail<'a> {
-    pub(super) fn new(catalog: &'a Catalog, role: &'a Role, site: &'a Site) -> Self {
+    pub(super) fn new(role: &'a Role, site: &'a Site) -> Self {
+        let catalog = site.catalog;
         let rows = |found: &[(&'a Link, &'a RoleId, &'a Service)]| -> Vec<Row<'a>> {
             found.iter().map(|item| Row::new(*item, site)).collect()
         };
-        let into: Vec<_> = catalog.links_into(role, site).collect();
-        let out_of: Vec<_> = catalog.links_out_of(role, site).collect();
+        let into: Vec<_> = site.links_into(role).collect();
+        let out_of: Vec<_> = site.links_out_of(role).collect();
         let (inbound, outbound) = (rows(&into), rows(&out_of));
         let lineage = catalog.lineage(role);
         let cited = |note: &Note| {
@@ -65,7 +66,7 @@ impl<'a> RoleDetail<'a> {
         };
         let links = into.iter().chain(&out_of).map(|(link, ..)| *link);
         Self {
-            edition: &catalog.edition,
+            edition: catalog.edition,
             role,
             notes: catalog.notes.iter().filter(|note| cited(note)).collect(),
             hints: mapper_hint(links, site).into_iter().collect(),

@@ -39,9 +39,22 @@ fn unknown_keys_are_refused_with_the_nearest() {
     );
 }
 
+/// Another edition may have these roles and features: nothing is said of them.
+#[test]
+fn an_unknown_edition_is_all_that_is_said() {
+    site("edition = \"2012\"", 11, &["no edition `2012`", "\"2007\""]);
+    let text =
+        "[site]\nenable = [\"unheard-of\"]\n  edition = \"2012\"\n[peers]\nnobody = [\"10.0.0.1\"]";
+    refused(
+        &with_entry(text),
+        "3:13",
+        &["no edition `2012`", "\"2007\""],
+    );
+}
+
 #[test]
 fn settings_of_a_site_are_checked() {
-    site("edition = \"2012\"", 11, &["no edition `2012`", "\"2007\""]);
+    site("edition = 2007", 11, &["text in quotes"]);
     site("http-port = 0", 13, &["1 to 65535"]);
     site("http-port = -1", 13, &["1 to 65535"]);
     site("sql-port = 65536", 12, &["1 to 65535"]);

@@ -24,6 +24,18 @@ fn files_add_up() {
 }
 
 #[test]
+fn the_edition_may_be_said_in_any_file() {
+    let policy = read(&[&with_entry(""), "[site]\nedition = \"2007\""]).unwrap();
+    assert_eq!(policy.site.catalog.edition, Edition::V2007);
+    let problems = read(&[&with_entry(""), "[site]\nedition = \"1999\""]).unwrap_err();
+    let problems = problems.to_string();
+    assert!(
+        problems.starts_with("10.toml:2:11: there is no edition `1999`"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn conflicts_name_both_places() {
     let base = with_entry("[site]\nhttp-port = 8080\n[peers]\nclient = [\"10.0.0.0/8\"]");
     let rules = with_entry(&rule("a"));

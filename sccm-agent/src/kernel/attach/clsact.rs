@@ -1,35 +1,25 @@
-//! What leaves, on kernels without TCX: a filter of the clsact queueing discipline.
+//! Egress on kernels without TCX: a filter of the clsact queueing discipline.
 //!
-//! Such a filter is no BPF link. It belongs to its interface, outlives every
-//! process, and cannot be pinned, so its program is pinned in the link's stead,
-//! before it is attached: no filter of ours is ever without its pin. Which
-//! interface has it is not stored but asked of the kernel: the one whose filter,
-//! at our fixed place, runs the pinned program.
+//! Such a filter is no BPF link. It belongs to its interface, outlives every process, and cannot
+//! be pinned. So its program is pinned instead, before the filter is attached: a filter of ours
+//! always has a pin. Nothing stores which interface has the filter; the kernel is asked which
+//! interface runs the pinned program.
 //!
-//! The queueing discipline stays when our filter goes. Empty, it passes
-//! everything, and whether somebody else is about to use it nobody can tell.
+//! The queueing discipline stays when our filter goes. An empty one passes everything, and
+//! somebody else may be about to use it.
 
-use super::super::unhook::{Pinned, unhook};
-use super::link::root_cause;
-use super::netlink;
+use super::super::filter::{self, HANDLE, PRIORITY};
+use super::super::pinned::Pinned;
+use super::super::root_cause;
+use super::super::unhook::unhook;
 use anyhow::{Context as _, Result, anyhow};
-use aya::programs::links::Link as _;
-use aya::programs::tc::{
-    NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcHandle,
-};
+use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions};
 use aya::programs::{SchedClassifier, TcAttachType};
-use nix::net::if_::{if_nameindex, if_nametoindex};
+use nix::net::if_::if_nametoindex;
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
 
-/// As early as can be: a filter that decides ends the round, and ours decides
-/// nothing unless it drops. Of the same priority, the newest comes first.
-pub(super) const PRIORITY: u16 = 1;
-
-/// Ours among filters of the same priority; any number but one that `tc` would give.
-pub(super) const HANDLE: u16 = 0x5cc;
-
-/// A filter and its pin, which both go when it is dropped.
+/// A filter and its pin. Dropping it removes both.
 #[derive(Debug)]
 pub struct Filter {
     path: PathBuf,
@@ -41,7 +31,7 @@ impl Filter {
         Self { path, kept: false }
     }
 
-    /// Leaves filter and pin where they are.
+    /// Lets filter and pin stay.
     pub fn keep(mut self) {
         self.kept = true;
     }
@@ -60,20 +50,20 @@ impl Drop for Filter {
 /// Pins the program at `path`, and attaches it to an interface.
 ///
 /// # Errors
-/// The kernel refuses, or has somebody else's filter in our place.
+/// The kernel refuses, or somebody else's filter has our handle.
 pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<Filter> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
-    netlink::add_clsact(index).with_context(|| {
+    filter::add_clsact(index).with_context(|| {
         format!(
             "adding the clsact queueing discipline to {interface} (an `ingress` one is in its \
              way, see `tc qdisc show dev {interface}`; a kernel without the module sch_ingress \
              has none)"
         )
     })?;
-    let filter = pin(program, path.to_path_buf())?;
+    let pinned = pin(program, path.to_path_buf())?;
     let options = TcAttachOptions::Netlink(NlOptions {
         priority: PRIORITY,
-        handle: handle(),
+        handle: filter::handle(),
         classid: None,
     });
     let id = program
@@ -89,77 +79,42 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Re
             )
         })?;
     leave_attached(program, id)?;
-    Ok(filter)
+    Ok(pinned)
 }
 
-/// Whether the filter of the program that is pinned at `path` took the new one,
-/// which is then pinned there. A filter whose card is gone cannot, and its pin is
-/// removed.
-///
-/// # Errors
-/// The kernel refuses.
+/// Gives the filter of the program that is pinned at `path` the new program, and pins that one
+/// there. If the filter is gone, removes the pin, and returns false.
 pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<bool> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
     let successor = successor(path);
-    // What an agent left that died between two programs.
+    // The pin of an agent that died between two programs.
     unhook(&successor)?;
-    let running = netlink::program_at(index)?;
-    if running.is_none() || running != pinned_id(path)? {
+    let running = filter::program_at(index)?;
+    if running.is_none() || running != Pinned::program_at(path)? {
         unhook(path)?;
         return Ok(false);
     }
-    let filter = pin(program, successor.clone())?;
-    let there =
-        SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, handle(), None)?;
-    let id = program.attach_to_link(there).map_err(|error| {
-        anyhow!(
-            "replacing the filter of what leaves {interface}: {}",
-            root_cause(&error)
-        )
-    })?;
+    let pinned = pin(program, successor.clone())?;
+    let id = program
+        .attach_to_link(filter::at(interface)?)
+        .map_err(|error| {
+            anyhow!(
+                "replacing the filter of what leaves {interface}: {}",
+                root_cause(&error)
+            )
+        })?;
     leave_attached(program, id)?;
     rename(&successor, path)?;
-    filter.keep();
+    pinned.keep();
     Ok(true)
 }
 
-/// Removes the filters that run a program, on whatever interface of this
-/// network namespace.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn remove(program: u32) -> Result<()> {
-    for interface in &if_nameindex().context("listing the interfaces")? {
-        if netlink::program_at(interface.index())? != Some(program) {
-            continue;
-        }
-        let name = interface.name().to_string_lossy();
-        SchedClassifierLink::attached(&name, TcAttachType::Egress, PRIORITY, handle(), None)?
-            .detach()
-            .map_err(|error| {
-                anyhow!(
-                    "removing the filter of what leaves {name}: {}",
-                    root_cause(&error)
-                )
-            })?;
-    }
-    Ok(())
-}
-
-/// Where the next program is pinned until it has replaced the one at `path`. If
-/// an agent dies in between, both names are there, and one of them is that of
-/// the program that runs.
+/// Where the next program is pinned until it has replaced the one at `path`. If an agent dies in
+/// between, both pins are there, and one of them is that of the program that runs.
 pub fn successor(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push("-next");
     path.with_file_name(name)
-}
-
-fn pinned_id(path: &Path) -> Result<Option<u32>> {
-    match Pinned::at(path)? {
-        Some(Pinned::Program(id)) => Ok(Some(id)),
-        Some(Pinned::Link(_)) | None => Ok(None),
-    }
 }
 
 fn pin(program: &mut SchedClassifier, path: PathBuf) -> Result<Filter> {
@@ -169,7 +124,7 @@ fn pin(program: &mut SchedClassifier, path: PathBuf) -> Result<Filter> {
     Ok(Filter::new(path))
 }
 
-/// aya removes a filter with what stands for it; ours ends by [`unhook`] alone.
+/// aya removes a filter when its link is dropped. Ours is removed by [`unhook`] alone.
 fn leave_attached(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> Result<()> {
     mem::forget(program.take_link(id)?);
     Ok(())
@@ -177,8 +132,4 @@ fn leave_attached(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> R
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("renaming {}", from.display()))
-}
-
-const fn handle() -> TcHandle {
-    TcHandle::new(0, HANDLE)
 }

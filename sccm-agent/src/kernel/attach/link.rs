@@ -1,5 +1,6 @@
-//! BPF links that are pinned: opening them, and giving them another program.
+//! Opens pinned BPF links, and gives them another program.
 
+use super::super::root_cause;
 use super::super::unhook::unhook;
 use anyhow::{Context as _, Result, bail};
 use aya::programs::ProgramError;
@@ -7,16 +8,13 @@ use aya::programs::links::{FdLink, PinnedLink};
 use std::path::Path;
 
 /// The link that is pinned at `path`.
-///
-/// # Errors
-/// There is none.
 pub fn open(path: &Path) -> Result<FdLink> {
     let link = PinnedLink::from_pin(path).with_context(|| format!("opening {}", path.display()))?;
     Ok(FdLink::from(link))
 }
 
-/// Whether the link took the new program. One whose card is gone cannot, and
-/// its pin is removed.
+/// Whether the link at `path` has the new program. If its card is gone, removes the pin, and
+/// returns false.
 ///
 /// # Errors
 /// The kernel refuses for another reason.
@@ -33,13 +31,4 @@ pub fn was_updated(result: Result<(), ProgramError>, path: &Path) -> Result<bool
         return Ok(false);
     }
     bail!("updating {}: {}", path.display(), root_cause(&error))
-}
-
-/// What the kernel said, without what was said about it.
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -1,16 +1,14 @@
-//! What leaves: TCX, by a BPF link.
+//! Egress by TCX, with a BPF link.
 
-use super::link::{open, root_cause, was_updated};
+use super::super::root_cause;
+use super::link::{open, was_updated};
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use std::path::Path;
 
-/// Attaches; the link is the caller's.
-///
-/// # Errors
-/// The kernel refuses.
+/// Attaches the program; dropping the link detaches it.
 pub fn attach(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> {
     let order = TcAttachOptions::TcxOrder(LinkOrder::default());
     let id = program
@@ -25,10 +23,7 @@ pub fn attach(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> 
     FdLink::try_from(link).map_err(|_| anyhow!("{interface} gave no BPF link for its egress"))
 }
 
-/// Whether the link that is pinned at `path` took the new program.
-///
-/// # Errors
-/// The kernel refuses.
+/// Gives the link that is pinned at `path` the new program; false if its card is gone.
 pub fn take_over(program: &mut SchedClassifier, path: &Path) -> Result<bool> {
     let result = program.attach_to_link(open(path)?.try_into()?);
     was_updated(result.map(drop), path)

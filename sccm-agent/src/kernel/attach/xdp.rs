@@ -1,13 +1,14 @@
-//! What arrives: XDP, by a BPF link.
+//! XDP, with a BPF link.
 
+use super::super::root_cause;
 use super::Mode;
-use super::link::{open, root_cause, was_updated};
+use super::link::{open, was_updated};
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp};
 use std::path::Path;
 
-/// Attaches; the link is the caller's.
+/// Attaches the program; dropping the link detaches it.
 ///
 /// # Errors
 /// The driver or the kernel refuses.
@@ -16,7 +17,7 @@ pub fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> 
         .attach(interface, mode.flags())
         .map_err(|error| refused(&error, interface, mode))?;
     let link = program.take_link(id)?;
-    // aya falls back to an attachment that ends with its process.
+    // On old kernels, aya attaches in a way that ends with the process.
     FdLink::try_from(link).map_err(|_| {
         anyhow!(
             "{interface} took the program only in a way that would end with this process: \
@@ -25,10 +26,7 @@ pub fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> 
     })
 }
 
-/// Whether there was a pinned link that took the new program.
-///
-/// # Errors
-/// The kernel refuses.
+/// Gives the link that is pinned at `path` the new program; false if there is none any more.
 pub fn take_over(program: &mut Xdp, path: &Path) -> Result<bool> {
     if !path.exists() {
         return Ok(false);
@@ -37,7 +35,7 @@ pub fn take_over(program: &mut Xdp, path: &Path) -> Result<bool> {
     was_updated(result.map(drop), path)
 }
 
-/// The kernel's refusal, with what people can do about it.
+/// An error with the kernel's refusal and what to do about it.
 fn refused(error: &ProgramError, interface: &str, mode: Mode) -> anyhow::Error {
     let cause = root_cause(error);
     let remedy = match mode {

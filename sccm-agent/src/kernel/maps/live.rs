@@ -1,18 +1,15 @@
-//! The active policy, read back whole.
+//! Reads the active policy back from the kernel.
 
 use super::Maps;
 use crate::policy::Tables;
 use anyhow::{Context as _, Result, anyhow};
 use std::thread;
 
-/// aya hands values over by way of the stack, more than once, and a trie takes 4 MiB.
+/// aya copies values on the stack several times, and a trie has 4 MiB.
 const STACK: usize = 256 << 20;
 
 impl Maps {
     /// The tables of the active policy.
-    ///
-    /// # Errors
-    /// The kernel refuses a read.
     pub fn tables(&self) -> Result<Tables> {
         thread::scope(|scope| {
             let reader = thread::Builder::new()

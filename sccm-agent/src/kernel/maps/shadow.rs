@@ -1,7 +1,8 @@
-//! The shadow: a candidate in a bank of its own, which judges and changes nothing.
+//! The shadow: a candidate in a bank of its own judges every packet beside the active policy,
+//! and changes nothing.
 //!
-//! Where it decides otherwise than the active policy is counted in pages of its own. They
-//! begin anew with every candidate, so that what they say is about this one.
+//! Packets that the two judge differently are counted in pages of their own, which start at
+//! zero with every candidate.
 
 use super::{Maps, counters, grace_period, unix_time};
 use crate::policy::Compiled;
@@ -10,9 +11,9 @@ use sccm_common::abi::PolicyInfo;
 use sccm_common::policy::{SHADOW_BANK, SHADOWED};
 
 impl Maps {
-    /// Has `compiled` judge beside the active policy, in place of the candidate before. If it
-    /// is the same as it was written, its counters go on; otherwise they start at zero. Takes
-    /// as long as [`Maps::publish`].
+    /// Starts a shadow that judges by `compiled`, in place of the candidate before. The counters
+    /// start at zero, unless both were compiled from the same written policy. Takes as long as
+    /// [`Maps::publish`].
     ///
     /// # Errors
     /// The kernel refuses a write; there is no shadow then.
@@ -21,14 +22,14 @@ impl Maps {
         let same = before.filter(|before| before.source == compiled.info.source);
         self.end_shadow()?;
         self.write_names(&compiled.services)?;
-        // A packet that began under the candidate before may still be reading it.
+        // A program may still be reading the candidate before.
         grace_period()?;
         if same.is_none() {
             counters::reset_shadow(&mut self.shadow_counters)
                 .context("resetting the shadow's counters")?;
         }
         let info = PolicyInfo {
-            // It has no place in the order of what was published.
+            // Only published policies have a generation.
             generation: 0,
             published: same.map_or_else(unix_time, |same| same.published),
             ..compiled.info
@@ -41,9 +42,6 @@ impl Maps {
     }
 
     /// Ends the shadow, if there is one. Its counters stay until the next begins.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
     pub fn end_shadow(&mut self) -> Result<()> {
         let word = self.active.get(&0, 0)?;
         self.active
@@ -51,10 +49,7 @@ impl Maps {
             .context("ending the shadow")
     }
 
-    /// What is said about the shadow, if there is one; it was `published` when it began.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// What agents say about the shadow, if there is one; `published` is when it began.
     pub fn shadow(&self) -> Result<Option<PolicyInfo>> {
         if self.active.get(&0, 0)? & SHADOWED == 0 {
             return Ok(None);
@@ -62,11 +57,8 @@ impl Maps {
         Ok(Some(self.infos.get(&SHADOW_BANK, 0)?))
     }
 
-    /// Every counter that is not zero of frames that the shadow passes and the active policy
-    /// drops, or the other way about, summed over the CPUs. Reasons are the shadow's.
-    ///
-    /// # Errors
-    /// The kernel refuses the read.
+    /// Every counter above zero, summed over the CPUs, of frames that the shadow passes and the
+    /// active policy drops, or the other way round. Reasons are the shadow's.
     pub fn shadow_counters(&self) -> Result<Vec<counters::Reading>> {
         let names = self.service_names()?;
         counters::read_shadow(&self.shadow_counters, &self.interfaces()?, &names)

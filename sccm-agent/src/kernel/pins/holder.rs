@@ -1,7 +1,7 @@
-//! Whether an agent works with a pin directory, without getting in its way.
+//! Asks whether an agent works with a pin directory.
 //!
-//! To try the lock would be to hold it for a moment, in which an agent that starts would be
-//! refused. The kernel's list of locks tells as well.
+//! Trying the lock would take it for a moment, and an agent that starts in that moment would be
+//! refused. So this reads the kernel's list of locks.
 
 use super::PinDir;
 use anyhow::{Context as _, Result};
@@ -11,11 +11,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 impl PinDir {
-    /// Whether a process holds the lock, as far as `/proc/locks` shows: not one outside of
-    /// the PID namespace that it is read in.
-    ///
-    /// # Errors
-    /// The directory or `/proc/locks` cannot be read.
+    /// Whether a process holds the lock. `/proc/locks` does not show processes outside of the
+    /// reader's PID namespace.
     pub fn is_held(&self) -> Result<bool> {
         let directory =
             fs::metadata(&self.0).with_context(|| format!("reading {}", self.0.display()))?;

@@ -27,9 +27,7 @@ fn policy() -> SitePolicy {
 }
 
 fn ask(opener: Opener, protected: &str, peer: &str, target: Target) -> Explanation {
-    let catalog = Catalog::edition_2007().unwrap();
     let request = Request {
-        catalog,
         policy: &policy(),
         own: &["192.168.1.1".parse().unwrap()],
         observe: false,

@@ -3,7 +3,7 @@
 use super::numbers::{bits, pace};
 use super::{Palette, Scene};
 use crate::duration;
-use crate::metrics::{hash_text, roles_text};
+use crate::policy::{hash_text, roles_text};
 use crate::watch::Outcome;
 use ratatui::text::{Line, Span};
 use sccm_common::abi::PolicyInfo;

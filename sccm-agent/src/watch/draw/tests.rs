@@ -2,7 +2,6 @@
 
 use super::{Palette, Scene, draw};
 use crate::blocked::Explainer;
-use crate::state::PolicyStatus;
 use crate::watch::fixture::snapshot;
 use crate::watch::{Rates, Snapshot, View};
 use ratatui::Terminal;
@@ -15,8 +14,8 @@ const PLAIN: Palette = Palette { colours: false };
 
 fn drawn((width, height): (u16, u16), scene: &Scene<'_>) -> TestBackend {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    let mut explainer = Explainer::new().unwrap();
-    explainer.set_roles(&PolicyStatus::from(scene.now.policy).roles);
+    let mut explainer = Explainer::default();
+    explainer.set_policy(&scene.now.policy);
     terminal
         .draw(|frame| draw(frame, scene, &mut explainer))
         .unwrap();

@@ -128,7 +128,7 @@ fn members_that_have_gone_make_room() -> Result<()> {
 
 /// The flows that the kernel remembers.
 fn flows(hosts: &Hosts) -> Result<usize> {
-    let pin = hosts.pins().join("maps").join(map::FLOWS);
+    let pin = hosts.pins().join("maps").join(map::FLOWS.name);
     let map: HashMap<_, FlowKey, FlowState> =
         Map::from_map_data(MapData::from_pin(pin)?)?.try_into()?;
     Ok(map.keys().collect::<Result<Vec<_>, _>>()?.len())

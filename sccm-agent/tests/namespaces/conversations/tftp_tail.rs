@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use sccm_agent::catalog::Catalog;
 use sccm_agent::policy::{
     Compiled, Native, Outbound, Protected, Request, ServiceNames, SitePolicy, compile,
 };
@@ -16,7 +15,6 @@ const AFTER_THE_TAIL: u32 = 11;
 const AFTER_SILENCE: u32 = 61;
 
 fn policy() -> Result<Compiled> {
-    let catalog = Catalog::edition_2007()?;
     let server = Protected {
         name: "server".to_owned(),
         roles: vec!["pxe-service-point".into()],
@@ -28,7 +26,6 @@ fn policy() -> Result<Compiled> {
         ..SitePolicy::default()
     };
     let request = Request {
-        catalog,
         policy: &policy,
         own: &[],
         observe: false,

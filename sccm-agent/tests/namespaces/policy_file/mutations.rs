@@ -3,7 +3,6 @@
 use super::mutator::{Random, mutate};
 use super::{EXAMPLE, Folder};
 use anyhow::Result;
-use sccm_agent::catalog::Catalog;
 use sccm_agent::check::Report;
 use sccm_agent::config::Problems;
 
@@ -45,7 +44,6 @@ const FILES: usize = 1000;
 
 #[test]
 fn a_thousand_broken_files_are_refused_with_place_and_reason() -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
     let folder = Folder::new()?;
     let mut random = Random::new(0x5cc0);
     let mut refused = 0;
@@ -58,7 +56,7 @@ fn a_thousand_broken_files_are_refused_with_place_and_reason() -> Result<()> {
             Ok(policy) => {
                 // Compiling takes the most time by far; some will do.
                 if number % 10 == 0 {
-                    Report::new(catalog, &policy)?;
+                    Report::new(&policy)?;
                 }
             }
             Err(error) => {
@@ -94,11 +92,10 @@ fn a_thousand_broken_files_are_refused_with_place_and_reason() -> Result<()> {
 
 #[test]
 fn both_files_are_good_before_they_are_broken() -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
     let folder = Folder::new()?;
     for good in [EXAMPLE, OTHER] {
         folder.write("policy.toml", good)?;
-        Report::new(catalog, &folder.load()?)?;
+        Report::new(&folder.load()?)?;
     }
     Ok(())
 }

@@ -9,6 +9,11 @@
 //! Exit codes: 0 measured; 1 something failed; 2 wrong arguments; 128 and the number of
 //! the signal that ended it. No figure makes it fail.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "it speaks to the person who started it"
+)]
+
 mod case;
 mod cases;
 mod child;

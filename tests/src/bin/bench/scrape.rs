@@ -5,18 +5,20 @@
 //! `--metrics-top-flows` allows. What is left out is HTTP, and, as nothing is attached, a question
 //! about each hook.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::Pod;
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
-use sccm_agent::catalog::Catalog;
+use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::interface::Netlink;
 use sccm_agent::kernel::{Loader, Maps, PinDir};
-use sccm_agent::metrics::{Flows, Format, Gaps, Reloads, Rules, Source};
+use sccm_agent::metrics::{Format, Metrics};
 use sccm_agent::policy::ServiceNames;
+use sccm_agent::record::Record;
+use sccm_agent::state::Machine;
 use sccm_common::abi::map;
 use sccm_common::address::Address;
 use sccm_common::blocked::{BlockedFlow, BlockedKey, SETS, Set};
@@ -66,29 +68,24 @@ impl Scrape {
         fill(&mut maps, &pins)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let source = Source {
-                maps: Mutex::new(Maps::open(&pins)?),
-                pins,
-                netlink: Netlink::connect()?,
-                gaps: Gaps::default(),
-                flows: Flows::default(),
-                reloads: Reloads::default(),
-                rules: Rules::default(),
+            let machine = Machine::open(pins, Netlink::connect()?)?;
+            let metrics = Metrics {
+                machine: Arc::new(machine),
+                record: Arc::new(Record::default()),
                 top_flows: 100,
-                edition: &Catalog::edition_2007()?.edition,
             };
-            let nameless = Self::of("every series, no peers named", &source).await?;
-            fill_peers(&mut maps, &source.pins)?;
-            let named = Self::of("and 20 peers, each refused everything", &source).await?;
+            let nameless = Self::of("every series, no peers named", &metrics).await?;
+            fill_peers(&mut maps, &metrics.machine.pins)?;
+            let named = Self::of("and 20 peers, each refused everything", &metrics).await?;
             Ok([nameless, named])
         })
     }
 
-    async fn of(name: &'static str, source: &Source) -> Result<Self> {
+    async fn of(name: &'static str, metrics: &Metrics) -> Result<Self> {
         let (mut times, mut text) = (Vec::new(), String::new());
         for _ in 0..RUNS {
             let start = Instant::now();
-            text = source.render(Format::Text).await?;
+            text = metrics.render(Format::Text).await?;
             times.push(start.elapsed());
         }
         times.sort();
@@ -117,7 +114,7 @@ fn fill(maps: &mut Maps, pins: &PinDir) -> Result<()> {
     for number in 0..MAX_INTERFACES {
         maps.claim_slot(&format!("measured{number}"), number + 1)?;
     }
-    let catalog = Catalog::edition_2007()?;
+    let catalog = Catalog::of(Edition::V2007);
     let roles: Vec<&str> = catalog.roles.iter().map(|role| role.id.as_str()).collect();
     let compiled = Settings::roles(&roles).compile(ServiceNames::default())?;
     maps.publish(&compiled)?;
@@ -132,9 +129,9 @@ fn fill(maps: &mut Maps, pins: &PinDir) -> Result<()> {
             *counter = COUNTED;
         }
     }
-    of_each_cpu(pins, map::COUNTERS, PAGES, |_| page)?;
-    of_each_cpu(pins, map::SHADOW_COUNTERS, SHADOW_PAGES, |_| page)?;
-    of_each_cpu(pins, map::BLOCKED, SETS, |set| -> Set {
+    of_each_cpu(pins, map::COUNTERS.name, PAGES, |_| page)?;
+    of_each_cpu(pins, map::SHADOW_COUNTERS.name, SHADOW_PAGES, |_| page)?;
+    of_each_cpu(pins, map::BLOCKED.name, SETS, |set| -> Set {
         [set * 2, set * 2 + 1].map(|number| BlockedFlow {
             key: BlockedKey {
                 source: Address::v4(number.to_be_bytes()),
@@ -151,7 +148,7 @@ fn fill(maps: &mut Maps, pins: &PinDir) -> Result<()> {
 
 /// Names as many peers as there can be, and counts for each what has a name.
 fn fill_peers(maps: &mut Maps, pins: &PinDir) -> Result<()> {
-    let catalog = Catalog::edition_2007()?;
+    let catalog = Catalog::of(Edition::V2007);
     let roles = catalog.roles.iter().take(Peer::COUNT);
     let peers = roles.zip(1..).map(|(role, number)| {
         // The settings of a test are literals; these few live as long as the program.
@@ -172,7 +169,7 @@ fn fill_peers(maps: &mut Maps, pins: &PinDir) -> Result<()> {
             *counter = COUNTED;
         }
     }
-    of_each_cpu(pins, map::PEER_COUNTERS, PAGES, |_| page)
+    of_each_cpu(pins, map::PEER_COUNTERS.name, PAGES, |_| page)
 }
 
 /// Writes every element of a map, the same for each CPU.

@@ -77,7 +77,7 @@ impl World {
     pub fn memory(&self) -> Result<Vec<(&'static str, u64)>> {
         map::ALL
             .iter()
-            .map(|name| Ok((*name, self.memory_of(name)?)))
+            .map(|map| Ok((map.name, self.memory_of(map.name)?)))
             .collect()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use sccm_agent::catalog::{Catalog, Direction, PortSpec, Service};
+use sccm_agent::catalog::{Direction, PortSpec, Service};
 use sccm_agent::site::Site;
 
 use crate::attempt::{Attempt, Kind, Opener};
@@ -17,7 +17,7 @@ pub struct Expectation {
 }
 
 /// What the port table says of an attempt on a host of this role.
-pub fn expect(catalog: &Catalog, role: &str, attempt: &Attempt) -> Result<Expectation> {
+pub fn expect(role: &str, attempt: &Attempt) -> Result<Expectation> {
     let passes = |reason: &str| Expectation {
         passes: true,
         reason: reason.to_owned(),
@@ -29,10 +29,10 @@ pub fn expect(catalog: &Catalog, role: &str, attempt: &Attempt) -> Result<Expect
         return Ok(passes("reply: the host began"));
     }
     let site = Site::default();
-    let role = catalog.role(role)?;
+    let role = site.catalog.role(role)?;
     let mut services = Vec::new();
     let mut links = Vec::new();
-    for (link, _, service) in catalog.links_into(role, &site) {
+    for (link, _, service) in site.links_into(role) {
         if covers(&site, service, attempt) {
             services.push(service.service.as_str());
             links.push(link.id.as_str());
@@ -45,7 +45,7 @@ pub fn expect(catalog: &Catalog, role: &str, attempt: &Attempt) -> Result<Expect
             name_links(&links)
         )));
     }
-    let reason = match owners(catalog, &site, attempt) {
+    let reason = match owners(&site, attempt) {
         Some(owners) => owners,
         None if matches!(attempt.kind, Kind::Udp { from: 1.. }) => {
             "no link, and no reply".to_owned()
@@ -59,9 +59,9 @@ pub fn expect(catalog: &Catalog, role: &str, attempt: &Attempt) -> Result<Expect
 }
 
 /// Which other roles have it, for a drop that somebody might wonder about.
-fn owners(catalog: &Catalog, site: &Site, attempt: &Attempt) -> Option<String> {
+fn owners(site: &Site, attempt: &Attempt) -> Option<String> {
     let (mut services, mut roles, mut links) = (Vec::new(), Vec::new(), Vec::new());
-    for link in &catalog.links {
+    for link in &site.catalog.links {
         for service in &link.services {
             if covers(site, service, attempt) {
                 services.push(service.service.as_str());
@@ -115,8 +115,7 @@ mod tests {
             .iter()
             .find(|attempt| attempt.name == name)
             .unwrap();
-        let catalog = Catalog::edition_2007().unwrap();
-        expect(catalog, "distribution-point", attempt).unwrap()
+        expect("distribution-point", attempt).unwrap()
     }
 
     #[test]

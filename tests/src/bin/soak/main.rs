@@ -10,6 +10,11 @@
 //! Exit codes: 0 all well; 1 something is missing, left over, or failed; 2 wrong arguments; 128 and
 //! the number of the signal that ended it.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "it speaks to the person who started it"
+)]
+
 mod chaos;
 mod flapping;
 mod left;

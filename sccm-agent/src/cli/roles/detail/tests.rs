@@ -4,8 +4,7 @@ use super::*;
 
 /// The role's text and JSON at this site.
 fn shown(role: &str, site: &Site) -> (String, serde_json::Value) {
-    let catalog = Catalog::edition_2007().unwrap();
-    let detail = RoleDetail::new(catalog, catalog.role(role).unwrap(), site);
+    let detail = RoleDetail::new(site.catalog.role(role).unwrap(), site);
     (detail.text(), serde_json::to_value(&detail).unwrap())
 }
 
@@ -92,7 +91,7 @@ fn the_mapper_without_its_ports_is_explained_until_it_has_them() {
 
 #[test]
 fn every_role_keeps_to_100_columns() {
-    let catalog = Catalog::edition_2007().unwrap();
+    let catalog = Site::default().catalog;
     let site = Site {
         rpc_dynamic_with_mapper: true,
         features: catalog.features().into_iter().map(str::to_owned).collect(),

@@ -1,0 +1,229 @@
+//! The life of an enforcing agent: check everything, attach, watch, let go.
+//!
+//! Nothing is touched before every check has passed, and what was attached is
+//! taken back if a later interface fails.
+
+mod begin;
+mod cards;
+mod preflight;
+mod settings;
+mod signals;
+mod takeover;
+
+pub use settings::{OnExit, Settings};
+
+use crate::blocked;
+use crate::control::server::ControlSocket;
+use crate::http::{self, Server};
+use crate::interface::{Changes, Netlink};
+use crate::kernel::{Events, FlowTable, Found, Loader, Lock};
+use crate::metrics::{self, Metrics};
+use crate::plan;
+use crate::policies::prepare::check_policy;
+use crate::policies::{Policies, Reload};
+use crate::record::Record;
+use crate::state::Machine;
+use crate::watcher::{self, Watcher};
+use anyhow::Result;
+use begin::begin;
+use signals::Signals;
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::signal::unix::Signal;
+use tokio::task::spawn_blocking;
+
+/// An agent that has attached its programs.
+pub struct Agent {
+    settings: Settings,
+    machine: Arc<Machine>,
+    record: Arc<Record>,
+    metrics: Arc<Metrics>,
+    policies: Arc<Policies>,
+    server: Server,
+    control: ControlSocket,
+    watcher: Watcher,
+    changes: Changes,
+    events: Events,
+    flows: FlowTable,
+    signals: Signals,
+    _lock: Lock,
+}
+
+impl Agent {
+    /// Checks, publishes and attaches.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the settings or the machine; nothing has changed
+    /// then, but for a policy that an agent left unconfirmed, which is taken back.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        plan::check(&settings.policies.interfaces)?;
+        preflight::check()?;
+        let signals = Signals::catch()?;
+        let pins = settings.pins.clone();
+        // Takes about as long as all checks, and changes nothing.
+        let loader = spawn_blocking({
+            let pins = pins.clone();
+            move || Loader::new(&pins)
+        });
+        let mut lock = None;
+        let mut found = Found::Nothing;
+        if pins.path().exists() {
+            lock = Some(pins.lock()?);
+            found = takeover::recover(&pins)?;
+        }
+        let policy = settings.policies.written.load()?;
+        check_policy(&settings.policies, &policy)?;
+        let netlink = Netlink::connect()?;
+        // The watcher looks again at whatever changes from here on.
+        let changes = Changes::subscribe()?;
+        let present = netlink.interfaces().await?;
+        let plan = cards::plan(&settings.policies.interfaces, &present)?;
+        let server = Server::prepare(&settings.http).await?;
+
+        pins.create()?;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => pins.lock()?,
+        };
+        let begun = match ControlSocket::bind(&settings.control_socket) {
+            Ok(control) => begin(
+                &settings,
+                loader,
+                found,
+                policy,
+                &netlink,
+                (&plan, &present),
+            )
+            .await
+            .map(|begun| (control, begun)),
+            Err(error) => Err(error),
+        };
+        let (control, begun) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                // What was there before has been put back; what is new goes.
+                if found == Found::Nothing
+                    && let Err(error) = pins.remove()
+                {
+                    tracing::warn!("clearing up: {error:#}");
+                }
+                return Err(error);
+            }
+        };
+        let events = Events::open(&pins, &lock)?;
+        let flows = FlowTable::open(&pins)?;
+        let machine = Arc::new(Machine::open(pins.clone(), netlink.clone())?);
+        let record = Arc::new(Record::default());
+        record.reloads.note(begun.obeyed);
+        let metrics = Metrics {
+            machine: Arc::clone(&machine),
+            record: Arc::clone(&record),
+            top_flows: settings.metrics_top_flows as usize,
+        };
+        let policies = Arc::new(Policies::new(
+            settings.policies.clone(),
+            pins.clone(),
+            netlink,
+            Arc::clone(&record),
+            server.web_config(),
+            begun.policy,
+        ));
+        let watcher = Watcher::new(
+            watcher::Settings {
+                pins,
+                xdp_mode: settings.xdp_mode,
+                interfaces: settings.policies.interfaces.clone(),
+            },
+            (
+                Arc::clone(&machine),
+                Arc::clone(&record),
+                Arc::clone(&policies),
+            ),
+            (plan, begun.slots, begun.programs),
+            &present,
+        )?;
+        Ok(Self {
+            settings,
+            machine,
+            record,
+            metrics: Arc::new(metrics),
+            policies,
+            server,
+            control,
+            watcher,
+            changes,
+            events,
+            flows,
+            signals,
+            _lock: lock,
+        })
+    }
+
+    /// Serves metrics and commands and follows the machine's interfaces until told
+    /// to end, then lets go as the settings say.
+    ///
+    /// # Errors
+    /// The server fails, nobody confirmed the first policy, or pins cannot be
+    /// removed.
+    pub async fn run(self) -> Result<()> {
+        let Signals {
+            mut terminate,
+            mut interrupt,
+            hangup,
+        } = self.signals;
+        let policies = || Arc::clone(&self.policies);
+        let machine = || Arc::clone(&self.machine);
+        let reloads = self.settings.enable_reload.then(policies);
+        let (page, feed) = http::page(machine(), policies())?;
+        let routes = http::routes(machine(), self.metrics).merge(http::reload(reloads));
+        let server = self.server.serve(routes.merge(page));
+        let served = async {
+            // On their own, so that no change of policy keeps a scrape waiting.
+            let (server, feed) = (tokio::spawn(server), tokio::spawn(feed));
+            let (never, _): (Infallible, Infallible) = tokio::try_join!(server, feed)?;
+            Ok::<Infallible, anyhow::Error>(never)
+        };
+        let work = async {
+            tokio::try_join!(
+                served,
+                self.watcher.follow(self.changes),
+                metrics::count_flows(self.flows, self.record),
+                blocked::log::follow(self.events, &self.machine.maps, self.settings.log_blocked),
+                self.control.serve(policies()),
+                self.policies.take_back_when_due(),
+                reload_at(hangup, &self.policies),
+            )
+        };
+        let ended = tokio::select! {
+            ended = work => ended.map(drop),
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        };
+        let no_more_changes = self.policies.end().await;
+        let confirmed = match &no_more_changes {
+            Ok(ended) => ended.confirmed,
+            Err(error) => {
+                tracing::error!("taking back the unconfirmed policy: {error:#}");
+                false
+            }
+        };
+        if self.settings.on_exit == OnExit::Keep && confirmed {
+            tracing::info!("ended; enforcement goes on until `sccm-agent detach`");
+        } else {
+            self.settings.pins.remove()?;
+            tracing::info!("detached; interfaces are as before");
+        }
+        ended
+    }
+}
+
+/// Reloads at every SIGHUP.
+async fn reload_at(mut hangup: Signal, policies: &Policies) -> Result<()> {
+    while hangup.recv().await.is_some() {
+        match policies.reload(Reload::default()).await {
+            Ok(outcome) => tracing::info!("SIGHUP: {outcome}"),
+            Err(error) => tracing::error!("SIGHUP: the policy stays: {error:#}"),
+        }
+    }
+    std::future::pending().await
+}

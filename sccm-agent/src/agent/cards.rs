@@ -1,0 +1,82 @@
+//! What can speak against the cards, before anything is attached to them.
+
+use crate::hooks::{self, XdpMode, offload};
+use crate::interface::Interface;
+use crate::kernel::{PinDir, describe_program};
+use crate::plan::{self, NamedInterface, Plan};
+use anyhow::{Result, bail, ensure};
+
+/// The plan for these interfaces, on this machine as it is now.
+///
+/// # Errors
+/// An interface that does not exist, is down, has no members or hides VLAN tags; two
+/// that mean the same frames.
+pub fn plan(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
+    for one in named {
+        let name = &one.name;
+        let (device, _) = plan::device(name, present)?;
+        let device_name = &device.name;
+        ensure!(
+            device.up,
+            "interface {device_name} is down: bring it up with `ip link set {device_name} up`"
+        );
+        ensure!(
+            !plan::resolve(name, present)?.is_empty(),
+            "{name} has no members: give it one with `ip link set dev CARD master {device_name}`"
+        );
+    }
+    let plan = plan::of(named, present)?;
+    for card in plan.cards.iter().filter(|card| card.is_trunk()) {
+        if let Some(doubt) = offload::check(card, present)? {
+            tracing::warn!("{doubt}");
+        }
+    }
+    Ok(plan)
+}
+
+/// Refuses cards on which the programs cannot be, or not so.
+///
+/// # Errors
+/// A foreign program on one, or ours in another mode.
+pub fn check(pins: &PinDir, mode: XdpMode, plan: &Plan, present: &[Interface]) -> Result<()> {
+    let is_hooked = |one: &&Interface| plan.cards.iter().any(|card| card.index == one.index);
+    let cards: Vec<&Interface> = present.iter().filter(is_hooked).collect();
+    let ours = hooks::our_programs(pins)?;
+    refuse_foreign_programs(&ours, &cards)?;
+    refuse_another_mode(mode, &cards)
+}
+
+/// A hook that is taken over keeps its mode: there is no changing it without a
+/// moment without any.
+fn refuse_another_mode(asked: XdpMode, interfaces: &[&Interface]) -> Result<()> {
+    for interface in interfaces {
+        let Some(program) = interface.xdp else {
+            continue;
+        };
+        let mode = match (asked, program.generic) {
+            (XdpMode::Native, true) => "generic",
+            (XdpMode::Generic, false) => "native",
+            _ => continue,
+        };
+        bail!(
+            "{} is enforced in {mode} mode: say --xdp-mode {mode}, or run `sccm-agent detach` first",
+            interface.name
+        );
+    }
+    Ok(())
+}
+
+fn refuse_foreign_programs(ours: &[u32], interfaces: &[&Interface]) -> Result<()> {
+    for interface in interfaces {
+        if let Some(program) = interface.xdp.filter(|program| !ours.contains(&program.id)) {
+            bail!(
+                "{} already has an XDP {}: sccm-agent replaces nothing that is not its own; \
+                 stop its owner, or remove it with `ip link set {} xdp off`",
+                interface.name,
+                describe_program(program.id),
+                interface.name
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! What the agent is told when it starts.
+
+use crate::hooks::XdpMode;
+use crate::http::HttpArgs;
+use crate::kernel::PinDir;
+use crate::policies;
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What happens when the agent is told to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnExit {
+    /// Interfaces are as before
+    #[default]
+    Detach,
+    /// Enforcement goes on without the agent, until `sccm-agent detach`
+    Keep,
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The policy and the interfaces that it is for.
+    pub policies: policies::Settings,
+    /// How many flows the kernel remembers.
+    pub flow_capacity: u32,
+    pub xdp_mode: XdpMode,
+    pub http: HttpArgs,
+    /// Where programs and maps are pinned.
+    pub pins: PinDir,
+    pub on_exit: OnExit,
+    /// Enforce even if that cuts an SSH session.
+    pub accept_lockout: bool,
+    /// How long the first policy waits to be confirmed; `None`: it is not on trial.
+    pub confirm_within: Option<Duration>,
+    pub control_socket: PathBuf,
+    /// Reload on `POST /-/reload`, too.
+    pub enable_reload: bool,
+    /// Log each newly blocked flow.
+    pub log_blocked: bool,
+    /// How many of the most blocked flows are metrics of their own.
+    pub metrics_top_flows: u32,
+}

@@ -1,0 +1,161 @@
+//! Puts a compiled policy and the programs where they belong, all or nothing.
+
+pub mod memory;
+mod mode;
+pub mod offload;
+mod reach;
+pub mod slots;
+
+pub use mode::XdpMode;
+pub use reach::reach;
+
+use crate::kernel::{Attached, Loader, Maps, Mode, PinDir, Programs};
+use crate::plan::{Card, Plan};
+use crate::policy::Compiled;
+use anyhow::{Context as _, Result};
+use sccm_common::Place;
+use sccm_common::counter::Direction;
+
+/// What is attached, each card with its slot.
+pub struct Hooked {
+    pub maps: Maps,
+    /// The programs of each card.
+    pub programs: Vec<Programs>,
+    /// The slots of the cards, in the order of the plan.
+    pub slots: Vec<u32>,
+}
+
+/// Makes the maps, with room for so many flows, in place of what an agent left that died before
+/// it finished.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Result<()> {
+    pins.clear()?;
+    loader.create_maps(flow_capacity)
+}
+
+/// Publishes the policy and attaches to every card. Without a policy, the one that
+/// is in the maps stays.
+///
+/// # Errors
+/// The kernel or a driver refuses; hooks and policy are then as before.
+pub fn attach_all(
+    pins: &PinDir,
+    mode: XdpMode,
+    mut loader: Loader,
+    plan: &Plan,
+    compiled: Option<&Compiled>,
+) -> Result<Hooked> {
+    let before = pins.slots();
+    let mut maps = Maps::open(pins)?;
+    let topology = maps.topology()?;
+    let (slots, programs) = match hook_all((pins, mode), &mut loader, &mut maps, plan, compiled) {
+        Ok(hooked) => hooked,
+        Err(error) => {
+            for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
+                Attached::detach(pins, *slot)?;
+            }
+            maps.restore(&topology).context("taking the slots back")?;
+            return Err(error);
+        }
+    };
+    maps.finish()?;
+    // Cards that an earlier agent enforced and this one was not asked to.
+    for slot in before.iter().filter(|slot| !slots.contains(slot)) {
+        Attached::detach(pins, *slot)?;
+    }
+    Ok(Hooked {
+        maps,
+        programs,
+        slots,
+    })
+}
+
+/// Attaches to one card while others are enforced. What of its hooks still hangs on it
+/// takes the new program in place; what does not is made anew.
+///
+/// # Errors
+/// The kernel or the driver refuses.
+pub fn attach_one(pins: &PinDir, mode: XdpMode, slot: u32, card: &Card) -> Result<Programs> {
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        if !Attached::hangs_on(pins, slot, direction, card.index)? {
+            Attached::detach_one(pins, slot, direction)?;
+        }
+    }
+    let mut programs = load(&mut Loader::new(pins), slot, card)?;
+    hook(mode, pins, slot, &card.name, &mut programs)?.pin()?;
+    Ok(programs)
+}
+
+fn hook_all(
+    (pins, mode): (&PinDir, XdpMode),
+    loader: &mut Loader,
+    maps: &mut Maps,
+    plan: &Plan,
+    compiled: Option<&Compiled>,
+) -> Result<(Vec<u32>, Vec<Programs>)> {
+    let slots = slots::assign(maps, pins, plan)?;
+    let seats = slots.iter().zip(&plan.cards);
+    let mut programs = seats
+        .clone()
+        .map(|(slot, card)| load(loader, *slot, card))
+        .collect::<Result<Vec<_>>>()?;
+    if let Some(compiled) = compiled {
+        maps.publish(compiled)?;
+    }
+    let hooked = || -> Result<()> {
+        let mut attached = Vec::new();
+        for ((slot, card), programs) in seats.zip(&mut programs) {
+            attached.push(hook(mode, pins, *slot, &card.name, programs)?);
+        }
+        // Until here, a failure lets go of all of them.
+        attached.into_iter().try_for_each(Attached::pin)
+    };
+    if let Err(error) = hooked() {
+        if compiled.is_some() {
+            maps.unpublish().context("taking the policy back")?;
+        }
+        return Err(error);
+    }
+    Ok((slots, programs))
+}
+
+fn load(loader: &mut Loader, slot: u32, card: &Card) -> Result<Programs> {
+    if card.is_trunk() {
+        return loader.load_trunk(slot);
+    }
+    let place = card.lanes.first().map_or(Place::Host, |lane| lane.place);
+    loader.load(slot, place)
+}
+
+fn hook(
+    mode: XdpMode,
+    pins: &PinDir,
+    slot: u32,
+    interface: &str,
+    programs: &mut Programs,
+) -> Result<Attached> {
+    let mut attach = |mode| Attached::attach(programs, pins, slot, interface, mode);
+    match mode {
+        XdpMode::Native => attach(Mode::Native),
+        XdpMode::Generic => attach(Mode::Generic),
+        XdpMode::Auto => attach(Mode::Native).or_else(|error| {
+            tracing::warn!("{error:#}");
+            tracing::warn!("{interface} runs in generic mode, about four times slower");
+            attach(Mode::Generic)
+        }),
+    }
+}
+
+/// The numbers of the XDP programs that hang in our hooks.
+///
+/// # Errors
+/// A pin cannot be read.
+pub fn our_programs(pins: &PinDir) -> Result<Vec<u32>> {
+    let mut ours = Vec::new();
+    for slot in pins.slots() {
+        ours.extend(Attached::program_id(pins, slot, Direction::Inbound)?);
+    }
+    Ok(ours)
+}

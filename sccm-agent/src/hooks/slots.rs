@@ -1,0 +1,71 @@
+//! Writes a plan into the kernel's maps: who counts where, and as whose each VLAN is
+//! judged.
+
+use crate::kernel::{Maps, PinDir};
+use crate::plan::{Card, Plan};
+use anyhow::Result;
+use sccm_common::counter::MAX_INTERFACES;
+use sccm_common::trunk::{IDS, Lane};
+
+/// Gives every card and every named VLAN its slot, and returns those of the cards.
+///
+/// # Errors
+/// All slots are taken, or the kernel refuses a write.
+pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
+    make_room(maps, pins, plan)?;
+    let mut hooks = Vec::new();
+    for card in &plan.cards {
+        let hook = maps.claim_slot(&card.name, card.index)?;
+        hooks.push(hook);
+        if !card.is_trunk() {
+            continue;
+        }
+        // What has no tag, and every VLAN that nobody named.
+        let own = card.lanes.iter().find(|lane| lane.vlan.is_none());
+        let own = own.map_or(Lane::OTHER, |lane| Lane::new(hook, lane.place));
+        let mut table = [own; IDS];
+        for (lane, id) in card
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane, lane.vlan?)))
+        {
+            let slot = maps.claim_vlan(&lane.name, card.index, hook)?;
+            table[usize::from(id)] = Lane::new(slot, lane.place);
+        }
+        maps.write_vlans(hook, &table)?;
+    }
+    for known in maps.interfaces()? {
+        if known.hook != known.slot && !wants(plan, &known.name) {
+            maps.write_interface(known.slot, &known.name, 0, known.slot)?;
+        }
+    }
+    maps.write_entrances(&plan.entrances)?;
+    Ok(hooks)
+}
+
+/// Whether the plan counts under this name.
+fn wants(plan: &Plan, name: &str) -> bool {
+    let has = |card: &Card| card.name == name || card.lanes.iter().any(|lane| lane.name == name);
+    plan.cards.iter().any(has)
+}
+
+/// Members of bridges come and go, and each keeps its counters: the slots of some that
+/// have gone are given to new ones, if there are no others.
+fn make_room(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<()> {
+    let known = maps.interfaces()?;
+    let names = plan.cards.iter().flat_map(|card| {
+        let vlans = card.lanes.iter().filter(|lane| lane.vlan.is_some());
+        vlans.map(|lane| &lane.name).chain([&card.name])
+    });
+    let new = names.filter(|name| known.iter().all(|known| known.name != **name));
+    let lacking = (known.len() + new.count()).saturating_sub(MAX_INTERFACES as usize);
+    let pinned = pins.slots();
+    let idle = known
+        .iter()
+        .filter(|known| !pinned.contains(&known.hook) && !wants(plan, &known.name));
+    for idle in idle.take(lacking) {
+        tracing::info!("{} is gone: its counters make room", idle.name);
+        maps.release_slot(idle.slot)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! bpf(2): the commands that aya does not offer.
+//!
+//! No other file makes this system call. Layouts and numbers come from aya-obj, which
+//! generates them from include/uapi/linux/bpf.h.
+
+pub use aya_obj::generated::{bpf_attr, bpf_cmd};
+
+use aya::Pod;
+use aya_obj::generated::bpf_link_info;
+use std::ffi::CString;
+use std::io::Error;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// Where a walk through a map stands: a key, or the number of a bucket.
+pub(super) type Position = [u8; 64];
+
+/// Attributes of which a command fills in its own. All others must be zeros
+/// (`CHECK_ATTR`, kernel/bpf/syscall.c).
+#[must_use]
+pub fn attributes() -> bpf_attr {
+    // SAFETY: every part of this union consists of integers.
+    unsafe { mem::zeroed() }
+}
+
+/// Calls bpf(2), and returns what the command returns.
+///
+/// # Safety
+/// The attributes are those of the command. What they point to lives, and is as long as they
+/// say.
+///
+/// # Errors
+/// The kernel's answer.
+pub unsafe fn call(command: bpf_cmd, attributes: &mut bpf_attr) -> Result<RawFd, Error> {
+    // SAFETY: the caller's promise, and the size is that of the attributes.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_int,
+            std::ptr::from_mut(attributes),
+            size_of::<bpf_attr>(),
+        )
+    };
+    if result < 0 {
+        return Err(Error::last_os_error());
+    }
+    Ok(result as RawFd)
+}
+
+/// Opens what is pinned at `path`: a map, a program or a link.
+///
+/// # Errors
+/// `NotFound` if there is nothing; no permission.
+pub fn open_pin(path: &Path) -> Result<OwnedFd, Error> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attributes = attributes();
+    attributes.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    // SAFETY: the path is a C string that outlives the call.
+    let number = unsafe { call(bpf_cmd::BPF_OBJ_GET, &mut attributes) }?;
+    // SAFETY: the kernel has opened this descriptor for this call alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Takes the program of a link off its interface at once. Closing a link does so some time
+/// later. Since Linux 5.9.
+///
+/// # Errors
+/// The descriptor is no link.
+pub fn detach_link(link: impl AsFd) -> Result<(), Error> {
+    let mut attributes = attributes();
+    attributes.link_detach.link_fd = number(link.as_fd());
+    // SAFETY: the attributes hold no pointer.
+    unsafe { call(bpf_cmd::BPF_LINK_DETACH, &mut attributes) }.map(drop)
+}
+
+/// The number of the interface that an XDP or TCX link is on; 0 once the interface is gone or
+/// the link is detached.
+///
+/// # Errors
+/// The descriptor is no link.
+pub(super) fn interface_of(link: impl AsFd) -> Result<u32, Error> {
+    // SAFETY: every part of this structure consists of integers.
+    let mut info: bpf_link_info = unsafe { mem::zeroed() };
+    let mut attributes = attributes();
+    attributes.info.bpf_fd = number(link.as_fd());
+    attributes.info.info_len = size_of_val(&info) as u32;
+    attributes.info.info = std::ptr::from_mut(&mut info) as u64;
+    // SAFETY: the kernel writes at most as many bytes as `info` has.
+    unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }?;
+    // SAFETY: XDP and TCX both begin their part of the union with this integer.
+    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+}
+
+/// Reads the elements of a map that come behind `position`, or the first ones, into `keys` and
+/// `values`: as many as they have capacity for, with `per_key` values each. Returns the
+/// position of the last; `None` if there is no element behind it. Since Linux 5.6.
+///
+/// # Safety
+/// The map's keys are of type `K` and no longer than a [`Position`]; for each there are
+/// `per_key` values of type `V`.
+///
+/// # Errors
+/// The kernel refuses; `ENOSPC` if a bucket of a hash table has more elements than there is
+/// capacity for.
+pub(super) unsafe fn lookup_batch<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    position: Option<&Position>,
+    (keys, values): (&mut Vec<K>, &mut Vec<V>),
+    per_key: usize,
+) -> Result<Option<Position>, Error> {
+    let room = keys.capacity().min(values.capacity() / per_key);
+    let mut next: Position = [0; size_of::<Position>()];
+    let mut attributes = attributes();
+    attributes.batch.in_batch = position.map_or(0, |position| position.as_ptr() as u64);
+    attributes.batch.out_batch = next.as_mut_ptr() as u64;
+    attributes.batch.keys = keys.as_mut_ptr() as u64;
+    attributes.batch.values = values.as_mut_ptr() as u64;
+    attributes.batch.count = room as u32;
+    attributes.batch.map_fd = number(map);
+    // SAFETY: by the caller's promise, the buffers have room for so many keys and values.
+    let result = unsafe { call(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attributes) };
+    let more = match result {
+        Ok(_) => true,
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => false,
+        Err(error) => return Err(error),
+    };
+    // SAFETY: the kernel has written this field, an integer.
+    let count = (unsafe { attributes.batch.count } as usize).min(room);
+    // SAFETY: the kernel has written so many keys, and any bytes are a key.
+    unsafe { keys.set_len(count) };
+    // SAFETY: likewise for the values of each key.
+    unsafe { values.set_len(count * per_key) };
+    Ok(more.then_some(next))
+}
+
+/// A descriptor as bpf(2) takes it. None that is open is negative.
+fn number(descriptor: BorrowedFd<'_>) -> u32 {
+    descriptor.as_raw_fd() as u32
+}

@@ -1,0 +1,202 @@
+//! Which cards get a hook, and what each of their VLANs stands for.
+//!
+//! Worked out from the operator's names and the kernel's list of interfaces alone, so
+//! that it is the same when an agent starts and whenever the machine changes, and can
+//! be tested for interfaces that the testing machine cannot make.
+
+mod named;
+mod resolve;
+
+#[cfg(test)]
+mod tests;
+
+use crate::interface::{Interface, Kind};
+use anyhow::{Result, bail, ensure};
+use sccm_common::Place;
+use sccm_common::counter::MAX_INTERFACES;
+use std::collections::BTreeSet;
+
+pub use named::{NamedInterface, check, is_gateway, those_that_exist};
+pub use resolve::{Spot, device, resolve};
+
+/// A card, which gets one hook whatever it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+    /// What of it is judged; at least one.
+    pub lanes: Vec<Lane>,
+    /// The operator named it, or one of its VLANs: if it goes, it is waited for.
+    pub given: bool,
+}
+
+/// What has no tag, or one VLAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// What it is counted as.
+    pub name: String,
+    /// Where it is in the network.
+    pub place: Place,
+    /// The VLAN's id; `None` for what has no tag, or one that nobody named.
+    pub vlan: Option<u16>,
+}
+
+impl Card {
+    /// Whether VLAN ids decide.
+    #[must_use]
+    pub fn is_trunk(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.vlan.is_some())
+    }
+}
+
+/// Everything that is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// In the order in which they were named.
+    pub cards: Vec<Card>,
+    /// Interfaces whose frames are all judged when they arrive, by their numbers.
+    pub entrances: BTreeSet<u32>,
+    /// Interfaces some of whose frames are: what is reached over one of them may be cut.
+    pub reach: BTreeSet<u32>,
+}
+
+/// The plan for these interfaces, which [`resolve`] all.
+///
+/// # Errors
+/// One that does not; two that mean the same frames; more than there are slots.
+pub fn of(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
+    let mut taken: Vec<(&NamedInterface, Spot)> = Vec::new();
+    for one in named {
+        for spot in resolve(&one.name, present)? {
+            for (other, before) in &taken {
+                refuse_both((other, before), (one, &spot))?;
+            }
+            taken.push((one, spot));
+        }
+    }
+    let cards = cards(&taken);
+    let (entrances, reach) = judged(named, &cards, present);
+    let slots: usize = cards.iter().map(slots).sum();
+    ensure!(
+        slots <= MAX_INTERFACES as usize,
+        "{slots} interfaces are given, with the cards of VLANs and the members of bridges; \
+         one agent enforces at most {MAX_INTERFACES}"
+    );
+    Ok(Plan {
+        cards,
+        entrances,
+        reach,
+    })
+}
+
+/// A card counts what nobody named, or named as the card.
+fn slots(card: &Card) -> usize {
+    1 + card.lanes.iter().filter(|lane| lane.vlan.is_some()).count()
+}
+
+fn refuse_both(first: (&NamedInterface, &Spot), second: (&NamedInterface, &Spot)) -> Result<()> {
+    let ((named, spot), (other_named, other)) = (first, second);
+    ensure!(
+        spot.name != other.name || spot.card.index == other.card.index,
+        "{} and {} would both be counted as {}: rename one",
+        named.name,
+        other_named.name,
+        spot.name
+    );
+    if spot.card.index != other.card.index {
+        return Ok(());
+    }
+    let card = &spot.card.name;
+    let index = |group: Option<&Interface>| group.map(|group| group.index);
+    if index(spot.group) != index(other.group) {
+        // The card is reached as a member, and in another way too.
+        let (direct, group) = match (spot.group, other.group) {
+            (Some(group), _) => (other_named, group),
+            (None, Some(group)) => (named, group),
+            (None, None) => (named, spot.card),
+        };
+        let whose = match direct.name == *card {
+            true => card.clone(),
+            false => format!("{} is of {card}, and {card}", direct.name),
+        };
+        bail!(
+            "{whose} is a member of {}, which is given too: give only one of them",
+            group.name
+        );
+    }
+    if spot.vlan == other.vlan {
+        bail!(
+            "{} and {} mean the same frames of {card}: give only one of them",
+            named.name,
+            other_named.name
+        );
+    }
+    Ok(())
+}
+
+fn cards(taken: &[(&NamedInterface, Spot)]) -> Vec<Card> {
+    let mut cards: Vec<Card> = Vec::new();
+    for (named, spot) in taken {
+        let lane = Lane {
+            name: spot.name.clone(),
+            place: named.place,
+            vlan: spot.vlan,
+        };
+        match cards.iter_mut().find(|card| card.index == spot.card.index) {
+            Some(card) => {
+                card.lanes.push(lane);
+                card.given |= spot.given;
+            }
+            None => cards.push(Card {
+                name: spot.card.name.clone(),
+                index: spot.card.index,
+                lanes: vec![lane],
+                given: spot.given,
+            }),
+        }
+    }
+    cards
+}
+
+/// The cards, and what stands on them: on judged frames alone, or on some. Of a
+/// forwarded frame the kernel says only which of them it came through last.
+fn judged(
+    named: &[NamedInterface],
+    cards: &[Card],
+    present: &[Interface],
+) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let judges = |index: u32, vlan: Option<u16>| {
+        let card = cards.iter().find(|card| card.index == index);
+        // The card's own lane is that of every VLAN that nobody named, too.
+        let judged = |lane: &Lane| lane.vlan.is_none() || lane.vlan == vlan;
+        card.is_some_and(|card| card.lanes.iter().any(judged))
+    };
+    let (mut entrances, mut reach) = (BTreeSet::new(), BTreeSet::new());
+    for interface in present {
+        let spots: Vec<bool> = match interface.kind {
+            Kind::Card | Kind::Veth { .. } => vec![judges(interface.index, None)],
+            Kind::Vlan { .. } | Kind::Group => match resolve(&interface.name, present) {
+                Ok(spots) => spots
+                    .iter()
+                    .map(|spot| judges(spot.card.index, spot.vlan))
+                    .collect(),
+                Err(_) => continue,
+            },
+        };
+        // A group that was not named may get members that are not judged.
+        let follows =
+            interface.kind != Kind::Group || named.iter().any(|one| one.name == interface.name);
+        // What a host routes leaves in its own name, and so opens flows for its answers; what
+        // crosses one of its bridges is the business of others.
+        let passes_on = is_gateway(named) || interface.controller.is_some();
+        if passes_on && follows && !spots.is_empty() && spots.iter().all(|judged| *judged) {
+            entrances.insert(interface.index);
+        }
+        if spots.contains(&true) {
+            reach.insert(interface.index);
+        }
+    }
+    (entrances, reach)
+}

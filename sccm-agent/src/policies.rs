@@ -1,0 +1,362 @@
+//! The running policy, and every way in which it changes.
+//!
+//! Reload, promotion, confirmation, rollback and new addresses of a gateway all come here and
+//! take turns, so that no two of them ever write a bank. A policy on trial keeps
+//! the confirmed one untouched in the other bank, one word away: until the trial
+//! ends, nothing else is published.
+
+mod order;
+mod other_files;
+pub mod prepare;
+mod settings;
+mod shadow;
+mod trial;
+mod written;
+
+pub use order::{Outcome, Reload, What};
+pub use other_files::OtherFiles;
+pub use settings::Settings;
+pub use trial::Ended;
+pub use written::Written;
+
+use crate::hooks;
+use crate::interface::Netlink;
+use crate::kernel::{Maps, PinDir};
+use crate::policy::{Compiled, SitePolicy, hash_text};
+use crate::record::Record;
+use anyhow::{Result, bail, ensure};
+use sccm_common::abi::PolicyInfo;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Mutex, watch};
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+
+/// Owner of the policy of a running agent.
+pub struct Policies {
+    settings: Settings,
+    pins: PinDir,
+    netlink: Netlink,
+    record: Arc<Record>,
+    other_files: Arc<dyn OtherFiles>,
+    held: Mutex<Held>,
+    /// When the trial ends; `None` without one. Written under the lock only.
+    deadline: watch::Sender<Option<Instant>>,
+    /// How often `held.running` has been replaced.
+    changes: AtomicU64,
+}
+
+struct Held {
+    /// Handles of their own, so that nobody who reads the maps waits for a publication.
+    maps: Maps,
+    running: Applied,
+    /// What `rollback` returns to when nothing is on trial.
+    previous: Option<Applied>,
+    /// While `running` is on trial: what the other bank holds.
+    before_trial: Option<Applied>,
+    /// The candidate in the shadow's bank.
+    shadow: Option<Applied>,
+}
+
+/// What a start has left in the maps.
+pub struct Started {
+    pub maps: Maps,
+    /// The active policy.
+    pub running: Applied,
+    /// For how long it is on trial; `None`: it is not.
+    pub trial: Option<Duration>,
+}
+
+/// A policy that is in a bank.
+pub struct Applied {
+    /// As it was written; `None` for one that another agent published.
+    pub policy: Option<SitePolicy>,
+    /// The gateway's addresses that it was compiled for.
+    pub own: Vec<IpAddr>,
+}
+
+impl Policies {
+    /// Takes charge of what a start has left in the maps.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        pins: PinDir,
+        netlink: Netlink,
+        record: Arc<Record>,
+        other_files: Arc<dyn OtherFiles>,
+        started: Started,
+    ) -> Self {
+        let Started {
+            maps,
+            running,
+            trial,
+        } = started;
+        let unknown = Applied {
+            policy: None,
+            own: running.own.clone(),
+        };
+        record.rules.note(running.policy.as_ref());
+        let held = Held {
+            maps,
+            running,
+            previous: None,
+            before_trial: trial.map(|_| unknown),
+            shadow: None,
+        };
+        Self {
+            settings,
+            pins,
+            netlink,
+            record,
+            other_files,
+            held: Mutex::new(held),
+            deadline: watch::Sender::new(trial.map(|trial| Instant::now() + trial)),
+            changes: AtomicU64::new(0),
+        }
+    }
+
+    /// How often the running policy has been replaced, also by one with the same tables.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// The running policy as it was written, unless another agent published it, and what
+    /// the kernel says about it. Waits while the policy is being changed.
+    ///
+    /// # Errors
+    /// The kernel refuses the read.
+    pub async fn running(&self) -> Result<(Option<SitePolicy>, PolicyInfo)> {
+        let held = self.held.lock().await;
+        Ok((held.running.policy.clone(), held.maps.info()?))
+    }
+
+    /// Reads the policy's file again and makes it the active policy. Before that, the other
+    /// files are read again; where those are good, they are in force from then on, whatever
+    /// becomes of the policy.
+    ///
+    /// # Errors
+    /// Whatever speaks against the files; the running policy stays.
+    pub async fn reload(&self, order: Reload) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        let result = match block_in_place(|| self.other_files.reload()) {
+            Ok(()) => self.publish_file(&mut held, order).await,
+            Err(error) => Err(error),
+        };
+        self.record.reloads.note(result.is_ok());
+        result
+    }
+
+    async fn publish_file(&self, held: &mut Held, order: Reload) -> Result<Outcome> {
+        if let Written::Flags(_) = self.settings.written {
+            if self.other_files.exist() {
+                return outcome(held, What::Unchanged);
+            }
+            bail!(
+                "this agent was started with flags and has no file to read again: \
+                 start one with --config"
+            );
+        }
+        self.ensure_confirmed(held)?;
+        let policy = block_in_place(|| self.settings.written.load())?;
+        prepare::check_policy(&self.settings, &policy)?;
+        self.change_to(held, policy, order).await
+    }
+
+    fn ensure_confirmed(&self, held: &Held) -> Result<()> {
+        ensure!(
+            self.deadline.borrow().is_none(),
+            "generation {} still waits to be confirmed: run `sccm-agent confirm` or \
+             `sccm-agent rollback` first",
+            held.maps.info()?.generation
+        );
+        Ok(())
+    }
+
+    /// Makes a policy that has been checked the active one.
+    async fn change_to(
+        &self,
+        held: &mut Held,
+        policy: SitePolicy,
+        order: Reload,
+    ) -> Result<Outcome> {
+        let (own, compiled) = self.compile(held, &policy).await?;
+        let next = Applied {
+            policy: Some(policy),
+            own,
+        };
+        let active = held.maps.info()?;
+        if compiled.info.hash == active.hash {
+            self.run(held, next);
+            return outcome(held, What::Unchanged);
+        }
+        self.guard(&compiled, order.accept_lockout).await?;
+        let trial = order.confirm_within.map(Duration::from_secs);
+        publish(held, compiled, trial)?;
+        let before = self.run(held, next);
+        match trial {
+            Some(trial) => {
+                held.before_trial = Some(before);
+                let end = Instant::now() + trial;
+                self.deadline.send_replace(Some(end));
+            }
+            None => held.previous = Some(before),
+        }
+        let confirm_within = order.confirm_within;
+        let outcome = outcome(held, What::Published)?;
+        Ok(Outcome {
+            confirm_within,
+            ..outcome
+        })
+    }
+
+    /// Ends the trial: the active policy stays.
+    ///
+    /// # Errors
+    /// Nothing is on trial, or the kernel refuses the write.
+    pub async fn confirm(&self) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        ensure!(
+            self.deadline.borrow().is_some(),
+            "nothing waits to be confirmed: the active policy, generation {}, stays anyway",
+            held.maps.info()?.generation
+        );
+        held.maps.confirm()?;
+        held.previous = held.before_trial.take();
+        self.deadline.send_replace(None);
+        self.catch_up(&mut held).await;
+        outcome(&held, What::Confirmed)
+    }
+
+    /// Returns to the policy before: at once where the active one is on trial,
+    /// otherwise by publishing the one before again.
+    ///
+    /// # Errors
+    /// There is none before, it would cut the operator off, or the kernel refuses
+    /// a write.
+    pub async fn rollback(&self, accept_lockout: bool) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        if self.deadline.borrow().is_some() {
+            ensure!(
+                held.maps.standby()?.is_confirmed(),
+                "no policy was confirmed before this one: stop the agent to let go, or run \
+                 `sccm-agent confirm`"
+            );
+            self.take_back(&mut held).await?;
+            return outcome(&held, What::RolledBack);
+        }
+        let previous = held.previous.as_ref();
+        let Some(policy) = previous.and_then(|previous| previous.policy.clone()) else {
+            bail!(
+                "this agent knows of no policy before the active one: change the file, then \
+                 run `sccm-agent reload`"
+            );
+        };
+        let (own, mut compiled) = self.compile(&held, &policy).await?;
+        self.guard(&compiled, accept_lockout).await?;
+        compiled.info.withdrawn = held.maps.info()?.source;
+        publish(&mut held, compiled, None)?;
+        let policy = Some(policy);
+        let left = self.run(&mut held, Applied { policy, own });
+        held.previous = Some(left);
+        outcome(&held, What::RolledBack)
+    }
+
+    /// Publishes the running policy for the addresses that a gateway has now. While
+    /// a policy is on trial, they wait for its end. A host has none to follow.
+    ///
+    /// # Errors
+    /// The kernel does not answer, or refuses a write.
+    pub async fn follow_addresses(&self) -> Result<()> {
+        if !self.settings.is_gateway() {
+            return Ok(());
+        }
+        let mut held = self.held.lock().await;
+        self.follow(&mut held).await
+    }
+
+    async fn follow(&self, held: &mut Held) -> Result<()> {
+        let own = prepare::own_addresses(&self.settings, &self.netlink).await?;
+        self.follow_with_shadow(held, &own).await;
+        if self.deadline.borrow().is_some() || held.running.own == own {
+            return Ok(());
+        }
+        let Some(policy) = held.running.policy.clone() else {
+            held.running.own = own;
+            tracing::warn!(
+                "this gateway's addresses have changed, but not in the policy, which another \
+                 agent published: run `sccm-agent reload`"
+            );
+            return Ok(());
+        };
+        let (own, mut compiled) = self.compile(held, &policy).await?;
+        let active = held.maps.info()?;
+        if compiled.info.hash != active.hash {
+            compiled.info.withdrawn = active.withdrawn;
+            publish(held, compiled, None)?;
+            tracing::info!(
+                generation = held.maps.info()?.generation,
+                "this gateway's addresses have changed; policy published"
+            );
+        }
+        held.running.own = own;
+        Ok(())
+    }
+
+    /// [`Policies::follow_addresses`], after a trial in which nobody could.
+    async fn catch_up(&self, held: &mut Held) {
+        if let Err(error) = self.follow(held).await {
+            tracing::error!("following this gateway's addresses: {error:#}");
+        }
+    }
+
+    /// Takes note of what runs from now on, and returns what ran before.
+    fn run(&self, held: &mut Held, next: Applied) -> Applied {
+        self.record.rules.note(next.policy.as_ref());
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        std::mem::replace(&mut held.running, next)
+    }
+
+    async fn compile(&self, held: &Held, policy: &SitePolicy) -> Result<(Vec<IpAddr>, Compiled)> {
+        let own = prepare::own_addresses(&self.settings, &self.netlink).await?;
+        let names = held.maps.service_names()?;
+        let compiled = block_in_place(|| prepare::compile(&self.settings, policy, &own, names))?;
+        Ok((own, compiled))
+    }
+
+    /// Keeps operators from cutting their own session.
+    async fn guard(&self, compiled: &Compiled, accept_lockout: bool) -> Result<()> {
+        if accept_lockout {
+            return Ok(());
+        }
+        let present = self.netlink.interfaces().await?;
+        let reach = hooks::reach(&self.pins, &self.settings.interfaces, &present)?;
+        prepare::check_sessions(&self.settings, compiled, &self.netlink, &reach).await
+    }
+}
+
+/// Makes a policy the active one; with a trial, until its end.
+fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> Result<()> {
+    compiled.info.confirm_by = trial.map_or(0, confirm_by);
+    block_in_place(|| held.maps.publish(&compiled))?;
+    Ok(())
+}
+
+/// When a trial that begins now ends, in seconds since 1970.
+#[must_use]
+pub fn confirm_by(trial: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().saturating_add(trial).as_secs()
+}
+
+fn outcome(held: &Held, what: What) -> Result<Outcome> {
+    let active = held.maps.info()?;
+    Ok(Outcome {
+        what,
+        generation: active.generation,
+        hash: hash_text(&active.hash),
+        confirm_within: None,
+        shadow: held.maps.shadow()?.map(|shadow| hash_text(&shadow.hash)),
+    })
+}

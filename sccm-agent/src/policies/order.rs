@@ -1,0 +1,87 @@
+//! What the owner is asked to do, and what it says when that is done. As JSON, both are parts
+//! of the control protocol.
+
+use crate::duration;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How to change the active policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// Seconds until the policy before returns, unless somebody confirms the new one.
+    #[serde(default)]
+    pub confirm_within: Option<u64>,
+    /// Change it even if that cuts an SSH session.
+    #[serde(default)]
+    pub accept_lockout: bool,
+}
+
+/// What is true after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub what: What,
+    /// The active policy's generation.
+    pub generation: u64,
+    /// The active policy's hash, in hexadecimal.
+    pub hash: String,
+    /// Seconds in which somebody must confirm it; `None` if nobody needs to.
+    pub confirm_within: Option<u64>,
+    /// The candidate's hash, where one judges beside the active policy.
+    #[serde(default)]
+    pub shadow: Option<String>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// A new policy is active.
+    Published,
+    /// The policy was the active one already.
+    Unchanged,
+    /// A candidate judges beside the active policy.
+    Shadowed,
+    /// No candidate does any more.
+    ShadowEnded,
+    /// The candidate is the active policy, and the shadow has ended.
+    Promoted,
+    /// The active policy stays.
+    Confirmed,
+    /// The policy before is active again.
+    RolledBack,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.what {
+            What::Published => "published",
+            What::Unchanged => "unchanged",
+            What::Shadowed => "shadowed",
+            What::ShadowEnded => "shadow ended",
+            What::Promoted => "promoted",
+            What::Confirmed => "confirmed",
+            What::RolledBack => "rolled back",
+        };
+        let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
+        let hash = short(&self.hash);
+        write!(f, "{what}: generation {}, {hash}", self.generation)?;
+        if let Some(shadow) = &self.shadow {
+            write!(f, "; shadow {}", short(shadow))?;
+        }
+        if self.what == What::Promoted {
+            write!(
+                f,
+                "; write it into the policy's file, too, before the next reload or start"
+            )?;
+        }
+        match self.confirm_within {
+            Some(seconds) => write!(
+                f,
+                "; run `sccm-agent confirm` within {}, or the policy before returns",
+                duration::describe(seconds)
+            ),
+            None => Ok(()),
+        }
+    }
+}

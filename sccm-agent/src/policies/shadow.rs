@@ -1,0 +1,100 @@
+//! The shadow: a candidate that judges beside the active policy, until it is promoted or
+//! let go.
+//!
+//! Its file was fixed when the agent began, because commands name no file. What is promoted
+//! is what was judged with, not what the file says by then. A shadow ends with the agent's
+//! start: the next agent has the bank, but not the policy as it was written.
+
+use super::{Applied, Held, Outcome, Policies, Reload, What, outcome, prepare};
+use crate::config;
+use anyhow::{Context as _, Result};
+use std::net::IpAddr;
+use tokio::task::block_in_place;
+
+impl Policies {
+    /// Reads the candidate's file and has it judged beside the active policy, in place of a
+    /// candidate before.
+    ///
+    /// # Errors
+    /// Whatever speaks against the candidate, except for what it would cut off; the one
+    /// before stays, if there is one.
+    pub async fn shadow(&self) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        let path = self.settings.candidate.as_ref().context(
+            "this agent was started with flags and has no candidate to read: start one with \
+             --config, or --shadow-config",
+        )?;
+        let policy = block_in_place(|| config::load(path))?;
+        prepare::check_policy(&self.settings, &policy)?;
+        let (own, compiled) = self.compile(&held, &policy).await?;
+        // Should a write fail, there is none.
+        held.shadow = None;
+        block_in_place(|| held.maps.cast_shadow(&compiled))?;
+        let policy = Some(policy);
+        held.shadow = Some(Applied { policy, own });
+        outcome(&held, What::Shadowed)
+    }
+
+    /// Lets go of the candidate. Its counters stay until there is another.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refuses the write.
+    pub async fn end_shadow(&self) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        candidate_of(&held)?;
+        held.maps.end_shadow()?;
+        held.shadow = None;
+        outcome(&held, What::ShadowEnded)
+    }
+
+    /// Makes the candidate the active policy, as a reload would.
+    ///
+    /// # Errors
+    /// There is none, or whatever speaks against it; the active policy and the shadow stay.
+    pub async fn promote(&self, order: Reload) -> Result<Outcome> {
+        let mut held = self.held.lock().await;
+        self.ensure_confirmed(&held)?;
+        let policy = candidate_of(&held)?.policy.clone();
+        let policy = policy.context(NO_SHADOW)?;
+        let changed = self.change_to(&mut held, policy, order).await?;
+        held.maps.end_shadow()?;
+        held.shadow = None;
+        Ok(Outcome {
+            what: What::Promoted,
+            shadow: None,
+            ..changed
+        })
+    }
+
+    /// Has the candidate judge with the addresses that a gateway has now. It ends if it
+    /// cannot: its counters would lie.
+    pub(super) async fn follow_with_shadow(&self, held: &mut Held, own: &[IpAddr]) {
+        let Some(shadow) = held.shadow.take_if(|shadow| shadow.own != own) else {
+            return;
+        };
+        match self.cast_again(held, shadow).await {
+            Ok(shadow) => held.shadow = Some(shadow),
+            Err(error) => {
+                tracing::error!("the shadow ends: {error:#}");
+                if let Err(error) = held.maps.end_shadow() {
+                    tracing::error!("ending the shadow: {error:#}");
+                }
+            }
+        }
+    }
+
+    async fn cast_again(&self, held: &mut Held, shadow: Applied) -> Result<Applied> {
+        let policy = shadow.policy.context(NO_SHADOW)?;
+        let (own, compiled) = self.compile(held, &policy).await?;
+        block_in_place(|| held.maps.cast_shadow(&compiled))?;
+        tracing::info!("this gateway's addresses have changed, for the shadow, too");
+        let policy = Some(policy);
+        Ok(Applied { policy, own })
+    }
+}
+
+const NO_SHADOW: &str = "there is no shadow: begin one with `sccm-agent reload --shadow`";
+
+fn candidate_of(held: &Held) -> Result<&Applied> {
+    held.shadow.as_ref().context(NO_SHADOW)
+}

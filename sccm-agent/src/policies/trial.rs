@@ -1,0 +1,82 @@
+//! A policy on trial: who ends it, if nobody confirms it.
+
+use super::{Held, Policies};
+use anyhow::{Result, ensure};
+use tokio::sync::MutexGuard;
+use tokio::time::sleep_until;
+
+/// The end of all changes: nobody publishes anything while this lives.
+pub struct Ended<'a> {
+    /// Somebody confirmed the active policy, or nobody needs to: it may outlive the agent.
+    pub confirmed: bool,
+    _turn: MutexGuard<'a, Held>,
+}
+
+impl Policies {
+    /// Takes policies back that nobody confirms in time, for as long as there is
+    /// one to go back to.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refuses the write: then the agent must let go.
+    pub async fn take_back_when_due(&self) -> Result<()> {
+        let mut deadline = self.deadline.subscribe();
+        loop {
+            let due = *deadline.borrow_and_update();
+            let over = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => {}
+                // Never an error: the sender lives as long as this does.
+                _ = deadline.changed() => continue,
+            }
+            let mut held = self.held.lock().await;
+            if *self.deadline.borrow() == due {
+                ensure!(
+                    held.maps.standby()?.is_confirmed(),
+                    "nobody confirmed the first policy in time: letting go"
+                );
+                tracing::warn!("nobody confirmed the policy in time");
+                self.take_back(&mut held).await?;
+            }
+        }
+    }
+
+    /// Ends all changes, before the agent does. A policy that is on trial is taken back, if
+    /// there is one to go back to: without an agent, nobody would.
+    ///
+    /// # Errors
+    /// The maps cannot be read, or the kernel refuses the write.
+    pub async fn end(&self) -> Result<Ended<'_>> {
+        let mut held = self.held.lock().await;
+        let mut confirmed = true;
+        if self.deadline.borrow().is_some() {
+            confirmed = held.maps.standby()?.is_confirmed();
+            if confirmed {
+                self.take_back(&mut held).await?;
+            }
+        }
+        Ok(Ended {
+            confirmed,
+            _turn: held,
+        })
+    }
+
+    /// One word: the other bank holds the confirmed policy as it was.
+    pub(super) async fn take_back(&self, held: &mut Held) -> Result<()> {
+        held.maps.take_back()?;
+        if let Some(before) = held.before_trial.take() {
+            self.run(held, before);
+        }
+        self.deadline.send_replace(None);
+        tracing::warn!(
+            generation = held.maps.info()?.generation,
+            "went back to the confirmed policy"
+        );
+        self.catch_up(held).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! A policy as the operator wrote it: flags, or a file.
+
+use crate::config;
+use crate::policy::SitePolicy;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Where the operator wrote the policy.
+#[derive(Debug, Clone)]
+pub enum Written {
+    /// In the flags of the command, which never change.
+    Flags(Box<SitePolicy>),
+    /// In a file, which a reload reads again.
+    File(PathBuf),
+}
+
+impl Written {
+    /// Reads the policy.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no policy.
+    pub fn load(&self) -> Result<SitePolicy> {
+        match self {
+            Self::Flags(policy) => Ok(SitePolicy::clone(policy)),
+            Self::File(path) => config::load(path),
+        }
+    }
+
+    /// The candidate's file, unless the operator gives another: `policy.candidate.toml` beside
+    /// `policy.toml`.
+    #[must_use]
+    pub fn candidate_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Flags(_) => None,
+            Self::File(path) => Some(path.with_extension("candidate.toml")),
+        }
+    }
+
+    /// What to add to advice that names a flag, for an operator who has a file.
+    pub(super) fn or_in_the_file(&self) -> String {
+        match self {
+            Self::Flags(_) => String::new(),
+            Self::File(path) => format!(" (as a rule in {})", path.display()),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What only the agent knows, and the kernel does not: gaps, reloads, the reasons of rules, and
+//! the last count of flows.
+//!
+//! Those who do or see such a thing write it down here; the metrics read it.
+
+mod flows;
+mod gaps;
+mod reloads;
+mod rules;
+
+pub use flows::Flows;
+pub use gaps::Gaps;
+pub use reloads::Reloads;
+pub use rules::Rules;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// All of it, since the agent began.
+#[derive(Debug, Default)]
+pub struct Record {
+    pub gaps: Gaps,
+    pub flows: Flows,
+    pub reloads: Reloads,
+    pub rules: Rules,
+}
+
+/// Nothing here is ever half written, so what a thread left that panicked can be used.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

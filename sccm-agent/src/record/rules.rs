@@ -1,0 +1,27 @@
+//! The rules of the running policy, with the reasons that the operator wrote.
+
+use super::lock;
+use crate::policy::SitePolicy;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// Name and reason of each rule.
+#[derive(Debug, Default)]
+pub struct Rules(Mutex<BTreeSet<(String, String)>>);
+
+impl Rules {
+    /// Notes which policy runs now. Of one that another agent published, the rules are not
+    /// known (`None`).
+    pub fn note(&self, policy: Option<&SitePolicy>) {
+        let rules = policy
+            .into_iter()
+            .flat_map(|policy| policy.allow.iter().chain(&policy.management))
+            .map(|rule| (rule.name.clone(), rule.reason.clone()));
+        *lock(&self.0) = rules.collect();
+    }
+
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<(String, String)> {
+        lock(&self.0).clone()
+    }
+}

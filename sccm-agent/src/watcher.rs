@@ -1,0 +1,271 @@
+//! Follows the machine: cards that come back, new names, members, new addresses.
+//!
+//! A card that is deleted takes its programs with it, one of the same name starts
+//! unfiltered, and anybody with the privilege can take a program off a card in silence.
+//! So whenever netlink reports a change, and every few seconds besides, the agent makes
+//! its plan anew, and compares it with what really hangs on the cards.
+
+mod renamed;
+
+use crate::heap;
+use crate::hooks::{self, XdpMode, offload, slots};
+use crate::interface::{Changes, Interface};
+use crate::kernel::{Attached, Held, PinDir, Programs};
+use crate::plan::{self, Card, NamedInterface, Plan};
+use crate::policies::Policies;
+use crate::record::{Gaps, Record};
+use crate::state::Machine;
+use anyhow::{Context as _, Result, bail};
+use renamed::InterfaceNames;
+use sccm_common::counter::Direction;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long hooks that nobody reports on are left unlooked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a card that could not be attached to is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A card that has its programs, or should have.
+struct Watched {
+    card: Card,
+    slot: u32,
+    /// When it was last seen with all its programs.
+    whole: Instant,
+    /// What was said about it last, so that it is not said again at every look.
+    trouble: Option<String>,
+    /// Its programs are of another shape than the plan asks.
+    outdated: bool,
+    /// `None` before they are attached.
+    programs: Option<Held>,
+}
+
+/// What the watcher is told when the agent starts.
+pub struct Settings {
+    pub pins: PinDir,
+    pub xdp_mode: XdpMode,
+    /// By the names that they have now.
+    pub interfaces: Vec<NamedInterface>,
+}
+
+/// What is enforced, and what is known of the machine.
+pub struct Watcher {
+    settings: Settings,
+    machine: Arc<Machine>,
+    record: Arc<Record>,
+    policies: Arc<Policies>,
+    names: InterfaceNames,
+    plan: Plan,
+    cards: Vec<Watched>,
+    trouble: Option<String>,
+}
+
+impl Watcher {
+    /// A watcher of what has just been attached: the cards of the plan, at these slots, with
+    /// these programs.
+    ///
+    /// # Errors
+    /// What the programs say cannot be read.
+    pub fn new(
+        settings: Settings,
+        (machine, record, policies): (Arc<Machine>, Arc<Record>, Arc<Policies>),
+        (plan, slots, programs): (Plan, Vec<u32>, Vec<Programs>),
+        present: &[Interface],
+    ) -> Result<Self> {
+        let mut cards = Vec::new();
+        for ((card, slot), programs) in plan.cards.iter().zip(slots).zip(programs) {
+            let programs = Some(programs.hold()?);
+            cards.push(Watched {
+                programs,
+                ..Watched::new(card, slot)
+            });
+        }
+        Ok(Self {
+            settings,
+            machine,
+            record,
+            policies,
+            names: InterfaceNames::of(present),
+            cards,
+            plan,
+            trouble: None,
+        })
+    }
+
+    /// Follows changes until the kernel stops reporting them. The first look is at
+    /// once: the machine may have changed since the plan was made.
+    ///
+    /// A look that fails changes nothing, and is taken again.
+    ///
+    /// # Errors
+    /// The kernel reports no changes any more.
+    pub async fn follow(mut self, mut changes: Changes) -> Result<()> {
+        loop {
+            let looked = self.look().await;
+            if let Err(error) = &looked {
+                tracing::error!("looking at the machine's interfaces: {error:#}");
+            }
+            let is_lost = |watched: &Watched| watched.trouble.is_some();
+            let waiting = looked.is_err() || self.cards.iter().any(is_lost);
+            let pause = if waiting { RETRY } else { LOOK };
+            if let Ok(change) = timeout(pause, changes.next()).await {
+                change.context("the kernel stopped reporting changes")?;
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        let present = self.machine.netlink.interfaces().await?;
+        self.follow_names(&present)?;
+        let trouble = match self.follow_plan(&present) {
+            Ok(()) => None,
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if let Some(trouble) = trouble.as_ref().filter(|_| self.trouble != trouble) {
+            tracing::error!("{trouble}: what was enforced before stays so");
+        }
+        self.trouble = trouble;
+        for watched in &mut self.cards {
+            watched.look_after(&self.settings, &self.record.gaps, &present);
+        }
+        // A gateway's own addresses are part of its policy.
+        self.policies.follow_addresses().await
+    }
+
+    /// A card that has another name keeps its hooks and its slot.
+    fn follow_names(&mut self, present: &[Interface]) -> Result<()> {
+        for (old, new) in self.names.changed(present) {
+            for named in &mut self.settings.interfaces {
+                renamed::replace(&mut named.name, &old, &new, present);
+            }
+            for watched in &mut self.cards {
+                renamed::replace(&mut watched.card.name, &old, &new, present);
+            }
+            let mut maps = self.machine.maps.lock();
+            for known in maps.interfaces()? {
+                let mut name = known.name;
+                if renamed::replace(&mut name, &old, &new, present) {
+                    tracing::info!("{old} is called {new} now; counted as {name}");
+                    maps.write_interface(known.slot, &name, 0, known.hook)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hooks that are to be, let go of those that are not, and VLANs as they are now.
+    fn follow_plan(&mut self, present: &[Interface]) -> Result<()> {
+        let named = plan::those_that_exist(&self.settings.interfaces, present);
+        let mut plan = plan::of(&named, present)?;
+        // A card that was named is waited for, with all that it was.
+        let is_awaited = |watched: &&Watched| {
+            let card = &watched.card;
+            let has = |other: &Card| other.name == card.name;
+            card.given
+                && !plan.cards.iter().any(has)
+                && !present.iter().any(|one| one.name == card.name)
+        };
+        let awaited = self.cards.iter().filter(is_awaited);
+        let awaited: Vec<Card> = awaited.map(|watched| watched.card.clone()).collect();
+        plan.cards.extend(awaited);
+        if plan == self.plan {
+            return Ok(());
+        }
+        let mut maps = self.machine.maps.lock();
+        let slots = slots::assign(&mut maps, &self.settings.pins, &plan)?;
+        drop(maps);
+        for (card, slot) in plan.cards.iter().zip(&slots) {
+            match self.cards.iter_mut().find(|known| known.slot == *slot) {
+                Some(watched) => watched.becomes(card),
+                None => {
+                    tracing::info!("{} is to be enforced, too", card.name);
+                    self.cards.push(Watched::new(card, *slot));
+                }
+            }
+        }
+        self.plan = plan;
+        for gone in self
+            .cards
+            .extract_if(.., |known| !slots.contains(&known.slot))
+        {
+            tracing::info!("{} is not to be enforced any more", gone.card.name);
+            Attached::detach(&self.settings.pins, gone.slot)?;
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn new(card: &Card, slot: u32) -> Self {
+        Self {
+            card: card.clone(),
+            slot,
+            whole: Instant::now(),
+            trouble: None,
+            outdated: false,
+            programs: None,
+        }
+    }
+
+    fn becomes(&mut self, card: &Card) {
+        let shape = |card: &Card| match card.is_trunk() {
+            true => None,
+            false => card.lanes.first().map(|lane| lane.place),
+        };
+        self.outdated |= shape(card) != shape(&self.card);
+        self.card = card.clone();
+    }
+
+    /// Attaches where something is missing, and counts for how long it was.
+    fn look_after(&mut self, settings: &Settings, gaps: &Gaps, present: &[Interface]) {
+        let before = self.trouble.take();
+        let name = self.card.name.clone();
+        match self.mend(settings, present) {
+            Ok(mended) => {
+                if mended {
+                    let gap = self.whole.elapsed();
+                    gaps.add(&name, gap);
+                    tracing::warn!("{name} is enforced after at most {gap:?} without");
+                }
+                self.whole = Instant::now();
+            }
+            Err(error) => {
+                let trouble = format!("{error:#}");
+                if before.as_ref() != Some(&trouble) {
+                    tracing::error!("{name} is not enforced: {trouble}");
+                }
+                self.trouble = Some(trouble);
+            }
+        }
+    }
+
+    /// Whether anything was missing and is there now.
+    fn mend(&mut self, settings: &Settings, present: &[Interface]) -> Result<bool> {
+        let Some(interface) = present.iter().find(|one| one.name == self.card.name) else {
+            bail!("waiting for it to come back");
+        };
+        if self.card.is_trunk() {
+            offload::check(&self.card, present)?;
+        }
+        let pins = &settings.pins;
+        let ours = Attached::program_id(pins, self.slot, Direction::Inbound)?;
+        let there = interface.xdp.map(|program| program.id);
+        let arrives = there.is_some() && there == ours;
+        if there.is_some() && !arrives {
+            bail!("somebody else's XDP program is on it");
+        }
+        let leaves = Attached::hangs_on(pins, self.slot, Direction::Outbound, interface.index)?;
+        if arrives && leaves && !self.outdated {
+            return Ok(false);
+        }
+        let programs = hooks::attach_one(pins, settings.xdp_mode, self.slot, &self.card)?;
+        self.programs = Some(programs.hold()?);
+        // The kernel's types take more than the agent itself.
+        heap::give_back();
+        let was_only_outdated = arrives && leaves;
+        self.outdated = false;
+        Ok(!was_only_outdated)
+    }
+}

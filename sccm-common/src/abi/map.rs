@@ -1,0 +1,232 @@
+//! Every pinned map: its name, kind, key, value and size, said once.
+//!
+//! The program makes its maps from this table. The agent pins and opens them by it, checks
+//! what an earlier agent pinned, and adds up how much memory they take.
+
+use super::{InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord};
+use crate::address::Trie;
+use crate::blocked::{self, Bucket, Set};
+use crate::capture::{self, Desk, Order};
+use crate::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
+use crate::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
+use crate::fragment::{self, FragmentKey, FragmentState};
+use crate::policy::BANKS;
+use crate::tftp::{self, TransferKey, TransferState};
+use crate::trunk::VlanTable;
+use crate::{Peer, Policy, ServiceClass};
+use Size::{Entries, FlowCapacity};
+use core::marker::PhantomData;
+
+macro_rules! maps {
+    ($($(#[$doc:meta])+ $name:ident: $layout:ty = $size:expr;)+) => {
+        $(
+            $(#[$doc])+
+            pub const $name: Map<$layout> = Map::new(stringify!($name), $size);
+        )+
+
+        /// Every map.
+        pub const ALL: &[Shape] = &[$($name.shape()),+];
+    };
+}
+
+maps! {
+    /// [`VERSION`](super::VERSION).
+    ABI: Array<u32> = Entries(1);
+    /// The number of the active bank, and whether there is a shadow
+    /// ([`SHADOWED`](crate::policy::SHADOWED)). One write of this word publishes a policy.
+    ACTIVE: Array<u32> = Entries(1);
+    /// The policy of each bank.
+    POLICIES: Array<Policy> = Entries(BANKS);
+    /// What agents say about the policy of each bank.
+    POLICY_INFO: Array<PolicyInfo> = Entries(BANKS);
+    /// The classes of addresses of each bank.
+    TRIES: Array<Trie> = Entries(BANKS);
+
+    /// Packets and bytes, by [`page`](crate::counter::page).
+    COUNTERS: PerCpuArray<Page> = Entries(PAGES);
+    /// Where the shadow decides otherwise, by [`shadow_page`](crate::counter::shadow_page).
+    SHADOW_COUNTERS: PerCpuArray<Page> = Entries(SHADOW_PAGES);
+    /// What was refused, by peer; pages as in [`COUNTERS`].
+    PEER_COUNTERS: PerCpuArray<PeerPage> = Entries(PAGES);
+
+    /// Which interface each slot stands for.
+    INTERFACES: Array<InterfaceRecord> = Entries(MAX_INTERFACES);
+    /// What each service class is called.
+    SERVICES: Array<ServiceRecord> = Entries(ServiceClass::COUNT as u32);
+    /// What each peer is called.
+    PEERS: Array<PeerRecord> = Entries(Peer::COUNT as u32);
+
+    /// The flows that protected systems have opened.
+    FLOWS: LruHashMap<FlowKey, FlowState> = FlowCapacity;
+    /// How many flows each CPU has added to that table.
+    FLOWS_OPENED: PerCpuArray<u64> = Entries(1);
+    /// The first fragments that passed.
+    FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = Entries(fragment::CAPACITY);
+    /// TFTP requests that passed, and the transfers that followed.
+    TRANSFERS: LruHashMap<TransferKey, TransferState> = Entries(tftp::CAPACITY);
+
+    /// What each VLAN id stands for, by the slot of the hook.
+    VLANS: Array<VlanTable> = Entries(MAX_INTERFACES);
+    /// The number of each interface whose frames were judged when they came in, and the same
+    /// number again.
+    ENTRANCES: HashMap<u32, u32> = Entries(super::ENTRANCES);
+
+    /// The flows that were refused.
+    BLOCKED: PerCpuArray<Set> = Entries(blocked::SETS);
+    /// How many more of them each reason may note.
+    BUCKETS: PerCpuArray<Bucket> = Entries(blocked::BUCKETS);
+    /// An [`Event`](crate::blocked::Event) for each refused flow, when it is noted.
+    EVENTS: RingBuf = Entries(blocked::EVENTS_BYTES);
+
+    /// Which refused packets somebody wants.
+    ORDER: Array<Order> = Entries(1);
+    /// Where a CPU puts such a packet together: one for each hook, because one program may
+    /// interrupt the other.
+    DESK: PerCpuArray<Desk> = Entries(2);
+    /// The refused packets themselves, each behind a [`Header`](crate::capture::Header).
+    CAPTURED: RingBuf = Entries(capture::RING_BYTES);
+}
+
+/// How the kernel keeps a map, by its own numbers (`enum bpf_map_type`,
+/// include/uapi/linux/bpf.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// A hash table.
+    Hash = 1,
+    /// An array.
+    Array = 2,
+    /// An array for each CPU.
+    PerCpuArray = 6,
+    /// A hash table that drops the element that was used least recently when it is full.
+    LruHash = 9,
+    /// A ring buffer: bytes, without keys or values.
+    RingBuf = 27,
+}
+
+/// How large a map is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// So many elements, or bytes of a ring buffer.
+    Entries(u32),
+    /// As many elements as the agent was told (`--flow-capacity`).
+    FlowCapacity,
+}
+
+impl Size {
+    /// Elements, or bytes of a ring buffer, where the setting is `flow_capacity`.
+    #[must_use]
+    pub const fn entries(self, flow_capacity: u32) -> u32 {
+        match self {
+            Entries(entries) => entries,
+            FlowCapacity => flow_capacity,
+        }
+    }
+}
+
+/// What the kernel knows of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Its name: the same in the program, the object file and the pins.
+    pub name: &'static str,
+    /// How the kernel keeps it.
+    pub kind: Kind,
+    /// Bytes of a key.
+    pub key: u32,
+    /// Bytes of a value.
+    pub value: u32,
+    /// How many there are.
+    pub size: Size,
+}
+
+/// Kind, key and value of a map, as a type.
+pub trait Layout {
+    /// How the kernel keeps the map.
+    const KIND: Kind;
+    /// A key.
+    type Key;
+    /// A value.
+    type Value;
+}
+
+/// [`Kind::Hash`].
+pub struct HashMap<K, V>(PhantomData<(K, V)>);
+
+/// [`Kind::Array`]; keys are indices.
+pub struct Array<V>(PhantomData<V>);
+
+/// [`Kind::PerCpuArray`]; keys are indices.
+pub struct PerCpuArray<V>(PhantomData<V>);
+
+/// [`Kind::LruHash`].
+pub struct LruHashMap<K, V>(PhantomData<(K, V)>);
+
+/// [`Kind::RingBuf`].
+pub struct RingBuf(());
+
+impl<K, V> Layout for HashMap<K, V> {
+    const KIND: Kind = Kind::Hash;
+    type Key = K;
+    type Value = V;
+}
+
+impl<V> Layout for Array<V> {
+    const KIND: Kind = Kind::Array;
+    type Key = u32;
+    type Value = V;
+}
+
+impl<V> Layout for PerCpuArray<V> {
+    const KIND: Kind = Kind::PerCpuArray;
+    type Key = u32;
+    type Value = V;
+}
+
+impl<K, V> Layout for LruHashMap<K, V> {
+    const KIND: Kind = Kind::LruHash;
+    type Key = K;
+    type Value = V;
+}
+
+impl Layout for RingBuf {
+    const KIND: Kind = Kind::RingBuf;
+    type Key = ();
+    type Value = ();
+}
+
+/// One map of the table.
+pub struct Map<L> {
+    /// Its name: the same in the program, the object file and the pins.
+    pub name: &'static str,
+    size: Size,
+    layout: PhantomData<L>,
+}
+
+impl<L: Layout> Map<L> {
+    const fn new(name: &'static str, size: Size) -> Self {
+        Self {
+            name,
+            size,
+            layout: PhantomData,
+        }
+    }
+
+    /// Elements, or bytes of a ring buffer, that the program asks for. An agent may ask for
+    /// another number of flows.
+    #[must_use]
+    pub const fn entries(&self) -> u32 {
+        self.size.entries(DEFAULT_CAPACITY)
+    }
+
+    /// What the kernel knows of it.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        Shape {
+            name: self.name,
+            kind: L::KIND,
+            key: size_of::<L::Key>() as u32,
+            value: size_of::<L::Value>() as u32,
+            size: self.size,
+        }
+    }
+}
