@@ -39,9 +39,6 @@ pub const POINT: &str = "--role distribution-point --interface eth0";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// `sccm-agent ARGUMENTS --pin-dir PINS` inside the namespace; arguments are separated by spaces.
-///
-/// # Errors
-/// When the program has not been built.
 pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Command> {
     let mut command = inside.command(binary::find()?);
     command
@@ -53,9 +50,6 @@ pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Comma
 }
 
 /// `sccm-agent` alone, for commands that touch nothing.
-///
-/// # Errors
-/// As [`command`].
 pub fn program() -> Result<Command> {
     let mut command = Command::new(binary::find()?);
     command.env_remove("RUST_LOG");
@@ -83,9 +77,6 @@ impl<'n> Agent<'n> {
 
     /// The same for an agent that does not answer everybody: waits until it logs that it has
     /// attached.
-    ///
-    /// # Errors
-    /// As [`Agent::start`].
     pub fn start_guarded(inside: &'n Namespace, command: Command) -> Result<Self> {
         Self::start_until(inside, command, |agent| {
             agent.log().is_ok_and(|log| log.contains("enforcing"))
@@ -112,9 +103,6 @@ impl<'n> Agent<'n> {
     }
 
     /// [`Agent::start`] without the wait.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn spawn(inside: &'n Namespace, command: Command) -> Result<Self> {
         Ok(Self {
             inside,
@@ -123,57 +111,36 @@ impl<'n> Agent<'n> {
     }
 
     /// Its directory below `/proc`.
-    ///
-    /// # Errors
-    /// When it has no process id that fits.
     pub fn proc(&self) -> Result<PathBuf> {
         Ok(Path::new("/proc").join(self.process.id()?.to_string()))
     }
 
     /// What it has logged so far.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
     pub fn log(&self) -> Result<String> {
         self.process.stderr()
     }
 
     /// The HTTP status and body that it answers for a path.
-    ///
-    /// # Errors
-    /// When nothing answers.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         scrape::get(self.inside, METRICS, path)
     }
 
     /// The HTTP status and body that it answers for a POST to a path.
-    ///
-    /// # Errors
-    /// When nothing answers.
     pub fn post(&self, path: &str) -> Result<(u16, String)> {
         scrape::post(self.inside, METRICS, path)
     }
 
     /// Sends the signal, which is not one to end.
-    ///
-    /// # Errors
-    /// When the agent has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(self.process.id()?, signal).context("signalling the agent")
     }
 
     /// Waits until the agent has ended by itself.
-    ///
-    /// # Errors
-    /// When it does not end in time.
     pub fn wait(self) -> Result<Finished> {
         self.process.finish()
     }
 
     /// What `/metrics` says now.
-    ///
-    /// # Errors
-    /// When it does not answer, or not in Prometheus's format.
     pub fn metrics(&self) -> Result<Metrics> {
         let (status, body) = self.get("/metrics")?;
         ensure!(status == 200, "/metrics answered {status}: {body}");
@@ -199,9 +166,6 @@ impl<'n> Agent<'n> {
     }
 
     /// Sends the signal and waits until the agent has ended.
-    ///
-    /// # Errors
-    /// When it does not end in time.
     pub fn end(self, signal: Signal) -> Result<Finished> {
         kill(self.process.id()?, signal).context("signalling the agent")?;
         self.process.finish()

@@ -20,9 +20,6 @@ pub struct BpfMount {
 
 impl BpfMount {
     /// Mounts a new, empty one below the directory for temporary files.
-    ///
-    /// # Errors
-    /// Without root, and when the kernel has no BPF file system.
     pub fn new() -> Result<Self> {
         unique::require_root("mounting a BPF file system")?;
         static LEFT_OVERS: Once = Once::new();

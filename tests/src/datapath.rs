@@ -67,25 +67,16 @@ pub struct Datapath {
 
 impl Datapath {
     /// Loads the programs. They have no policy until one is published.
-    ///
-    /// # Errors
-    /// Without root, or when the kernel refuses the programs or their maps.
     pub fn load() -> Result<Self> {
         Self::load_at(sccm_common::Place::Host)
     }
 
     /// [`Datapath::load`], for an interface at this place.
-    ///
-    /// # Errors
-    /// As [`Datapath::load`].
     pub fn load_at(place: sccm_common::Place) -> Result<Self> {
         Self::load_with(place, DEFAULT_CAPACITY)
     }
 
     /// [`Datapath::load_at`], with room for so many flows.
-    ///
-    /// # Errors
-    /// As [`Datapath::load`].
     pub fn load_with(place: sccm_common::Place, flow_capacity: u32) -> Result<Self> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
@@ -108,9 +99,6 @@ impl Datapath {
     }
 
     /// Compiles a policy and makes it the active one. Counters and flows stay.
-    ///
-    /// # Errors
-    /// When the settings do not compile, or the kernel refuses the tables.
     pub fn publish(&mut self, settings: &Settings) -> Result<Compiled> {
         let compiled = settings.compile(self.maps.service_names()?)?;
         self.maps.publish(&compiled)?;
@@ -118,34 +106,22 @@ impl Datapath {
     }
 
     /// Compiles a policy and has it judge beside the active one.
-    ///
-    /// # Errors
-    /// As [`Datapath::publish`].
     pub fn shadow(&mut self, settings: &Settings) -> Result<()> {
         let compiled = settings.compile(self.maps.service_names()?)?;
         self.maps.cast_shadow(&compiled)
     }
 
     /// Ends that.
-    ///
-    /// # Errors
-    /// When the kernel refuses the write.
     pub fn end_shadow(&mut self) -> Result<()> {
         self.maps.end_shadow()
     }
 
     /// What the shadow's counters say since it began.
-    ///
-    /// # Errors
-    /// When they cannot be read.
     pub fn shadow_counts(&self) -> Result<Counts> {
         Ok(Counts::of(self.maps.shadow_counters()?))
     }
 
     /// The XDP program, for [`run`] on several CPUs at once.
-    ///
-    /// # Errors
-    /// The object lacks it.
     pub fn ingress(&mut self) -> Result<&Xdp> {
         Ok(self.programs.xdp()?)
     }
@@ -210,25 +186,16 @@ impl Datapath {
     }
 
     /// How many flows the kernel remembers.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
     pub fn flows(&self) -> Result<usize> {
         self.entries::<FlowKey, FlowState>(map::FLOWS.name)
     }
 
     /// How many flows are alive, and how many have made way, as metrics tell.
-    ///
-    /// # Errors
-    /// When the maps cannot be read.
     pub fn flow_count(&self) -> Result<FlowCount> {
         FlowTable::open(&self.pins)?.count()
     }
 
     /// The flows and their phases, in the order of their keys.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
     pub fn flow_phases(&self) -> Result<Vec<String>> {
         let flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS.name)?;
         let mut phases = Vec::new();
@@ -241,17 +208,11 @@ impl Datapath {
     }
 
     /// How many first fragments the kernel remembers.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
     pub fn fragments(&self) -> Result<usize> {
         self.entries::<FragmentKey, FragmentState>(map::FRAGMENTS.name)
     }
 
     /// How many transfers and expectations of them the kernel remembers.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
     pub fn transfers(&self) -> Result<usize> {
         self.entries::<TransferKey, TransferState>(map::TRANSFERS.name)
     }
@@ -263,18 +224,12 @@ impl Datapath {
     }
 
     /// Orders refused packets, as a process does that then dies.
-    ///
-    /// # Errors
-    /// When the map cannot be written.
     pub fn order(&self, order: Order) -> Result<()> {
         let mut map: Array<MapData, Order> = self.open(map::ORDER.name)?;
         Ok(map.set(0, order, 0)?)
     }
 
     /// The flows that were refused, of all CPUs.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
     pub fn blocked(&self) -> Result<Vec<BlockedFlow>> {
         self.maps.blocked()
     }
@@ -305,9 +260,6 @@ impl Datapath {
     }
 
     /// Spoils the word that names the active policy, as foreign hands on the maps could.
-    ///
-    /// # Errors
-    /// When the map cannot be written.
     pub fn lose_policy(&mut self) -> Result<()> {
         let mut active: Array<MapData, u32> = self.open(map::ACTIVE.name)?;
         Ok(active.set(0, BANKS, 0)?)

@@ -60,9 +60,6 @@ pub struct Stage {
 
 impl Stage {
     /// Makes the hosts and joins them.
-    ///
-    /// # Errors
-    /// Without root, or when `ip` refuses.
     pub fn new(topology: Topology) -> Result<Self> {
         let gateway = match topology {
             Topology::Host => None,
@@ -101,9 +98,6 @@ impl Stage {
 
     /// Starts `sccm-agent enforce` where it belongs on this stage, for `role` and with further
     /// arguments, separated by spaces.
-    ///
-    /// # Errors
-    /// As [`Agent::start`].
     pub fn enforce(&self, role: &str, arguments: &str) -> Result<Agent<'_>> {
         let cards = match self.gateway {
             Some(_) => "--uplink up0 --segment seg0",
@@ -114,18 +108,12 @@ impl Stage {
     }
 
     /// Starts `sccm-agent enforce` for a distribution point, with these cards.
-    ///
-    /// # Errors
-    /// As [`Agent::start`].
     pub fn enforce_cards(&self, cards: &str) -> Result<Agent<'_>> {
         let line = format!("enforce --role distribution-point {cards}");
         Agent::start(self.home(), self.command(&line)?).context(line)
     }
 
     /// `sccm-agent ARGUMENTS` where the agent belongs on this stage.
-    ///
-    /// # Errors
-    /// As [`command`].
     pub fn command(&self, arguments: &str) -> Result<Command> {
         command(self.home(), arguments, &self.pins())
     }
@@ -140,9 +128,6 @@ impl Stage {
     }
 
     /// Joins a router to the client by a new cable, after the old one has been deleted.
-    ///
-    /// # Errors
-    /// When there is a cable.
     pub fn replace_uplink(&self) -> Result<()> {
         let (outside, _) = veth_pair(&self.client, "eth0", self.gateway(), "up0")?;
         give_outside(outside)?;
@@ -151,9 +136,6 @@ impl Stage {
     }
 
     /// Joins a router to the protected system by a new cable, as above.
-    ///
-    /// # Errors
-    /// When there is a cable.
     pub fn replace_segment(&self) -> Result<()> {
         let (inside, card) = veth_pair(&self.server, "eth0", self.gateway(), "seg0")?;
         give(inside, &[SERVER])?;
@@ -162,9 +144,6 @@ impl Stage {
     }
 
     /// Gives a router's card the addresses of the uplink that it has lost.
-    ///
-    /// # Errors
-    /// When `ip` refuses.
     pub fn give_uplink(&self, card: &str) -> Result<()> {
         for (address, length) in UPLINK.iter().zip([24, 64]) {
             self.gateway().ip(&format!(

@@ -6,9 +6,6 @@ use anyhow::{Context as _, Result};
 use sccm_agent::kernel::bpf;
 
 /// Detaches the link that is pinned at `pin`.
-///
-/// # Errors
-/// When no link is pinned there.
 pub fn detach(pin: &Path) -> Result<()> {
     let link = bpf::open_pin(pin).context("opening a pin")?;
     bpf::detach_link(&link).context("detaching a link")

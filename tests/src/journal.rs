@@ -35,9 +35,6 @@ pub type Entry = BTreeMap<String, String>;
 
 impl Journal {
     /// Makes the directory and the socket.
-    ///
-    /// # Errors
-    /// When the machine has no room for them.
     pub fn new() -> Result<Self> {
         let run = tempfile::tempdir()?;
         let directory = run.path().join("systemd/journal");
@@ -63,9 +60,6 @@ impl Journal {
     }
 
     /// Takes the journal away from those who have it.
-    ///
-    /// # Errors
-    /// When it is gone already.
     pub fn remove_socket(&self) -> Result<()> {
         Ok(fs::remove_file(
             self.run.path().join("systemd/journal/socket"),
@@ -73,9 +67,6 @@ impl Journal {
     }
 
     /// The first entry from now on that is `wanted`.
-    ///
-    /// # Errors
-    /// When none arrives in time, or something that is no entry.
     pub fn wait_for(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Entry> {
         let mut bytes = vec![0; LONGEST];
         loop {

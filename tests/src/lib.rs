@@ -17,7 +17,6 @@ pub mod gateway;
 pub mod hooks;
 pub mod journal;
 pub mod netns;
-pub mod oracle;
 pub mod packet;
 pub mod probes;
 pub mod program;

@@ -48,9 +48,6 @@ pub struct Namespace {
 impl Namespace {
     /// Makes a namespace with the loopback interface up. `label` becomes a part of its name, which
     /// is unique on this machine. IPv6 addresses are usable at once (no duplicate detection).
-    ///
-    /// # Errors
-    /// Without root, and when `ip` is missing or refuses.
     pub fn new(label: &str) -> Result<Self> {
         unique::require_root("making network namespaces")?;
         static LEFT_OVERS: Once = Once::new();
@@ -78,9 +75,6 @@ impl Namespace {
     }
 
     /// Runs `ip -n NAME ...`; the arguments are separated by spaces. Returns what it printed.
-    ///
-    /// # Errors
-    /// When `ip` fails, with its own message.
     pub fn ip(&self, arguments: &str) -> Result<String> {
         let mut all = vec!["-n", self.name.as_str()];
         all.extend(arguments.split_whitespace());
@@ -88,9 +82,6 @@ impl Namespace {
     }
 
     /// Adds a route, in the words of `ip route add`: `default via 192.0.2.1`.
-    ///
-    /// # Errors
-    /// When `ip` refuses the route.
     pub fn route(&self, route: &str) -> Result<()> {
         let family = if route.contains("::") { "-6" } else { "-4" };
         self.ip(&format!("{family} route add {route}")).map(drop)
@@ -98,9 +89,6 @@ impl Namespace {
 
     /// Sets a kernel setting of this namespace, such as `net.ipv4.ip_forward`. An interface's name
     /// in it may not contain a dot.
-    ///
-    /// # Errors
-    /// When there is no such setting or the value is refused.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = Path::new("/proc/sys").join(key.replace('.', "/"));
         // The files under /proc/sys/net belong to the namespace of whoever opens them.

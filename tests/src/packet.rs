@@ -75,6 +75,15 @@ impl Packet {
         Self::new(Network::Ipv6(Ipv6::new(source, destination)), mac)
     }
 
+    /// An IPv4 or IPv6 packet, by what the addresses are.
+    #[track_caller]
+    pub fn ip(source: &str, destination: &str) -> Self {
+        match source.contains(':') {
+            true => Self::ipv6(source, destination),
+            false => Self::ipv4(source, destination),
+        }
+    }
+
     fn new(network: Network, destination_mac: MacAddress) -> Self {
         Self {
             ethernet: Ethernet::new(destination_mac),

@@ -78,9 +78,6 @@ pub struct Web {
 
 impl Web {
     /// Starts it. It runs as long as the process.
-    ///
-    /// # Errors
-    /// Without root, or where no namespace can be made.
     pub fn start() -> Result<Self> {
         let namespace = Namespace::new("web")?;
         let address = SocketAddr::from(([127, 0, 0, 1], 19470));

@@ -16,17 +16,11 @@ use crate::netns::Namespace;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks the HTTP server at an address inside the namespace; returns the status and the body.
-///
-/// # Errors
-/// When nothing answers in time, or not in HTTP.
 pub fn get(inside: &Namespace, address: SocketAddr, path: &str) -> Result<(u16, String)> {
     request(inside, address, "GET", path)
 }
 
 /// Sends a POST without a body, otherwise as [`get`].
-///
-/// # Errors
-/// As there.
 pub fn post(inside: &Namespace, address: SocketAddr, path: &str) -> Result<(u16, String)> {
     request(inside, address, "POST", path)
 }

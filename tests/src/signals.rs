@@ -47,9 +47,6 @@ impl std::error::Error for Interrupted {}
 impl Interrupt {
     /// Starts to notice. Call it first in `main`: threads that run already would still be killed
     /// by the signals.
-    ///
-    /// # Errors
-    /// When no thread can be started.
     pub fn watch() -> Result<Self> {
         let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
             .into_iter()

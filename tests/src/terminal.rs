@@ -53,9 +53,6 @@ pub struct Left {
 
 impl Terminal {
     /// Starts the program at a terminal of this size.
-    ///
-    /// # Errors
-    /// When there is no terminal to be had, or the program cannot be started.
     pub fn start(mut command: Command, (columns, lines): (u16, u16)) -> Result<Self> {
         let pair = openpty(&size(columns, lines), None)?;
         fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -88,17 +85,11 @@ impl Terminal {
     }
 
     /// Types.
-    ///
-    /// # Errors
-    /// When the terminal has gone.
     pub fn press(&mut self, keys: &str) -> Result<()> {
         Ok(self.keyboard.write_all(keys.as_bytes())?)
     }
 
     /// Gives the terminal another size.
-    ///
-    /// # Errors
-    /// When it refuses.
     pub fn resize(&mut self, columns: u16, lines: u16) -> Result<()> {
         self.emulator.screen_mut().set_size(lines, columns);
         let size = size(columns, lines);
@@ -108,9 +99,6 @@ impl Terminal {
     }
 
     /// Sends a signal to the program.
-    ///
-    /// # Errors
-    /// When it has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
     }
@@ -145,9 +133,6 @@ impl Terminal {
     }
 
     /// Waits until the program has ended.
-    ///
-    /// # Errors
-    /// When it does not in time.
     pub fn wait(mut self) -> Result<Left> {
         let end = Instant::now() + LIMIT;
         let status = loop {

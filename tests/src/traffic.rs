@@ -84,9 +84,6 @@ pub fn udp_exchange_many(from: &Namespace, to: &[SocketAddr], patience: Duration
 }
 
 /// Whether one echo request (ICMP or ICMPv6) is answered.
-///
-/// # Errors
-/// When the namespace has no such socket.
 pub fn ping(from: &Namespace, to: IpAddr, patience: Duration) -> Result<bool> {
     // The kernel's ping sockets match answers to requests; a new namespace allows them to nobody.
     from.sysctl("net.ipv4.ping_group_range", "0 0")?;

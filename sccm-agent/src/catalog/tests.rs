@@ -6,6 +6,14 @@ fn catalog() -> &'static Catalog {
     Catalog::of(Edition::default())
 }
 
+#[test]
+fn the_json_form_loses_nothing() {
+    let json = serde_json::to_string(catalog()).unwrap();
+    let again: Catalog = serde_json::from_str(&json).unwrap();
+    assert_eq!(again.links, catalog().links);
+    assert_eq!(again.roles, catalog().roles);
+}
+
 /// "from arrow to: service protocol ports [notes], ..." of each entry with this id.
 fn entries(id: &str) -> Vec<String> {
     let entry = |link: &Link| {

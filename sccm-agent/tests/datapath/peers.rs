@@ -40,18 +40,11 @@ fn loaded(seat: Seat, settings: &Settings) -> Result<(Datapath, Compiled)> {
     Ok((kernel, compiled))
 }
 
-fn packet(from: &str, to: &str) -> Packet {
-    match from.contains(':') {
-        true => Packet::ipv6(from, to),
-        false => Packet::ipv4(from, to),
-    }
-}
-
 /// From every kind of peer to the protected system: its name, and the packet.
 fn arriving() -> Vec<(&'static str, Packet)> {
     let both = NAMED.iter().flat_map(|(v4, v6, name)| {
         [(name, v4, LOCAL[0]), (name, v6, LOCAL[1])]
-            .map(|(name, from, to)| (*name, packet(from, to)))
+            .map(|(name, from, to)| (*name, Packet::ip(from, to)))
     });
     both.collect()
 }
@@ -121,7 +114,7 @@ fn what_protected_systems_may_not_open_tells_to_whom() -> Result<()> {
         let (mut kernel, _) = loaded(seat, &settings())?;
         for (v4, v6, name) in NAMED {
             for (from, to) in [(LOCAL[0], v4), (LOCAL[1], v6)] {
-                let frame = packet(from, to).tcp(50000, 22).syn().build();
+                let frame = Packet::ip(from, to).tcp(50000, 22).syn().build();
                 let action = match arrives {
                     true => kernel.run_inbound(&frame)?,
                     false => kernel.run_outbound(&frame)?,
@@ -150,8 +143,8 @@ fn where_nobody_is_named_nobody_is_told() -> Result<()> {
         addresses: vec!["192.0.2.99/32"],
         ..settings()
     };
-    let to_own = packet("192.0.2.10", "192.0.2.1");
-    let from_client = packet("198.51.100.9", LOCAL[0]);
+    let to_own = Packet::ip("192.0.2.10", "192.0.2.1");
+    let from_client = Packet::ip("198.51.100.9", LOCAL[0]);
     for (seat, settings, direction, reason, packet) in [
         (
             Seat::Host,
@@ -196,7 +189,7 @@ fn where_nobody_is_named_nobody_is_told() -> Result<()> {
 fn a_name_keeps_its_counters_under_every_policy() -> Result<()> {
     let (mut kernel, _) = loaded(Seat::Host, &settings())?;
     let ask = |kernel: &mut Datapath, from: &str| -> Result<Option<String>> {
-        let frame = packet(from, LOCAL[0]).tcp(50000, 1433).syn().build();
+        let frame = Packet::ip(from, LOCAL[0]).tcp(50000, 1433).syn().build();
         assert!(!kernel.run_inbound(&frame)?.passes());
         let mut counted = kernel.newly_counted()?.0.into_keys();
         Ok(counted.next().and_then(|place| place.peer))

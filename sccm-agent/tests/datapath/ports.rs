@@ -8,12 +8,16 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use sccm_agent::catalog::{Catalog, Edition};
-use sccm_agent::site::{HttpPorts, Site, WsusPorts};
+use sccm_agent::config;
+use sccm_agent::site::Site;
 use sccm_common::Reason;
 use sccm_common::counter::{Counter, Direction};
 use sccm_tests::datapath::{Action, Counts, Datapath, INTERFACE, Place, Settings};
-use sccm_tests::oracle::{Numbers, Oracle, PORTS};
 use sccm_tests::packet::Packet;
+use sccm_tests::reading::{Carrier, Document, Interpreter, Names, Span, Way};
+
+/// Ports of one protocol: from 0 to 65535.
+const PORTS: usize = 1 << 16;
 
 /// Bytes before the destination port: Ethernet, IP, source port.
 const PORT_V4: usize = 14 + 20 + 2;
@@ -21,7 +25,7 @@ const PORT_V6: usize = 14 + 40 + 2;
 
 /// A frame whose destination port is patched.
 struct Probe {
-    protocol: &'static str,
+    carrier: Carrier,
     frame: Vec<u8>,
     port: usize,
 }
@@ -32,13 +36,13 @@ impl Probe {
         let v6 = || Packet::ipv6("2001:db8:a::7", "2001:db8::2");
         // A source port that no essential answer comes from.
         [
-            ("tcp", v4().tcp(40000, 0).syn(), PORT_V4),
-            ("udp", v4().udp(40000, 0), PORT_V4),
-            ("tcp", v6().tcp(40000, 0).syn(), PORT_V6),
-            ("udp", v6().udp(40000, 0), PORT_V6),
+            (Carrier::Tcp, v4().tcp(40000, 0).syn(), PORT_V4),
+            (Carrier::Udp, v4().udp(40000, 0), PORT_V4),
+            (Carrier::Tcp, v6().tcp(40000, 0).syn(), PORT_V6),
+            (Carrier::Udp, v6().udp(40000, 0), PORT_V6),
         ]
-        .map(|(protocol, packet, port)| Self {
-            protocol,
+        .map(|(carrier, packet, port)| Self {
+            carrier,
             frame: packet.build(),
             port,
         })
@@ -58,38 +62,36 @@ impl Probe {
     fn sweep(
         &mut self,
         datapath: &mut Datapath,
-        oracle: &Oracle,
+        reading: &Reading,
         roles: &[&str],
-        ports: &[usize],
+        ports: &[u16],
     ) -> Result<()> {
-        let open = oracle.open(roles, self.protocol);
-        let names = oracle.names(self.protocol);
+        let open = reading.open_ports(roles, self.carrier)?;
         let mut expected = Counts::default();
         let mut wrong = Vec::new();
         for &port in ports {
-            let bytes = u16::try_from(port)?.to_be_bytes();
-            self.frame[self.port..self.port + 2].copy_from_slice(&bytes);
+            self.frame[self.port..self.port + 2].copy_from_slice(&port.to_be_bytes());
             let passes = datapath.run_inbound(&self.frame)? == Action::Pass;
-            if passes != open[port] {
+            let is_open = open[usize::from(port)];
+            if passes != is_open {
                 wrong.push(port);
             }
-            let reason = if open[port] {
-                Reason::Service
-            } else {
-                Reason::NotAllowed
+            let reason = match is_open {
+                true => Reason::Service,
+                false => Reason::NotAllowed,
             };
-            let name = format!("{} {}", self.protocol, names[port]);
-            expected.add(place(reason, name), one(&self.frame));
+            let name = reading.names.of(self.carrier, port);
+            expected.add(place(reason, name.to_string()), one(&self.frame));
         }
         ensure!(
             wrong.is_empty(),
             "{roles:?} {}: {} ports decided otherwise than the table says, such as {:?}",
-            self.protocol,
+            self.carrier.name(),
             wrong.len(),
             &wrong[..wrong.len().min(20)]
         );
         let counted = datapath.newly_counted()?;
-        assert_eq!(counted, expected, "{roles:?} {}", self.protocol);
+        assert_eq!(counted, expected, "{roles:?} {}", self.carrier.name());
         Ok(())
     }
 }
@@ -112,36 +114,94 @@ fn one(frame: &[u8]) -> Counter {
     }
 }
 
-fn oracle(numbers: Numbers) -> Result<Oracle> {
-    let printed = serde_json::to_string(Catalog::of(Edition::V2007))?;
-    Ok(Oracle::new(&printed, numbers))
+/// The table at one site, read by the slow reading.
+struct Reading {
+    catalog: &'static Catalog,
+    /// What stands below `[site]`, and what the agent makes of it.
+    written: &'static str,
+    site: Site,
+    names: Names,
 }
 
-fn all_ports() -> Vec<usize> {
-    (0..PORTS).collect()
-}
+impl Reading {
+    fn new(written: &'static str) -> Result<Self> {
+        let catalog = Catalog::of(Edition::V2007);
+        let text = policy(written, &["client"]);
+        let file = tempfile::Builder::new().suffix(".toml").tempfile()?;
+        std::fs::write(file.path(), &text)?;
+        Ok(Self {
+            catalog,
+            written,
+            site: config::load(file.path())?.site,
+            names: Names::new(catalog, &Document::parse(&text)?),
+        })
+    }
 
-/// The ports at which anything that the table says changes, one to either side, and some between.
-fn telling_ports(oracle: &Oracle, roles: &[&str], protocol: &str) -> Vec<usize> {
-    let (open, names) = (oracle.open(roles, protocol), oracle.names(protocol));
-    let mut ports: BTreeSet<usize> = (0..PORTS).step_by(997).collect();
-    ports.extend([0, PORTS - 1]);
-    for port in 1..PORTS {
-        if open[port] != open[port - 1] || names[port] != names[port - 1] {
-            ports.extend([port - 1, port]);
+    fn roles(&self) -> Vec<&str> {
+        let roles = self.catalog.roles.iter();
+        roles.map(|role| role.id.as_str()).collect()
+    }
+
+    fn settings(&self, roles: &[&str]) -> Settings {
+        Settings {
+            site: self.site.clone(),
+            ..Settings::roles(roles)
         }
     }
-    ports.into_iter().collect()
+
+    /// What anybody may open to a system of these roles.
+    fn open(&self, roles: &[&str]) -> Result<Vec<Span>> {
+        let interpreter = Interpreter {
+            catalog: self.catalog,
+            document: &Document::parse(&policy(self.written, roles))?,
+            own: &[],
+        };
+        Ok(interpreter.open(Way::In, None, "198.51.100.7".parse()?))
+    }
+
+    /// The same, for each port.
+    fn open_ports(&self, roles: &[&str], carrier: Carrier) -> Result<Vec<bool>> {
+        let mut open = vec![false; PORTS];
+        let spans = self.open(roles)?.into_iter();
+        for span in spans.filter(|span| span.carrier == carrier) {
+            open[usize::from(span.first)..=usize::from(span.last)].fill(true);
+        }
+        Ok(open)
+    }
+
+    /// The ports at which anything that the table says changes, one to either side, and some
+    /// between.
+    fn telling_ports(&self, roles: &[&str], carrier: Carrier) -> Result<Vec<u16>> {
+        let open = self.open_ports(roles, carrier)?;
+        let mut ports: BTreeSet<u16> = (0..=u16::MAX).step_by(997).collect();
+        ports.extend([0, u16::MAX]);
+        let says = |port: u16| (open[usize::from(port)], self.names.of(carrier, port));
+        for port in 1..=u16::MAX {
+            if says(port) != says(port - 1) {
+                ports.extend([port - 1, port]);
+            }
+        }
+        Ok(ports.into_iter().collect())
+    }
+}
+
+/// The policy file of a site, with one system of these roles.
+fn policy(site: &str, roles: &[&str]) -> String {
+    format!("[site]\n{site}\n[[protect]]\nname = \"system\"\nroles = {roles:?}\n")
+}
+
+fn all_ports() -> Vec<u16> {
+    (0..=u16::MAX).collect()
 }
 
 fn every_role_every_port(mut probe: Probe) -> Result<()> {
-    let oracle = oracle(Numbers::default())?;
+    let reading = Reading::new("")?;
     let mut datapath = Datapath::load()?;
-    let roles = oracle.roles();
+    let roles = reading.roles();
     assert_eq!(roles.len(), 30);
     for role in roles {
-        datapath.publish(&Settings::roles(&[role]))?;
-        probe.sweep(&mut datapath, &oracle, &[role], &all_ports())?;
+        datapath.publish(&reading.settings(&[role]))?;
+        probe.sweep(&mut datapath, &reading, &[role], &all_ports())?;
     }
     Ok(())
 }
@@ -160,17 +220,17 @@ fn every_udp_port_of_every_role() -> Result<()> {
 
 #[test]
 fn ipv6_is_no_different() -> Result<()> {
-    let oracle = oracle(Numbers::default())?;
+    let reading = Reading::new("")?;
     let mut datapath = Datapath::load()?;
-    for role in oracle.roles() {
-        datapath.publish(&Settings::roles(&[role]))?;
+    for role in reading.roles() {
+        datapath.publish(&reading.settings(&[role]))?;
         for mut probe in Probe::v6() {
             let ports = if role == "distribution-point" {
                 all_ports()
             } else {
-                telling_ports(&oracle, &[role], probe.protocol)
+                reading.telling_ports(&[role], probe.carrier)?
             };
-            probe.sweep(&mut datapath, &oracle, &[role], &ports)?;
+            probe.sweep(&mut datapath, &reading, &[role], &ports)?;
         }
     }
     Ok(())
@@ -178,7 +238,7 @@ fn ipv6_is_no_different() -> Result<()> {
 
 #[test]
 fn several_roles_open_what_each_of_them_does() -> Result<()> {
-    let oracle = oracle(Numbers::default())?;
+    let reading = Reading::new("")?;
     let mut datapath = Datapath::load()?;
     for roles in [
         ["distribution-point", "pxe-service-point"].as_slice(),
@@ -186,88 +246,25 @@ fn several_roles_open_what_each_of_them_does() -> Result<()> {
         &["management-point", "fallback-status-point", "client"],
         &["windows-server", "domain-controller"],
     ] {
-        datapath.publish(&Settings::roles(roles))?;
+        datapath.publish(&reading.settings(roles))?;
         for mut probe in Probe::all() {
-            let ports = telling_ports(&oracle, roles, probe.protocol);
-            probe.sweep(&mut datapath, &oracle, roles, &ports)?;
+            let ports = reading.telling_ports(roles, probe.carrier)?;
+            probe.sweep(&mut datapath, &reading, roles, &ports)?;
         }
     }
     Ok(())
 }
 
-/// A site, as the agent has it and as the second reading has it.
-fn sites() -> Vec<(Site, Numbers)> {
-    let port = |text: &str| text.parse().expect("a port");
-    let range = |text: &str| text.parse().expect("a range");
-    let pair = HttpPorts::new(port("49200"), port("49201")).expect("two ports");
-    let wsus = WsusPorts::with_http(port("8530")).expect("a pair");
-    let (site, numbers) = (Site::default(), Numbers::default());
-    vec![
-        (
-            // HTTP inside the dynamic range: the overlap keeps both names and both rights.
-            Site {
-                http: pair,
-                ..site.clone()
-            },
-            Numbers {
-                http: Some((49200, 49201)),
-                ..numbers.clone()
-            },
-        ),
-        (
-            Site {
-                wsus: Some(wsus),
-                sql: port("14330"),
-                ..site.clone()
-            },
-            Numbers {
-                wsus: Some((8530, 8531)),
-                sql: 14330,
-                ..numbers.clone()
-            },
-        ),
-        (
-            Site {
-                multicast_range: range("40000-40010"),
-                wake_on_lan: port("40005"),
-                amt_provisioning: port("65535"),
-                rpc_range: range("1025-5000"),
-                ..site.clone()
-            },
-            Numbers {
-                multicast: 40000..=40010,
-                wake_on_lan: 40005,
-                amt_provisioning: 65535,
-                dynamic: 1025..=5000,
-                ..numbers.clone()
-            },
-        ),
-        (
-            Site {
-                site_server_initiated_only: true,
-                ..site.clone()
-            },
-            Numbers {
-                only_site_server_opens: true,
-                ..numbers.clone()
-            },
-        ),
-        (
-            Site {
-                rpc_dynamic_with_mapper: true,
-                features: ["netbios-remote-control", "named-pipes"]
-                    .map(String::from)
-                    .into(),
-                ..site
-            },
-            Numbers {
-                mapper_brings_dynamic: true,
-                features: vec!["netbios-remote-control", "named-pipes"],
-                ..numbers
-            },
-        ),
-    ]
-}
+/// Sites that move ports.
+const SITES: [&str; 5] = [
+    // HTTP inside the dynamic range: the overlap keeps both names and both rights.
+    "http-port = 49200\nhttps-port = 49201",
+    "wsus-http-port = 8530\nsql-port = 14330",
+    "multicast-range = \"40000-40010\"\nwake-on-lan-port = 40005\n\
+     amt-provisioning-port = 65535\nrpc-range = \"1025-5000\"",
+    "site-server-initiated-only = true",
+    "rpc-dynamic-with-mapper = true\nenable = [\"netbios-remote-control\", \"named-pipes\"]",
+];
 
 /// The roles whose ports a setting changes, and one that none does.
 const MOVED: [&str; 10] = [
@@ -287,16 +284,13 @@ const MOVED: [&str; 10] = [
 fn a_site_moves_its_ports() -> Result<()> {
     // One program through all of them: names keep their numbers while ports move.
     let mut datapath = Datapath::load()?;
-    for (site, numbers) in sites() {
-        let oracle = oracle(numbers)?;
+    for site in SITES {
+        let reading = Reading::new(site)?;
         for role in MOVED {
-            datapath.publish(&Settings {
-                site: site.clone(),
-                ..Settings::roles(&[role])
-            })?;
+            datapath.publish(&reading.settings(&[role]))?;
             for mut probe in Probe::v4() {
-                let ports = telling_ports(&oracle, &[role], probe.protocol);
-                probe.sweep(&mut datapath, &oracle, &[role], &ports)?;
+                let ports = reading.telling_ports(&[role], probe.carrier)?;
+                probe.sweep(&mut datapath, &reading, &[role], &ports)?;
             }
         }
     }
@@ -305,15 +299,17 @@ fn a_site_moves_its_ports() -> Result<()> {
 
 #[test]
 fn every_icmp_type_of_every_role() -> Result<()> {
-    let oracle = oracle(Numbers::default())?;
+    let reading = Reading::new("")?;
     let mut datapath = Datapath::load()?;
-    for role in oracle.roles() {
-        datapath.publish(&Settings::roles(&[role]))?;
+    for role in reading.roles() {
+        datapath.publish(&reading.settings(&[role]))?;
+        let open = reading.open(&[role])?;
+        let answers = |carrier, kind| open.iter().any(|span| span.has(carrier, kind));
         for kind in 0..=u8::MAX {
             let v4 = Packet::ipv4("198.51.100.7", "192.0.2.2").icmp(kind, 0);
             let passes = match kind {
                 3 | 11 | 12 => true, // the errors of RFC 792
-                8 => oracle.answers_echo(&[role], "icmp"),
+                8 => answers(Carrier::Icmp, 8),
                 _ => false,
             };
             check(&mut datapath, &v4, passes, || format!("{role} icmp {kind}"))?;
@@ -322,7 +318,7 @@ fn every_icmp_type_of_every_role() -> Result<()> {
             let v6 = Packet::ipv6("2001:db8:a::7", "2001:db8::2").icmpv6(kind, 0);
             let passes = match kind {
                 1..=4 => true, // the errors of RFC 4443
-                128 => oracle.answers_echo(&[role], "icmpv6"),
+                128 => answers(Carrier::Icmpv6, 128),
                 _ => false,
             };
             check(&mut datapath, &v6, passes, || {

@@ -30,13 +30,6 @@ fn candidate() -> Settings {
     }
 }
 
-fn packet(from: &str, to: &str) -> Packet {
-    match from.contains(':') {
-        true => Packet::ipv6(from, to),
-        false => Packet::ipv4(from, to),
-    }
-}
-
 /// Which way a frame goes, its bytes, and where the shadow counts it, if the two differ.
 type Case = (Direction, Vec<u8>, Option<(Reason, &'static str)>);
 
@@ -46,8 +39,8 @@ fn frames() -> Vec<Case> {
     use Reason::{NotAllowed, OutboundNotAllowed, Service};
     let mut frames = Vec::new();
     for (protected, peer) in PAIRS {
-        let back = || packet(peer, protected);
-        let out = || packet(protected, peer);
+        let back = || Packet::ip(peer, protected);
+        let out = || Packet::ip(protected, peer);
         for (direction, packet, differs) in [
             (Inbound, back().tcp(1, 80).syn(), None),
             (Inbound, back().tcp(1, 9).syn(), None),

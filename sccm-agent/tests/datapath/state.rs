@@ -41,12 +41,12 @@ struct Pair {
 impl Pair {
     /// From the protected system to the peer.
     fn out(self) -> Packet {
-        packet(self.protected, self.peer)
+        Packet::ip(self.protected, self.peer)
     }
 
     /// From the peer to the protected system.
     fn back(self) -> Packet {
-        packet(self.peer, self.protected)
+        Packet::ip(self.peer, self.protected)
     }
 
     fn is_v6(self) -> bool {
@@ -61,13 +61,6 @@ impl Pair {
             false => packet.icmp(0, 0),
         };
         reply.control_word(word)
-    }
-}
-
-fn packet(from: &str, to: &str) -> Packet {
-    match from.contains(':') {
-        true => Packet::ipv6(from, to),
-        false => Packet::ipv4(from, to),
     }
 }
 

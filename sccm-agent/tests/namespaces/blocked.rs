@@ -3,20 +3,13 @@
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT};
-use sccm_tests::traffic::FrameSocket;
 use serde_json::Value;
 
 /// Sends this many SYNs to [`FORBIDDEN`] in each family, and waits until they are counted.
 fn knock(hosts: &Hosts, agent: &Agent<'_>, count: u64) -> Result<()> {
     let labels = [("reason", "not-allowed"), ("protocol", "tcp")];
     let before = agent.metrics()?.dropped(&labels);
-    let socket = FrameSocket::open(hosts.client.interface("eth0"))?;
-    for packet in hosts.packets()? {
-        let frame = packet.tcp(40000, FORBIDDEN).syn().build();
-        for _ in 0..count {
-            socket.send(&frame)?;
-        }
-    }
+    hosts.knock(count)?;
     agent.metrics_when(|metrics| metrics.dropped(&labels) >= before + 2 * count)?;
     Ok(())
 }

@@ -18,7 +18,7 @@ use sccm_tests::traffic::{PATIENCE, tcp_connect};
 use tempfile::{TempDir, tempdir};
 
 use reader::read;
-use running::{LIMIT, Running, forbidden, send, with};
+use running::{LIMIT, Running, forbidden, with};
 
 #[test]
 fn what_is_dropped_is_captured_with_its_reason() -> Result<()> {
@@ -30,9 +30,9 @@ fn what_is_dropped_is_captured_with_its_reason() -> Result<()> {
     let long = packet.tcp(40001, FORBIDDEN).syn().payload(500).build();
     let mut unparsable = frame.clone();
     unparsable[14] = 0x55;
-    send(&hosts, &frame, 5)?;
-    send(&hosts, &long, 2)?;
-    send(&hosts, &unparsable, 3)?;
+    hosts.send(&frame, 5)?;
+    hosts.send(&long, 2)?;
+    hosts.send(&unparsable, 3)?;
     // The point may not open this.
     let to = (Hosts::CLIENT[0], 25).into();
     tcp_connect(&hosts.point, to, PATIENCE);
@@ -43,11 +43,7 @@ fn what_is_dropped_is_captured_with_its_reason() -> Result<()> {
             && metrics.dropped(&[("reason", "ipv4-version")]) == 3
     })?;
     // What was allowed left no trace.
-    send(
-        &hosts,
-        &hosts.packets()?[0].clone().tcp(40000, 80).syn().build(),
-        1,
-    )?;
+    hosts.send(&hosts.packets()?[0].clone().tcp(40000, 80).syn().build(), 1)?;
     let path = running.path.clone();
     let text = by_tshark(&running)?;
     let (packets, summary) = running.end(Signal::SIGINT)?;
@@ -107,7 +103,7 @@ fn what_is_only_counted_can_be_captured() -> Result<()> {
     let agent = hosts.enforce(&format!("{POINT} --count-only"))?;
     let running = Running::start(&hosts, "")?;
     let frame = forbidden(&hosts)?;
-    send(&hosts, &frame, 5)?;
+    hosts.send(&frame, 5)?;
     let labels = [("reason", "not-allowed"), ("protocol", "tcp")];
     agent.metrics_when(|metrics| metrics.dropped(&labels) == 5)?;
     let (packets, _) = running.end(Signal::SIGINT)?;
@@ -148,13 +144,13 @@ fn each_bound_ends_it() -> Result<()> {
     let agent = hosts.enforce(POINT)?;
     let frame = forbidden(&hosts)?;
     let running = Running::start(&hosts, "--count 3")?;
-    send(&hosts, &frame, 10)?;
+    hosts.send(&frame, 10)?;
     let (packets, summary, _) = running.wait()?;
     assert_eq!(packets.len(), 3);
     assert!(summary.contains("captured 3 packets"), "{summary}");
 
     let running = Running::start(&hosts, "--size 4K")?;
-    send(&hosts, &frame, 100)?;
+    hosts.send(&frame, 100)?;
     let (packets, summary, size) = running.wait()?;
     assert!(summary.contains("as large as wanted"), "{summary}");
     assert!((3500..=4096).contains(&size), "{size}");
@@ -163,8 +159,8 @@ fn each_bound_ends_it() -> Result<()> {
     let running = Running::start(&hosts, "--duration 1s --reason ipv4-version")?;
     let mut unparsable = frame.clone();
     unparsable[14] = 0x55;
-    send(&hosts, &frame, 3)?;
-    send(&hosts, &unparsable, 2)?;
+    hosts.send(&frame, 3)?;
+    hosts.send(&unparsable, 2)?;
     let (packets, summary, _) = running.wait()?;
     assert_eq!(with(&packets, "ipv4-version").len(), 2);
     assert_eq!(packets.len(), 2);
@@ -187,7 +183,7 @@ fn observed_drops_and_standard_output() -> Result<()> {
     let finished = std::thread::scope(|scope| -> Result<_> {
         let waiting = scope.spawn(|| process.wait());
         while !waiting.is_finished() {
-            send(&hosts, &frame, 1)?;
+            hosts.send(&frame, 1)?;
             sleep(Duration::from_millis(20));
         }
         waiting.join().expect("waiting returns what went wrong")
@@ -277,7 +273,7 @@ fn a_full_disk_leaves_a_file_that_can_be_read() -> Result<()> {
         ensure!(Instant::now() < end, "no capture: {}", process.log()?);
         sleep(Duration::from_millis(10));
     }
-    send(&hosts, &forbidden(&hosts)?, 200)?;
+    hosts.send(&forbidden(&hosts)?, 200)?;
     let finished = process.wait()?;
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert!(finished.stderr.contains("writing packets"), "{finished:?}");
@@ -293,7 +289,7 @@ fn it_survives_the_agent_and_ends_with_the_programs() -> Result<()> {
     let agent = hosts.enforce(POINT)?;
     let running = Running::start(&hosts, "")?;
     agent.end(Signal::SIGKILL)?;
-    send(&hosts, &forbidden(&hosts)?, 4)?;
+    hosts.send(&forbidden(&hosts)?, 4)?;
     let end = Instant::now() + LIMIT;
     while with(&read(&running.path)?, "not-allowed").len() < 4 {
         ensure!(Instant::now() < end, "{}", running.process.log()?);
@@ -317,10 +313,10 @@ fn a_killed_capture_leaves_the_way_to_the_next() -> Result<()> {
     let killed = Running::start(&hosts, "")?;
     killed.process.end(Signal::SIGKILL)?;
     // These are the killed one's, and nobody else's.
-    send(&hosts, &frame, 3)?;
+    hosts.send(&frame, 3)?;
     agent.metrics_when(|metrics| metrics.dropped(&[("reason", "not-allowed")]) == 3)?;
     let running = Running::start(&hosts, "--count 2")?;
-    send(&hosts, &frame, 2)?;
+    hosts.send(&frame, 2)?;
     let (packets, summary, _) = running.wait()?;
     assert_eq!(packets.len(), 2);
     assert!(summary.contains("missed 0"), "{summary}");

@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, PolicyFile, run};
 use sccm_tests::journal::{Entry, Journal};
-use sccm_tests::traffic::FrameSocket;
 use serde_json::Value;
 
 /// A policy that is none: what is said of it quotes a role of two lines.
@@ -12,14 +11,6 @@ const BROKEN: &str = "[[protect]]\nname = \"point\"\nroles = [\"two\\nlines\\\"}
 
 /// That role.
 const QUOTED: &str = "two\nlines\"}";
-
-fn knock(hosts: &Hosts) -> Result<()> {
-    let socket = FrameSocket::open(hosts.client.interface("eth0"))?;
-    for packet in hosts.packets()? {
-        socket.send(&packet.tcp(40000, FORBIDDEN).syn().build())?;
-    }
-    Ok(())
-}
 
 #[test]
 fn the_journal_gets_native_fields() -> Result<()> {
@@ -40,7 +31,7 @@ fn the_journal_gets_native_fields() -> Result<()> {
     assert_eq!(start["PRIORITY"], "6");
     assert_eq!(start["SCCM_ROLES"], "distribution-point");
 
-    knock(&hosts)?;
+    hosts.knock(1)?;
     for source in ["192.0.2.1", "2001:db8::1"] {
         let blocked = journal
             .wait_for(|entry| entry["MESSAGE"] == "blocked" && entry["SCCM_SOURCE"] == source)?;
@@ -68,7 +59,7 @@ fn the_journal_gets_native_fields() -> Result<()> {
     // Without its journal the agent goes on.
     journal.remove_socket()?;
     agent.signal(Signal::SIGHUP)?;
-    knock(&hosts)?;
+    hosts.knock(1)?;
     agent.metrics_when(|metrics| metrics.dropped(&[("reason", "not-allowed")]) >= 4)?;
     assert_eq!(agent.log()?, "", "nothing else is written");
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
@@ -92,7 +83,7 @@ fn json_has_one_object_a_line() -> Result<()> {
     let (hosts, policy) = (Hosts::new()?, PolicyFile::allowing(&[])?);
     let arguments = format!("{} --log-format json", policy.arguments());
     let agent = hosts.enforce(&arguments)?;
-    knock(&hosts)?;
+    hosts.knock(1)?;
     policy.write(BROKEN)?;
     agent.signal(Signal::SIGHUP)?;
     agent.metrics_when(|metrics| {

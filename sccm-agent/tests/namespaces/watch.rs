@@ -5,7 +5,6 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT};
 use sccm_tests::terminal::Terminal;
-use sccm_tests::traffic::FrameSocket;
 
 const WIDE: (u16, u16) = (120, 40);
 
@@ -15,13 +14,8 @@ fn watch(hosts: &Hosts) -> Result<Terminal> {
 
 /// Sends this many SYNs to [`FORBIDDEN`] in IPv4.
 fn knock(hosts: &Hosts, count: u64) -> Result<()> {
-    let socket = FrameSocket::open(hosts.client.interface("eth0"))?;
     let [packet, _] = hosts.packets()?;
-    let frame = packet.tcp(40000, FORBIDDEN).syn().build();
-    for _ in 0..count {
-        socket.send(&frame)?;
-    }
-    Ok(())
+    hosts.send(&packet.tcp(40000, FORBIDDEN).syn().build(), count)
 }
 
 /// The number before (`word` after) on the first line that has `part`.

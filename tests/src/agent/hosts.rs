@@ -12,10 +12,11 @@ use aya::maps::{Array, Map, MapData};
 use sccm_common::abi;
 use serde_json::Value;
 
-use super::{Agent, Finished, command, run};
+use super::{Agent, FORBIDDEN, Finished, command, run};
 use crate::bpffs::BpfMount;
 use crate::netns::{Namespace, veth_pair};
 use crate::packet::Packet;
+use crate::traffic::FrameSocket;
 
 /// Two hosts and a place for pins; all of it goes when this is dropped.
 #[derive(Debug)]
@@ -34,9 +35,6 @@ impl Hosts {
     pub const POINT: [IpAddr; 2] = addresses(2);
 
     /// Makes the hosts, the cable and the mount.
-    ///
-    /// # Errors
-    /// Without root, or when `ip` refuses.
     pub fn new() -> Result<Self> {
         let hosts = Self {
             client: Namespace::new("client")?,
@@ -48,9 +46,6 @@ impl Hosts {
     }
 
     /// Makes the cable, with new cards at both ends.
-    ///
-    /// # Errors
-    /// When there is one already.
     pub fn join_by_cable(&self) -> Result<()> {
         let (client, point) = veth_pair(&self.client, "eth0", &self.point, "eth0")?;
         client.address("192.0.2.1/24")?.address("2001:db8::1/64")?;
@@ -64,34 +59,22 @@ impl Hosts {
     }
 
     /// `sccm-agent ARGUMENTS` in the point, with its pin directory.
-    ///
-    /// # Errors
-    /// As [`command`].
     pub fn command(&self, arguments: &str) -> Result<Command> {
         command(&self.point, arguments, &self.pins())
     }
 
     /// Starts `sccm-agent enforce ARGUMENTS` in the point.
-    ///
-    /// # Errors
-    /// As [`Agent::start`].
     pub fn enforce(&self, arguments: &str) -> Result<Agent<'_>> {
         let command = self.command(&format!("enforce {arguments}"))?;
         Agent::start(&self.point, command)
     }
 
     /// Runs `sccm-agent ARGUMENTS` in the point to its end.
-    ///
-    /// # Errors
-    /// As [`run`]: not when the agent complains.
     pub fn run(&self, arguments: &str) -> Result<Finished> {
         run(self.command(arguments)?)
     }
 
     /// What `sccm-agent status` says in the point.
-    ///
-    /// # Errors
-    /// When it prints no JSON.
     pub fn status(&self) -> Result<Status> {
         let finished = self.run("status -o json")?;
         let json = serde_json::from_str(&finished.stdout)
@@ -103,9 +86,6 @@ impl Hosts {
     }
 
     /// An IPv4 and an IPv6 packet from the client to the point, with the real cards' addresses.
-    ///
-    /// # Errors
-    /// When a card is missing.
     pub fn packets(&self) -> Result<[Packet; 2]> {
         let from = self.client.interface("eth0").mac()?;
         let to = self.point.interface("eth0").mac()?;
@@ -116,10 +96,21 @@ impl Hosts {
         .map(|packet| packet.source_mac(from).destination_mac(to)))
     }
 
+    /// Sends a frame so often, from the client through the cable.
+    pub fn send(&self, frame: &[u8], count: u64) -> Result<()> {
+        let socket = FrameSocket::open(self.client.interface("eth0"))?;
+        (0..count).try_for_each(|_| socket.send(frame))
+    }
+
+    /// Sends so many SYNs to [`FORBIDDEN`] in each family.
+    pub fn knock(&self, count: u64) -> Result<()> {
+        let frames = self
+            .packets()?
+            .map(|packet| packet.tcp(40000, FORBIDDEN).syn().build());
+        frames.iter().try_for_each(|frame| self.send(frame, count))
+    }
+
     /// Writes another layout version into the pinned maps, as another agent's would have.
-    ///
-    /// # Errors
-    /// When nothing is pinned.
     pub fn set_layout_version(&self, version: u32) -> Result<()> {
         let pin = self.pins().join("maps").join(abi::map::ABI.name);
         let map = Map::from_map_data(MapData::from_pin(pin)?)?;
@@ -127,9 +118,6 @@ impl Hosts {
     }
 
     /// Whether any XDP program hangs on an interface of the point, as `ip` sees it.
-    ///
-    /// # Errors
-    /// When there is no such interface.
     pub fn has_xdp(&self, interface: &str) -> Result<bool> {
         let shown = self.point.ip(&format!("link show dev {interface}"))?;
         Ok(shown.contains("xdp"))

@@ -15,9 +15,6 @@ pub struct PolicyFile {
 impl PolicyFile {
     /// A file that makes the point a distribution point and lets in these ports besides, each
     /// written `tcp/21`.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn allowing(ports: &[&str]) -> Result<Self> {
         let file = Self {
             directory: tempfile::tempdir()?,
@@ -27,25 +24,16 @@ impl PolicyFile {
     }
 
     /// Rewrites the file as [`PolicyFile::allowing`] would have.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn allow(&self, ports: &[&str]) -> Result<()> {
         self.write(&with_rules("allow", ports))
     }
 
     /// Rewrites the file for a gateway: these ports of the gateway itself are let in.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn manage(&self, ports: &[&str]) -> Result<()> {
         self.write(&with_rules("management.allow", ports))
     }
 
     /// Replaces the whole file at once, as editors do.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn write(&self, text: &str) -> Result<()> {
         let new = self.directory.path().join("new");
         fs::write(&new, text)?;
@@ -53,9 +41,6 @@ impl PolicyFile {
     }
 
     /// Writes the file of a candidate, where an agent looks for it, as [`PolicyFile::allow`].
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn propose(&self, ports: &[&str]) -> Result<()> {
         let path = self.directory.path().join("policy.candidate.toml");
         Ok(fs::write(path, with_rules("allow", ports))?)

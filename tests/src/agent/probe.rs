@@ -23,9 +23,6 @@ pub const FORBIDDEN: u16 = 21;
 
 impl Hosts {
     /// Two hosts, with servers in the point on [`ALLOWED`] and [`FORBIDDEN`].
-    ///
-    /// # Errors
-    /// As [`Hosts::new`].
     pub fn with_servers() -> Result<(Self, Vec<Server>)> {
         let hosts = Self::new()?;
         let servers = hosts.tcp_servers(&[ALLOWED, FORBIDDEN])?;
@@ -40,18 +37,12 @@ impl Hosts {
     }
 
     /// TCP servers in the point.
-    ///
-    /// # Errors
-    /// When a port is taken.
     pub fn tcp_servers(&self, ports: &[u16]) -> Result<Vec<Server>> {
         let start = |port: &u16| tcp_server(&self.point, (Ipv6Addr::UNSPECIFIED, *port).into());
         ports.iter().map(start).collect()
     }
 
     /// UDP servers in the point.
-    ///
-    /// # Errors
-    /// When a port is taken.
     pub fn udp_servers(&self, ports: &[u16]) -> Result<Vec<Server>> {
         let any = Ipv6Addr::UNSPECIFIED;
         let start = |port: &u16| udp_echo_server(&self.point, (any, *port).into());
@@ -85,9 +76,6 @@ impl Hosts {
     }
 
     /// Asserts that nothing of an agent is on `eth0` or in the pin directory.
-    ///
-    /// # Errors
-    /// When the point cannot be asked.
     #[track_caller]
     pub fn assert_untouched(&self) -> Result<()> {
         assert!(!self.has_xdp("eth0")?, "a program is on the card");

@@ -53,9 +53,6 @@ pub struct Process {
 
 impl Process {
     /// Starts a command.
-    ///
-    /// # Errors
-    /// When there is no such program.
     pub fn spawn(mut command: Command) -> Result<Self> {
         let (stdout, stderr) = (NamedTempFile::new()?, NamedTempFile::new()?);
         let child = command
@@ -76,17 +73,11 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    ///
-    /// # Errors
-    /// When the kernel cannot be asked.
     pub fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
     /// What it has logged so far.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
     pub fn stderr(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.stderr.path())?)
     }

@@ -54,9 +54,6 @@ impl Seen {
 
 impl Witness {
     /// Starts to send from the client to the point.
-    ///
-    /// # Errors
-    /// When the cards are missing, or a port is taken.
     pub fn start(hosts: &Hosts) -> Result<Self> {
         let (stop, rounds) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let mut frames = Vec::new();
@@ -91,9 +88,6 @@ impl Witness {
     }
 
     /// Waits until it has seen some more of what goes on.
-    ///
-    /// # Errors
-    /// When the sender has stopped.
     pub fn look(&self) -> Result<()> {
         let wanted = self.rounds.load(Ordering::Relaxed) + 100;
         let end = Instant::now() + LONG;
@@ -105,9 +99,6 @@ impl Witness {
     }
 
     /// Stops, and returns what was seen.
-    ///
-    /// # Errors
-    /// When a socket failed.
     ///
     /// # Panics
     /// When a thread panicked.

@@ -34,9 +34,6 @@ impl Action {
     }
 
     /// What an XDP program returned.
-    ///
-    /// # Errors
-    /// For any action but pass and drop.
     pub fn of_xdp(value: u32) -> Result<Self> {
         match value {
             XDP_PASS => Ok(Self::Pass),

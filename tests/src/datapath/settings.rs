@@ -56,9 +56,6 @@ impl Settings {
     }
 
     /// The policy, under the class numbers that `names` gave out before.
-    ///
-    /// # Errors
-    /// An unknown role, an `allow` that is malformed, or too many services.
     pub fn compile(&self, names: ServiceNames) -> Result<Compiled> {
         let parsed = |rules: &[&str]| -> Result<Vec<Rule>> {
             let rules = rules.iter();

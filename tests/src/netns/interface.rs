@@ -69,9 +69,6 @@ impl<'n> Interface<'n> {
     }
 
     /// Adds an address with its prefix length, IPv4 or IPv6: `192.0.2.1/24`.
-    ///
-    /// # Errors
-    /// When `ip` refuses the address.
     pub fn address(self, address: &str) -> Result<Self> {
         let at_once = if address.contains(':') { "nodad" } else { "" };
         self.ip(&format!(
@@ -82,9 +79,6 @@ impl<'n> Interface<'n> {
 
     /// Turns the interface on and waits until it carries: before that, the kernel throws away what
     /// is sent.
-    ///
-    /// # Errors
-    /// When `ip` fails, or when the other end of the cable is down.
     pub fn up(self) -> Result<Self> {
         self.ip(&format!("link set dev {} up", self.name))?;
         for _ in 0..500 {
@@ -100,25 +94,16 @@ impl<'n> Interface<'n> {
     }
 
     /// Turns the interface off.
-    ///
-    /// # Errors
-    /// When `ip` fails.
     pub fn down(self) -> Result<Self> {
         self.ip(&format!("link set dev {} down", self.name))
     }
 
     /// Sets the largest packet in bytes, without the Ethernet header.
-    ///
-    /// # Errors
-    /// When `ip` refuses the size.
     pub fn mtu(self, bytes: u32) -> Result<Self> {
         self.ip(&format!("link set dev {} mtu {bytes}", self.name))
     }
 
     /// The interface's Ethernet address.
-    ///
-    /// # Errors
-    /// When there is no such interface.
     pub fn mac(&self) -> Result<MacAddress> {
         let find = || {
             getifaddrs()?

@@ -163,9 +163,6 @@ impl Addresses {
 
 impl Document {
     /// Reads a file's text.
-    ///
-    /// # Errors
-    /// Text that is no such file.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }

@@ -29,9 +29,6 @@ pub struct FrameSocket {
 impl FrameSocket {
     /// Opens the socket. From now on it collects what arrives; open it before what is awaited is
     /// sent.
-    ///
-    /// # Errors
-    /// When there is no such interface.
     pub fn open(interface: Interface) -> Result<Self> {
         interface
             .namespace()
@@ -67,9 +64,6 @@ impl FrameSocket {
 
     /// The next received frame that `wanted` accepts; others are discarded. None when `patience`
     /// is over.
-    ///
-    /// # Errors
-    /// When the socket fails, for example because the interface has gone.
     pub fn receive(
         &self,
         patience: Duration,

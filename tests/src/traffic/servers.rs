@@ -53,9 +53,6 @@ impl Drop for Server {
 }
 
 /// Accepts TCP connections inside the namespace and returns every byte to its sender.
-///
-/// # Errors
-/// When the address cannot be bound.
 pub fn tcp_server(inside: &Namespace, address: SocketAddr) -> Result<Server> {
     let listener = inside
         .enter(|| TcpListener::bind(address))
@@ -68,9 +65,6 @@ pub fn tcp_server(inside: &Namespace, address: SocketAddr) -> Result<Server> {
 }
 
 /// Returns every UDP datagram to its sender, inside the namespace.
-///
-/// # Errors
-/// When the address cannot be bound.
 pub fn udp_echo_server(inside: &Namespace, address: SocketAddr) -> Result<Server> {
     let socket = inside
         .enter(|| UdpSocket::bind(address))

@@ -109,9 +109,6 @@ impl Case {
     }
 
     /// Reads it back.
-    ///
-    /// # Errors
-    /// Text that is none.
     pub fn parse(text: &str) -> Result<Self> {
         let (mut own, mut observe, mut steps) = (Vec::new(), false, Vec::new());
         let mut document = None;

@@ -52,9 +52,6 @@ pub fn load(setting: &Setting) -> Result<SitePolicy> {
 
 impl<'a> Stage<'a> {
     /// Compiles the policy under names that earlier ones had.
-    ///
-    /// # Errors
-    /// The tables have no room for it.
     pub fn new(setting: &'a Setting, policy: &SitePolicy, names: ServiceNames) -> Result<Self> {
         let request = Request {
             policy,
@@ -75,9 +72,6 @@ impl<'a> Stage<'a> {
     }
 
     /// The first difference, if there is one: the step and what was said of it.
-    ///
-    /// # Errors
-    /// The kernel refuses to run something.
     pub fn run(
         &self,
         steps: &[Step],

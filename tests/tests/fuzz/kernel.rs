@@ -49,9 +49,6 @@ pub struct Kernel {
 
 impl Kernel {
     /// Loads everything. There is no policy yet.
-    ///
-    /// # Errors
-    /// Without root, or when the kernel refuses something.
     pub fn load() -> Result<Self> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
@@ -84,17 +81,11 @@ impl Kernel {
     }
 
     /// Makes a policy the active one.
-    ///
-    /// # Errors
-    /// The kernel refuses the tables.
     pub fn publish(&mut self, compiled: &Compiled) -> Result<()> {
         self.maps.publish(compiled).map(drop)
     }
 
     /// Runs a frame; `None` if the kernel makes no test of such a frame.
-    ///
-    /// # Errors
-    /// The kernel refuses the run.
     pub fn run(&mut self, step: &Step) -> Result<Option<Action>> {
         let options = |frame| TestRunOptions {
             data_in: Some(frame),
@@ -131,9 +122,6 @@ impl Kernel {
     }
 
     /// Whether every counter is what it was expected to be; a difference is told once.
-    ///
-    /// # Errors
-    /// The difference, or the kernel refuses a read.
     pub fn check_counters(&mut self) -> Result<()> {
         let mut wrong = Vec::new();
         for slot in self.slots.all() {
@@ -175,9 +163,6 @@ impl Kernel {
     }
 
     /// Lets everything that is noted seem as much older.
-    ///
-    /// # Errors
-    /// Something is not noted, or the kernel refuses it.
     pub fn wait(&mut self, native: &Native<'_>, seconds: u32) -> Result<()> {
         for key in native.tables.state.flows.borrow().keys() {
             let state = self
@@ -209,9 +194,6 @@ impl Kernel {
     }
 
     /// Compares what is noted, and forgets it.
-    ///
-    /// # Errors
-    /// A difference, or the kernel refuses it.
     pub fn check_memory(&mut self, native: &Native<'_>) -> Result<()> {
         for (key, state) in native.tables.state.flows.borrow().iter() {
             let found = self
@@ -257,9 +239,6 @@ impl Kernel {
     }
 
     /// Forgets everything, after a difference.
-    ///
-    /// # Errors
-    /// The kernel refuses it.
     pub fn forget(&mut self) -> Result<()> {
         // Told or not, the next case begins with what is.
         let _ = self.check_counters();

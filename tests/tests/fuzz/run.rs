@@ -56,9 +56,6 @@ struct Shared<'a> {
 }
 
 /// Runs until the goal, or the first difference, which is reduced and kept.
-///
-/// # Errors
-/// The difference, with the seed and the file.
 pub fn fuzz(seed: u64, goal: Goal, kept: &Path) -> Result<Report> {
     let shared = Shared {
         seed,

@@ -22,9 +22,6 @@ pub struct Slots {
 
 impl Slots {
     /// Asks for them.
-    ///
-    /// # Errors
-    /// The kernel refuses a write.
     pub fn claim(maps: &mut Maps) -> Result<Self> {
         // Not slot 0, so that a program that ignores its slot counts in the wrong place.
         maps.claim_slot("other0", 1)?;

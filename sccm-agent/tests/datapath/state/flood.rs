@@ -15,7 +15,7 @@ use sccm_common::policy::Timeouts;
 use sccm_tests::datapath::{Action, Datapath, Settings, run};
 use sccm_tests::packet::{ExtensionHeader, Packet};
 
-use super::{FAMILIES, Pair, datapath, packet, pxe};
+use super::{FAMILIES, Pair, datapath, pxe};
 
 const PACKETS: u64 = 10_000_000;
 const THREADS: u64 = 2;
@@ -152,8 +152,8 @@ fn flows() -> Vec<(Vec<u8>, Vec<u8>)> {
                 }
             };
             let peer = peer.to_string();
-            let out = || packet(pair.protected, &peer);
-            let back = || packet(&peer, pair.protected);
+            let out = || Packet::ip(pair.protected, &peer);
+            let back = || Packet::ip(&peer, pair.protected);
             for port in (30_000..).take(usize::from(FLOWS_OF_PEER)) {
                 flows.push(match port % 3 {
                     0 => (

@@ -5,8 +5,9 @@ use sccm_agent::policy::Outbound;
 use sccm_common::Place;
 use sccm_common::Reason::{NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service};
 use sccm_tests::datapath::{Counts, Datapath, Settings};
+use sccm_tests::packet::Packet;
 
-use super::{FAMILIES, Fate, packet, pxe};
+use super::{FAMILIES, Fate, pxe};
 
 /// The gateway's own addresses.
 const OWN: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
@@ -28,7 +29,7 @@ fn gateway(place: Place, outbound: Outbound) -> Result<Datapath> {
 fn the_uplink_tells_the_gateway_from_the_segment() -> Result<()> {
     for (pair, own) in FAMILIES.into_iter().zip(OWN) {
         let mut kernel = gateway(Place::Uplink, Outbound::Track)?;
-        let to_own = || packet(pair.peer, own);
+        let to_own = || Packet::ip(pair.peer, own);
         assert_eq!(kernel.arrives(&pair.back().tcp(50000, 80).syn())?, Service);
         assert_eq!(
             kernel.arrives(&pair.back().tcp(50000, 22).syn())?,
@@ -39,7 +40,7 @@ fn the_uplink_tells_the_gateway_from_the_segment() -> Result<()> {
         // What the gateway opens itself is answered.
         let answer = to_own().tcp(443, 40000).syn().ack();
         assert_eq!(kernel.arrives(&answer)?, NotAllowed);
-        let opening = packet(own, pair.peer).tcp(40000, 443).syn();
+        let opening = Packet::ip(own, pair.peer).tcp(40000, 443).syn();
         assert_eq!(kernel.leaves(&opening)?, Left);
         assert_eq!(kernel.arrives(&answer)?, Reply);
     }
@@ -54,13 +55,13 @@ fn the_segment_is_judged_outbound() -> Result<()> {
         assert_eq!(kernel.flows()?, 1);
         let web = pair.out().tcp(40000, 443).syn();
         assert_eq!(kernel.arrives(&web)?, OutboundNotAllowed);
-        let to_own = || packet(pair.protected, own);
+        let to_own = || Packet::ip(pair.protected, own);
         assert_eq!(kernel.arrives(&to_own().tcp(50000, 22).syn())?, Service);
         assert_eq!(
             kernel.arrives(&to_own().tcp(50000, 1433).syn())?,
             NotAllowed
         );
-        let forged = packet(own, pair.peer).tcp(40000, 443).syn();
+        let forged = Packet::ip(own, pair.peer).tcp(40000, 443).syn();
         assert_eq!(kernel.arrives(&forged)?, OutboundNotAllowed);
         assert_eq!(kernel.flows()?, 1);
     }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts};
-use sccm_tests::traffic::FrameSocket;
 use tempfile::{TempDir, tempdir};
 
 use super::reader::{Captured, read};
@@ -65,14 +64,6 @@ impl<'n> Running<'n> {
 pub fn forbidden(hosts: &Hosts) -> Result<Vec<u8>> {
     let [packet, _] = hosts.packets()?;
     Ok(packet.tcp(40000, FORBIDDEN).syn().build())
-}
-
-pub fn send(hosts: &Hosts, frame: &[u8], count: usize) -> Result<()> {
-    let socket = FrameSocket::open(hosts.client.interface("eth0"))?;
-    for _ in 0..count {
-        socket.send(frame)?;
-    }
-    Ok(())
 }
 
 pub fn with<'c>(packets: &'c [Captured], text: &str) -> Vec<&'c Captured> {

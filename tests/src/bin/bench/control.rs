@@ -31,9 +31,6 @@ pub struct Control {
 
 impl Control {
     /// Measures each number of prefixes.
-    ///
-    /// # Errors
-    /// When a policy is refused.
     pub fn measure(role: &Settings) -> Result<Vec<Self>> {
         let mut world = World::new(role)?;
         PREFIXES

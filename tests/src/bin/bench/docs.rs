@@ -12,9 +12,6 @@ use crate::report::Report;
 const MARK: &str = "## The last run\n";
 
 /// Writes both.
-///
-/// # Errors
-/// When the documents are not there, or cannot be written.
 pub fn write(report: &Report) -> Result<()> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let page = docs.join("benchmarks.md");

@@ -51,17 +51,11 @@ const fn bounds(hook: Hook) -> (i16, i16) {
 }
 
 /// A program of two instructions: let it pass.
-///
-/// # Errors
-/// Without root.
 pub fn empty(hook: Hook) -> Result<OwnedFd> {
     returning(hook, returned(hook, true))
 }
 
 /// A program of two instructions: drop it as it arrives.
-///
-/// # Errors
-/// Without root.
 pub fn drop_all() -> Result<OwnedFd> {
     returning(Hook::Xdp, returned(Hook::Xdp, false))
 }
@@ -85,9 +79,6 @@ pub struct Walk {
 
 impl Walk {
     /// Counts up the four bytes `at` this offset of the frame before each run of `target`.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
     pub fn new(hook: Hook, at: i16, target: BorrowedFd<'_>) -> Result<Self> {
         let array = sys::program_array(target)?;
         let (data, end) = bounds(hook);

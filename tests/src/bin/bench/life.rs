@@ -52,9 +52,6 @@ impl Life {
     pub const MEMORY_AT_MOST: f64 = 32.0;
 
     /// Measures.
-    ///
-    /// # Errors
-    /// When the agent does not start, or nothing is dropped.
     pub fn measure(rounds: u32, interrupt: &Interrupt) -> Result<Self> {
         eprintln!("==> the agent itself");
         let mut starts = Vec::new();

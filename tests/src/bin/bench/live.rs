@@ -64,9 +64,6 @@ impl Line {
     pub const RECEIVER: &str = "192.0.2.10";
 
     /// Makes both ends.
-    ///
-    /// # Errors
-    /// Without root, or when `ip` or `ethtool` refuses.
     pub fn new() -> Result<Self> {
         let line = Self {
             sender: Namespace::new("sender")?,
@@ -115,9 +112,6 @@ pub struct Live {
 
 impl Live {
     /// Measures all filters, in turns.
-    ///
-    /// # Errors
-    /// When a filter is missing, or lets a frame pass.
     pub fn measure(rounds: u32, interrupt: &Interrupt) -> Result<Vec<Self>> {
         let filters = filter::all();
         let lines: Vec<Line> = filters.iter().map(|_| Line::new()).collect::<Result<_>>()?;

@@ -23,9 +23,6 @@ pub struct Machine {
 
 impl Machine {
     /// Looks.
-    ///
-    /// # Errors
-    /// Without `/proc`.
     pub fn look() -> Result<Self> {
         let names = uname().context("asking for the kernel's name")?;
         let text = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
@@ -53,9 +50,6 @@ pub struct OneProcessor {
 
 impl OneProcessor {
     /// Stays on the current one.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
     pub fn stay() -> Result<Self> {
         let this = Pid::from_raw(0);
         let before = sched_getaffinity(this).context("asking for the processors")?;

@@ -112,9 +112,6 @@ impl Peers {
     }
 
     /// One round.
-    ///
-    /// # Errors
-    /// When the kernel refuses, or not all peers in the named networks passed.
     pub fn round(&mut self, world: &mut World) -> Result<()> {
         let v4 = Packet::ipv4("10.0.0.7", "192.0.2.10").tcp(50000, 22).syn();
         walk(&mut self.v4, world, V4_VARYING, &v4, V4_NETWORKS)?;

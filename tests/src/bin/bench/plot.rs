@@ -35,9 +35,6 @@ const CURVES: [Curve; 3] = [
 ];
 
 /// Draws it into an SVG file.
-///
-/// # Errors
-/// When the file cannot be written.
 pub fn draw(live: &[Live], floor: &Live, path: &Path) -> Result<()> {
     let over = |live: &Live| (live.nanoseconds() - floor.nanoseconds()).max(LEAST);
     let highest = live.iter().map(over).fold(LEAST, f64::max);

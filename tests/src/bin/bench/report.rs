@@ -43,9 +43,6 @@ pub struct Report {
 
 impl Report {
     /// For people.
-    ///
-    /// # Errors
-    /// When nothing can be written.
     pub fn print(&self) -> Result<()> {
         output::print(self.text())
     }
@@ -80,9 +77,6 @@ impl Report {
     }
 
     /// For tools.
-    ///
-    /// # Errors
-    /// When nothing can be written.
     pub fn print_json(&self) -> Result<()> {
         let machine = &self.machine;
         let mut report = json!({

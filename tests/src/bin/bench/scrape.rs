@@ -59,9 +59,6 @@ pub struct Scrape {
 impl Scrape {
     /// Fills the maps, and reads them; and once more, where everything was refused to every peer
     /// that can have a name.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
     pub fn measure() -> Result<[Self; 2]> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));

@@ -65,9 +65,6 @@ const LIVE_FRAMES: u32 = 1 << 1;
 const BATCH: u32 = 64;
 
 /// Loads a program that is as the real one of this hook in everything but what it does.
-///
-/// # Errors
-/// Without root, and when the verifier refuses it.
 pub fn load(hook: Hook, instructions: &[Instruction]) -> Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
@@ -108,9 +105,6 @@ pub fn load(hook: Hook, instructions: &[Instruction]) -> Result<OwnedFd> {
 }
 
 /// A map for `bpf_tail_call` with `target` as its only program.
-///
-/// # Errors
-/// When the kernel refuses.
 pub fn program_array(target: BorrowedFd<'_>) -> Result<OwnedFd> {
     #[repr(C)]
     struct Create {
@@ -151,9 +145,6 @@ pub fn program_array(target: BorrowedFd<'_>) -> Result<OwnedFd> {
 }
 
 /// Attaches a program to a card of the current namespace, in the driver.
-///
-/// # Errors
-/// When the kernel refuses.
 pub fn attach_xdp(program: BorrowedFd<'_>, card: u32) -> Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
@@ -197,9 +188,6 @@ struct TestRun {
 }
 
 /// Runs a program `repeat` times on the same copy of `frame`.
-///
-/// # Errors
-/// When the kernel refuses the frame.
 pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> Result<Run> {
     let run = run(program, frame, repeat, TestRun::default())?;
     Ok(Run {
@@ -210,9 +198,6 @@ pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> Result<Ru
 
 /// Makes `count` frames out of this one, as if they came in through a card of the current
 /// namespace; the program decides what becomes of each, and it does.
-///
-/// # Errors
-/// When the kernel refuses the frame.
 pub fn run_live(program: BorrowedFd<'_>, card: u32, frame: &[u8], count: u32) -> Result<()> {
     // `struct xdp_md`: where the frame begins and ends, no metadata, the card, its first queue.
     let context = [0, u32::try_from(frame.len())?, 0, card, 0, 0];

@@ -78,9 +78,6 @@ impl Through {
     ];
 
     /// Measures all filters, in turns.
-    ///
-    /// # Errors
-    /// When iperf3 or a filter is missing, or nothing comes through.
     pub fn measure(rounds: u32, interrupt: &Interrupt) -> Result<Vec<Self>> {
         let stages: Vec<Stage> = Filter::ALL
             .iter()

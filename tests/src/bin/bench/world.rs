@@ -29,9 +29,6 @@ pub struct World {
 
 impl World {
     /// Loads both programs, and publishes a policy.
-    ///
-    /// # Errors
-    /// Without root, or when the kernel refuses.
     pub fn new(settings: &Settings) -> Result<Self> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
@@ -52,17 +49,11 @@ impl World {
     }
 
     /// Publishes another policy.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
     pub fn publish(&mut self, policy: &Compiled) -> Result<()> {
         self.maps.publish(policy).map(|_| ())
     }
 
     /// The program of a hook.
-    ///
-    /// # Errors
-    /// The object lacks it.
     pub fn program(&mut self, hook: Hook) -> Result<BorrowedFd<'_>> {
         Ok(match hook {
             Hook::Xdp => self.programs.xdp()?.fd()?.as_fd(),
@@ -71,17 +62,11 @@ impl World {
     }
 
     /// Runs the program of a hook on one packet, `repeat` times.
-    ///
-    /// # Errors
-    /// When the kernel refuses the frame.
     pub fn run(&mut self, hook: Hook, packet: &Packet, repeat: u32) -> Result<Run> {
         sys::test_run(self.program(hook)?, &packet.build(), repeat)
     }
 
     /// How many packets ended for this reason.
-    ///
-    /// # Errors
-    /// When the counters cannot be read.
     pub fn counted(&self, reason: Reason) -> Result<u64> {
         let readings = self.maps.counters()?;
         let readings = readings.iter().filter(|reading| reading.reason == reason);
@@ -89,9 +74,6 @@ impl World {
     }
 
     /// The kernel memory of each map: name, bytes.
-    ///
-    /// # Errors
-    /// When the kernel does not tell.
     pub fn memory(&self) -> Result<Vec<(&'static str, u64)>> {
         map::ALL
             .iter()

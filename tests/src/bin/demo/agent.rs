@@ -41,9 +41,6 @@ pub struct Enforce {
 
 impl Enforce {
     /// The program that was built with this one, into the same directory.
-    ///
-    /// # Errors
-    /// When it is not there.
     pub fn find_program() -> Result<PathBuf> {
         let this = env::current_exe().context("cannot find this program's own file")?;
         let program = this.with_file_name("sccm-agent");
@@ -88,9 +85,6 @@ pub struct Agent {
 
 impl Agent {
     /// Starts it and waits until it says that it is ready.
-    ///
-    /// # Errors
-    /// What it said when it ended instead, and the signal when one arrives.
     pub fn start(enforce: &Enforce, host: &Namespace, interrupt: &Interrupt) -> Result<Self> {
         let mut process = host
             .command(&enforce.program)
@@ -127,9 +121,6 @@ impl Agent {
     }
 
     /// Its counters as they are now.
-    ///
-    /// # Errors
-    /// When it does not answer, or with something else.
     pub fn counters(&self, host: &Namespace) -> Result<Counters> {
         let answer = host
             .enter(|| web::get(METRICS, "/metrics", LOCAL))
@@ -139,9 +130,6 @@ impl Agent {
     }
 
     /// Ends it as an administrator would, and waits for that.
-    ///
-    /// # Errors
-    /// When it does not end well.
     pub fn stop(mut self, interrupt: &Interrupt) -> Result<()> {
         let id = i32::try_from(self.process.id())?;
         kill(Pid::from_raw(id), Signal::SIGTERM).context("telling the agent to end")?;

@@ -147,9 +147,6 @@ impl Attempt {
     }
 
     /// Tries it.
-    ///
-    /// # Errors
-    /// When it cannot be tried at all.
     pub fn make(&self, hosts: &Hosts, patience: Duration) -> Result<Outcome> {
         let (from, _) = hosts.ends(self.opener);
         let to = SocketAddr::new(self.address(), self.port);

@@ -39,9 +39,6 @@ pub struct Counters {
 
 impl Counters {
     /// Reads the text format 0.0.4.
-    ///
-    /// # Errors
-    /// A line that is none of it, and text without any counter.
     pub fn parse(text: &str) -> Result<Self> {
         let mut counters = Self::default();
         for line in text

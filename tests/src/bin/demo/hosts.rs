@@ -34,9 +34,6 @@ pub struct Hosts {
 
 impl Hosts {
     /// Makes the hosts and starts a server for every attempt.
-    ///
-    /// # Errors
-    /// Without root or `ip`, and when a signal arrives.
     pub fn new(interrupt: &Interrupt) -> Result<Self> {
         let client = Namespace::new("client")?;
         interrupt.check()?;
@@ -68,9 +65,6 @@ impl Hosts {
     }
 
     /// Empties both neighbour tables, so that the hosts must find each other anew.
-    ///
-    /// # Errors
-    /// When `ip` refuses.
     pub fn forget_neighbours(&self) -> Result<()> {
         for host in [&self.client, &self.distribution_point] {
             host.ip(&format!("neigh flush dev {INTERFACE}"))?;

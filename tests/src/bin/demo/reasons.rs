@@ -17,9 +17,6 @@ pub struct Expectation {
 }
 
 /// What the port table says of an attempt on a host of this role.
-///
-/// # Errors
-/// When the catalog has no such role.
 pub fn expect(role: &str, attempt: &Attempt) -> Result<Expectation> {
     let passes = |reason: &str| Expectation {
         passes: true,

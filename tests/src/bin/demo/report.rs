@@ -29,9 +29,6 @@ impl Report {
     }
 
     /// Writes it to standard output.
-    ///
-    /// # Errors
-    /// If that cannot be written.
     pub fn print(&self) -> Result<()> {
         let mut parts = vec![self.headline()];
         let client = |row: &&Row| row.attempt.opener == Opener::Client;

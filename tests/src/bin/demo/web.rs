@@ -31,9 +31,6 @@ pub struct Answer {
 }
 
 /// Serves the package inside the namespace until this program ends.
-///
-/// # Errors
-/// When the address cannot be bound.
 pub fn serve(inside: &Namespace, address: SocketAddr) -> Result<()> {
     let listener = inside
         .enter(|| TcpListener::bind(address))

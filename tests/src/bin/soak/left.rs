@@ -26,9 +26,6 @@ pub struct Objects {
 
 impl Objects {
     /// Counts.
-    ///
-    /// # Errors
-    /// Without root.
     pub fn count() -> Result<Self> {
         // What goes while it is being listed is gone.
         Ok(Self {
@@ -40,9 +37,6 @@ impl Objects {
     }
 
     /// The same when they have come down to what there was, or will not.
-    ///
-    /// # Errors
-    /// As [`Objects::count`].
     pub fn settled(before: Self) -> Result<Self> {
         let end = Instant::now() + LIMIT;
         loop {

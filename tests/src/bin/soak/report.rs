@@ -46,9 +46,6 @@ impl Report {
     }
 
     /// For people.
-    ///
-    /// # Errors
-    /// When nothing can be written.
     pub fn print(&self) -> Result<()> {
         output::print(format!("{}\n", self.tally))?;
         let mut table: Table = output::list(["soak", "", "well"]);

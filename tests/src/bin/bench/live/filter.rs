@@ -68,9 +68,6 @@ pub fn all() -> Vec<Filter> {
 /// A filter that is at work, until it is dropped.
 pub trait Installed {
     /// Frames that it has dropped; none where it does not say.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn dropped(&self) -> Result<Option<u64>>;
 }
 
@@ -114,9 +111,6 @@ impl Filter {
     }
 
     /// Sets it up at the receiver's end.
-    ///
-    /// # Errors
-    /// When a program is missing, or refuses.
     pub fn install(self, line: &Line) -> Result<Box<dyn Installed + '_>> {
         Ok(match self {
             Self::Empty => Box::new(Empty::new(line)?),
