@@ -34,7 +34,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // What is enforced where.
     ("plan", &["catalog", "interface"]),
-    ("hooks", &["interface", "kernel", "plan", "policy", "units"]),
+    (
+        "hooks",
+        &["changed", "interface", "kernel", "plan", "policy", "units"],
+    ),
     // The one owner of the running policy.
     ("record", &["kernel", "policy"]),
     ("lockout", &["interface", "policy"]),
@@ -90,6 +93,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "agent",
         &[
             "blocked",
+            "changed",
             "control",
             "hooks",
             "http",

@@ -3,6 +3,7 @@
 use super::Settings;
 use super::cards;
 use super::takeover::Start;
+use crate::changed::Changed;
 use crate::hooks::{self, memory};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Found, Loader, Maps, Programs};
@@ -11,11 +12,11 @@ use crate::policies::prepare::{check_sessions, compile, own_addresses};
 use crate::policies::{self, Applied};
 use crate::policy::{ServiceNames, SitePolicy, hash_text, roles_text};
 use crate::units;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::task::JoinHandle;
 
 /// What a start has put into the kernel.
-pub struct Begun {
+pub(crate) struct Begun {
     pub programs: Vec<Programs>,
     /// The slots of the programs, in the order of the plan.
     pub slots: Vec<u32>,
@@ -26,7 +27,7 @@ pub struct Begun {
 }
 
 /// Puts the policy and the programs into the kernel.
-pub async fn begin(
+pub(crate) async fn begin(
     settings: &Settings,
     loader: JoinHandle<Loader>,
     found: Found,
@@ -54,12 +55,12 @@ pub async fn begin(
         hooks::create_maps(&settings.pins, &mut loader, settings.flow_capacity)?;
     }
     let mut hooked = hooks::attach_all(&settings.pins, settings.xdp_mode, loader, plan, published)?;
-    if hooked.maps.shadow()?.is_some() {
-        hooked.maps.end_shadow()?;
+    if hooked.maps.shadow().context(Changed)?.is_some() {
+        hooked.maps.end_shadow().context(Changed)?;
         tracing::warn!("the shadow of the agent before has ended");
     }
 
-    let active = hooked.maps.info()?;
+    let active = hooked.maps.info().context(Changed)?;
     let hash = hash_text(&active.hash);
     tracing::info!(
         generation = active.generation,
