@@ -6,7 +6,7 @@
 //! no pointers, no system calls, no allocation (outside of `memory`, which no
 //! kernel program has), and no padding in what crosses into the kernel.
 #![no_std]
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 #![cfg_attr(not(any(feature = "user", target_arch = "bpf")), forbid(unsafe_code))]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

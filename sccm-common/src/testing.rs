@@ -4,22 +4,22 @@
 //! and not what a parser should make of it. Every test can thus run on IPv4 and
 //! IPv6 alike. Nothing here needs a kernel, a file or a system call.
 
-pub mod frame;
+pub(crate) mod frame;
 mod world;
 
-pub use frame::{Host, Link, v4, v6};
-pub use world::{World, class};
+pub(crate) use frame::{Host, Link, v4, v6};
+pub(crate) use world::{World, class};
 
 use crate::address::Family;
 
 /// Both families, for tests in which they must not differ.
-pub const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// A protected system.
-pub const PROTECTED: Host = Host(1);
+pub(crate) const PROTECTED: Host = Host(1);
 /// A system on the other side.
-pub const PEER: Host = Host(2);
+pub(crate) const PEER: Host = Host(2);
 /// Another one there.
-pub const STRANGER: Host = Host(3);
+pub(crate) const STRANGER: Host = Host(3);
 /// The gateway itself.
-pub const GATEWAY: Host = Host(9);
+pub(crate) const GATEWAY: Host = Host(9);

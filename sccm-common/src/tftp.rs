@@ -33,12 +33,12 @@ const DEFAULT_BLOCK: u16 = 512;
 const HEADER: u16 = 4;
 
 mod opcode {
-    pub const READ: u16 = 1;
-    pub const WRITE: u16 = 2;
-    pub const DATA: u16 = 3;
-    pub const ACKNOWLEDGE: u16 = 4;
-    pub const ERROR: u16 = 5;
-    pub const OPTIONS: u16 = 6;
+    pub(crate) const READ: u16 = 1;
+    pub(crate) const WRITE: u16 = 2;
+    pub(crate) const DATA: u16 = 3;
+    pub(crate) const ACKNOWLEDGE: u16 = 4;
+    pub(crate) const ERROR: u16 = 5;
+    pub(crate) const OPTIONS: u16 = 6;
 }
 
 /// Both ends of a transfer; the server's port is 0 while it is expected.

@@ -4,28 +4,28 @@ use crate::address::Family;
 use std::vec;
 use std::vec::Vec;
 
-pub const FIN: u8 = 0x01;
-pub const SYN: u8 = 0x02;
-pub const RST: u8 = 0x04;
-pub const ACK: u8 = 0x10;
+pub(crate) const FIN: u8 = 0x01;
+pub(crate) const SYN: u8 = 0x02;
+pub(crate) const RST: u8 = 0x04;
+pub(crate) const ACK: u8 = 0x10;
 
-pub const ICMP: u8 = 1;
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
-pub const GRE: u8 = 47;
-pub const ESP: u8 = 50;
-pub const ICMPV6: u8 = 58;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const GRE: u8 = 47;
+pub(crate) const ESP: u8 = 50;
+pub(crate) const ICMPV6: u8 = 58;
 /// The IPv6 headers for fragments and for destination options.
-pub const FRAGMENT: u8 = 44;
-pub const DESTINATION_OPTIONS: u8 = 60;
+pub(crate) const FRAGMENT: u8 = 44;
+pub(crate) const DESTINATION_OPTIONS: u8 = 60;
 
 /// A system, by a number from which both its addresses follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Host(pub u8);
+pub(crate) struct Host(pub u8);
 
 impl Host {
     /// 10.n.0.1 or 20nn::1: the first 16 bits tell hosts apart.
-    pub fn address(self, family: Family) -> Vec<u8> {
+    pub(crate) fn address(self, family: Family) -> Vec<u8> {
         match family {
             Family::V4 => vec![10, self.0, 0, 1],
             Family::V6 => {
@@ -40,7 +40,7 @@ impl Host {
 
 /// Which part of a datagram a frame is.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+pub(crate) struct Part {
     /// Identification.
     pub id: u16,
     /// Where it begins, in bytes; a multiple of 8.
@@ -51,49 +51,49 @@ pub struct Part {
 
 /// A sender and a receiver.
 #[derive(Debug, Clone, Copy)]
-pub struct Link {
+pub(crate) struct Link {
     pub family: Family,
     pub from: Host,
     pub to: Host,
 }
 
 /// From one host to another over IPv4.
-pub fn v4(from: Host, to: Host) -> Link {
+pub(crate) fn v4(from: Host, to: Host) -> Link {
     Link::new(Family::V4, from, to)
 }
 
 /// From one host to another over IPv6.
-pub fn v6(from: Host, to: Host) -> Link {
+pub(crate) fn v6(from: Host, to: Host) -> Link {
     Link::new(Family::V6, from, to)
 }
 
 impl Link {
-    pub fn new(family: Family, from: Host, to: Host) -> Self {
+    pub(crate) fn new(family: Family, from: Host, to: Host) -> Self {
         Self { family, from, to }
     }
 
     /// The other way.
-    pub fn back(self) -> Self {
+    pub(crate) fn back(self) -> Self {
         Self::new(self.family, self.to, self.from)
     }
 
     /// A TCP segment without data.
-    pub fn tcp(self, from: u16, to: u16, flags: u8) -> Vec<u8> {
+    pub(crate) fn tcp(self, from: u16, to: u16, flags: u8) -> Vec<u8> {
         self.ip(TCP, &tcp_segment(from, to, flags, &[]))
     }
 
     /// A TCP segment with data.
-    pub fn tcp_data(self, from: u16, to: u16) -> Vec<u8> {
+    pub(crate) fn tcp_data(self, from: u16, to: u16) -> Vec<u8> {
         self.ip(TCP, &tcp_segment(from, to, ACK, b"data"))
     }
 
     /// A UDP datagram.
-    pub fn udp(self, from: u16, to: u16, data: &[u8]) -> Vec<u8> {
+    pub(crate) fn udp(self, from: u16, to: u16, data: &[u8]) -> Vec<u8> {
         self.ip(UDP, &udp_datagram(from, to, data))
     }
 
     /// An echo request.
-    pub fn echo(self, id: u16) -> Vec<u8> {
+    pub(crate) fn echo(self, id: u16) -> Vec<u8> {
         match self.family {
             Family::V4 => self.control(8, id, &[]),
             Family::V6 => self.control(128, id, &[]),
@@ -101,7 +101,7 @@ impl Link {
     }
 
     /// An echo reply.
-    pub fn echo_reply(self, id: u16) -> Vec<u8> {
+    pub(crate) fn echo_reply(self, id: u16) -> Vec<u8> {
         match self.family {
             Family::V4 => self.control(0, id, &[]),
             Family::V6 => self.control(129, id, &[]),
@@ -109,7 +109,7 @@ impl Link {
     }
 
     /// "Destination unreachable", with the packet of `quoted` in it.
-    pub fn unreachable(self, quoted: &[u8]) -> Vec<u8> {
+    pub(crate) fn unreachable(self, quoted: &[u8]) -> Vec<u8> {
         match self.family {
             Family::V4 => self.control(3, 0, quoted),
             Family::V6 => self.control(1, 0, quoted),
@@ -117,7 +117,7 @@ impl Link {
     }
 
     /// An ICMP or ICMPv6 message; `id` is where an echo has its identifier.
-    pub fn control(self, kind: u8, id: u16, data: &[u8]) -> Vec<u8> {
+    pub(crate) fn control(self, kind: u8, id: u16, data: &[u8]) -> Vec<u8> {
         let protocol = match self.family {
             Family::V4 => ICMP,
             Family::V6 => ICMPV6,
@@ -128,7 +128,7 @@ impl Link {
     }
 
     /// Any protocol.
-    pub fn ip(self, protocol: u8, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn ip(self, protocol: u8, body: &[u8]) -> Vec<u8> {
         match self.family {
             Family::V4 => self.ipv4(protocol, &[], None, body),
             Family::V6 => self.ipv6(protocol, body),
@@ -136,7 +136,7 @@ impl Link {
     }
 
     /// A part of a datagram of `protocol`.
-    pub fn part(self, part: Part, protocol: u8, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn part(self, part: Part, protocol: u8, body: &[u8]) -> Vec<u8> {
         match self.family {
             Family::V4 => self.ipv4(protocol, &[], Some(part), body),
             Family::V6 => self.ipv6(FRAGMENT, &fragment_header(part, protocol, body)),
@@ -144,7 +144,13 @@ impl Link {
     }
 
     /// IPv4 with options.
-    pub fn ipv4(self, protocol: u8, options: &[u8], part: Option<Part>, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn ipv4(
+        self,
+        protocol: u8,
+        options: &[u8],
+        part: Option<Part>,
+        body: &[u8],
+    ) -> Vec<u8> {
         let header = 20 + options.len();
         let total = (header + body.len()) as u16;
         let (id, word) = part.map_or((0, 0x4000), |part| {
@@ -164,7 +170,7 @@ impl Link {
     }
 
     /// IPv6; `body` begins with the header that `next` names.
-    pub fn ipv6(self, next: u8, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn ipv6(self, next: u8, body: &[u8]) -> Vec<u8> {
         let mut frame = vec![0; 12];
         frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
         frame.extend((body.len() as u16).to_be_bytes());
@@ -177,12 +183,12 @@ impl Link {
 }
 
 /// The IP packet in a frame.
-pub fn packet(frame: &[u8]) -> &[u8] {
+pub(crate) fn packet(frame: &[u8]) -> &[u8] {
     &frame[14..]
 }
 
 /// An IPv6 fragment header and what is behind it.
-pub fn fragment_header(part: Part, next: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn fragment_header(part: Part, next: u8, body: &[u8]) -> Vec<u8> {
     let mut header = vec![next, 0];
     header.extend((part.offset | u16::from(part.more)).to_be_bytes());
     header.extend(u32::from(part.id).to_be_bytes());
@@ -190,7 +196,7 @@ pub fn fragment_header(part: Part, next: u8, body: &[u8]) -> Vec<u8> {
     header
 }
 
-pub fn tcp_segment(from: u16, to: u16, flags: u8, data: &[u8]) -> Vec<u8> {
+pub(crate) fn tcp_segment(from: u16, to: u16, flags: u8, data: &[u8]) -> Vec<u8> {
     let mut segment = [from, to].map(u16::to_be_bytes).concat();
     segment.extend([0; 8]);
     segment.extend([5 << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
@@ -198,7 +204,7 @@ pub fn tcp_segment(from: u16, to: u16, flags: u8, data: &[u8]) -> Vec<u8> {
     segment
 }
 
-pub fn udp_datagram(from: u16, to: u16, data: &[u8]) -> Vec<u8> {
+pub(crate) fn udp_datagram(from: u16, to: u16, data: &[u8]) -> Vec<u8> {
     let length = (8 + data.len()) as u16;
     let mut datagram = [from, to, length, 0].map(u16::to_be_bytes).concat();
     datagram.extend(data);

@@ -14,23 +14,23 @@ use std::vec::Vec;
 use std::{format, vec};
 
 /// The services that the policies of these tests know.
-pub mod class {
+pub(crate) mod class {
     use crate::ServiceClass;
 
-    pub const HTTP: ServiceClass = ServiceClass(16);
-    pub const SMB: ServiceClass = ServiceClass(17);
-    pub const TFTP: ServiceClass = ServiceClass(18);
-    pub const DNS: ServiceClass = ServiceClass(19);
-    pub const ECHO: ServiceClass = ServiceClass(20);
-    pub const PPTP: ServiceClass = ServiceClass(21);
-    pub const SSH: ServiceClass = ServiceClass(22);
+    pub(crate) const HTTP: ServiceClass = ServiceClass(16);
+    pub(crate) const SMB: ServiceClass = ServiceClass(17);
+    pub(crate) const TFTP: ServiceClass = ServiceClass(18);
+    pub(crate) const DNS: ServiceClass = ServiceClass(19);
+    pub(crate) const ECHO: ServiceClass = ServiceClass(20);
+    pub(crate) const PPTP: ServiceClass = ServiceClass(21);
+    pub(crate) const SSH: ServiceClass = ServiceClass(22);
 }
 
 /// Seconds since boot at which every test begins.
 const START: u32 = 1_000_000;
 
 /// A policy, what it remembers, and a clock.
-pub struct World {
+pub(crate) struct World {
     pub policy: Box<Policy>,
     pub state: Rc<State>,
     place: Place,
@@ -40,7 +40,7 @@ pub struct World {
 impl World {
     /// A protected host whose policy knows the services of [`class`] and lets
     /// nobody open anything.
-    pub fn host() -> Self {
+    pub(crate) fn host() -> Self {
         let mut policy = Box::new(Policy::EMPTY);
         for (port, class) in [
             (80, class::HTTP),
@@ -66,7 +66,7 @@ impl World {
 
     /// The same on a gateway that has the address of [`GATEWAY`] and may open
     /// everything.
-    pub fn gateway(place: Place) -> Self {
+    pub(crate) fn gateway(place: Place) -> Self {
         let mut world = Self::host();
         world.place = place;
         world.policy.flags |= flag::ADDRESSES;
@@ -83,21 +83,21 @@ impl World {
     }
 
     /// Lets peers open `services` at the protected systems.
-    pub fn inbound(mut self, services: &[ServiceClass]) -> Self {
+    pub(crate) fn inbound(mut self, services: &[ServiceClass]) -> Self {
         let set = &mut self.access(0).inbound;
         services.iter().for_each(|class| set.insert(*class));
         self
     }
 
     /// Lets peers open `services` at the gateway.
-    pub fn manage(mut self, services: &[ServiceClass]) -> Self {
+    pub(crate) fn manage(mut self, services: &[ServiceClass]) -> Self {
         let set = &mut self.access(LOCAL_SELF).inbound;
         services.iter().for_each(|class| set.insert(*class));
         self
     }
 
     /// Lets the protected systems open `services`, and nothing else.
-    pub fn enforcing(mut self, services: &[ServiceClass]) -> Self {
+    pub(crate) fn enforcing(mut self, services: &[ServiceClass]) -> Self {
         self.policy.flags |= flag::OUTBOUND_ENFORCE;
         let set = &mut self.access(0).outbound;
         services.iter().for_each(|class| set.insert(*class));
@@ -105,13 +105,13 @@ impl World {
     }
 
     /// Sets bits of [`flag`].
-    pub fn with(mut self, flags: u32) -> Self {
+    pub(crate) fn with(mut self, flags: u32) -> Self {
         self.policy.flags |= flags;
         self
     }
 
     /// The tables that judge.
-    pub fn tables(&self) -> MemoryTables<'_> {
+    pub(crate) fn tables(&self) -> MemoryTables<'_> {
         MemoryTables {
             policy: &self.policy,
             trie: &self.trie,
@@ -120,13 +120,13 @@ impl World {
     }
 
     /// What becomes of a frame that comes in.
-    pub fn arrives(&self, frame: &[u8]) -> Reason {
+    pub(crate) fn arrives(&self, frame: &[u8]) -> Reason {
         self.ingress(frame).reason
     }
 
     /// The same, with the service. Where the fast path decides, the slow one must agree: judging
     /// twice at the same moment changes nothing.
-    pub fn ingress(&self, frame: &[u8]) -> Verdict {
+    pub(crate) fn ingress(&self, frame: &[u8]) -> Verdict {
         let fast = self.fast_ingress(frame);
         let slow = self.tables().slow_ingress(frame, self.place);
         assert!(
@@ -137,27 +137,27 @@ impl World {
     }
 
     /// What the fast path says of a frame that comes in, if it decides.
-    pub fn fast_ingress(&self, frame: &[u8]) -> Option<Verdict> {
+    pub(crate) fn fast_ingress(&self, frame: &[u8]) -> Option<Verdict> {
         self.tables().fast_ingress(frame, self.place)
     }
 
     /// What becomes of a frame that goes out.
-    pub fn leaves(&self, frame: &[u8]) -> Reason {
+    pub(crate) fn leaves(&self, frame: &[u8]) -> Reason {
         self.egress(frame).expect("not a forwarded one").reason
     }
 
     /// The same, with the service; `None` for a forwarded frame.
-    pub fn egress(&self, frame: &[u8]) -> Option<Verdict> {
+    pub(crate) fn egress(&self, frame: &[u8]) -> Option<Verdict> {
         self.tables().egress(frame, self.place)
     }
 
     /// Lets time pass.
-    pub fn wait(&self, seconds: u32) {
+    pub(crate) fn wait(&self, seconds: u32) {
         self.state.wait(seconds);
     }
 
     /// How many flows, first fragments and transfers are remembered.
-    pub fn remembered(&self) -> (usize, usize, usize) {
+    pub(crate) fn remembered(&self) -> (usize, usize, usize) {
         let State {
             fragments,
             transfers,
@@ -168,7 +168,7 @@ impl World {
     }
 
     /// What is remembered of each flow, in the order of its keys.
-    pub fn flow_states(&self) -> Vec<(FlowKey, FlowState)> {
+    pub(crate) fn flow_states(&self) -> Vec<(FlowKey, FlowState)> {
         let flows = self.state.flows.borrow();
         let mut states: Vec<_> = flows.iter().map(|(key, flow)| (*key, flow.get())).collect();
         states.sort_by_key(|(key, _)| format!("{key:?}"));
@@ -176,12 +176,12 @@ impl World {
     }
 
     /// How many flows are remembered.
-    pub fn flows(&self) -> usize {
+    pub(crate) fn flows(&self) -> usize {
         self.state.flow_count()
     }
 
     /// Sees the world from elsewhere on the same gateway: the tables stay.
-    pub fn at(mut self, place: Place) -> Self {
+    pub(crate) fn at(mut self, place: Place) -> Self {
         self.place = place;
         self
     }

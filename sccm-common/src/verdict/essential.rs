@@ -5,26 +5,26 @@ use crate::packet::{Fragment, Packet, Protocol};
 use crate::reason::Reason;
 
 mod icmp {
-    pub const UNREACHABLE: u8 = 3;
-    pub const TIME_EXCEEDED: u8 = 11;
-    pub const PARAMETER_PROBLEM: u8 = 12;
+    pub(crate) const UNREACHABLE: u8 = 3;
+    pub(crate) const TIME_EXCEEDED: u8 = 11;
+    pub(crate) const PARAMETER_PROBLEM: u8 = 12;
 }
 
 mod icmpv6 {
-    pub const FIRST_ERROR: u8 = 1;
-    pub const LAST_ERROR: u8 = 4;
-    pub const LISTENER_QUERY: u8 = 130;
-    pub const LISTENER_DONE: u8 = 132;
-    pub const ROUTER_SOLICITATION: u8 = 133;
-    pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-    pub const LISTENER_REPORT_V2: u8 = 143;
+    pub(crate) const FIRST_ERROR: u8 = 1;
+    pub(crate) const LAST_ERROR: u8 = 4;
+    pub(crate) const LISTENER_QUERY: u8 = 130;
+    pub(crate) const LISTENER_DONE: u8 = 132;
+    pub(crate) const ROUTER_SOLICITATION: u8 = 133;
+    pub(crate) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+    pub(crate) const LISTENER_REPORT_V2: u8 = 143;
 }
 
 mod dhcp {
-    pub const SERVER: u16 = 67;
-    pub const CLIENT: u16 = 68;
-    pub const SERVER_V6: u16 = 547;
-    pub const CLIENT_V6: u16 = 546;
+    pub(crate) const SERVER: u16 = 67;
+    pub(crate) const CLIENT: u16 = 68;
+    pub(crate) const SERVER_V6: u16 = 547;
+    pub(crate) const CLIENT_V6: u16 = 546;
 }
 
 /// The essential that a packet is, or the forgery of one; `None` for others.

@@ -16,17 +16,17 @@ pub enum Network {
 
 /// Values of the type field (IEEE registration authority).
 pub(super) mod ethertype {
-    pub const IPV4: u16 = 0x0800;
-    pub const ARP: u16 = 0x0806;
-    pub const VLAN: u16 = 0x8100;
-    pub const IPV6: u16 = 0x86dd;
-    pub const SLOW: u16 = 0x8809;
-    pub const EAPOL: u16 = 0x888e;
-    pub const SERVICE_VLAN: u16 = 0x88a8;
-    pub const LLDP: u16 = 0x88cc;
-    pub const PTP: u16 = 0x88f7;
+    pub(crate) const IPV4: u16 = 0x0800;
+    pub(crate) const ARP: u16 = 0x0806;
+    pub(crate) const VLAN: u16 = 0x8100;
+    pub(crate) const IPV6: u16 = 0x86dd;
+    pub(crate) const SLOW: u16 = 0x8809;
+    pub(crate) const EAPOL: u16 = 0x888e;
+    pub(crate) const SERVICE_VLAN: u16 = 0x88a8;
+    pub(crate) const LLDP: u16 = 0x88cc;
+    pub(crate) const PTP: u16 = 0x88f7;
     /// Below this the field is the length of an 802.3 frame.
-    pub const FIRST: u16 = 0x0600;
+    pub(crate) const FIRST: u16 = 0x0600;
 }
 
 /// Group address of the spanning tree bridges.

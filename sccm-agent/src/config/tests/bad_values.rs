@@ -42,13 +42,13 @@ fn unknown_keys_are_refused_with_the_nearest() {
 /// Another edition may have these roles and features: nothing is said of them.
 #[test]
 fn an_unknown_edition_is_all_that_is_said() {
-    site("edition = \"2012\"", 11, &["no edition `2012`", "\"2007\""]);
+    site("edition = \"1999\"", 11, &["no edition `1999`", "\"2007\""]);
     let text =
-        "[site]\nenable = [\"unheard-of\"]\n  edition = \"2012\"\n[peers]\nnobody = [\"10.0.0.1\"]";
+        "[site]\nenable = [\"unheard-of\"]\n  edition = \"1999\"\n[peers]\nnobody = [\"10.0.0.1\"]";
     refused(
         &with_entry(text),
         "3:13",
-        &["no edition `2012`", "\"2007\""],
+        &["no edition `1999`", "\"2007\""],
     );
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Pair {
 
 impl Pair {
     /// A protected server in front of outside clients.
-    pub fn serving(world: World, family: crate::address::Family) -> Self {
+    pub(crate) fn serving(world: World, family: crate::address::Family) -> Self {
         Self {
             world,
             family,
@@ -57,7 +57,7 @@ impl Pair {
     }
 
     /// A protected client of an outside server.
-    pub fn asking(world: World, family: crate::address::Family) -> Self {
+    pub(crate) fn asking(world: World, family: crate::address::Family) -> Self {
         Self {
             serving: false,
             ..Self::serving(world, family)
@@ -76,17 +76,17 @@ impl Pair {
     }
 
     /// Sends a request to port 69.
-    pub fn ask(&self, message: &[u8]) -> bool {
+    pub(crate) fn ask(&self, message: &[u8]) -> bool {
         self.send(!self.serving, self.client_port, 69, message)
     }
 
     /// Sends from the server to the client.
-    pub fn server(&self, message: &[u8]) -> bool {
+    pub(crate) fn server(&self, message: &[u8]) -> bool {
         self.send(self.serving, self.server_port, self.client_port, message)
     }
 
     /// Sends from the client to the server's new port.
-    pub fn client(&self, message: &[u8]) -> bool {
+    pub(crate) fn client(&self, message: &[u8]) -> bool {
         self.send(!self.serving, self.client_port, self.server_port, message)
     }
 }
