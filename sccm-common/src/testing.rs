@@ -1,13 +1,13 @@
 //! A world for unit tests: tables in memory, a clock that a test sets, and frames.
 //!
-//! Frames are built as bytes and parsed, so that a test says what is on the wire
+//! Frames are built as bytes (by `sccm-packets`) and parsed, so that a test says what is on the wire
 //! and not what a parser should make of it. Every test can thus run on IPv4 and
 //! IPv6 alike. Nothing here needs a kernel, a file or a system call.
 
-pub(crate) mod frame;
+mod link;
 mod world;
 
-pub(crate) use frame::{Host, Link, v4, v6};
+pub(crate) use link::{Host, Link, quote, v4, v6};
 pub(crate) use world::{World, class};
 
 use crate::address::Family;

@@ -18,7 +18,6 @@ pub mod gateway;
 pub mod hooks;
 pub mod journal;
 pub mod netns;
-pub mod packet;
 pub mod probes;
 pub mod program;
 pub mod reading;
@@ -27,3 +26,5 @@ pub mod signals;
 pub mod terminal;
 pub mod traffic;
 mod unique;
+
+pub use sccm_packets as packet;

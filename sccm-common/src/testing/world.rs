@@ -9,6 +9,7 @@ use crate::policy::{Access, flag};
 use crate::service::ServiceSet;
 use crate::{Place, Policy, Reason, ServiceClass, Verdict};
 use std::boxed::Box;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::vec::Vec;
 use std::{format, vec};
@@ -193,9 +194,12 @@ impl World {
 
 impl Host {
     fn first_bits(self) -> [(Family, u16); 2] {
-        super::FAMILIES.map(|family| {
-            let bytes = self.address(family);
-            (family, u16::from_be_bytes([bytes[0], bytes[1]]))
+        super::FAMILIES.map(|family| match self.address(family) {
+            IpAddr::V4(address) => {
+                let [a, b, ..] = address.octets();
+                (family, u16::from_be_bytes([a, b]))
+            }
+            IpAddr::V6(address) => (family, address.segments()[0]),
         })
     }
 }

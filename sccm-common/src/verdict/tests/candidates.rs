@@ -2,12 +2,12 @@
 
 use crate::Reason::{NotAllowed, Outbound, OutboundNotAllowed, Reply, Service};
 use crate::memory::MemoryTables;
-use crate::testing::frame::{ACK, RST, SYN};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
 use crate::verdict::{self, Turn};
 use crate::wire::fast;
 use crate::{Place, Reason};
 use core::ops::ControlFlow::Continue;
+use sccm_packets::tcp_flag::{ACK, RST, SYN};
 
 fn arrives(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
     let packet = fast::parse(frame).unwrap();

@@ -1,9 +1,10 @@
 //! What the protected side opens lets its answers in; nothing else does.
 
 use crate::Reason::{NotAllowed, Outbound, Reply, Service};
-use crate::testing::frame::{ACK, ESP, FIN, GRE, RST, SYN};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, class, v4};
 use crate::{Reason, ServiceClass};
+use sccm_packets::protocol::{ESP, GRE};
+use sccm_packets::tcp_flag::{ACK, FIN, RST, SYN};
 
 /// From the protected system to the peer, in both families.
 fn ways() -> [Link; 2] {

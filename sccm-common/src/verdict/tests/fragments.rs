@@ -5,10 +5,10 @@ use crate::Reason::{
     LaterFragmentRefused, NotAllowed, Reply, Service,
 };
 use crate::policy::flag;
-use crate::testing::frame::{
-    ACK, DESTINATION_OPTIONS, FRAGMENT, Part, TCP, UDP, fragment_header, tcp_segment, udp_datagram,
-};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, class, v4, v6};
+use sccm_packets::ExtensionHeader;
+use sccm_packets::protocol::{DESTINATION_OPTIONS, TCP, UDP};
+use std::vec;
 use std::vec::Vec;
 
 /// From the peer to the protected system, in both families.
@@ -21,12 +21,8 @@ fn world() -> World {
 }
 
 fn first(link: Link, id: u16, port: u16) -> Vec<u8> {
-    let part = Part {
-        id,
-        offset: 0,
-        more: true,
-    };
-    link.part(part, UDP, &udp_datagram(5000, port, &[0; 16]))
+    let part = link.fragment(id, 0, true);
+    part.udp(5000, port).payload(16).build()
 }
 
 fn later(link: Link, id: u16) -> Vec<u8> {
@@ -34,12 +30,8 @@ fn later(link: Link, id: u16) -> Vec<u8> {
 }
 
 fn at(link: Link, id: u16, offset: u16, protocol: u8) -> Vec<u8> {
-    let part = Part {
-        id,
-        offset,
-        more: true,
-    };
-    link.part(part, protocol, &[0; 8])
+    let part = link.fragment(id, offset, true);
+    part.ip_protocol(protocol).payload(8).build()
 }
 
 #[test]
@@ -124,13 +116,8 @@ fn an_answer_in_fragments_comes_back() {
     for way in ways() {
         let world = World::host();
         world.leaves(&way.back().udp(40000, 53, b"who"));
-        let part = Part {
-            id: 1,
-            offset: 0,
-            more: true,
-        };
-        let answer = way.part(part, UDP, &udp_datagram(53, 40000, &[0; 16]));
-        assert_eq!(world.arrives(&answer), Reply);
+        let answer = way.fragment(1, 0, true).udp(53, 40000).payload(16);
+        assert_eq!(world.arrives(&answer.build()), Reply);
         assert_eq!(world.arrives(&later(way, 1)), FragmentFollows);
     }
 }
@@ -139,20 +126,17 @@ fn an_answer_in_fragments_comes_back() {
 fn tiny_first_fragments_have_a_name() {
     for way in ways() {
         let world = world().with(flag::PASS_ORPHAN_FRAGMENTS);
-        let part = Part {
-            id: 1,
-            offset: 0,
-            more: true,
-        };
+        let first = || way.fragment(1, 0, true);
         // Less than the fixed header, and less than the header says of itself.
-        let short = &tcp_segment(5000, 80, ACK, &[])[..16];
-        assert_eq!(world.arrives(&way.part(part, TCP, short)), FragmentTiny);
-        let mut options = tcp_segment(5000, 80, ACK, &[0; 4]);
-        options[12] = 8 << 4;
-        let frame = way.part(part, TCP, &options);
-        assert_eq!(world.arrives(&frame), FragmentTiny);
-        let whole = tcp_segment(5000, 80, ACK, &[0; 4]);
-        assert_eq!(world.arrives(&way.part(part, TCP, &whole)), Service);
+        let whole = first().tcp(5000, 80).ack().payload(4);
+        let frame = whole.build();
+        let header = &frame[frame.len() - 24..][..16];
+        let short = first().ip_protocol(TCP).data(header);
+        let cut_options = whole.clone().data_offset(8);
+        for tiny in [short, cut_options] {
+            assert_eq!(world.arrives(&tiny.build()), FragmentTiny);
+        }
+        assert_eq!(world.arrives(&whole.build()), Service);
     }
 }
 
@@ -172,13 +156,8 @@ fn overlapping_fragments_have_a_name() {
 fn a_false_protocol_in_a_later_fragment_hides_no_overlap() {
     let way = v6(PEER, PROTECTED);
     let world = world();
-    let part = Part {
-        id: 1,
-        offset: 0,
-        more: true,
-    };
-    let syn = tcp_segment(5000, 80, ACK, &[0; 4]);
-    assert_eq!(world.arrives(&way.part(part, TCP, &syn)), Service);
+    let first = way.fragment(1, 0, true).tcp(5000, 80).ack().payload(4);
+    assert_eq!(world.arrives(&first.build()), Service);
     for protocol in [UDP, 0xfd] {
         let frame = at(way, 1, 8, protocol);
         assert_eq!(world.arrives(&frame), FragmentOverlap, "{protocol}");
@@ -198,14 +177,9 @@ fn oversize_fragments_have_a_name() {
 fn an_atomic_fragment_is_a_whole_packet() {
     let way = v6(PEER, PROTECTED);
     let world = world();
-    let part = Part {
-        id: 1,
-        offset: 0,
-        more: false,
-    };
     for (port, expected) in [(53, Service), (54, NotAllowed)] {
-        let frame = way.part(part, UDP, &udp_datagram(5000, port, b""));
-        assert_eq!(world.arrives(&frame), expected);
+        let whole = way.fragment(1, 0, false).udp(5000, port);
+        assert_eq!(world.arrives(&whole.build()), expected);
     }
     assert_eq!(world.remembered(), (0, 0, 0));
 }
@@ -214,23 +188,22 @@ fn an_atomic_fragment_is_a_whole_packet() {
 fn extension_headers_behind_the_fragment_header_are_walked() {
     let way = v6(PEER, PROTECTED);
     let world = world();
-    let part = Part {
-        id: 1,
-        offset: 0,
-        more: true,
-    };
+    let first = || way.fragment(1, 0, true);
+    let options = || ExtensionHeader::DestinationOptions { options: vec![] };
     for (port, expected) in [(54, NotAllowed), (53, Service)] {
-        let options = [UDP, 0, 1, 4, 0, 0, 0, 0];
-        let body = [&options[..], &udp_datagram(5000, port, &[0; 8])].concat();
-        let fragment = fragment_header(part, DESTINATION_OPTIONS, &body);
-        assert_eq!(world.arrives(&way.ipv6(FRAGMENT, &fragment)), expected);
+        let frame = first().extension(options()).udp(5000, port).payload(8);
+        assert_eq!(world.arrives(&frame.build()), expected);
     }
     // A later one names the first extension header, as the first one did.
     let frame = at(way, 1, 24, DESTINATION_OPTIONS);
     assert_eq!(world.arrives(&frame), FragmentFollows);
     // A header that the fragment cuts off is not judged by guessing.
-    let cut = fragment_header(part, DESTINATION_OPTIONS, &[UDP, 1, 1, 4, 0, 0, 0, 0]);
-    let reason = world.arrives(&way.ipv6(FRAGMENT, &cut));
+    let cut = ExtensionHeader::Raw {
+        protocol: DESTINATION_OPTIONS,
+        bytes: vec![UDP, 1, 1, 4, 0, 0, 0, 0],
+    };
+    let cut = first().extension(cut).ip_protocol(UDP);
+    let reason = world.arrives(&cut.build());
     assert!(!reason.passes(), "{reason:?}");
 }
 

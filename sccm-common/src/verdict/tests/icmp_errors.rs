@@ -1,8 +1,9 @@
 //! ICMP errors belong to the flow whose packet they quote.
 
 use crate::Reason::{EssentialRemoved, IcmpError, IcmpErrorRelated};
-use crate::testing::frame::{SYN, TCP, UDP, packet, tcp_segment, udp_datagram};
-use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, v4, v6};
+use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, quote, v4, v6};
+use sccm_packets::ExtensionHeader;
+use sccm_packets::tcp_flag::SYN;
 use std::vec;
 use std::vec::Vec;
 
@@ -26,7 +27,7 @@ fn an_error_about_a_flow_is_related() {
         let out = Link::new(family, PROTECTED, PEER);
         for opening in openings(out) {
             let world = World::host();
-            let error = error(family, packet(&opening));
+            let error = error(family, quote(&opening));
             assert_eq!(world.arrives(&error), IcmpError);
             world.leaves(&opening);
             assert_eq!(world.arrives(&error), IcmpErrorRelated);
@@ -54,7 +55,7 @@ fn every_kind_of_error_counts_and_nothing_else_does() {
         let opening = out.udp(40000, 53, b"who");
         world.leaves(&opening);
         let from = Link::new(family, STRANGER, PROTECTED);
-        let reason = |kind| world.arrives(&from.control(kind, 0, packet(&opening)));
+        let reason = |kind| world.arrives(&from.control(kind, quote(&opening)));
         for kind in errors {
             assert_eq!(reason(kind), IcmpErrorRelated, "{kind}");
         }
@@ -71,7 +72,7 @@ fn the_essential_can_be_removed_and_related_errors_still_pass() {
         let mut world = World::host();
         world.policy.essentials.remove(IcmpError);
         let opening = out.udp(40000, 53, b"who");
-        let error = error(family, packet(&opening));
+        let error = error(family, quote(&opening));
         assert_eq!(world.arrives(&error), EssentialRemoved);
         world.leaves(&opening);
         assert_eq!(world.arrives(&error), IcmpErrorRelated);
@@ -92,7 +93,7 @@ fn an_error_refreshes_and_closes_nothing() {
         let opening = out.udp(40000, 53, b"who");
         world.leaves(&opening);
         world.wait(world.policy.timeouts.other);
-        let error = error(family, packet(&opening));
+        let error = error(family, quote(&opening));
         assert_eq!(world.arrives(&error), IcmpErrorRelated);
         world.wait(1);
         assert_eq!(world.arrives(&error), IcmpError);
@@ -117,7 +118,7 @@ fn another_packet_is_another_flow() {
             Link::new(family, PROTECTED, STRANGER).udp(40000, 53, b"who"),
             Link::new(family, STRANGER, PEER).udp(40000, 53, b"who"),
         ] {
-            assert_eq!(world.arrives(&error(family, packet(&quoted))), IcmpError);
+            assert_eq!(world.arrives(&error(family, quote(&quoted))), IcmpError);
         }
     }
 }
@@ -129,7 +130,7 @@ fn an_error_goes_to_the_sender_of_what_it_quotes() {
         let opening = Link::new(family, PROTECTED, PEER).udp(40000, 53, b"who");
         world.leaves(&opening);
         let elsewhere = Link::new(family, PEER, STRANGER);
-        let error = elsewhere.unreachable(packet(&opening));
+        let error = elsewhere.unreachable(quote(&opening));
         assert_eq!(world.arrives(&error), IcmpError);
     }
 }
@@ -138,10 +139,10 @@ fn an_error_goes_to_the_sender_of_what_it_quotes() {
 fn quoted_ipv4_options_are_stepped_over() {
     let out = v4(PROTECTED, PEER);
     for words in 1..=10 {
-        let options = vec![1; words * 4];
-        let quoted = out.ipv4(UDP, &options, None, &udp_datagram(40000, 53, b"who"));
+        let quoted = out.packet().options(&vec![1; words * 4]).udp(40000, 53);
+        let quoted = quoted.build();
         let world = World::host();
-        let error = error(out.family, packet(&quoted));
+        let error = error(out.family, quote(&quoted));
         assert_eq!(world.arrives(&error), IcmpError);
         world.leaves(&quoted);
         assert_eq!(world.arrives(&error), IcmpErrorRelated, "{words} words");
@@ -152,19 +153,12 @@ fn quoted_ipv4_options_are_stepped_over() {
 #[test]
 fn quoted_ipv6_extension_headers_are_left_to_the_essential() {
     let out = v6(PROTECTED, PEER);
-    let body = [
-        &[TCP, 0, 1, 4, 0, 0, 0, 0],
-        &tcp_segment(40000, 80, SYN, &[])[..],
-    ]
-    .concat();
-    let quoted = out.ipv6(60, &body);
+    let options = ExtensionHeader::DestinationOptions { options: vec![] };
+    let quoted = out.packet().extension(options).tcp(40000, 80).syn().build();
     let world = World::host();
     world.leaves(&quoted);
     assert_eq!(world.flows(), 1);
-    assert_eq!(
-        world.arrives(&error(out.family, packet(&quoted))),
-        IcmpError
-    );
+    assert_eq!(world.arrives(&error(out.family, quote(&quoted))), IcmpError);
 }
 
 #[test]
@@ -174,7 +168,7 @@ fn a_quote_needs_eight_bytes_of_transport() {
         let world = World::host();
         let opening = out.tcp(40000, 80, SYN);
         world.leaves(&opening);
-        let quoted = packet(&opening);
+        let quoted = quote(&opening);
         let needed = quoted.len() - 12;
         for length in 0..=quoted.len() {
             let expected = match length >= needed {

@@ -6,10 +6,10 @@ use crate::Reason::{
 };
 use crate::address::Family;
 use crate::policy::flag;
-use crate::testing::frame::{ACK, FIN, GRE, Part, RST, SYN, UDP, udp_datagram};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class, v4, v6};
 use crate::{Reason, ServiceClass};
-use std::vec::Vec;
+use sccm_packets::protocol::{GRE, UDP};
+use sccm_packets::tcp_flag::{ACK, FIN, RST, SYN};
 
 const TCP: ServiceClass = ServiceClass::TCP;
 const UDP_NONE: ServiceClass = ServiceClass::UDP;
@@ -97,19 +97,14 @@ fn enforce_lets_out_answers_to_allowed_services() {
     }
 }
 
-/// The same datagram to a group: 239.0.0.1 or ff15::1.
-fn to_group(mut frame: Vec<u8>, family: Family) -> Vec<u8> {
-    match family {
-        Family::V4 => frame[30] = 239,
-        Family::V6 => frame[38..40].copy_from_slice(&[0xff, 0x15]),
-    }
-    frame
-}
-
 #[test]
 fn a_stream_to_a_group_is_told_by_the_port_that_it_goes_to() {
     for out in ways() {
-        let group = |from, to| to_group(out.udp(from, to, b"part"), out.family);
+        let group = match out.family {
+            Family::V4 => "239.2.0.1",
+            Family::V6 => "ff15::1",
+        };
+        let group = |from, to| out.packet_to(group).udp(from, to).data(b"part").build();
         let world = World::host().inbound(&[class::DNS]).enforcing(&[]);
         // A session has one port for both; other senders pick one.
         leaves(&world, &group(53, 53), Outbound, class::DNS);
@@ -157,15 +152,16 @@ fn enforce_lets_out_the_essentials() {
 fn enforce_judges_later_fragments_by_their_first() {
     for out in ways() {
         let world = World::host().enforcing(&[class::DNS]);
-        let part = |id, offset, more| Part { id, offset, more };
-        let first = |port| udp_datagram(40000, port, &[0; 16]);
-        let later = out.part(part(1, 24, false), UDP, &[0; 8]);
+        let first = |port| {
+            let part = out.fragment(1, 0, true);
+            part.udp(40000, port).payload(16).build()
+        };
+        let later = out.fragment(1, 24, false).ip_protocol(UDP).payload(8);
+        let later = later.build();
         assert_eq!(world.leaves(&later), Reason::LaterFragmentRefused);
-        let refused = out.part(part(1, 0, true), UDP, &first(54));
-        assert_eq!(world.leaves(&refused), OutboundNotAllowed);
+        assert_eq!(world.leaves(&first(54)), OutboundNotAllowed);
         assert_eq!(world.leaves(&later), Reason::LaterFragmentRefused);
-        let allowed = out.part(part(1, 0, true), UDP, &first(53));
-        assert_eq!(world.leaves(&allowed), Outbound);
+        assert_eq!(world.leaves(&first(53)), Outbound);
         assert_eq!(world.leaves(&later), Reason::FragmentFollows);
     }
 }
@@ -215,13 +211,8 @@ fn track_lets_everything_out() {
         let world = World::host();
         leaves(&world, &out.tcp(40000, 80, SYN), Outbound, class::HTTP);
         leaves(&world, &out.udp(40000, 4000, b""), Outbound, UDP_NONE);
-        let part = Part {
-            id: 1,
-            offset: 24,
-            more: false,
-        };
-        let orphan = out.part(part, UDP, &[0; 8]);
-        leaves(&world, &orphan, Outbound, ServiceClass::NONE);
+        let orphan = out.fragment(1, 24, false).ip_protocol(UDP).payload(8);
+        leaves(&world, &orphan.build(), Outbound, ServiceClass::NONE);
         assert_eq!(world.flows(), 2);
     }
 }
@@ -244,13 +235,8 @@ fn off_writes_nothing() {
         );
         leaves(&world, &out.tcp_data(40000, 1723), Outbound, class::PPTP);
         leaves(&world, &out.echo(7), Outbound, class::ECHO);
-        let part = Part {
-            id: 1,
-            offset: 0,
-            more: true,
-        };
-        let first = out.part(part, UDP, &udp_datagram(40000, 53, &[0; 16]));
-        leaves(&world, &first, Outbound, class::DNS);
+        let first = out.fragment(1, 0, true).udp(40000, 53).payload(16);
+        leaves(&world, &first.build(), Outbound, class::DNS);
         assert_eq!(world.remembered(), (0, 0, 0));
 
         // What answers comes in only where a link lets it in.

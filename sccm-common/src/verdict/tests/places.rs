@@ -3,9 +3,10 @@
 use crate::Reason::{Arp, NotAllowed, Outbound, OutboundNotAllowed, Reply, Service};
 use crate::address::Family;
 use crate::policy::flag;
-use crate::testing::frame::{ACK, SYN};
 use crate::testing::{FAMILIES, GATEWAY, Link, PEER, PROTECTED, World, class};
 use crate::{Place, Reason};
+use sccm_packets::Packet;
+use sccm_packets::tcp_flag::{ACK, SYN};
 
 fn between(family: Family) -> impl Fn(crate::testing::Host, crate::testing::Host) -> Link {
     move |from, to| Link::new(family, from, to)
@@ -136,8 +137,7 @@ fn off_on_a_gateway_still_guards_the_gateway() {
 
 #[test]
 fn frames_without_ip_are_counted_once() {
-    let mut arp = [0; 42];
-    arp[12..14].copy_from_slice(&[0x08, 0x06]);
+    let arp = Packet::arp_request("10.2.0.1", "10.1.0.1").build();
     for place in [Place::Host, Place::Uplink, Place::Segment] {
         let world = World::gateway(place);
         assert_eq!(world.arrives(&arp), Arp);

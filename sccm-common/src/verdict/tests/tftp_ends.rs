@@ -4,7 +4,7 @@ use super::tftp::{
     Pair, acknowledgement, data, error, options, pairs, read_request, write_request,
 };
 use crate::Reason::{NotAllowed, Reply};
-use crate::testing::{FAMILIES, World, class};
+use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
 
 /// Seconds for which the end may be repeated, and after which silence ends it.
 const TAIL: u32 = 10;
@@ -259,8 +259,7 @@ fn the_ends_are_judged_by_the_reason_reply() {
         let pair = Pair::serving(World::host().inbound(&[class::TFTP]), family);
         pair.ask(&read_request());
         read(&pair, &[7], |_| false);
-        let client =
-            crate::testing::Link::new(family, crate::testing::PEER, crate::testing::PROTECTED);
+        let client = Link::new(family, PEER, PROTECTED);
         let last = client.udp(pair.client_port, pair.server_port, &acknowledgement(1));
         assert_eq!(pair.world.arrives(&last), Reply);
         pair.world.wait(TAIL + 1);

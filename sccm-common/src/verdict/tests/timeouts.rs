@@ -2,8 +2,9 @@
 
 use crate::Reason::{NotAllowed, Reply};
 use crate::policy::Timeouts;
-use crate::testing::frame::{ACK, FIN, GRE, RST, SYN};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World};
+use sccm_packets::protocol::GRE;
+use sccm_packets::tcp_flag::{ACK, FIN, RST, SYN};
 use std::vec::Vec;
 
 /// Four that differ from each other and from the defaults.

@@ -1,11 +1,12 @@
 //! The fast path against the slow one, on many frames of either, and on those broken at random.
 
 use crate::address::Family;
-use crate::testing::frame::{ACK, FRAGMENT, Part, SYN, TCP, UDP};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
 use crate::verdict::Place;
 use crate::wire::{self, fast};
 use crate::{Packet, SliceCursor};
+use sccm_packets::protocol::{FRAGMENT, TCP, UDP};
+use sccm_packets::tcp_flag::{ACK, SYN};
 use std::vec;
 use std::vec::Vec;
 
@@ -39,19 +40,19 @@ fn simple(family: Family) -> Vec<Vec<u8>> {
 /// Packets of the slow path.
 fn complex(family: Family) -> Vec<Vec<u8>> {
     let link = Link::new(family, PEER, PROTECTED);
-    let part = |offset, more| Part {
-        id: 7,
-        offset,
-        more,
+    let part = |offset, more, protocol| {
+        let part = link.fragment(7, offset, more).ip_protocol(protocol);
+        part.data([0; 32]).build()
     };
     let mut frames = vec![
         link.echo(1),
-        link.part(part(0, true), UDP, &[0; 32]),
-        link.part(part(0, true), TCP, &[0; 32]),
-        link.part(part(64, false), UDP, &[0; 32]),
+        part(0, true, UDP),
+        part(0, true, TCP),
+        part(64, false, UDP),
     ];
     if family == Family::V4 {
-        frames.push(link.ipv4(TCP, &[1; 4], None, &link.tcp(1, 80, SYN)[34..]));
+        let options = link.packet().options(&[1; 4]);
+        frames.push(options.tcp(1, 80).syn().build());
     }
     frames
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::checksum::checksum;
-use super::{Network, Packet};
+use super::{ExtensionHeader, Network, Packet};
 
 #[derive(Clone, Debug)]
 pub(super) struct Ipv4 {
@@ -101,20 +101,30 @@ impl Packet {
         self.options(&[0x94, 4, 0, 0])
     }
 
-    /// Marks an IPv4 fragment. The transport header is laid out as asked at any offset; a true
-    /// later fragment is `ip_protocol(n).payload(..)`. `offset_bytes` is a multiple of eight.
+    /// Marks a fragment: in the IPv4 header, or by one more extension header of IPv6. The
+    /// transport header is laid out as asked at any offset; a true later fragment is
+    /// `ip_protocol(n).payload(..)`. `offset_bytes` is a multiple of eight.
     #[track_caller]
     pub fn fragment(mut self, id: u16, offset_bytes: u16, more: bool) -> Self {
         assert!(
             offset_bytes.is_multiple_of(8),
             "fragments start at 8-byte steps"
         );
-        self.ipv4_header("fragment").fragment = Some(Fragment {
-            id,
-            offset_bytes,
-            more,
-        });
-        self
+        match &mut self.network {
+            Network::Ipv4(header) => {
+                header.fragment = Some(Fragment {
+                    id,
+                    offset_bytes,
+                    more,
+                });
+                self
+            }
+            _ => self.extension(ExtensionHeader::Fragment {
+                id: id.into(),
+                offset_bytes,
+                more,
+            }),
+        }
     }
 
     /// Falsifies the IPv4 header length field (in words of four bytes, 0 to 15).

@@ -10,10 +10,15 @@
 //! the line of the test that made it.
 //!
 //! ```
-//! use sccm_tests::packet::Packet;
+//! use sccm_packets::Packet;
 //! let frame = Packet::ipv4("192.0.2.1", "192.0.2.2").tcp(40000, 80).syn().build();
 //! assert_eq!(frame.len(), 14 + 20 + 20);
 //! ```
+//!
+//! The crate depends on nothing, so that the unit tests of `sccm-common` use it as well as the
+//! tests that need the kernel; the latter know it as `sccm_tests::packet`.
+
+#![warn(unreachable_pub)]
 
 mod checksum;
 mod control;
@@ -22,6 +27,8 @@ mod extension;
 mod ipv4;
 mod ipv6;
 mod link;
+pub mod protocol;
+pub mod tcp_flag;
 mod transport;
 
 #[cfg(test)]

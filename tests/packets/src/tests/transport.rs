@@ -3,7 +3,7 @@
 use etherparse::{Icmpv4Type, Icmpv6Type, IpNumber, SlicedPacket};
 
 use super::{icmp, icmpv6, igmp, ipv4, ipv6, parse, tcp, udp};
-use crate::packet::{ExtensionHeader, Packet};
+use crate::{ExtensionHeader, Packet};
 
 fn v4() -> Packet {
     Packet::ipv4("192.0.2.1", "192.0.2.2")
@@ -102,6 +102,12 @@ fn icmp_messages() {
         panic!("not an echo request");
     };
     assert_eq!((echo.id, echo.seq), (0x1234, 1));
+    let frame = v4().icmp_echo_reply(7).build();
+    let packet = parse(&frame);
+    let Icmpv4Type::EchoReply(echo) = icmp(&packet).icmp_type() else {
+        panic!("not an echo reply");
+    };
+    assert_eq!((echo.id, echo.seq), (7, 1));
 
     let original = v4().udp(1, 2).payload(20).build();
     let frame = v4()
@@ -124,6 +130,12 @@ fn icmpv6_messages() {
         panic!("not an echo request");
     };
     assert_eq!((echo.id, echo.seq), (0x1234, 1));
+    let frame = v6().icmp_echo_reply(7).build();
+    let packet = parse(&frame);
+    let Icmpv6Type::EchoReply(echo) = icmpv6(&packet).icmp_type() else {
+        panic!("not an echo reply");
+    };
+    assert_eq!((echo.id, echo.seq), (7, 1));
 
     let frame = v6().icmpv6(2, 0).control_word(1280).payload(40).build();
     assert_eq!(

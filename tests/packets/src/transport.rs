@@ -2,23 +2,9 @@
 
 use super::checksum::{PseudoHeader, checksum};
 use super::extension::AH_BODY;
+use super::protocol::{AH, ESP, GRE, ICMP, IGMP, NO_NEXT_HEADER, TCP, UDP};
+use super::tcp_flag::{ACK, FIN, PSH, RST, SYN};
 use super::{Network, Packet};
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
-
-pub(super) const ICMP: u8 = 1;
-pub(super) const IGMP: u8 = 2;
-pub(super) const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
-pub(super) const GRE: u8 = 47;
-pub(super) const ESP: u8 = 50;
-pub(super) const AH: u8 = 51;
-pub(super) const ICMPV6: u8 = 58;
-const NO_NEXT_HEADER: u8 = 59;
 
 #[derive(Clone, Debug)]
 pub(super) enum Transport {
@@ -168,37 +154,38 @@ impl Packet {
     /// Sets the TCP flag SYN.
     #[track_caller]
     pub fn syn(self) -> Self {
-        self.flag(SYN)
+        self.flags(SYN)
     }
 
     /// Sets the TCP flag ACK.
     #[track_caller]
     pub fn ack(self) -> Self {
-        self.flag(ACK)
+        self.flags(ACK)
     }
 
     /// Sets the TCP flag FIN.
     #[track_caller]
     pub fn fin(self) -> Self {
-        self.flag(FIN)
+        self.flags(FIN)
     }
 
     /// Sets the TCP flag RST.
     #[track_caller]
     pub fn rst(self) -> Self {
-        self.flag(RST)
+        self.flags(RST)
     }
 
     /// Sets the TCP flag PSH.
     #[track_caller]
     pub fn psh(self) -> Self {
-        self.flag(PSH)
+        self.flags(PSH)
     }
 
+    /// Sets TCP flags by their bits ([`tcp_flag`](super::tcp_flag)).
     #[track_caller]
-    fn flag(mut self, flag: u8) -> Self {
+    pub fn flags(mut self, bits: u8) -> Self {
         match &mut self.transport {
-            Transport::Tcp { flags, .. } => *flags |= flag,
+            Transport::Tcp { flags, .. } => *flags |= bits,
             _ => panic!("TCP flags need tcp(..) first"),
         }
         self

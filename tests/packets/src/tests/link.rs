@@ -3,7 +3,7 @@
 use etherparse::{ArpOperation, EtherType, LinkExtSlice, LinkSlice, NetSlice, SlicedPacket};
 
 use super::{parse, tcp};
-use crate::packet::Packet;
+use crate::Packet;
 
 /// (destination, ethertype) as the parser sees them.
 fn ethernet(packet: &SlicedPacket) -> ([u8; 6], u16) {

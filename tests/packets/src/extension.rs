@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use super::protocol::{AH, DESTINATION_OPTIONS, FRAGMENT};
+
 /// One IPv6 extension header. Its next-header field is filled in when the packet is built.
 #[derive(Clone, Debug)]
 pub enum ExtensionHeader {
@@ -64,11 +66,11 @@ impl ExtensionHeader {
     pub(super) fn protocol(&self) -> u8 {
         match self {
             Self::HopByHop { .. } => 0,
-            Self::DestinationOptions { .. } => 60,
+            Self::DestinationOptions { .. } => DESTINATION_OPTIONS,
             Self::Routing { .. } => 43,
-            Self::Fragment { .. } => 44,
+            Self::Fragment { .. } => FRAGMENT,
             Self::Mobility => 135,
-            Self::Ah => 51,
+            Self::Ah => AH,
             Self::Raw { protocol, .. } => *protocol,
         }
     }

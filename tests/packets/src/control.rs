@@ -5,7 +5,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::transport::{ICMP, ICMPV6, IGMP, Transport};
+use super::protocol::{ICMP, ICMPV6, IGMP};
+use super::transport::Transport;
 use super::{Network, Packet, ipv4_address, ipv6_address};
 
 /// "Excludes nothing": how a version 3 report says that it joins a group.
@@ -38,12 +39,22 @@ impl Packet {
     /// An echo request, ICMP on IPv4 and ICMPv6 on IPv6, with sequence number 1.
     #[track_caller]
     pub fn icmp_echo_request(self, id: u16) -> Self {
-        let word = u32::from(id) << 16 | 1;
+        self.icmp_echo(8, 128, id)
+    }
+
+    /// An echo reply, ICMP on IPv4 and ICMPv6 on IPv6, with sequence number 1.
+    #[track_caller]
+    pub fn icmp_echo_reply(self, id: u16) -> Self {
+        self.icmp_echo(0, 129, id)
+    }
+
+    #[track_caller]
+    fn icmp_echo(self, icmp: u8, icmpv6: u8, id: u16) -> Self {
         let message = match self.network {
-            Network::Ipv6(_) => self.icmpv6(128, 0),
-            _ => self.icmp(8, 0),
+            Network::Ipv6(_) => self.icmpv6(icmpv6, 0),
+            _ => self.icmp(icmp, 0),
         };
-        message.control_word(word)
+        message.control_word(u32::from(id) << 16 | 1)
     }
 
     /// A neighbour solicitation for `target` with the sender's Ethernet address in it.

@@ -3,7 +3,7 @@
 use etherparse::{IpFragOffset, IpNumber, Ipv6ExtensionSlice, SlicedPacket};
 
 use super::{ipv4, ipv6, parse, tcp, udp};
-use crate::packet::{ExtensionHeader, Packet};
+use crate::{ExtensionHeader, Packet};
 
 fn v4() -> Packet {
     Packet::ipv4("192.0.2.1", "198.51.100.2").tcp(40000, 80)
@@ -153,11 +153,7 @@ fn ipv6_options_are_padded_to_eight_bytes() {
 #[test]
 fn ipv6_later_fragment() {
     let frame = Packet::ipv6("2001:db8::1", "2001:db8::2")
-        .extension(ExtensionHeader::Fragment {
-            id: 7,
-            offset_bytes: 1448,
-            more: true,
-        })
+        .fragment(7, 1448, true)
         .ip_protocol(6)
         .payload(16)
         .build();
@@ -166,6 +162,7 @@ fn ipv6_later_fragment() {
     let [Ipv6ExtensionSlice::Fragment(fragment)] = chain.as_slice() else {
         panic!("another chain: {chain:?}");
     };
+    assert_eq!(fragment.identification(), 7);
     assert_eq!(fragment.fragment_offset().byte_offset(), 1448);
     assert!(fragment.more_fragments());
     assert_eq!(fragment.next_header(), IpNumber::TCP);
