@@ -52,16 +52,6 @@ impl Pair {
     fn is_v6(self) -> bool {
         self.protected.contains(':')
     }
-
-    /// An echo reply, one way or the other.
-    fn echo_reply(self, packet: Packet, id: u16) -> Packet {
-        let word = u32::from(id) << 16 | 1;
-        let reply = match self.is_v6() {
-            true => packet.icmpv6(129, 0),
-            false => packet.icmp(0, 0),
-        };
-        reply.control_word(word)
-    }
 }
 
 /// A PXE service point: DHCP, TFTP and BINL in, SQL out, and DNS for these tests.

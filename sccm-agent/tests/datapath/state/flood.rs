@@ -13,7 +13,7 @@ use sccm_common::Reason;
 use sccm_common::counter::Direction;
 use sccm_common::policy::Timeouts;
 use sccm_tests::datapath::{Action, Datapath, Settings, run};
-use sccm_tests::packet::{ExtensionHeader, Packet};
+use sccm_tests::packet::Packet;
 
 use super::{FAMILIES, Pair, datapath, pxe};
 
@@ -54,23 +54,10 @@ impl Template {
         let mut templates = Vec::new();
         for pair in FAMILIES {
             let back = || pair.back();
-            let (part, size) = match pair.is_v6() {
-                true => {
-                    let first = |offset_bytes, more| {
-                        back().extension(ExtensionHeader::Fragment {
-                            id: 7,
-                            offset_bytes,
-                            more,
-                        })
-                    };
-                    ([first(0, true), first(24, false)], 48)
-                }
-                false => {
-                    let part = |offset, more| back().fragment(7, offset, more);
-                    ([part(0, true), part(24, false)], 20)
-                }
-            };
-            let [first, later] = part;
+            let first = back().fragment(7, 0, true);
+            let later = back().fragment(7, 24, false);
+            // Where the ports are in the first: behind all headers of IP.
+            let size = if pair.is_v6() { 48 } else { 20 };
             let header = if pair.is_v6() { 40 } else { 20 };
             let tcp = || back().tcp(0, 0);
             for (packet, ports) in [
@@ -84,7 +71,7 @@ impl Template {
                 (first.udp(0, 0).payload(16), Some(size)),
                 (later.ip_protocol(17).payload(8), None),
                 (back().icmp_echo_request(7), None),
-                (pair.echo_reply(back(), 7), None),
+                (back().icmp_echo_reply(7), None),
                 (back().gre().payload(8), None),
             ] {
                 templates.push(Self::new(pair, &packet, ports));
@@ -161,7 +148,7 @@ fn flows() -> Vec<(Vec<u8>, Vec<u8>)> {
                         back().tcp(1433, port).ack().payload(9),
                     ),
                     1 => (out().udp(port, 161), back().udp(161, port)),
-                    _ => (out().icmp_echo_request(port), pair.echo_reply(back(), port)),
+                    _ => (out().icmp_echo_request(port), back().icmp_echo_reply(port)),
                 });
             }
         }

@@ -34,7 +34,7 @@ fn answers_come_back_to_what_was_opened() -> Result<()> {
                 back().tcp(1433, 40000).syn().ack(),
             ),
             (out().udp(40000, 161), back().udp(161, 40000)),
-            (out().icmp_echo_request(7), pair.echo_reply(back(), 7)),
+            (out().icmp_echo_request(7), back().icmp_echo_reply(7)),
             (out().gre().payload(8), back().gre().payload(8)),
             (out().esp().payload(8), back().esp().payload(8)),
             // Under way since before the program came.
@@ -53,7 +53,7 @@ fn answers_come_back_to_what_was_opened() -> Result<()> {
         let syn = back().tcp(1433, 40000).syn();
         assert_eq!(kernel.arrives(&syn)?, NotAllowed);
         assert_eq!(kernel.arrives(&back().udp(162, 40000))?, NotAllowed);
-        assert_eq!(kernel.arrives(&pair.echo_reply(back(), 8))?, NotAllowed);
+        assert_eq!(kernel.arrives(&back().icmp_echo_reply(8))?, NotAllowed);
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn answers_of_services_open_nothing() -> Result<()> {
             pair.out().tcp(3389, 50000).syn().ack(),
             pair.out().udp(53, 50000).payload(100),
             pair.out().udp(69, 50000).payload(100),
-            pair.echo_reply(pair.out(), 7),
+            pair.out().icmp_echo_reply(7),
         ] {
             assert_eq!(kernel.leaves(&answer)?, Left);
         }

@@ -8,22 +8,14 @@ use sccm_common::Reason::{
 };
 use sccm_common::fragment::CAPACITY;
 use sccm_tests::datapath::{Action, Settings};
-use sccm_tests::packet::{ExtensionHeader, Packet};
+use sccm_tests::packet::Packet;
 
 use super::{FAMILIES, Fate, Pair, datapath, pxe};
 
 impl Pair {
     /// A part of a UDP datagram from the peer.
     fn part(self, id: u16, offset: u16, more: bool) -> Packet {
-        if self.is_v6() {
-            self.back().extension(ExtensionHeader::Fragment {
-                id: u32::from(id),
-                offset_bytes: offset,
-                more,
-            })
-        } else {
-            self.back().fragment(id, offset, more)
-        }
+        self.back().fragment(id, offset, more)
     }
 
     fn first(self, id: u16, port: u16) -> Packet {

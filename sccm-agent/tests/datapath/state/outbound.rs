@@ -62,7 +62,7 @@ fn enforce_lets_out_answers_and_essentials() -> Result<()> {
         let opening = pair.out().tcp(80, 40001).syn();
         assert_eq!(kernel.leaves(&opening)?, OutboundNotAllowed);
         assert_eq!(kernel.leaves(&pair.out().udp(53, 50000))?, Left);
-        assert_eq!(kernel.leaves(&pair.echo_reply(pair.out(), 7))?, Left);
+        assert_eq!(kernel.leaves(&pair.out().icmp_echo_reply(7))?, Left);
         let echo = pair.out().icmp_echo_request(7);
         assert_eq!(kernel.leaves(&echo)?, OutboundNotAllowed);
         let (error, request) = match pair.is_v6() {
