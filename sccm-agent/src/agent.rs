@@ -13,6 +13,7 @@ mod takeover;
 pub use settings::{OnExit, Settings};
 
 use crate::blocked;
+use crate::changed::Changed;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{Changes, Netlink};
@@ -53,9 +54,20 @@ impl Agent {
     /// Checks, publishes and attaches.
     ///
     /// # Errors
-    /// Whatever is wrong with the settings or the machine; nothing has changed
-    /// then, but for a policy that an agent left unconfirmed, which is taken back.
+    /// Whatever is wrong with the settings or the machine; nothing has changed then. [`Changed`]
+    /// if a policy was taken back that an agent had left unconfirmed, and if not everything
+    /// could be undone.
     pub async fn start(settings: Settings) -> Result<Self> {
+        let mut changed = false;
+        let started = Self::start_noting(settings, &mut changed).await;
+        started.map_err(|error| match changed && !error.is::<Changed>() {
+            true => error.context(Changed),
+            false => error,
+        })
+    }
+
+    /// Sets `changed` when something has changed, until it is undone.
+    async fn start_noting(settings: Settings, changed: &mut bool) -> Result<Self> {
         plan::check(&settings.policies.interfaces)?;
         preflight::check()?;
         let signals = Signals::catch()?;
@@ -69,7 +81,7 @@ impl Agent {
         let mut found = Found::Nothing;
         if pins.path().exists() {
             lock = Some(pins.lock()?);
-            found = takeover::recover(&pins)?;
+            found = takeover::recover(&pins, changed)?;
         }
         let policy = settings.policies.written.load()?;
         check_policy(&settings.policies, &policy)?;
@@ -106,10 +118,12 @@ impl Agent {
                     && let Err(error) = pins.remove()
                 {
                     tracing::warn!("clearing up: {error:#}");
+                    *changed = true;
                 }
                 return Err(error);
             }
         };
+        *changed = true;
         let events = Events::open(&pins, &lock)?;
         let flows = FlowTable::open(&pins)?;
         let machine = Arc::new(Machine::open(pins.clone(), netlink.clone())?);

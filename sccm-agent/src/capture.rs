@@ -7,11 +7,9 @@
 
 mod file;
 mod output;
-mod size;
 
 pub use file::Writer;
 pub use output::{Output, Target};
-pub use size::parse as parse_size;
 
 use crate::blocked::Names;
 use crate::changed::Changed;

@@ -2,7 +2,7 @@
 //!
 //! Each product [`Edition`] is one TOML file, embedded in the program. It is read
 //! once, checked wholly (an entry that cites an unknown note or role stops the
-//! program, not the traffic), and then only looked at: by a [site](crate::site),
+//! program, not the traffic), and then only looked at: by a `Site`,
 //! which knows the ports that were moved, and by the commands that print it.
 //! Every entry cites the document's line, so that each port that is open can be
 //! traced to a sentence.

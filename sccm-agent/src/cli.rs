@@ -33,12 +33,12 @@ use std::process::ExitCode;
 /// Wrong input, or a machine that cannot do what was asked; nothing was changed.
 pub const BAD_INPUT: u8 = 2;
 
-/// Lets through only the ports that a host's Configuration Manager roles need,
-/// and drops the rest at the network card
+/// Pass only the traffic that a host's Configuration Manager roles need, and drop the rest at
+/// the network card
 #[derive(Debug, Parser)]
 #[command(name = "sccm-agent", version)]
 struct Cli {
-    /// How log lines look, and where they go
+    /// Format and destination of log lines
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
 
@@ -67,8 +67,7 @@ enum Command {
 /// The flag of every command that works with pins.
 #[derive(Debug, Clone, Args)]
 pub struct PinArgs {
-    /// Where programs and maps are pinned; agents in different network
-    /// namespaces need different ones
+    /// Directory of pinned programs and maps; one for each network namespace with an agent
     #[arg(long, value_name = "DIR", default_value = DEFAULT_PIN_DIR)]
     pin_dir: PathBuf,
 }

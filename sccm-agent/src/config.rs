@@ -1,5 +1,5 @@
 //! The site's policy file: TOML in, a [`SitePolicy`] out, or every mistake with
-//! its place.
+//! its location.
 //!
 //! `policy.toml` and the files of `policy.d` beside it are parsed, merged into
 //! one tree, and read key by key. Nothing is guessed and nothing is passed over:
@@ -9,11 +9,11 @@
 
 mod context;
 mod files;
+mod location;
 mod merge;
 mod names;
 mod node;
 mod peers;
-mod place;
 mod prefixes;
 mod protect;
 mod rules;
@@ -23,16 +23,16 @@ mod tests;
 
 pub use context::{MAX_PREFIXES, MAX_RULES};
 pub use files::MAX_BYTES;
-pub use place::{Place, Problem, Problems};
+pub use location::{Location, Problem, Problems};
 
 use crate::catalog::{Catalog, Edition};
 use crate::policy::{SitePolicy, check_roles};
 use crate::site::Site;
 use anyhow::Result;
 use context::Context;
-use files::{Budget, Source};
+use files::{Budget, PolicyFile};
+use location::Span;
 use node::{Table, Value};
-use place::Span;
 use std::path::Path;
 use toml::de::DeTable;
 
@@ -42,24 +42,24 @@ const DUPLICATE_KEY: &str = "duplicate key";
 /// Reads the policy of `path` and of `policy.d/*.toml` beside it.
 ///
 /// # Errors
-/// [`Problems`]: everything that is wrong with the files, each with its place.
+/// [`Problems`]: everything that is wrong with the files, each with its location.
 pub fn load(path: &Path) -> Result<SitePolicy> {
     let mut bytes = Budget::default();
-    let sources = match files::all(path, &mut bytes) {
-        Ok(sources) => sources,
+    let files = match files::all(path, &mut bytes) {
+        Ok(files) => files,
         Err(problem) => {
             let mut problems = Problems::default();
-            problems.add(|| problem.place, problem.message);
+            problems.add(|| problem.location, problem.message);
             return Err(problems.into());
         }
     };
     let folder = files::folder_of(path);
-    Ok(read_all(&sources, folder, bytes)?)
+    Ok(read_all(&files, folder, bytes)?)
 }
 
 /// Reads files whose text is at hand.
-fn read_all(sources: &[Source], folder: &Path, bytes: Budget) -> Result<SitePolicy, Problems> {
-    let mut cx = Context::new(sources, folder, bytes);
+fn read_all(files: &[PolicyFile], folder: &Path, bytes: Budget) -> Result<SitePolicy, Problems> {
+    let mut cx = Context::new(files, folder, bytes);
     let policy = tree(&mut cx).and_then(|mut tree| {
         let edition = edition(&mut tree, &mut cx)?;
         Some(read(tree, Catalog::of(edition), &mut cx))
@@ -72,25 +72,31 @@ fn read_all(sources: &[Source], folder: &Path, bytes: Budget) -> Result<SitePoli
 
 /// All files as one tree; `None` if one of them is not TOML.
 fn tree<'a>(cx: &mut Context<'a>) -> Option<Table<'a>> {
-    let sources: &'a [Source] = cx.sources;
+    let files: &'a [PolicyFile] = cx.files;
     let mut trees = Vec::new();
-    for (file, source) in sources.iter().enumerate() {
-        match DeTable::parse(&source.text) {
-            Ok(table) => trees.push((file, table)),
+    for (number, file) in files.iter().enumerate() {
+        match DeTable::parse(&file.text) {
+            Ok(table) => trees.push((number, table)),
             Err(error) => {
                 let at = error.span().unwrap_or_default();
-                let message = match (error.message(), source.text.get(at.clone())) {
+                let message = match (error.message(), file.text.get(at.clone())) {
                     (DUPLICATE_KEY, Some(key)) => {
                         format!("`{key}` is set twice: keep one of the two")
                     }
                     (message, _) => message.replace('\n', "; "),
                 };
                 let start = at.start;
-                cx.refuse(Span { file, start }, message);
+                cx.refuse(
+                    Span {
+                        file: number,
+                        start,
+                    },
+                    message,
+                );
             }
         }
     }
-    if trees.len() < sources.len() {
+    if trees.len() < files.len() {
         return None;
     }
     let mut whole: Option<Table<'a>> = None;
@@ -104,19 +110,18 @@ fn tree<'a>(cx: &mut Context<'a>) -> Option<Table<'a>> {
     whole
 }
 
-/// The edition that everything else is read with. `None` if there is no such edition: what
-/// would be said of the rest would not be true of the one that is meant.
+/// The edition that everything else is read with; `None` if it is unknown. Then nothing else
+/// is read, because another edition has other roles and settings.
 fn edition(tree: &mut Table<'_>, cx: &mut Context<'_>) -> Option<Edition> {
-    let Some((_, site)) = tree.entries.get_mut("site") else {
+    let site = tree.entries.get_mut("site");
+    let written = site.and_then(|(_, site)| match &mut site.value {
+        Value::Table(site) => site.take("edition"),
+        _ => None,
+    });
+    let Some(written) = written else {
         return Some(Edition::default());
     };
-    let Value::Table(site) = &mut site.value else {
-        return Some(Edition::default());
-    };
-    let Some(node) = site.take("edition") else {
-        return Some(Edition::default());
-    };
-    let text = node.text(cx)?;
+    let text = written.text(cx)?;
     match text.text.parse() {
         Ok(edition) => Some(edition),
         Err(message) => {

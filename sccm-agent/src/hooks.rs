@@ -9,6 +9,7 @@ pub mod slots;
 pub use mode::XdpMode;
 pub use reach::reach;
 
+use crate::changed::Changed;
 use crate::kernel::{Attached, Loader, Maps, Mode, PinDir, Programs};
 use crate::plan::{Card, Plan};
 use crate::policy::Compiled;
@@ -39,7 +40,8 @@ pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Re
 /// is in the maps stays.
 ///
 /// # Errors
-/// The kernel or a driver refuses; hooks and policy are then as before.
+/// The kernel or a driver refuses; hooks and policy are then as before. [`Changed`] if they are
+/// not.
 pub fn attach_all(
     pins: &PinDir,
     mode: XdpMode,
@@ -54,16 +56,17 @@ pub fn attach_all(
         Ok(hooked) => hooked,
         Err(error) => {
             for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
-                Attached::detach(pins, *slot)?;
+                Attached::detach(pins, *slot).context(Changed)?;
             }
-            maps.restore(&topology).context("taking the slots back")?;
+            let restored = maps.restore(&topology).context("taking the slots back");
+            restored.context(Changed)?;
             return Err(error);
         }
     };
-    maps.finish()?;
+    maps.finish().context(Changed)?;
     // Cards that an earlier agent enforced and this one was not asked to.
     for slot in before.iter().filter(|slot| !slots.contains(slot)) {
-        Attached::detach(pins, *slot)?;
+        Attached::detach(pins, *slot).context(Changed)?;
     }
     Ok(Hooked {
         maps,
@@ -114,7 +117,8 @@ fn hook_all(
     };
     if let Err(error) = hooked() {
         if compiled.is_some() {
-            maps.unpublish().context("taking the policy back")?;
+            let taken_back = maps.unpublish().context("taking the policy back");
+            taken_back.context(Changed)?;
         }
         return Err(error);
     }

@@ -16,7 +16,6 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
-pub mod duration;
 #[expect(unsafe_code, reason = "nobody wraps the allocator's settings")]
 pub mod heap;
 pub mod hooks;
@@ -36,5 +35,6 @@ pub mod record;
 mod rooms;
 pub mod site;
 pub mod state;
+pub mod units;
 pub mod watch;
 pub mod watcher;

@@ -18,12 +18,12 @@ const PREFIX: &str = "SCCM";
 /// How log lines look, and where they go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people, on standard error.
+    /// Text on standard error, for people
     #[default]
     Text,
-    /// One JSON object a line, on standard error.
+    /// JSON on standard error, one object a line
     Json,
-    /// Fields of systemd's journal, such as SCCM_REASON.
+    /// Fields of systemd's journal, such as SCCM_REASON
     Journald,
 }
 

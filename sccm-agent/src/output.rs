@@ -19,17 +19,17 @@ const WIDTH: u16 = 100;
 /// What `-o` chooses from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
+    /// Table, for people
     #[default]
     Table,
-    /// For programs: a stable, documented shape.
+    /// JSON, for programs
     Json,
 }
 
 /// The flag of every command that prints.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct OutputArgs {
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -104,9 +104,6 @@ pub fn print(text: impl Display) -> Result<()> {
 }
 
 /// Writes the value to standard output as indented JSON.
-///
-/// # Errors
-/// As [`print`].
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value)?)
 }

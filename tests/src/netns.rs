@@ -11,6 +11,7 @@
 
 mod interface;
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -97,8 +98,11 @@ impl Namespace {
 
     /// A command that will run inside. The process receives SIGKILL when the *thread* that
     /// started it ends, and when the namespace is dropped. No signal is blocked in it, even if
-    /// this program blocks some.
+    /// this program blocks some. If `program` is not installed, standard error says what to do.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        if !is_installed(program.as_ref()) {
+            eprintln!("{}", missing(program.as_ref()));
+        }
         let handle = Arc::clone(&self.handle);
         let mut command = Command::new(program);
         let before_exec = move || {
@@ -168,11 +172,25 @@ fn remove_abandoned() {
     }
 }
 
+/// Whether `program`, which may be a path, can be started.
+fn is_installed(program: &OsStr) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn missing(program: &OsStr) -> String {
+    format!(
+        "the program {} is missing: run `cargo xtask test` once, which installs what the tests \
+         start (`cargo xtask --no-install test` says what that is)",
+        program.display()
+    )
+}
+
 fn ip(arguments: &[&str]) -> Result<String> {
     let line = format!("ip {}", arguments.join(" "));
     let output = match Command::new("ip").args(arguments).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("the program `ip` is missing: install iproute2")
+            bail!("{}", missing("ip".as_ref()))
         }
         output => output.with_context(|| format!("cannot run `{line}`"))?,
     };

@@ -3,6 +3,7 @@
 use super::Settings;
 use super::cards;
 use super::takeover::Start;
+use crate::changed::Changed;
 use crate::hooks::{self, memory};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Found, Loader, Maps, Programs};
@@ -10,7 +11,8 @@ use crate::plan::Plan;
 use crate::policies::prepare::{check_sessions, compile, own_addresses};
 use crate::policies::{self, Applied};
 use crate::policy::{ServiceNames, SitePolicy, hash_text, roles_text};
-use anyhow::{Result, bail, ensure};
+use crate::units;
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::task::JoinHandle;
 
 /// What a start has put into the kernel.
@@ -53,12 +55,12 @@ pub async fn begin(
         hooks::create_maps(&settings.pins, &mut loader, settings.flow_capacity)?;
     }
     let mut hooked = hooks::attach_all(&settings.pins, settings.xdp_mode, loader, plan, published)?;
-    if hooked.maps.shadow()?.is_some() {
-        hooked.maps.end_shadow()?;
+    if hooked.maps.shadow().context(Changed)?.is_some() {
+        hooked.maps.end_shadow().context(Changed)?;
         tracing::warn!("the shadow of the agent before has ended");
     }
 
-    let active = hooked.maps.info()?;
+    let active = hooked.maps.info().context(Changed)?;
     let hash = hash_text(&active.hash);
     tracing::info!(
         generation = active.generation,
@@ -76,7 +78,10 @@ pub async fn begin(
         );
     }
     if let Some(trial) = trial {
-        tracing::warn!("run `sccm-agent confirm` within {trial:?} to keep this policy");
+        tracing::warn!(
+            "run `sccm-agent confirm` within {} to keep this policy",
+            units::describe(trial.as_secs())
+        );
     }
     Ok(Begun {
         programs: hooked.programs,

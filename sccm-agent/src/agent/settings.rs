@@ -11,10 +11,10 @@ use std::time::Duration;
 /// What happens when the agent is told to end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OnExit {
-    /// Interfaces are as before
+    /// Detach the programs
     #[default]
     Detach,
-    /// Enforcement goes on without the agent, until `sccm-agent detach`
+    /// Keep enforcing without the agent, until `sccm-agent detach`
     Keep,
 }
 

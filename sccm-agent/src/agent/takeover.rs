@@ -22,11 +22,11 @@ pub enum Start {
 
 /// Looks at what is pinned, and takes back a policy that nobody confirmed. Where
 /// none was confirmed before it, what there was to go back to is nothing: all
-/// hooks and maps go.
+/// hooks and maps go. Sets `changed` if there is such a policy.
 ///
 /// # Errors
 /// The pins cannot be read or changed.
-pub fn recover(pins: &PinDir) -> Result<Found> {
+pub fn recover(pins: &PinDir, changed: &mut bool) -> Result<Found> {
     let found = pins.look()?;
     if found != Found::Maps {
         return Ok(found);
@@ -36,7 +36,9 @@ pub fn recover(pins: &PinDir) -> Result<Found> {
     if active.is_confirmed() {
         return Ok(found);
     }
-    if maps.standby()?.is_confirmed() {
+    let standby = maps.standby()?;
+    *changed = true;
+    if standby.is_confirmed() {
         maps.take_back()?;
         tracing::warn!(
             generation = maps.info()?.generation,

@@ -3,9 +3,8 @@
 use super::{Flow, Names, links, target, why};
 use crate::catalog::{Catalog, Edition};
 use crate::kernel::Clock;
-use crate::policy::{Ground, Target};
+use crate::policy::{Ground, Target, roles_text};
 use crate::site::Site;
-use crate::state::PolicyStatus;
 use sccm_common::abi::PolicyInfo;
 use sccm_common::blocked::BlockedFlow;
 use std::collections::HashMap;
@@ -28,7 +27,7 @@ impl Explainer {
     pub fn set_policy(&mut self, policy: &PolicyInfo) {
         let edition = Edition::numbered(policy.edition);
         let site = edition.map(|edition| Site::new(Catalog::of(edition)));
-        let roles = PolicyStatus::from(*policy).roles;
+        let roles: Vec<String> = roles_text(policy).split(',').map(str::to_owned).collect();
         if (&self.site, &self.roles) != (&site, &roles) {
             (self.site, self.roles) = (site, roles);
             self.links.clear();

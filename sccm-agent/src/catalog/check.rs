@@ -65,11 +65,10 @@ fn check_link(catalog: &Catalog, link: &Link) -> Result<()> {
     }
     known_role(catalog, &link.to)?;
     if let Some(opener) = &link.opener {
-        let ends = [&link.from, &link.to];
+        let may_open = |end| catalog.is(end, opener.as_str());
         ensure!(
-            link.direction == Direction::EitherWay
-                && ends.iter().any(|end| catalog.is(end, opener.as_str())),
-            "opener `{opener}` is no end of an arrow both ways"
+            may_open(&link.from) || link.direction == Direction::EitherWay && may_open(&link.to),
+            "opener `{opener}` is not an end that may open"
         );
     }
     if let Some(feature) = &link.opt_in {

@@ -111,7 +111,7 @@ pub struct Link {
     /// The notes that the link as a whole cites.
     #[serde(default)]
     pub notes: Vec<u8>,
-    /// The end that alone opens at a site whose site systems wait for the site server.
+    /// The end that alone opens at a site with `site-server-initiated-only`.
     pub opener: Option<RoleId>,
     /// Its clients boot from the network: until they have an address, they ask for one.
     #[serde(default)]

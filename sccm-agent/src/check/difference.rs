@@ -66,9 +66,6 @@ pub struct Change {
 
 impl Difference {
     /// Compares a policy with the running one, on the same machine.
-    ///
-    /// # Errors
-    /// The policy does not compile.
     pub fn new(policy: &SitePolicy, live: &Live) -> Result<Self> {
         let own = live.tables.own_addresses();
         let request = Request {

@@ -3,6 +3,7 @@
 use super::matrix::{Right, Rules, shown};
 use super::{Difference, Report, System};
 use crate::output;
+use crate::units::KIB;
 use comfy_table::ColumnConstraint;
 use ipnet::IpNet;
 
@@ -61,7 +62,7 @@ impl Report {
 
     fn summary(&self) -> String {
         let size = &self.size;
-        let kib = |bytes: usize| bytes / 1024;
+        let kib = |bytes: usize| bytes as u64 / KIB;
         format!(
             "Policy {}: {} kinds of peers x {} of protected systems, of at most {} pairs\n\
              Services that it tells apart: {}\nKernel memory: {} KiB of the {} KiB that are reserved; {} KiB of {} KiB for prefixes",

@@ -3,11 +3,11 @@
 
 use super::PinArgs;
 use crate::blocked::{Explainer, Flow, Names};
-use crate::duration;
 use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policy::{self, Ground};
 use crate::state;
+use crate::units;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
@@ -21,30 +21,30 @@ use std::time::Duration;
 /// Links that a table names for each flow; JSON has all.
 const LINKS_SHOWN: usize = 2;
 
-/// List the flows that were blocked, why, and what would let them pass
+/// List blocked flows, why they were blocked, and what would let them pass
 #[derive(Debug, Clone, Args)]
 pub struct BlockedArgs {
-    /// What comes first
+    /// Sort order
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
 
-    /// Only flows with a packet in this time, as in 30s, 10m, 2h or 1d
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    /// List only flows with a packet within this time, such as 30s, 10m, 2h or 1d
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
     since: Option<Duration>,
 
-    /// Only flows from this address or prefix
+    /// List only flows from this address or prefix
     #[arg(long, value_name = "PREFIX", value_parser = policy::prefix)]
     source: Option<IpNet>,
 
-    /// Only flows to this address or prefix
+    /// List only flows to this address or prefix
     #[arg(long, value_name = "PREFIX", value_parser = policy::prefix)]
     destination: Option<IpNet>,
 
-    /// Only flows with this reason, such as not-allowed
+    /// List only flows with this reason, such as not-allowed
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<Reason>,
 
-    /// How many to list
+    /// Maximum number of flows to list
     #[arg(long, value_name = "FLOWS", default_value_t = 50)]
     limit: usize,
 
@@ -55,17 +55,17 @@ pub struct BlockedArgs {
     output: OutputArgs,
 }
 
-/// What comes first.
+/// Sort order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Sort {
-    /// The most packets
+    /// Most packets first
     #[default]
     Packets,
-    /// The most bytes
+    /// Most bytes first
     Bytes,
-    /// The latest packet
+    /// Latest packet first
     Last,
-    /// The latest first packet: what is new
+    /// Newest flow first
     First,
 }
 
@@ -115,7 +115,7 @@ pub(super) fn reason(text: &str) -> Result<Reason, String> {
     let known = refusals.find(|reason| reason.label() == text);
     known.copied().ok_or_else(|| {
         format!(
-            "`{text}` is no reason to block: `sccm_dropped_packets_total` has the names, such as \
+            "`{text}` is not a reason to block: `sccm_dropped_packets_total` has the names, such as \
              not-allowed or outbound-not-allowed"
         )
     })
@@ -180,7 +180,7 @@ fn table(flows: &[Flow], clock: Clock) -> String {
         let refused = &flow.refused;
         table.add_row([
             flow.packets.to_string(),
-            format!("{} ago", duration::describe(clock.since(flow.last_seen))),
+            format!("{} ago", units::describe(clock.since(flow.last_seen))),
             refused.source.to_string(),
             refused.destination.to_string(),
             refused.what(),

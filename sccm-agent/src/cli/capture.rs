@@ -1,8 +1,8 @@
 //! `sccm-agent capture`: the refused packets themselves, for Wireshark.
 
 use super::{PinArgs, blocked};
-use crate::capture::{self, Bounds, Session, Target, Wish};
-use crate::duration;
+use crate::capture::{Bounds, Session, Target, Wish};
+use crate::units;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use sccm_common::Reason;
@@ -14,47 +14,47 @@ use std::time::Duration;
 /// The output failed, or the kernel.
 const FAILED_UNDERWAY: u8 = 1;
 
-/// Write the dropped packets to a file that Wireshark opens, each with its reason
+/// Write dropped packets to a file for Wireshark, each with its reason
 ///
-/// In observe mode these are the packets that would be dropped. Ends at the first of the
-/// bounds, and at Ctrl-C.
+/// In observe mode these are the packets that would be dropped. Stops at the first limit that
+/// is reached, and at Ctrl-C.
 #[derive(Debug, Clone, Args)]
 pub struct CaptureArgs {
-    /// Take the packets that are dropped: there are no others to take, so it must be said
+    /// Capture dropped packets; required, because no others can be captured
     #[arg(long, required = true)]
     dropped: bool,
 
-    /// The pcapng file to make; `-` is standard output
+    /// Output file (pcapng); `-` is standard output
     #[arg(short, long = "write", value_name = "FILE")]
     write: PathBuf,
 
-    /// Replace the file if it is there
+    /// Overwrite the file if it exists
     #[arg(long)]
     force: bool,
 
-    /// How many packets
+    /// Stop after this many packets
     #[arg(long, value_name = "N", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 
-    /// How large a file, as in 64K, 16M or 1G
-    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = capture::parse_size)]
+    /// Stop at this file size, such as 64K, 16M or 1G
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = size)]
     size: u64,
 
-    /// How long, as in 30s or 10m
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse_wait)]
+    /// Stop after this time, such as 30s or 10m
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::wait)]
     duration: Duration,
 
-    /// How many bytes of each packet
+    /// Bytes to keep of each packet
     #[arg(long, value_name = "BYTES", default_value_t = 128,
           value_parser = clap::value_parser!(u32).range(14..=LONGEST as i64))]
     snaplen: u32,
 
-    /// Only packets dropped for this reason, such as not-allowed
+    /// Capture only packets dropped for this reason, such as not-allowed
     #[arg(long, value_name = "REASON", value_parser = blocked::reason)]
     reason: Option<Reason>,
 
-    /// Only packets of this interface
+    /// Capture only packets of this interface
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
 
@@ -62,10 +62,20 @@ pub struct CaptureArgs {
     pins: PinArgs,
 }
 
+/// What a file's head and one packet surely need.
+const SMALLEST: u64 = 4 * units::KIB;
+
+fn size(text: &str) -> Result<u64, String> {
+    let size = units::size(text)?;
+    if size < SMALLEST {
+        return Err(format!(
+            "{text} leaves no room for a packet: give at least 4K"
+        ));
+    }
+    Ok(size)
+}
+
 /// Captures until a bound is reached, and returns the exit code.
-///
-/// # Errors
-/// As [`Session::begin`].
 pub fn run(args: &CaptureArgs) -> Result<ExitCode> {
     let wish = Wish {
         snaplen: args.snaplen,
@@ -102,5 +112,16 @@ pub fn run(args: &CaptureArgs) -> Result<ExitCode> {
             eprintln!("error: {error:#}; what was captured before can be read");
             Ok(ExitCode::from(FAILED_UNDERWAY))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn a_file_has_room_for_a_packet() {
+        assert_eq!(size("4K"), Ok(4096));
+        assert!(size("4095").unwrap_err().contains("at least 4K"));
     }
 }

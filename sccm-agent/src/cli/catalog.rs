@@ -20,9 +20,6 @@ pub struct CatalogArgs {
 }
 
 /// Prints the catalog: as a summary of its links, or whole as JSON.
-///
-/// # Errors
-/// If standard output cannot be written.
 pub fn run(args: &CatalogArgs) -> Result<()> {
     let catalog = Catalog::of(Edition::default());
     match args.output.output {

@@ -10,10 +10,10 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Read a policy file, print who may open what by it, and warn of what may be a mistake
+/// Check a policy file: print who may open what, and warn of likely mistakes
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// The policy file; those of policy.d beside it belong to it
+    /// Policy file; the files of policy.d beside it are read, too
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -21,7 +21,7 @@ pub struct CheckArgs {
     #[arg(long)]
     strict: bool,
 
-    /// Print, too, what would change if it took the place of the running policy
+    /// Print also what would change for the running policy
     #[arg(long)]
     against_live: bool,
 

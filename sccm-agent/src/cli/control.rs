@@ -4,9 +4,9 @@ use super::PinArgs;
 use crate::changed::Changed;
 use crate::control::client::Connection;
 use crate::control::{Answer, Request, default_socket};
-use crate::duration;
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policies::Reload;
+use crate::units;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// The flag of every command that speaks or listens on the control socket.
 #[derive(Debug, Clone, Args)]
 pub struct SocketArgs {
-    /// Where the agent takes commands [default: below /run/sccm-agent, one for
+    /// Socket on which the agent takes commands [default: below /run/sccm-agent, one for
     /// each pin directory]
     #[arg(long, value_name = "PATH")]
     control_socket: Option<PathBuf>,
@@ -44,23 +44,24 @@ struct AgentArgs {
     output: OutputArgs,
 }
 
-/// Have the running agent read its policy file again
+/// Make the running agent read its policy file again
 #[derive(Debug, Clone, Args)]
 pub struct ReloadArgs {
-    /// Return to the policy before, unless `sccm-agent confirm` comes in time
-    #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
+    /// Return to the policy before unless `sccm-agent confirm` runs within this time, such as
+    /// 60s or 5m
+    #[arg(long, value_name = "TIME", value_parser = units::wait)]
     confirm_within: Option<Duration>,
 
-    /// Reload even if it cuts an established SSH session to this host
+    /// Reload even if this cuts an established SSH session to this host
     #[arg(long)]
     accept_lockout: bool,
 
-    /// Read the candidate's file instead (`enforce --shadow-config`), and count what it
-    /// would decide otherwise; nothing changes for any packet
+    /// Read the candidate file (see `enforce --shadow-config`) as a shadow instead: count what
+    /// it would decide differently, and change nothing
     #[arg(long, conflicts_with_all = ["confirm_within", "accept_lockout"])]
     shadow: bool,
 
-    /// End that
+    /// End the shadow
     #[arg(long, conflicts_with_all = ["confirm_within", "accept_lockout", "shadow"])]
     no_shadow: bool,
 
@@ -68,14 +69,15 @@ pub struct ReloadArgs {
     agent: AgentArgs,
 }
 
-/// Make the candidate of `reload --shadow` the active policy
+/// Make the candidate of the shadow the active policy
 #[derive(Debug, Clone, Args)]
 pub struct PromoteArgs {
-    /// Return to the policy before, unless `sccm-agent confirm` comes in time
-    #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
+    /// Return to the policy before unless `sccm-agent confirm` runs within this time, such as
+    /// 60s or 5m
+    #[arg(long, value_name = "TIME", value_parser = units::wait)]
     confirm_within: Option<Duration>,
 
-    /// Promote even if it cuts an established SSH session to this host
+    /// Promote even if this cuts an established SSH session to this host
     #[arg(long)]
     accept_lockout: bool,
 
@@ -93,8 +95,8 @@ pub struct ConfirmArgs {
 /// Return to the policy before
 #[derive(Debug, Clone, Args)]
 pub struct RollbackArgs {
-    /// Return even if it cuts an established SSH session to this host; from a
-    /// policy that is not confirmed, the way back is always free
+    /// Return even if this cuts an established SSH session to this host; a policy that is
+    /// not confirmed is always taken back
     #[arg(long)]
     accept_lockout: bool,
 
@@ -120,9 +122,6 @@ pub fn reload(args: &ReloadArgs) -> Result<ExitCode> {
 }
 
 /// Asks the agent to make its candidate the active policy.
-///
-/// # Errors
-/// As [`reload`].
 pub fn promote(args: &PromoteArgs) -> Result<ExitCode> {
     args.agent.ask(&Request::Promote(Reload {
         confirm_within: args.confirm_within.map(|wait| wait.as_secs()),
@@ -131,17 +130,11 @@ pub fn promote(args: &PromoteArgs) -> Result<ExitCode> {
 }
 
 /// Tells the agent that its policy is to stay.
-///
-/// # Errors
-/// As [`reload`].
 pub fn confirm(args: &ConfirmArgs) -> Result<ExitCode> {
     args.agent.ask(&Request::Confirm)
 }
 
 /// Asks the agent for the policy before.
-///
-/// # Errors
-/// As [`reload`].
 pub fn rollback(args: &RollbackArgs) -> Result<ExitCode> {
     args.agent.ask(&Request::Rollback {
         accept_lockout: args.accept_lockout,

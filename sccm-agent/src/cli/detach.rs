@@ -6,7 +6,7 @@ use crate::output;
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-/// Remove programs, counters and flows that an agent left behind
+/// Remove the programs, counters and flows that an agent left behind
 #[derive(Debug, Clone, Args)]
 pub struct DetachArgs {
     #[command(flatten)]

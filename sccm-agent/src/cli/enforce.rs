@@ -3,12 +3,12 @@
 use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::agent::{Agent, OnExit, Settings};
-use crate::duration;
 use crate::heap;
 use crate::hooks::XdpMode;
 use crate::http::HttpArgs;
 use crate::plan::NamedInterface;
 use crate::policies;
+use crate::units;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use sccm_common::Place;
@@ -27,66 +27,66 @@ enum Switch {
     Off,
 }
 
-/// Let through what the roles of this host need, and drop the rest at the card
+/// Pass what this host's roles need, and drop the rest at the network card
 #[derive(Debug, Clone, Args)]
 pub struct EnforceArgs {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// An interface of this host to enforce: a card, a VLAN as eth0.20, a bridge or a
-    /// bond; may be given several times
+    /// Interface of this host to enforce: a card, a VLAN such as eth0.20, a bridge or a bond;
+    /// repeatable
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
 
-    /// On a gateway: an interface at the side of the peers; may be given several times
+    /// On a gateway: interface that faces the peers; repeatable
     #[arg(long = "uplink", value_name = "IF", conflicts_with = "interfaces")]
     uplinks: Vec<String>,
 
-    /// On a gateway: an interface at the side of the protected systems; may be given several times
+    /// On a gateway: interface that faces the protected systems; repeatable
     #[arg(long = "segment", value_name = "IF", conflicts_with = "interfaces")]
     segments: Vec<String>,
 
-    /// Count what would be dropped, and drop nothing
+    /// Count what would be dropped, but drop nothing
     #[arg(long)]
     observe: bool,
 
-    /// How many flows are remembered
+    /// Maximum number of remembered flows
     #[arg(long, value_name = "FLOWS", default_value_t = DEFAULT_CAPACITY,
           value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS))]
     flow_capacity: u32,
 
-    /// How the program may hang on the card
+    /// XDP attach mode
     #[arg(long, value_enum, default_value_t)]
     xdp_mode: XdpMode,
 
-    /// What happens at SIGTERM and Ctrl-C
+    /// What to do at SIGTERM and Ctrl-C
     #[arg(long, value_enum, default_value_t)]
     on_exit: OnExit,
 
-    /// Enforce even if it cuts an established SSH session to this host
+    /// Enforce even if this cuts an established SSH session to this host
     #[arg(long)]
     accept_lockout: bool,
 
-    /// Let go again, or return to the policy that was confirmed before, unless
-    /// `sccm-agent confirm` comes in time, as in 60s or 5m
-    #[arg(long, value_name = "TIME", value_parser = duration::parse_wait)]
+    /// Detach, or return to the last confirmed policy, unless `sccm-agent confirm` runs within
+    /// this time, such as 60s or 5m
+    #[arg(long, value_name = "TIME", value_parser = units::wait)]
     confirm_within: Option<Duration>,
 
-    /// The file of the candidate that `sccm-agent reload --shadow` reads [default: beside
-    /// the policy's file, policy.candidate.toml for policy.toml]
+    /// Policy file that `sccm-agent reload --shadow` reads [default: beside the policy file,
+    /// policy.candidate.toml for policy.toml]
     #[arg(long, value_name = "FILE")]
     shadow_config: Option<PathBuf>,
 
-    /// Reload the policy's file on POST /-/reload, too
+    /// Also reload the policy file on POST /-/reload
     #[arg(long)]
     enable_reload: bool,
 
-    /// Log a line for each newly blocked flow, at most 20 a second
+    /// Log each newly blocked flow, at most 20 lines a second
     #[arg(long, value_name = "on|off", value_enum, default_value_t = Switch::On)]
     log_blocked: Switch,
 
-    /// Add the most blocked flows to the metrics, so many of them, with their addresses
-    #[arg(long, value_name = "FLOWS", default_value_t = 0,
+    /// Export the N most blocked flows as metrics, with their addresses
+    #[arg(long, value_name = "N", default_value_t = 0,
           value_parser = clap::value_parser!(u32).range(0..=100))]
     metrics_top_flows: u32,
 

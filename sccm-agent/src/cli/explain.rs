@@ -7,25 +7,25 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use std::net::IpAddr;
 
-/// Say whether a policy lets something be opened, and which link or rule says so
+/// Explain whether a policy lets a connection be opened, and by which link or rule
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArgs {
-    /// What is opened, as tcp/445, udp/69, icmp/echo-request, gre or ip/89
+    /// What is opened, such as tcp/445, udp/69, icmp/echo-request, gre or ip/89
     what: Allow,
 
-    /// Who opens it
+    /// Address that opens the connection
     #[arg(long, value_name = "ADDRESS")]
     from: IpAddr,
 
-    /// Who listens
+    /// Address that listens
     #[arg(long, value_name = "ADDRESS")]
     to: IpAddr,
 
-    /// It is the protected system that opens
+    /// Take --from as the protected system
     #[arg(long)]
     outwards: bool,
 
-    /// On a gateway: an address of the gateway itself; may be given several times
+    /// On a gateway: address of the gateway itself; repeatable
     #[arg(long, value_name = "ADDRESS")]
     own: Vec<IpAddr>,
 

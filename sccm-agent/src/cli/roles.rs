@@ -12,10 +12,10 @@ use clap::Args;
 use comfy_table::ColumnConstraint;
 use serde::Serialize;
 
-/// List the roles, or show who opens what to one role, and what it opens to whom
+/// List the roles, or show the links of one role
 #[derive(Debug, Clone, Args)]
 pub struct RolesArgs {
-    /// The role to show, such as distribution-point; without it, all roles are listed
+    /// Role to show, such as distribution-point [default: list all roles]
     role: Option<String>,
 
     #[command(flatten)]

@@ -6,11 +6,11 @@
 //! layout.
 
 use super::PinArgs;
-use crate::duration;
 use crate::interface::Netlink;
 use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::state::{self, InterfaceState, PolicyStatus, ShadowStatus, State};
+use crate::units;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
@@ -21,7 +21,7 @@ const NOTHING_ATTACHED: u8 = 3;
 const NOT_ALL_ENFORCING: u8 = 4;
 const OTHER_LAYOUT: u8 = 5;
 
-/// Say what is enforced, where, and since which policy
+/// Show what is enforced, where, and since when
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     #[command(flatten)]
@@ -45,9 +45,6 @@ struct Status {
 }
 
 /// Prints the state and returns its exit code.
-///
-/// # Errors
-/// Pins that cannot be read.
 pub fn run(args: &StatusArgs) -> Result<ExitCode> {
     let pins = args.pins.pins();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,7 +107,7 @@ fn print(status: &Status) -> Result<()> {
         policy.generation,
         &policy.hash[..12],
         policy.mode,
-        duration::describe(now.saturating_sub(policy.published)),
+        units::describe(now.saturating_sub(policy.published)),
         trial(policy, now),
         shadow(status.shadow.as_ref(), now),
         output::lines(&table)
@@ -123,11 +120,11 @@ fn trial(policy: &PolicyStatus, now: u64) -> String {
         None => String::new(),
         Some(end) if end >= now => format!(
             "Trial:  ends in {}, unless `sccm-agent confirm` comes before\n",
-            duration::describe(end - now)
+            units::describe(end - now)
         ),
         Some(end) => format!(
             "Trial:  ended {} ago without an agent; the next one takes the policy back\n",
-            duration::describe(now - end)
+            units::describe(now - end)
         ),
     }
 }
@@ -138,7 +135,7 @@ fn shadow(shadow: Option<&ShadowStatus>, now: u64) -> String {
         format!(
             "Shadow: {}, since {}\n",
             &shadow.hash[..12],
-            duration::describe(now.saturating_sub(shadow.since))
+            units::describe(now.saturating_sub(shadow.since))
         )
     })
 }

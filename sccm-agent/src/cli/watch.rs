@@ -2,32 +2,24 @@
 //! agent, and changes nothing.
 
 use super::PinArgs;
-use crate::duration;
+use crate::units;
 use crate::watch;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-/// Show live what is passed and blocked, where, and why
+/// Show live what passes and what is blocked, where, and why
 ///
-/// Keys: q quits, s sorts by another figure, / filters by words, p pauses.
+/// Keys: q quits, s changes the sort order, / filters by words, p pauses.
 #[derive(Debug, Clone, Args)]
 pub struct WatchArgs {
-    /// How often the figures are read anew
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = period)]
+    /// Time between two updates
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::interval)]
     interval: Duration,
 
     #[command(flatten)]
     pins: PinArgs,
-}
-
-fn period(text: &str) -> Result<Duration, String> {
-    let period = duration::parse(text)?;
-    if period.is_zero() {
-        return Err("the shortest interval is 1s".to_owned());
-    }
-    Ok(period)
 }
 
 /// Shows the view until somebody ends it.

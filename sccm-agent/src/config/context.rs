@@ -1,7 +1,7 @@
 //! What every part of the reader needs at hand.
 
-use super::files::{Budget, Source};
-use super::place::{Place, Problem, Problems, Span};
+use super::files::{Budget, PolicyFile};
+use super::location::{Location, Problem, Problems, Span};
 use std::path::Path;
 
 /// Prefixes of all lists together.
@@ -12,7 +12,7 @@ pub const MAX_RULES: usize = 4096;
 
 /// The files, what is wrong with them, and what may still be read.
 pub(super) struct Context<'a> {
-    pub sources: &'a [Source],
+    pub files: &'a [PolicyFile],
     /// What lists of addresses are relative to.
     pub folder: &'a Path,
     pub problems: Problems,
@@ -22,9 +22,9 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub fn new(sources: &'a [Source], folder: &'a Path, bytes: Budget) -> Self {
+    pub fn new(files: &'a [PolicyFile], folder: &'a Path, bytes: Budget) -> Self {
         Self {
-            sources,
+            files,
             folder,
             problems: Problems::default(),
             bytes,
@@ -34,18 +34,18 @@ impl<'a> Context<'a> {
 
     /// Notes a mistake.
     pub fn refuse(&mut self, span: Span, message: impl Into<String>) {
-        let sources = self.sources;
-        self.problems.add(|| place(sources, span), message);
+        let files = self.files;
+        self.problems.add(|| location(files, span), message);
     }
 
-    /// Notes a mistake in a file that is none of the sources.
+    /// Notes a mistake in a list of addresses.
     pub fn refuse_elsewhere(&mut self, problem: Problem) {
-        self.problems.add(|| problem.place, problem.message);
+        self.problems.add(|| problem.location, problem.message);
     }
 
     /// Where a span is.
-    pub fn place(&self, span: Span) -> Place {
-        place(self.sources, span)
+    pub fn location(&self, span: Span) -> Location {
+        location(self.files, span)
     }
 
     /// Counts prefixes, and says once where there are too many.
@@ -63,7 +63,7 @@ impl<'a> Context<'a> {
     }
 }
 
-fn place(sources: &[Source], span: Span) -> Place {
-    let source = &sources[span.file];
-    Place::within(&source.path, &source.text, span.start)
+fn location(files: &[PolicyFile], span: Span) -> Location {
+    let file = &files[span.file];
+    Location::within(&file.path, &file.text, span.start)
 }

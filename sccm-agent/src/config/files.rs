@@ -1,19 +1,20 @@
 //! Reads the files, with everything that can be wrong with a file as such.
 
-use super::place::{Place, Problem};
+use super::location::{Location, Problem};
+use crate::units::MIB;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Bytes of all files together.
-pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 16 * MIB;
 
 /// The directory beside the policy file whose `*.toml` files are part of it.
 const MORE: &str = "policy.d";
 
 /// A file that has been read.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct PolicyFile {
     pub path: PathBuf,
     pub text: String,
 }
@@ -30,9 +31,9 @@ impl Default for Budget {
 
 impl Budget {
     /// Reads one file.
-    pub fn read(&mut self, path: &Path) -> Result<Source, Problem> {
+    pub fn read(&mut self, path: &Path) -> Result<PolicyFile, Problem> {
         let problem = |message: String| Problem {
-            place: Place::file(path),
+            location: Location::file(path),
             message,
         };
         let unread = |error: io::Error| problem(why_not(path, &error));
@@ -54,18 +55,18 @@ impl Budget {
         self.0 = self.0.checked_sub(bytes.len() as u64).ok_or_else(|| {
             problem(format!(
                 "with this file the policy is larger than {} MiB: name fewer or wider prefixes",
-                MAX_BYTES / (1024 * 1024)
+                MAX_BYTES / MIB
             ))
         })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let before = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
             Problem {
-                place: Place::within(path, &before, valid),
+                location: Location::within(path, &before, valid),
                 message: "is not UTF-8 here: save the file as UTF-8".to_owned(),
             }
         })?;
-        Ok(Source {
+        Ok(PolicyFile {
             path: path.to_owned(),
             text,
         })
@@ -73,12 +74,12 @@ impl Budget {
 }
 
 /// The policy file, then those of `policy.d` beside it, by name.
-pub(super) fn all(path: &Path, budget: &mut Budget) -> Result<Vec<Source>, Problem> {
-    let mut sources = vec![budget.read(path)?];
+pub(super) fn all(path: &Path, budget: &mut Budget) -> Result<Vec<PolicyFile>, Problem> {
+    let mut files = vec![budget.read(path)?];
     for path in more(&folder_of(path).join(MORE))? {
-        sources.push(budget.read(&path)?);
+        files.push(budget.read(&path)?);
     }
-    Ok(sources)
+    Ok(files)
 }
 
 /// The directory that a file is in.
@@ -88,7 +89,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 fn more(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     let unread = |error: io::Error| Problem {
-        place: Place::file(folder),
+        location: Location::file(folder),
         message: why_not(folder, &error),
     };
     let entries = match fs::read_dir(folder) {

@@ -2,13 +2,13 @@
 //!
 //! Tables of the same name become one, lists of tables (`[[protect]]`,
 //! `[[allow]]`) follow each other. Nothing else is put together: a key that two
-//! files set is a conflict that names both places. In particular no file can add
+//! files set is a conflict that names both locations. In particular no file can add
 //! holders to a role that another one has listed: who a role is can be read in
 //! one place.
 
 use super::context::Context;
+use super::location::Span;
 use super::node::{Node, Table, Value};
-use super::place::Span;
 use std::collections::btree_map::Entry;
 
 /// Adds the tree of a later file.
@@ -39,7 +39,7 @@ fn join<'a>(
             before.extend(more);
         }
         _ => {
-            let first = cx.place(first);
+            let first = cx.location(first);
             cx.refuse(
                 second,
                 format!("`{key}` is set already, at {first}: keep one of the two"),

@@ -1,8 +1,8 @@
 //! Names that operators give: of protected systems, and of rules.
 
 use super::context::Context;
+use super::location::Span;
 use super::node::{Table, Text};
-use super::place::Span;
 use std::collections::BTreeMap;
 
 /// Characters of a name: it becomes a metric's label and a column of tables.
@@ -18,7 +18,7 @@ impl Names {
         let name = table.require("name", "\"...\"", cx)?.text(cx)?;
         if !is_name(&name) {
             let message = format!(
-                "`{}` is no name: write a letter, then letters, digits, `-`, `_` or `.`, \
+                "`{}` is not a name: write a letter, then letters, digits, `-`, `_` or `.`, \
                  {LONGEST} characters at most",
                 name.text.escape_debug()
             );
@@ -29,7 +29,7 @@ impl Names {
             let message = format!(
                 "the name `{}` is given already, at {}: every {} needs its own",
                 name.text,
-                cx.place(*first),
+                cx.location(*first),
                 table.name
             );
             cx.refuse(name.span, message);

@@ -1,11 +1,11 @@
-//! The tree that TOML describes, each node with its place.
+//! The tree that TOML describes, each node with its location.
 //!
 //! Serde would stop at the first mistake, and knows neither the nearest name nor
-//! the place of a key; so the parser's own tree is read here, key by key. Keys
+//! the location of a key; so the parser's own tree is read here, key by key. Keys
 //! that nobody asked for are refused at the end, with the one that was meant.
 
 use super::context::Context;
-use super::place::Span;
+use super::location::Span;
 use crate::catalog::nearest;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub(super) struct Table<'a> {
     /// What people call it, as `[site]`.
     pub name: String,
     pub span: Span,
-    /// Each key with its place and value.
+    /// Each key with its location and value.
     pub entries: BTreeMap<Cow<'a, str>, (Span, Node<'a>)>,
     /// The keys that it may have.
     known: Vec<&'static str>,

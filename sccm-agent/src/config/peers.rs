@@ -46,7 +46,7 @@ fn known(catalog: &Catalog, id: &str) -> Result<(), String> {
             "`{INTERNET}` is every address that is not internal: set [site] internal instead"
         )),
         ANY => Err(format!(
-            "`{ANY}` is no role: name the role that any address holds"
+            "`{ANY}` is not a role: name the role that every address holds"
         )),
         _ if catalog.role(id).is_ok() => Ok(()),
         _ => {

@@ -1,8 +1,8 @@
 //! Lists of addresses: in the policy itself, or one prefix a line in a file.
 
 use super::context::Context;
+use super::location::{Location, Problem};
 use super::node::{Node, Table, Value};
-use super::place::{Place, Problem};
 use crate::policy::prefix;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -66,11 +66,11 @@ fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
     table.finish(cx);
     let name = name?.text(cx)?;
     let path = cx.folder.join(&*name.text);
-    let source = match cx.bytes.read(&path) {
-        Ok(source) => source,
+    let file = match cx.bytes.read(&path) {
+        Ok(file) => file,
         Err(problem) => {
-            // Without a place of its own, that of who asked for the file.
-            match problem.place.position {
+            // If it has no line of its own, say where the file is named.
+            match problem.location.position {
                 Some(_) => cx.refuse_elsewhere(problem),
                 None => cx.refuse(name.span, problem.to_string()),
             }
@@ -79,7 +79,7 @@ fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
     };
     let mut prefixes = Vec::new();
     // Editors of other systems begin a file with a byte order mark.
-    let text = source.text.trim_start_matches('\u{feff}');
+    let text = file.text.trim_start_matches('\u{feff}');
     for (line, text) in text.lines().enumerate() {
         let content = text.split('#').next().unwrap_or_default().trim();
         if content.is_empty() {
@@ -89,11 +89,11 @@ fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
             Ok(prefix) => prefixes.push(prefix),
             Err(message) => {
                 let column = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
-                let place = Place {
+                let location = Location {
                     file: path.clone(),
                     position: Some((line + 1, column)),
                 };
-                cx.refuse_elsewhere(Problem { place, message });
+                cx.refuse_elsewhere(Problem { location, message });
             }
         }
     }

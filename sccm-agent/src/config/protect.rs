@@ -1,9 +1,9 @@
 //! `[[protect]]`: the systems behind this machine, or this machine itself.
 
 use super::context::Context;
+use super::location::Span;
 use super::names::Names;
 use super::node::Table;
-use super::place::Span;
 use super::prefixes;
 use crate::catalog::{Catalog, RoleId};
 use crate::policy::{INTERNET, Protected};
@@ -28,7 +28,7 @@ pub(super) fn read(
                     let message = format!(
                         "this [[protect]] has no addresses, nor has the one at {}: only one can \
                          stand for all others; give this one addresses, or put the roles together",
-                        cx.place(first)
+                        cx.location(first)
                     );
                     cx.refuse(span, message);
                 }

@@ -142,11 +142,11 @@ fn targets(table: &mut Table<'_>, cx: &mut Context<'_>) -> Vec<Target> {
     targets
 }
 
-fn target(text: &str, place: &Text<'_>, cx: &mut Context<'_>) -> Option<Target> {
+fn target(text: &str, location: &Text<'_>, cx: &mut Context<'_>) -> Option<Target> {
     match parse_target(text) {
         Ok(target) => Some(target),
         Err(message) => {
-            cx.refuse(place.span, message);
+            cx.refuse(location.span, message);
             None
         }
     }

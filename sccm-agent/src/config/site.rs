@@ -5,8 +5,8 @@
 //! [`SiteArgs::site`].
 
 use super::context::Context;
+use super::location::Span;
 use super::node::{Table, Text};
-use super::place::Span;
 use super::prefixes;
 use crate::catalog::{Catalog, nearest};
 use crate::policy::{Outbound, SitePolicy};
@@ -58,7 +58,7 @@ pub(super) fn read(
     outbound
 }
 
-/// What flags would say. `spans` gets the place of each setting.
+/// What flags would say. `spans` gets the location of each setting.
 fn settings(
     table: &mut Table<'_>,
     spans: &mut BTreeMap<&'static str, Span>,
@@ -116,7 +116,10 @@ pub(super) fn timeouts(table: Option<Table<'_>>, cx: &mut Context<'_>) -> Timeou
         match text.text.parse() {
             Ok(number @ 1..) => *seconds = number,
             _ => {
-                let message = format!("`{}` is no number of seconds from 1 on", text.text);
+                let message = format!(
+                    "`{}` is not a number of seconds: write 1 or more",
+                    text.text
+                );
                 cx.refuse(text.span, message);
             }
         }

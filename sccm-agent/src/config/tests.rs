@@ -11,15 +11,15 @@ use std::path::PathBuf;
 /// Reads files that are not there, the first of them the policy file.
 fn read(texts: &[&str]) -> Result<SitePolicy, Problems> {
     let names = ["policy.toml", "10.toml", "20.toml"];
-    let sources: Vec<Source> = names
+    let files: Vec<PolicyFile> = names
         .iter()
         .zip(texts)
-        .map(|(name, text)| Source {
+        .map(|(name, text)| PolicyFile {
             path: PathBuf::from(name),
             text: (*text).to_owned(),
         })
         .collect();
-    read_all(&sources, Path::new(""), Budget::default())
+    read_all(&files, Path::new(""), Budget::default())
 }
 
 /// A policy that is good once `text` is.
@@ -36,14 +36,14 @@ fn good(text: &str) -> SitePolicy {
 
 /// Asserts that one mistake is found, at `line:column`, in words that have `parts`.
 #[track_caller]
-fn refused(text: &str, place: &str, parts: &[&str]) {
+fn refused(text: &str, location: &str, parts: &[&str]) {
     let Err(problems) = read(&[text]) else {
         panic!("not refused: {}", &text[..text.len().min(2000)])
     };
     assert_eq!(problems.list().len(), 1, "{text}\n{problems}");
     let problem = problems.list()[0].to_string();
-    let message = problem.strip_prefix(&format!("policy.toml:{place}: "));
-    let message = message.unwrap_or_else(|| panic!("{text}\nnot at {place}: {problem}"));
+    let message = problem.strip_prefix(&format!("policy.toml:{location}: "));
+    let message = message.unwrap_or_else(|| panic!("{text}\nnot at {location}: {problem}"));
     for part in parts {
         assert!(message.contains(part), "{text}\nlacks {part}: {message}");
     }

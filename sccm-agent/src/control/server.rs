@@ -4,8 +4,8 @@
 //! that a member of the group can at worst be slow to answer.
 
 use super::{Answer, GROUP, LONGEST_REQUEST, Request};
-use crate::duration::LONGEST_WAIT;
 use crate::policies::Policies;
+use crate::units::LONGEST_WAIT;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, chown};

@@ -1,10 +1,9 @@
 //! Refuses a flow table that the machine has no memory for.
 
 use crate::kernel::memory_needed;
+use crate::units::MIB;
 use anyhow::{Context as _, Result, ensure};
 use procfs::{Current as _, Meminfo};
-
-const MIB: u64 = 1024 * 1024;
 
 /// Checks that the maps leave at least half of what is available to others: the kernel
 /// takes it at once, and never gives it back while the agent enforces.

@@ -2,14 +2,14 @@
 
 use clap::ValueEnum;
 
-/// Which way of attaching is acceptable.
+/// XDP attach mode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum XdpMode {
-    /// In the driver, or not at all
+    /// In the driver only
     #[default]
     Native,
-    /// In the kernel's stack: every driver can, about four times slower
+    /// In the kernel's network stack: works with every driver, about four times slower
     Generic,
-    /// Native, and generic with a warning where the driver refuses
+    /// Native; generic, with a warning, if the driver refuses
     Auto,
 }

@@ -12,7 +12,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:19470";
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "HTTP server")]
 pub struct HttpArgs {
-    /// Where metrics and the status page are served
+    /// Address of the server for metrics and the status page
     #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
     pub metrics_listen: SocketAddr,
 
@@ -20,12 +20,12 @@ pub struct HttpArgs {
     #[arg(long)]
     pub insecure_listen: bool,
 
-    /// TLS, client certificates and a bearer token, as this file says (docs/web-config.md)
+    /// File with settings for TLS, client certificates and a bearer token
+    /// (docs/web-config.md)
     #[arg(long, value_name = "FILE")]
     pub web_config: Option<PathBuf>,
 
-    /// A further name or address by which clients call this server, without a port; may be
-    /// given several times
+    /// Further name or address that clients use for this server, without a port; repeatable
     #[arg(long, value_name = "NAME")]
     pub http_host: Vec<HostName>,
 }

@@ -1,6 +1,7 @@
 //! Files that the web configuration names: small, plain, and secret where they
 //! hold a secret.
 
+use crate::units::MIB;
 use anyhow::{Context as _, Result, ensure};
 use std::fs::File;
 use std::io::Read as _;
@@ -8,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// More than any chain of certificates; keeps a wrong path from filling memory.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = MIB;
 
 /// What everybody but the owner may do.
 const OTHERS: u32 = 0o077;

@@ -1,7 +1,7 @@
 //! What the owner is asked to do, and what it says when that is done. As JSON, both are parts
 //! of the control protocol.
 
-use crate::duration;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -79,7 +79,7 @@ impl fmt::Display for Outcome {
             Some(seconds) => write!(
                 f,
                 "; run `sccm-agent confirm` within {}, or the policy before returns",
-                duration::describe(seconds)
+                units::describe(seconds)
             ),
             None => Ok(()),
         }

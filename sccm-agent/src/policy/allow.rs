@@ -85,9 +85,7 @@ pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
             )),
             number => Ok(Target::Protocol(number)),
         },
-        _ => Err(format!(
-            "`{protocol}` is no protocol that is known here: {FORMS}"
-        )),
+        _ => Err(format!("unknown protocol `{protocol}`: {FORMS}")),
     }
 }
 
@@ -157,7 +155,7 @@ mod tests {
             ("tcp/0", "1 to 65535"),
             ("tcp/65536", "1 to 65535"),
             ("tcp/90-80", "write 80-90"),
-            ("sctp/80", "no protocol that is known"),
+            ("sctp/80", "unknown protocol"),
             ("ip/6", "name them"),
             ("icmp/256", "0 to 255"),
             ("tcp/22@192.0.2.1/24", "write 192.0.2.0/24 or 192.0.2.1"),

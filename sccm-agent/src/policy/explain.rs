@@ -94,9 +94,6 @@ pub struct Explanation {
 }
 
 /// Explains one question under a policy.
-///
-/// # Errors
-/// The policy does not compile.
 pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation> {
     let policy = request.policy;
     let compiled = compile(request, ServiceNames::default())?;

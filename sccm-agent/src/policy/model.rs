@@ -81,15 +81,15 @@ pub struct Rule {
     pub reason: String,
 }
 
-/// What happens to what the protected systems open themselves.
+/// How to treat connections that protected systems open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Outbound {
-    /// It passes, and its answers come back
+    /// Pass them, and their answers
     #[default]
     Track,
-    /// Only the roles' own links pass, and their answers come back
+    /// Pass only those that a link of the roles allows, and their answers
     Enforce,
-    /// It passes, and nobody looks: its answers come back only where a link lets them in
+    /// Pass them without remembering them: answers need a link of their own
     Off,
 }
 

@@ -27,11 +27,11 @@ impl Error for SiteError {}
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Site settings")]
 pub struct SiteArgs {
-    /// HTTP port where the document allows an alternate one (note 2) [default: 80]
+    /// HTTP port of site systems, where the document lets it be changed [default: 80]
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub http_port: Option<NonZeroU16>,
 
-    /// HTTPS port where the document allows an alternate one (note 2) [default: 443]
+    /// HTTPS port of site systems, where the document lets it be changed [default: 443]
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub https_port: Option<NonZeroU16>,
 
@@ -39,7 +39,8 @@ pub struct SiteArgs {
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub wsus_http_port: Option<NonZeroU16>,
 
-    /// HTTPS port of WSUS [default: follows from --wsus-http-port by note 4]
+    /// HTTPS port of WSUS [default: 443 for HTTP port 80, else the port after
+    /// --wsus-http-port]
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub wsus_https_port: Option<NonZeroU16>,
 
@@ -63,15 +64,15 @@ pub struct SiteArgs {
     #[arg(long, value_name = "LOW-HIGH")]
     pub multicast_range: Option<PortRange>,
 
-    /// Only the site server opens connections to site systems (note 6)
+    /// Let only the site server open connections between it and site systems
     #[arg(long)]
     pub site_server_initiated_only: bool,
 
-    /// Add the dynamic RPC ports to links that list only the endpoint mapper
+    /// Open the dynamic RPC ports also on links that list only the endpoint mapper
     #[arg(long)]
     pub rpc_dynamic_with_mapper: bool,
 
-    /// Include links that are off by default: netbios-remote-control, named-pipes
+    /// Include links that are off by default: netbios-remote-control, named-pipes; repeatable
     #[arg(long, value_name = "FEATURE")]
     pub enable: Vec<String>,
 }

@@ -150,7 +150,7 @@ fn without_flows_or_maps_the_command_says_so() -> Result<()> {
         (Some(0), "no blocked flows")
     );
     for (arguments, part) in [
-        ("--reason service", "no reason to block"),
+        ("--reason service", "not a reason to block"),
         ("--since 10", "60s, 5m or 1h"),
         ("--source 192.0.2.1/24", "bits set"),
     ] {

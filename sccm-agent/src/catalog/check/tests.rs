@@ -59,11 +59,15 @@ fn a_broken_edition_is_refused() {
         (r#"to = "a""#, r#"to = "any""#, "unknown role `any`"),
         (r#""->""#, r#""<-""#, "unknown variant"),
         ("line = 7", "line = 0", "no line cited"),
-        ("line = 7", "line = 7\nopener = 'a'", "opener `a` is no end"),
+        (
+            "line = 7",
+            "line = 7\nopener = 'a'",
+            "opener `a` is not an end",
+        ),
         (
             "\"->\"\nline = 7",
             "\"<->\"\nopener = 'c'\nline = 7",
-            "opener `c` is no end",
+            "opener `c` is not an end",
         ),
         (
             r#"["80"]"#,

@@ -26,7 +26,7 @@ fn rules_are_checked() {
     good(
         "[[allow]]\nname = \"r\"\nprotocol = \"tcp\"\nports = [22]\nfrom = \"any\"\nreason = \"b\"",
     );
-    for (key, value, place, part) in [
+    for (key, value, location, part) in [
         ("name", "\"2nd\"", "2:8", "write a letter"),
         ("name", "\"a b\"", "2:8", "write a letter"),
         ("name", "\"\"", "2:8", "write a letter"),
@@ -67,7 +67,7 @@ fn rules_are_checked() {
         ("reason", "\"a\\nb\"", "6:10", "one line"),
         ("port", "[22]", "7:1", "did you mean ports?"),
     ] {
-        refused(&rule(key, Some(value)), place, &[part]);
+        refused(&rule(key, Some(value)), location, &[part]);
     }
     for (key, _) in RULE {
         refused(
@@ -96,7 +96,7 @@ fn rules_for_the_gateway_lead_nowhere_else() {
 
 #[test]
 fn protected_systems_are_checked() {
-    for (text, place, part) in [
+    for (text, location, part) in [
         ("", "1:1", "nothing is protected"),
         (
             "[[protect]]\nname = \"a\"",
@@ -145,7 +145,7 @@ fn protected_systems_are_checked() {
             "nor has the one at policy.toml:1:1",
         ),
     ] {
-        refused(text, place, &[part]);
+        refused(text, location, &[part]);
     }
 }
 
@@ -164,9 +164,13 @@ fn a_rule_cannot_lead_to_an_entry_without_addresses() {
 fn all_mistakes_of_a_file_are_named_at_once() {
     let text = with_entry("[site]\nhttp-prt = 80\nsql-port = 0\n[peers]\nclint = \"any\"");
     let problems = read(&[&text]).unwrap_err();
-    let places: Vec<_> = problems.list().iter().map(|p| p.place.position).collect();
+    let locations: Vec<_> = problems
+        .list()
+        .iter()
+        .map(|p| p.location.position)
+        .collect();
     assert_eq!(
-        places,
+        locations,
         [Some((2, 1)), Some((3, 12)), Some((5, 1))],
         "{problems}"
     );
@@ -192,8 +196,8 @@ fn more_rules_or_prefixes_than_the_limits_are_refused() {
             )
         })
         .collect();
-    let place = format!("{}:1", MAX_RULES * 5 + 1);
-    refused(&with_entry(&rules), &place, &["more than 4096 rules"]);
+    let location = format!("{}:1", MAX_RULES * 5 + 1);
+    refused(&with_entry(&rules), &location, &["more than 4096 rules"]);
 
     let list = "\"10.0.0.0/8\", ".repeat(MAX_PREFIXES);
     refused(

@@ -97,7 +97,7 @@ fn settings_of_a_site_are_checked() {
     refused(
         &with_entry("[timeouts]\nother = 0"),
         "2:9",
-        &["`0`", "from 1 on"],
+        &["`0`", "1 or more"],
     );
     refused(
         &with_entry("site = 5"),
@@ -127,7 +127,7 @@ fn holders_of_roles_are_checked() {
     );
     peers("pxe-clients = \"any\"", 1, &["did you mean pxe-client"]);
     peers("internet = \"any\"", 1, &["[site] internal"]);
-    peers("any = \"any\"", 1, &["no role"]);
+    peers("any = \"any\"", 1, &["not a role"]);
     peers("client = \"10.0.0.0/8\"", 10, &["write [\"10.0.0.0/8\"]"]);
     peers("client = [\"any\"]", 11, &["stands alone"]);
     peers("client = []", 10, &["list is empty"]);

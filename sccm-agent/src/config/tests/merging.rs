@@ -36,7 +36,7 @@ fn the_edition_may_be_said_in_any_file() {
 }
 
 #[test]
-fn conflicts_name_both_places() {
+fn conflicts_name_both_locations() {
     let base = with_entry("[site]\nhttp-port = 8080\n[peers]\nclient = [\"10.0.0.0/8\"]");
     let rules = with_entry(&rule("a"));
     for (first, second, expected) in [
@@ -90,7 +90,7 @@ fn every_file_that_is_no_toml_is_named() {
     let files: Vec<_> = problems
         .list()
         .iter()
-        .map(|p| p.place.to_string())
+        .map(|p| p.location.to_string())
         .collect();
     assert_eq!(
         files,

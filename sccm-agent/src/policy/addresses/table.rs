@@ -52,9 +52,6 @@ impl AddressTable {
     }
 
     /// Builds the trie of sorted regions.
-    ///
-    /// # Errors
-    /// They do not fit.
     pub(super) fn build(regions: &[Region]) -> Result<Self> {
         let mut table = Self {
             // Never on the stack, and without memory until it is written.

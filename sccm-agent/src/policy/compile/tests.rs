@@ -32,7 +32,7 @@ fn policy(catalog: &'static Catalog) -> SitePolicy {
             .map(|(role, number): (_, u8)| Protected {
                 name: role.id.to_string(),
                 roles: vec![role.id.clone()],
-                addresses: prefix(&format!("192.0.2.{number}")),
+                addresses: prefix(&format!("192.0.2.{number}/32")),
             })
             .collect(),
         ..SitePolicy::default()

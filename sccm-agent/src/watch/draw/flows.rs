@@ -3,7 +3,7 @@
 use super::numbers::pace;
 use super::{Palette, Scene};
 use crate::blocked::{Explainer, Flow};
-use crate::duration;
+use crate::units;
 use crate::watch::FlowRate;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -43,7 +43,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, explainer: &mu
 
 fn two_lines(scene: &Scene<'_>, rate: &FlowRate, flow: &Flow, width: usize) -> [Line<'static>; 2] {
     let refused = &flow.refused;
-    let last = duration::describe(scene.now.clock.since(flow.last_seen));
+    let last = units::describe(scene.now.clock.since(flow.last_seen));
     let figures = format!(
         "{:>6} {:>10} {last:>8}  ",
         pace(scene.rates, rate.flowing.pace.packets),

@@ -2,8 +2,8 @@
 
 use super::numbers::{bits, pace};
 use super::{Palette, Scene};
-use crate::duration;
 use crate::policy::{hash_text, roles_text};
+use crate::units;
 use crate::watch::Outcome;
 use ratatui::text::{Line, Span};
 use sccm_common::abi::PolicyInfo;
@@ -31,7 +31,7 @@ pub fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
         let text = format!(
             "{} judges beside it, since {}",
             short_hash(shadow),
-            duration::describe(now.clock.since(shadow.published))
+            units::describe(now.clock.since(shadow.published))
         );
         labelled("Shadow", text.into())
     }));
@@ -90,7 +90,7 @@ fn policy(scene: &Scene<'_>) -> Line<'static> {
         " {}, generation {}, published {} ago",
         short_hash(policy),
         policy.generation,
-        duration::describe(now.clock.since(policy.published))
+        units::describe(now.clock.since(policy.published))
     ));
     if scene.view.paused {
         line.push_span("  ");
@@ -108,11 +108,11 @@ fn trial(scene: &Scene<'_>) -> Option<Line<'static>> {
     let text = match end.checked_sub(wall) {
         Some(left) => format!(
             "ends in {}, unless `sccm-agent confirm` comes before",
-            duration::describe(left)
+            units::describe(left)
         ),
         None => format!(
             "ended {} ago; an agent that runs takes the policy back",
-            duration::describe(wall - end)
+            units::describe(wall - end)
         ),
     };
     Some(labelled(

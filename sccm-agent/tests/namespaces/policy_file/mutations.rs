@@ -63,8 +63,8 @@ fn a_thousand_broken_files_are_refused_with_place_and_reason() -> Result<()> {
                 let problems: &Problems = error.downcast_ref().expect("problems with places");
                 for problem in problems.list() {
                     let text = String::from_utf8_lossy(&broken);
-                    assert_eq!(problem.place.file, folder.policy());
-                    let (line, column) = problem.place.position.expect("a place");
+                    assert_eq!(problem.location.file, folder.policy());
+                    let (line, column) = problem.location.position.expect("a location");
                     let lines = text.split('\n').count();
                     assert!(
                         (1..=lines).contains(&line) && column >= 1,

@@ -2,7 +2,7 @@
 //!
 //! Every value that is read carries its span, so that a mistake found late (an
 //! address outside every protected prefix, a name given twice in two files)
-//! still names its place. All mistakes are collected: an operator corrects a
+//! still names its location. All mistakes are collected: an operator corrects a
 //! file once, not once for each of them.
 
 use std::error::Error;
@@ -19,9 +19,9 @@ pub(super) struct Span {
     pub start: usize,
 }
 
-/// A file, and perhaps a place in it, as `policy.toml:3:8`.
+/// A file, and perhaps a location in it, as `policy.toml:3:8`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Location {
     /// The file, as it was named.
     pub file: PathBuf,
     /// Line and column, both from 1, the column in characters; none where the
@@ -29,7 +29,7 @@ pub struct Place {
     pub position: Option<(usize, usize)>,
 }
 
-impl Place {
+impl Location {
     /// A file as a whole.
     pub(super) fn file(path: &Path) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
         match self.position {
@@ -65,14 +65,14 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Where it is.
-    pub place: Place,
+    pub location: Location,
     /// What it is, and what to write instead.
     pub message: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.location, self.message)
     }
 }
 
@@ -95,14 +95,14 @@ impl Problems {
         self.list.is_empty()
     }
 
-    /// Notes a mistake. Its place is worked out only if it will be listed.
-    pub(super) fn add(&mut self, place: impl FnOnce() -> Place, message: impl Into<String>) {
+    /// Notes a mistake. Its location is worked out only if it will be listed.
+    pub(super) fn add(&mut self, location: impl FnOnce() -> Location, message: impl Into<String>) {
         if self.list.len() == LISTED {
             self.more += 1;
             return;
         }
         self.list.push(Problem {
-            place: place(),
+            location: location(),
             message: message.into(),
         });
     }
