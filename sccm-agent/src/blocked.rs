@@ -82,7 +82,7 @@ pub struct Flow {
 #[must_use]
 pub fn why(flow: &BlockedFlow) -> &'static str {
     match names::reason(&flow.key) {
-        Some(reason) => reason.explanation().trim_ascii(),
+        Some(reason) => reason.explanation(),
         None => "A reason that this sccm-agent does not know.",
     }
 }

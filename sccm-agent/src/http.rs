@@ -5,7 +5,7 @@
 //! and only for so long. Everything that can be wrong with its settings is found
 //! by [`Server::prepare`], before anything is attached.
 //!
-//! A request passes [`connection`] (places, time), [`guard`] (name, origin, token)
+//! A request passes [`connection`] (permits, timeouts), [`guard`] (name, origin, token)
 //! and ends in [`routes`]. Whoever has more to serve merges a router into theirs.
 
 mod args;
@@ -17,7 +17,7 @@ mod guard;
 mod hosts;
 mod page;
 mod patience;
-mod places;
+mod permits;
 mod reader;
 mod reload;
 mod routes;

@@ -6,6 +6,7 @@
 //! else can be tested without root.
 
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 pub mod agent;
 pub mod blocked;

@@ -6,13 +6,13 @@
 
 pub mod addresses;
 mod allow;
+mod answers;
 mod compile;
 mod cover;
 mod explain;
 mod groups;
 mod hash;
 mod model;
-mod native;
 mod peers;
 mod rights;
 mod scopes;
@@ -32,7 +32,6 @@ pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
     default_internal,
 };
-pub use native::Native;
 pub use peers::PeerNames;
 pub use services::{ServiceName, ServiceNames};
 pub use tables::Tables;

@@ -5,27 +5,27 @@
 
 pub mod map;
 
-/// Raised whenever a map, its key, its value or the meaning of one changes.
-pub const VERSION: u32 = 4;
+/// Raised whenever a program gets another name, or a map, its key, its value or the meaning of one
+/// changes.
+pub const VERSION: u32 = 5;
 
 /// Names of the programs.
 pub mod program {
-    /// XDP: judges what arrives.
-    pub const ARRIVING: &str = "sccm_arriving";
-    /// TC egress: judges what leaves.
-    pub const LEAVING: &str = "sccm_leaving";
-    /// [`ARRIVING`] where VLAN ids decide: slot and place of a frame are those of its
-    /// VLAN, in the table of the program's own slot.
-    pub const ARRIVING_TRUNK: &str = "sccm_arriving_trunk";
-    /// [`LEAVING`] where VLAN ids decide.
-    pub const LEAVING_TRUNK: &str = "sccm_leaving_trunk";
+    /// The ingress program (XDP): judges what comes in at a card.
+    pub const XDP: &str = "sccm_xdp";
+    /// The egress program (TC): judges what goes out.
+    pub const EGRESS: &str = "sccm_egress";
+    /// [`XDP`] on a trunk: slot and place of a frame are those of its VLAN, in the table
+    /// of the program's own slot.
+    pub const XDP_TRUNK: &str = "sccm_xdp_trunk";
+    /// [`EGRESS`] on a trunk.
+    pub const EGRESS_TRUNK: &str = "sccm_egress_trunk";
 }
 
 /// The read-only global that tells a program which interface it serves.
 pub const SLOT_GLOBAL: &str = "SLOT";
 
-/// The read-only global that tells a program where in the network it sits: a
-/// [`Place`](crate::Place) as a number.
+/// The read-only global that tells a program its [`Place`](crate::Place), as a number.
 pub const PLACE_GLOBAL: &str = "PLACE";
 
 /// The read-only global that tells a program how long a tick of the kernel's clock
@@ -35,7 +35,7 @@ pub const TICK_GLOBAL: &str = "TICK";
 /// Enough for seven digits, and for a product that never overflows.
 pub const TICK_FRACTION_BITS: u32 = 24;
 
-/// Interfaces that [`map::ENTRANCES`] has room for: the cards, and what stands on them.
+/// Interfaces that [`map::ENTRANCES`] has room for: the cards, and the interfaces upon them.
 pub const ENTRANCES: u32 = 1024;
 
 /// Which interface a slot stands for, so that counters keep their names when
@@ -55,7 +55,7 @@ pub struct InterfaceRecord {
 /// Bytes of [`PolicyInfo::roles`]: room for every role of the catalog.
 pub const ROLES_BYTES: usize = 1024;
 
-/// What agents say about the policy in a bank; packets are judged without it.
+/// What the agent knows about the policy in a bank. The kernel program does not read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct PolicyInfo {

@@ -1,12 +1,13 @@
 //! Operations that the compiler leaves as they are written.
 //!
-//! The verifier must find the bounds of every index itself, and verifiers of older kernels
-//! know less than the compiler: nothing, say, of what was converted from big endian. The
-//! compiler leaves out each mask that changes nothing, and makes jumps of what was written
-//! without any; the verifier would not understand the one, and follow both ways of the other.
-//! Unlike [`core::hint::black_box`], which on this target writes to the stack and reads again,
-//! each of these is the one instruction that it says. (One that is none, a mere comment,
-//! spoils the table of lines, and the kernel refuses that.)
+//! The verifier must find the bounds of every index itself, and the verifiers of older kernels
+//! know less than the compiler: nothing of a number that was converted from big endian, for
+//! example. The compiler leaves out a mask that changes nothing; then the verifier does not know
+//! the bound. The compiler also makes jumps of arithmetic; then the verifier follows both sides.
+//!
+//! [`core::hint::black_box`] would help, too, but on this target it writes to the stack and reads
+//! back. Each function here is the instruction that its name says. (An empty piece of assembler,
+//! a mere comment, spoils the table of lines, and the kernel refuses the program.)
 
 /// `word & MASK`; the mask is below 2^31.
 #[inline(always)]
@@ -47,11 +48,11 @@ pub fn neg(word: u64) -> u64 {
     word.wrapping_neg()
 }
 
-/// `word ^ key ^ key`, which is `word` again: with a key that the verifier does not know, it
-/// does not know the word any more, and follows what comes next once whatever the word was.
+/// `word ^ key ^ key`, which is `word` again. The verifier does not know the key, so it no longer
+/// knows the word, and follows what comes next once whatever the word is.
 #[inline(always)]
 #[must_use]
-pub fn forgotten(word: u64, key: u64) -> u64 {
+pub fn opaque(word: u64, key: u64) -> u64 {
     #[cfg(target_arch = "bpf")]
     {
         let mut word = word;

@@ -1,16 +1,15 @@
-//! Blocked flows: who was refused what, in a table that nobody can fill at a cost.
+//! Blocked flows: who was refused what, in a table of fixed size that a flood cannot make slow.
 //!
-//! Each CPU has a table of its own, in sets of two entries, found by a hash of
-//! the flow. A flow that is there already is only counted up. A new one takes the
-//! entry of its set that was quiet for longer, and is told to the agent as an
-//! event, if the bucket of its reason has a token left: under a flood of made-up
-//! sources, most packets find none, are counted as suppressed, and touch nothing
-//! else. The counters of `counter.rs` count every packet in any case.
+//! Each CPU has a table of its own. A hash of the flow chooses a set of two entries. A flow that
+//! is in the set already is only counted. A new flow needs a token from the bucket of its reason.
+//! With a token it replaces the entry that was silent for longer, and the agent is told by an
+//! event. Without one it is counted as suppressed, and nothing else is touched: most packets of a
+//! flood from made-up addresses end so. The counters of `counter.rs` count every packet anyhow.
 
 use crate::address::{Address, Family};
 use crate::counter::Direction;
+use crate::judgement::Judgement;
 use crate::packet::Packet;
-use crate::verdict::Verdict;
 
 /// Sets of a table.
 pub const SETS: u32 = 2048;
@@ -30,13 +29,13 @@ pub const BUCKETS: u32 = 256;
 /// Bytes of the ring buffer: 4,681 events with their headers.
 pub const EVENTS_BYTES: u32 = 256 * 1024;
 
-/// What makes a blocked flow another one. All zero: none.
+/// What tells blocked flows apart. All zero: no flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
 pub struct BlockedKey {
-    /// Who sent.
+    /// The sender.
     pub source: Address,
-    /// To whom.
+    /// The receiver.
     pub destination: Address,
     /// Destination port, or type of an ICMP message.
     pub port: u16,
@@ -80,18 +79,15 @@ impl BlockedKey {
 
     /// The flow of a packet that was refused.
     #[inline(always)]
-    pub const fn of(
-        packet: &Packet,
-        verdict: Verdict,
-        slot: u32,
-        direction: Direction,
-        observing: bool,
-    ) -> Self {
-        let outbound = match direction {
+    pub const fn of(packet: &Packet, judgement: &Judgement) -> Self {
+        let outbound = match judgement.direction {
             Direction::Inbound => 0,
             Direction::Outbound => mark::OUTBOUND,
         };
-        let observed = if observing { mark::OBSERVED } else { 0 };
+        let observed = match judgement.observing {
+            true => mark::OBSERVED,
+            false => 0,
+        };
         Self {
             source: packet.source,
             destination: packet.destination,
@@ -101,9 +97,9 @@ impl BlockedKey {
                 kind => kind as u16,
             },
             protocol: packet.protocol.0,
-            reason: verdict.reason as u8,
-            service: verdict.service.0,
-            slot: slot as u8,
+            reason: judgement.verdict.reason as u8,
+            service: judgement.verdict.service.0,
+            slot: judgement.slot as u8,
             family: packet.family as u8,
             marks: outbound | observed,
         }
@@ -118,7 +114,7 @@ impl BlockedKey {
         }
     }
 
-    /// The last words, for mixing and comparing.
+    /// The fields behind the addresses in one word, for the hash.
     #[inline(always)]
     const fn details(&self) -> u64 {
         (self.port as u64)
@@ -129,7 +125,7 @@ impl BlockedKey {
             | (self.marks as u64) << 48
     }
 
-    /// The set that the flow belongs in: a multiplicative hash (Knuth, TAOCP 6.4).
+    /// The number of the set for the flow: a multiplicative hash (Knuth, TAOCP 6.4).
     #[inline(always)]
     const fn set(&self) -> u32 {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -244,7 +240,7 @@ pub trait Notebook {
 
 /// Notes a packet of `length` bytes that was refused.
 #[inline(always)]
-pub fn note<N: Notebook>(notebook: &mut N, key: &BlockedKey, length: u32, now: u32) {
+pub fn note<B: Notebook>(notebook: &mut B, key: &BlockedKey, length: u32, now: u32) {
     let index = key.set();
     let Some([one, two]) = notebook.set(index) else {
         return;

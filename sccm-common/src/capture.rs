@@ -1,9 +1,13 @@
-//! Captured packets: how one process has the kernel hand it what is refused.
+//! Captured packets: how a process gets copies of refused packets from the kernel.
 //!
-//! An order names what is wanted and until when. The process that gave it renews it; when it
-//! dies, the order runs out by itself. A packet that is wanted is copied into a record, as
-//! far as the order says, and goes through a ring buffer of its own. Whatever has no room
-//! there is counted and lost: that the packet is dropped does not depend on it.
+//! The process writes an order: which packets it wants, how many bytes of each, and until when.
+//! It renews the order every few seconds, so the order of a process that died runs out by itself.
+//! The kernel copies each packet that is wanted into a record and sends it through a ring buffer.
+//! A record for which the buffer has no room is lost, and counted. The packet is dropped in any
+//! case.
+
+use crate::counter::Direction;
+use crate::judgement::{Hook, Judgement};
 
 /// The most bytes of a packet that are copied: more than a frame of the usual length has. A
 /// power of two, so that the verifier can bound it by a mask.
@@ -15,7 +19,7 @@ pub const RING_BYTES: u32 = 1 << 20;
 /// [`Order::slot`]: whatever the interface.
 pub const ANY_SLOT: u32 = u32::MAX;
 
-/// [`Order::reason`]: whatever the reason. It is the number of a reason to pass.
+/// [`Order::reason`]: whatever the reason. No dropped packet has the reason with this number.
 pub const ANY_REASON: u32 = 0;
 
 /// What is wanted. All zero: nothing.
@@ -25,7 +29,7 @@ pub struct Order {
     /// Until when, in seconds of the program's clock; 0: nothing is wanted, and nothing else
     /// is looked at.
     pub until: u32,
-    /// Whose order it is: records carry it, so that nobody takes those of another.
+    /// Number of the order. Records carry it, so a process knows the records of its own order.
     pub id: u32,
     /// How many bytes of each packet, from 1 to [`LONGEST`].
     pub snaplen: u32,
@@ -47,7 +51,7 @@ impl Order {
     }
 }
 
-/// Why a packet was refused, and where.
+/// Why a packet was dropped, and on which interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct About {
@@ -62,6 +66,29 @@ pub struct About {
 }
 
 impl About {
+    /// What a record says of a frame that `hook` judged so.
+    #[inline(always)]
+    pub const fn of(judgement: &Judgement, hook: Hook) -> Self {
+        let outbound = match judgement.direction {
+            Direction::Inbound => 0,
+            Direction::Outbound => mark::OUTBOUND,
+        };
+        let observed = match judgement.observing {
+            true => mark::OBSERVED,
+            false => 0,
+        };
+        let leaving = match hook {
+            Hook::Xdp => 0,
+            Hook::Egress => mark::LEAVING,
+        };
+        Self {
+            reason: judgement.verdict.reason as u8,
+            service: judgement.verdict.service.0,
+            slot: judgement.slot as u8,
+            marks: outbound | observed | leaving,
+        }
+    }
+
     /// All of it in a word.
     #[inline(always)]
     pub const fn to_word(self) -> u32 {
@@ -87,17 +114,17 @@ pub mod mark {
     pub const OUTBOUND: u8 = 1 << 0;
     /// Observe mode: it was let pass.
     pub const OBSERVED: u8 = 1 << 1;
-    /// It left through the interface, where others arrive.
+    /// The egress hook judged it, not XDP.
     pub const LEAVING: u8 = 1 << 2;
 }
 
-/// What a record says before the packet's bytes.
+/// The part of a record before the packet's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct Header {
     /// When, in nanoseconds of `CLOCK_MONOTONIC`.
     pub at: u64,
-    /// The order's.
+    /// [`Order::id`].
     pub id: u32,
     /// Bytes of the whole frame.
     pub length: u32,
@@ -122,7 +149,7 @@ pub struct Record {
     pub bytes: [u8; LONGEST],
 }
 
-/// Where a record is put together.
+/// Where the kernel program puts a record together.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Desk {

@@ -1,21 +1,21 @@
-//! Where each packet is counted.
+//! Which counter counts a packet.
 //!
 //! A page of counters belongs to one interface, one direction and one mode, and
 //! fits the 32 KiB that the kernel allows for one per-CPU value
-//! (`PCPU_MIN_UNIT_SIZE`, include/linux/percpu.h). Within a page, the reasons
-//! that speak of a service have a row of one counter per class; every other
-//! reason has one counter.
+//! (`PCPU_MIN_UNIT_SIZE`, include/linux/percpu.h). Within a page, a reason with a
+//! service has a row of one counter per service class; every other reason has one
+//! counter.
 //!
-//! What the policy refuses is counted by who asked for it, on a page beside: a row for
-//! each peer. What has no place there, because the peer is not known or the service one
-//! of the last, is counted on the first page, so that both together are all packets.
+//! Packets without a right are counted by peer, on a second page with a row for each
+//! peer. If the peer is not known, or the class is [`PEER_CLASSES`] or above, the packet is
+//! counted on the first page instead. So both pages together have every packet once.
 
 use crate::peer::Peer;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::verdict::Verdict;
 
-/// Packets and bytes, both only ever growing.
+/// Packets and bytes; both only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct Counter {
@@ -38,21 +38,21 @@ pub type Page = [Counter; PAGE_COUNTERS];
 
 const _: () = assert!(size_of::<Page>() <= 32 * 1024);
 
-/// Service classes that are told apart by peers.
+/// Service classes with a column on the page of peers: those below this number.
 pub const PEER_CLASSES: usize = 96;
 
-/// Peers with a row on a page of their own.
+/// Peers with a row on that page.
 const PEER_ROWS: usize = Peer::COUNT - Peer::OTHER.0 as usize;
 
 /// Counters of a page of peers.
 pub const PEER_COUNTERS: usize = PEER_ROWS * PEER_CLASSES;
 
-/// What one interface, direction and mode refused, by peer.
+/// The packets without a right of one interface, direction and mode, by peer and class.
 pub type PeerPage = [Counter; PEER_COUNTERS];
 
 const _: () = assert!(size_of::<PeerPage>() <= 32 * 1024);
 
-/// Interfaces that one agent can enforce.
+/// Interfaces that one agent can enforce, and so slots.
 pub const MAX_INTERFACES: u32 = 16;
 
 /// Pages: interface x direction x mode.
@@ -102,14 +102,14 @@ pub fn describe(index: usize) -> Option<(Reason, Option<ServiceClass>)> {
     } else {
         column
     };
-    let reason = *Reason::ALL.iter().find(|reason| **reason as u8 == number)?;
+    let reason = Reason::from_number(number)?;
     match reason.service_row() {
         Some(expected) => (expected == row).then_some((reason, Some(ServiceClass(column)))),
         None => Some((reason, None)),
     }
 }
 
-/// The reason of everything on the page of peers of a direction.
+/// The one reason on the page of peers of this direction.
 #[inline(always)]
 pub const fn peer_reason(direction: Direction) -> Reason {
     match direction {
@@ -118,7 +118,7 @@ pub const fn peer_reason(direction: Direction) -> Reason {
     }
 }
 
-/// The counter within the page of peers; `None` for what is counted on the other.
+/// The counter within the page of peers; `None` for a packet that the first page counts.
 #[inline(always)]
 pub const fn peer_index(direction: Direction, verdict: Verdict) -> Option<usize> {
     let (peer, class) = (verdict.peer.0 as usize, verdict.service.0 as usize);
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_peer_has_a_place_for_each_service_and_back() {
-        // Under miri a thousand places take a second.
+    fn every_peer_has_a_counter_for_each_service_and_back() {
+        // Under miri a thousand counters take a second.
         let step = if cfg!(miri) { 101 } else { 1 };
         let mut used = std::collections::HashSet::new();
         for direction in [Direction::Inbound, Direction::Outbound] {
@@ -158,13 +158,13 @@ mod tests {
                     service: ServiceClass(class),
                     peer: Peer(peer),
                 };
-                let place = peer_index(direction, verdict);
+                let found = peer_index(direction, verdict);
                 let fits =
                     (1..Peer::COUNT).contains(&peer.into()) && usize::from(class) < PEER_CLASSES;
-                assert_eq!(place.is_some(), fits, "{verdict:?}");
-                if let Some(place) = place {
-                    assert!(place < PEER_COUNTERS && used.insert((direction, place)));
-                    assert_eq!(describe_peer(place), (Peer(peer), ServiceClass(class)));
+                assert_eq!(found.is_some(), fits, "{verdict:?}");
+                if let Some(index) = found {
+                    assert!(index < PEER_COUNTERS && used.insert((direction, index)));
+                    assert_eq!(describe_peer(index), (Peer(peer), ServiceClass(class)));
                 }
                 for other in Reason::ALL.iter().filter(|r| **r != verdict.reason) {
                     let reason = *other;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_counter_has_a_place_of_its_own_and_back() {
+    fn every_counter_has_an_index_of_its_own_and_back() {
         let mut used = std::collections::HashSet::new();
         for reason in Reason::ALL {
             let classes = if reason.service_row().is_some() {
@@ -186,18 +186,18 @@ mod tests {
             };
             for class in classes {
                 let class = ServiceClass(class);
-                let place = index(*reason, class);
+                let at = index(*reason, class);
                 assert!(
-                    place < PAGE_COUNTERS && used.insert(place),
+                    at < PAGE_COUNTERS && used.insert(at),
                     "{reason:?} {class:?}"
                 );
                 let expected = reason.service_row().map(|_| class);
-                assert_eq!(describe(place), Some((*reason, expected)));
+                assert_eq!(describe(at), Some((*reason, expected)));
             }
         }
         assert_eq!(
             (0..PAGE_COUNTERS)
-                .filter(|place| describe(*place).is_some())
+                .filter(|index| describe(*index).is_some())
                 .count(),
             used.len()
         );

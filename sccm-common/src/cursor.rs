@@ -1,8 +1,9 @@
 //! How the parser reads a frame: forwards only, a few bytes at a time.
 //!
-//! The kernel's verifier follows a pointer that only moves forward and is
-//! checked before every read; it rejects slices and absolute offsets. So the
-//! parser is written against this trait, and each side brings its own cursor.
+//! The kernel's verifier can follow a pointer that only moves forward and is
+//! compared with the end before every read. It rejects slices and absolute
+//! offsets. So the parser is written against this trait; the kernel program and
+//! the agent each have a cursor of their own.
 
 /// A position in a frame.
 ///
@@ -23,9 +24,9 @@ pub trait Cursor {
     /// Bytes from the first of the frame to here.
     fn position(&self) -> u32;
 
-    /// Stays where it is, and has the verifier forget by which way it came here: it would follow
-    /// what comes next once for each way.
-    fn settle(&mut self) {}
+    /// Makes the verifier forget on which path through the parser the cursor came here. Otherwise
+    /// it would follow what comes next once for each path. The position stays the same.
+    fn forget_path(&mut self) {}
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the
@@ -33,17 +34,17 @@ pub trait Cursor {
 /// verifier can bound it by a mask.
 pub const MAX_SKIP: u32 = 2047;
 
-/// A frame, or as much of it as lies in one piece, read in place.
-pub trait InPlace {
+/// A frame, or the part of it that lies in one piece of memory, read without copying.
+pub trait Contiguous {
     /// `N` bytes from `offset` on; `None` when they are not all there.
     fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
 
     /// Whether the first `count` bytes are there.
     fn holds(&self, count: usize) -> bool;
 
-    /// The same `count`, of which the verifier is to know only that it is below 32: it would
-    /// follow what comes next once for each.
-    fn vague(&self, count: usize) -> usize {
+    /// The same `count`, made opaque: the verifier knows only that it is below 32. Otherwise it
+    /// would follow what comes next once for each value.
+    fn opaque(&self, count: usize) -> usize {
         count
     }
 
@@ -52,7 +53,7 @@ pub trait InPlace {
     fn skip(&self, count: usize) -> Self;
 }
 
-impl InPlace for &[u8] {
+impl Contiguous for &[u8] {
     fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
         self.get(offset..)?.first_chunk()
     }

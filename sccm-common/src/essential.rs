@@ -1,7 +1,7 @@
 //! Essentials: traffic without which the network itself breaks.
 //!
-//! A default-deny filter that drops these cuts its own host off minutes later.
-//! Each can be taken away by an explicit setting, never by a policy.
+//! A filter that drops these cuts its own host off within minutes. An operator can
+//! remove each by an explicit setting; no other setting removes any.
 
 use crate::reason::Reason;
 
@@ -48,14 +48,14 @@ impl EssentialSet {
 
     #[inline(always)]
     const fn bit(reason: Reason) -> Option<u32> {
-        // Question and answer are of no use without each other.
+        // A request is of no use without its answer.
         let reason = match reason {
             Reason::DhcpRequest => Reason::DhcpReply,
             other => other,
         };
-        let place = (reason as u8).wrapping_sub(Reason::Arp as u8);
-        if place < ESSENTIALS.len() as u8 {
-            Some(1 << place)
+        let index = (reason as u8).wrapping_sub(Reason::Arp as u8);
+        if index < ESSENTIALS.len() as u8 {
+            Some(1 << index)
         } else {
             None
         }

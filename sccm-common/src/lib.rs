@@ -2,15 +2,15 @@
 //!
 //! Packets are parsed through the small [`Cursor`] trait and judged by pure
 //! functions over the [`Tables`] trait, so the same source runs inside the
-//! kernel, in unit tests, under miri and under a fuzzer. The rule of this room:
-//! no pointers, no allocation, no system calls, and nothing that crosses into
-//! the kernel has padding.
+//! kernel, in unit tests, under miri and under a fuzzer. The rule of this crate:
+//! no pointers, no system calls, no allocation (outside of `memory`, which no
+//! kernel program has), and no padding in what crosses into the kernel.
 #![no_std]
 #![warn(missing_docs)]
 #![cfg_attr(not(any(feature = "user", target_arch = "bpf")), forbid(unsafe_code))]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
-#[cfg(test)]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 pub mod abi;
@@ -23,6 +23,9 @@ pub mod cursor;
 pub mod essential;
 pub mod flow;
 pub mod fragment;
+pub mod judgement;
+#[cfg(any(feature = "std", test))]
+pub mod memory;
 pub mod packet;
 pub mod peer;
 pub mod policy;
@@ -41,6 +44,7 @@ mod testing;
 
 pub use address::Address;
 pub use cursor::{Cursor, Payload, SliceCursor};
+pub use judgement::{Hook, Judgement};
 pub use packet::Packet;
 pub use peer::Peer;
 pub use policy::Policy;

@@ -105,7 +105,7 @@ pub struct Packet {
     pub tcp_flags: TcpFlags,
     /// ICMP and ICMPv6: the type; otherwise 0.
     pub icmp_type: u8,
-    /// Identification of the datagram that a fragment belongs to; otherwise 0 or unused.
+    /// Identification of the datagram that a fragment belongs to; of no meaning in a whole packet.
     pub fragment_id: u32,
     /// Where in the frame the transport header ends; 0 if none was read.
     pub payload_offset: u32,

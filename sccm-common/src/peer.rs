@@ -1,7 +1,7 @@
-//! Whose address the other end of a refused packet has, as a number.
+//! Which roles the other end of a refused packet has, as a number.
 //!
-//! The policy compiler gives every set of roles that an address may have a number, and keeps
-//! the name of a number for ever, because counters outlive policies.
+//! The policy compiler numbers the sets of roles that addresses have. A number keeps its name
+//! for ever, because counters outlive policies.
 
 /// Number of the roles of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,7 +9,7 @@
 pub struct Peer(pub u8);
 
 impl Peer {
-    /// Nobody asked: the policy names no peers, or the packet ended before.
+    /// Not looked up: the policy names no peers, or the verdict did not depend on the peer.
     pub const NOT_KNOWN: Self = Self(0);
     /// An address that holds no role.
     pub const OTHER: Self = Self(1);

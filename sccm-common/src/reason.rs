@@ -1,10 +1,13 @@
-//! Why a packet passed or was dropped: every end of the program has a number.
+//! Why a packet passed or was dropped. Every packet ends with one of these reasons.
 //!
-//! The numbers are an interface (metrics, events, pinned counters): append only,
-//! never reuse one; a retired reason keeps its number. To add one: append it to
-//! the list below, and `docs` and dashboards follow from its name.
+//! The table below is the one statement of each: number, name, what happens to the packet, what it
+//! means, and what to do about it. `docs/reasons.md` is generated from it.
+//!
+//! The numbers are an interface (metrics, events, pinned counters). Append only, never use one
+//! again; a reason that is no longer given keeps its line. To add one, append a line and run
+//! `UPDATE_DOCS=1 cargo test -p sccm-common reason`.
 
-/// What happens to a packet that ends with some reason.
+/// What happens to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
     /// The packet goes on to the kernel.
@@ -14,30 +17,48 @@ pub enum Disposition {
 }
 
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $label:literal, $disposition:ident;)+) => {
-        /// The end of a packet's way through the program.
+    ($($name:ident = $number:literal, $label:literal, $disposition:ident, $meaning:literal, $advice:literal;)+) => {
+        /// Why a packet passed or was dropped.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Reason {
-            $($(#[doc = $doc])+ $name = $number,)+
+            $(#[doc = $meaning] $name = $number,)+
         }
 
         impl Reason {
             /// Every reason, in the order of its numbers.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// Its name in metrics, events and tables.
+            /// The reason with this number; `None` for a number that this version does not know.
+            #[must_use]
+            pub const fn from_number(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+
+            /// Its name in metrics, log lines and tables.
+            #[must_use]
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$name => $label,)+ }
             }
 
-            /// One sentence for people.
+            /// What it means, in a sentence or two.
+            #[must_use]
             pub const fn explanation(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc),+),)+ }
+                match self { $(Self::$name => $meaning,)+ }
+            }
+
+            /// What to do about it, as Markdown.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice,)+ }
             }
 
             /// What happens to the packet.
             #[inline(always)]
+            #[must_use]
             pub const fn disposition(self) -> Disposition {
                 match self { $(Self::$name => Disposition::$disposition,)+ }
             }
@@ -46,116 +67,168 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The policy lets the sender use this service.
-    Service = 0, "service", Pass;
-    /// An answer in a flow that the protected system opened.
-    Reply = 1, "reply", Pass;
-    /// Sent by the protected system.
-    Outbound = 2, "outbound", Pass;
-    /// No link of the protected roles, and no reply: the reason the program exists.
-    NotAllowed = 3, "not-allowed", Drop;
-    /// The protected system has no link that opens this.
-    OutboundNotAllowed = 4, "outbound-not-allowed", Drop;
-    /// To or from an address behind this machine that the policy does not list.
-    UnlistedHost = 5, "unlisted-host", Drop;
+    Service = 0, "service", Pass,
+        "The policy lets the sender use this service.",
+        "Nothing. To see which link or rule allows it, run `sccm-agent explain`.";
+    Reply = 1, "reply", Pass,
+        "An answer in a flow that the protected system opened.",
+        "Nothing.";
+    Outbound = 2, "outbound", Pass,
+        "Sent by the protected system.",
+        "Nothing. To judge this traffic too, use `--outbound enforce`.";
+    NotAllowed = 3, "not-allowed", Drop,
+        "No link or rule allows the sender this service, and the packet answers nothing that the protected system opened.",
+        "Run `sccm-agent blocked` to see who asks for what, and which links would allow it. If the sender holds such a role, add its address to that role under `[peers]`. If your site needs the port for something else, use `--allow`, or a rule in the policy file. Otherwise this is the agent at work.";
+    OutboundNotAllowed = 4, "outbound-not-allowed", Drop,
+        "No link or rule allows the protected system to open this.",
+        "Occurs only with `--outbound enforce`. Find out which program opens the connection, and whether it should. If so, add a rule, or give the protected system the role that needs it.";
+    UnlistedHost = 5, "unlisted-host", Drop,
+        "To or from an address behind this machine that the policy does not list under `[[protect]]`.",
+        "If it is a protected system, add its address to `[[protect]]`. Otherwise find out what that machine is.";
 
-    /// Address resolution (RFC 826).
-    Arp = 16, "arp", Pass;
-    /// Port authentication (IEEE 802.1X).
-    Eapol = 17, "eapol", Pass;
-    /// Link layer discovery (IEEE 802.1AB).
-    Lldp = 18, "lldp", Pass;
-    /// Spanning tree (IEEE 802.1D).
-    Stp = 19, "stp", Pass;
-    /// Link aggregation and other slow protocols (IEEE 802.3, annex 57A).
-    SlowProtocol = 20, "slow-protocol", Pass;
-    /// Precision time (IEEE 1588).
-    Ptp = 21, "ptp", Pass;
-    /// An ICMP error: unreachable, too big, time exceeded, parameter problem.
-    IcmpError = 22, "icmp-error", Pass;
-    /// IPv6 neighbour discovery (RFC 4861).
-    NeighbourDiscovery = 23, "neighbour-discovery", Pass;
-    /// Group membership, IPv4 (RFC 3376).
-    Igmp = 24, "igmp", Pass;
-    /// Group membership, IPv6 (RFC 3810).
-    Mld = 25, "mld", Pass;
-    /// A DHCP answer to a client among the protected systems.
-    DhcpReply = 26, "dhcp-reply", Pass;
-    /// A later fragment whose first was not seen; the setting lets them pass.
-    LaterFragment = 27, "later-fragment", Pass;
-    /// An ethertype other than IP; the setting lets them pass.
-    OtherEthertype = 28, "other-ethertype", Pass;
+    Arp = 16, "arp", Pass,
+        "Address resolution (RFC 826).",
+        "Nothing: an essential.";
+    Eapol = 17, "eapol", Pass,
+        "Port authentication (IEEE 802.1X).",
+        "Nothing: an essential.";
+    Lldp = 18, "lldp", Pass,
+        "Link layer discovery (IEEE 802.1AB).",
+        "Nothing: an essential.";
+    Stp = 19, "stp", Pass,
+        "Spanning tree (IEEE 802.1D).",
+        "Nothing: an essential.";
+    SlowProtocol = 20, "slow-protocol", Pass,
+        "Link aggregation and other slow protocols (IEEE 802.3, annex 57A).",
+        "Nothing: an essential.";
+    Ptp = 21, "ptp", Pass,
+        "Precision time (IEEE 1588).",
+        "Nothing: an essential.";
+    IcmpError = 22, "icmp-error", Pass,
+        "An ICMP error: unreachable, too big, time exceeded or parameter problem.",
+        "Nothing: an essential. If there are very many, look for what cannot be reached, or for somebody who forges them.";
+    NeighbourDiscovery = 23, "neighbour-discovery", Pass,
+        "IPv6 neighbour discovery (RFC 4861).",
+        "Nothing: an essential.";
+    Igmp = 24, "igmp", Pass,
+        "Group membership, IPv4 (RFC 3376).",
+        "Nothing: an essential.";
+    Mld = 25, "mld", Pass,
+        "Group membership, IPv6 (RFC 3810).",
+        "Nothing: an essential.";
+    DhcpReply = 26, "dhcp-reply", Pass,
+        "An answer of a DHCP server to a client among the protected systems.",
+        "Nothing: an essential.";
+    LaterFragment = 27, "later-fragment", Pass,
+        "A later fragment whose first fragment was not seen. `--pass-orphan-fragments` lets it pass.",
+        "Remove that setting if nothing needs it: nobody knows which service such a fragment belongs to.";
+    OtherEthertype = 28, "other-ethertype", Pass,
+        "A frame that is neither IP nor an essential. `--pass-other-ethertypes` lets it pass.",
+        "Remove that setting if nothing needs it.";
 
-    /// A later fragment of a datagram whose first passed.
-    FragmentFollows = 29, "fragment-follows", Pass;
-    /// An ICMP error about a packet of a flow that the protected system opened.
-    IcmpErrorRelated = 30, "icmp-error-related", Pass;
-    /// What a DHCP client among the protected systems asks; stays with `dhcp-reply`.
-    DhcpRequest = 31, "dhcp-request", Pass;
-    /// A frame of a VLAN that was not named, on a card whose VLANs were.
-    OtherVlan = 32, "other-vlan", Pass;
+    FragmentFollows = 29, "fragment-follows", Pass,
+        "A later fragment of a datagram whose first fragment passed.",
+        "Nothing.";
+    IcmpErrorRelated = 30, "icmp-error-related", Pass,
+        "An ICMP error about a packet of a flow that the protected system opened.",
+        "Nothing: an essential.";
+    DhcpRequest = 31, "dhcp-request", Pass,
+        "A request of a DHCP client among the protected systems.",
+        "Nothing: an essential. It stays or goes with `dhcp-reply`.";
+    OtherVlan = 32, "other-vlan", Pass,
+        "A frame of a VLAN that nobody named, on a card of which only VLANs were named.",
+        "Nothing, if that VLAN is not meant to be enforced. Otherwise name it, as in `--interface eth0.30`.";
 
-    /// The frame ends within its Ethernet header.
-    EthernetTruncated = 64, "ethernet-truncated", Drop;
-    /// The frame ends within a VLAN tag.
-    VlanTruncated = 65, "vlan-truncated", Drop;
-    /// More than two VLAN tags.
-    VlanDepth = 66, "vlan-depth", Drop;
-    /// Neither IP nor one of the essential link protocols.
-    EthertypeRefused = 67, "ethertype-refused", Drop;
-    /// An essential that the settings took away.
-    EssentialRemoved = 68, "essential-removed", Drop;
-    /// The frame ends within its IPv4 header.
-    Ipv4Truncated = 69, "ipv4-truncated", Drop;
-    /// Ethertype IPv4, but another version in the header.
-    Ipv4Version = 70, "ipv4-version", Drop;
-    /// An IPv4 header length below 20 bytes or above the total length.
-    Ipv4HeaderLength = 71, "ipv4-header-length", Drop;
-    /// An IPv4 total length that is longer than the frame.
-    Ipv4TotalLength = 72, "ipv4-total-length", Drop;
-    /// The frame ends within its IPv6 header.
-    Ipv6Truncated = 73, "ipv6-truncated", Drop;
-    /// Ethertype IPv6, but another version in the header.
-    Ipv6Version = 74, "ipv6-version", Drop;
-    /// An IPv6 payload length that is longer than the frame, or a jumbogram.
-    Ipv6PayloadLength = 75, "ipv6-payload-length", Drop;
-    /// An extension header that is longer than the packet.
-    Ipv6ExtensionTruncated = 76, "ipv6-extension-truncated", Drop;
-    /// More than six extension headers.
-    Ipv6ExtensionDepth = 77, "ipv6-extension-depth", Drop;
-    /// A hop-by-hop header that is not the first, or a second fragment header (RFC 8200, 4.1).
-    Ipv6ExtensionOrder = 78, "ipv6-extension-order", Drop;
-    /// A routing header of type 0 (RFC 5095).
-    Ipv6RoutingHeader0 = 79, "ipv6-routing-header-0", Drop;
-    /// The packet ends within its TCP header.
-    TcpTruncated = 80, "tcp-truncated", Drop;
-    /// A TCP data offset below 20 bytes or beyond the packet.
-    TcpDataOffset = 81, "tcp-data-offset", Drop;
-    /// The packet ends within its UDP header.
-    UdpTruncated = 82, "udp-truncated", Drop;
-    /// A UDP length below 8 bytes or beyond the packet.
-    UdpLength = 83, "udp-length", Drop;
-    /// The packet ends within its ICMP, ICMPv6 or IGMP header.
-    IcmpTruncated = 84, "icmp-truncated", Drop;
-    /// A first fragment too short for its transport header (RFC 1858, 7112).
-    FragmentTiny = 85, "fragment-tiny", Drop;
-    /// A fragment that would overwrite the TCP header (RFC 1858, 3128).
-    FragmentOverlap = 86, "fragment-overlap", Drop;
-    /// A fragment that ends beyond 65,535 bytes.
-    FragmentOversize = 87, "fragment-oversize", Drop;
-    /// A later fragment whose first was not seen, or was dropped.
-    LaterFragmentRefused = 88, "later-fragment-refused", Drop;
-    /// Neighbour discovery from off the link, or in fragments (RFC 4861, 6980).
-    NeighbourDiscoveryForged = 89, "neighbour-discovery-forged", Drop;
-    /// Group membership that did not come from the link.
-    MembershipForged = 90, "membership-forged", Drop;
-    /// The tables could not be read: a bug or foreign hands on the maps.
-    NoPolicy = 91, "no-policy", Drop;
+    EthernetTruncated = 64, "ethernet-truncated", Drop,
+        "The frame ends within its Ethernet header.",
+        "Look for a faulty card, cable or driver.";
+    VlanTruncated = 65, "vlan-truncated", Drop,
+        "The frame ends within a VLAN tag.",
+        "Look for a faulty card or driver, or for a program that sends broken frames.";
+    VlanDepth = 66, "vlan-depth", Drop,
+        "The frame has more than two VLAN tags.",
+        "Name the interface behind the device that takes the outer tags off.";
+    EthertypeRefused = 67, "ethertype-refused", Drop,
+        "The frame is neither IP nor an essential of the link layer.",
+        "Run `sccm-agent capture --dropped --reason ethertype-refused` to see what it is. If your site needs it, use `--pass-other-ethertypes`.";
+    EssentialRemoved = 68, "essential-removed", Drop,
+        "An essential that the settings removed.",
+        "Nothing, if that is what you want. Otherwise remove it from `--without-essential` or `without-essentials`.";
+    Ipv4Truncated = 69, "ipv4-truncated", Drop,
+        "The frame ends within its IPv4 header.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    Ipv4Version = 70, "ipv4-version", Drop,
+        "The frame is of ethertype IPv4, but its header is of another version.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    Ipv4HeaderLength = 71, "ipv4-header-length", Drop,
+        "The IPv4 header length is below 20 bytes, or above the total length.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    Ipv4TotalLength = 72, "ipv4-total-length", Drop,
+        "The IPv4 total length is longer than the frame.",
+        "Look for a device that cuts frames off, such as one with a smaller MTU. If there is none, somebody sends broken packets: capture some.";
+    Ipv6Truncated = 73, "ipv6-truncated", Drop,
+        "The frame ends within its IPv6 header.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    Ipv6Version = 74, "ipv6-version", Drop,
+        "The frame is of ethertype IPv6, but its header is of another version.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    Ipv6PayloadLength = 75, "ipv6-payload-length", Drop,
+        "The IPv6 payload length is longer than the frame, or the packet is a jumbogram.",
+        "Look for a device that cuts frames off, such as one with a smaller MTU. Jumbograms (RFC 2675) are not supported.";
+    Ipv6ExtensionTruncated = 76, "ipv6-extension-truncated", Drop,
+        "An IPv6 extension header is longer than the packet.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    Ipv6ExtensionDepth = 77, "ipv6-extension-depth", Drop,
+        "The packet has more than six IPv6 extension headers.",
+        "No service of the port table needs so many. Somebody may be trying to hide the transport header.";
+    Ipv6ExtensionOrder = 78, "ipv6-extension-order", Drop,
+        "A hop-by-hop header is not the first extension header, or there is a second fragment header (RFC 8200, 4.1).",
+        "Capture some, and look at who sends them: somebody may be trying to hide the transport header.";
+    Ipv6RoutingHeader0 = 79, "ipv6-routing-header-0", Drop,
+        "The packet has a routing header of type 0, which RFC 5095 forbids.",
+        "Nothing uses it any more. Look at who sends it.";
+    TcpTruncated = 80, "tcp-truncated", Drop,
+        "The packet ends within its TCP header.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    TcpDataOffset = 81, "tcp-data-offset", Drop,
+        "The TCP data offset is below 20 bytes, or beyond the packet.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    UdpTruncated = 82, "udp-truncated", Drop,
+        "The packet ends within its UDP header.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    UdpLength = 83, "udp-length", Drop,
+        "The UDP length is below 8 bytes, or beyond the packet.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    IcmpTruncated = 84, "icmp-truncated", Drop,
+        "The packet ends within its ICMP, ICMPv6 or IGMP header.",
+        "Capture some, and look at who sends them: this does not happen by itself.";
+    FragmentTiny = 85, "fragment-tiny", Drop,
+        "The first fragment is too short for its transport header (RFC 1858, 7112).",
+        "No network stack makes such fragments. Somebody may be trying to hide the port: look at who sends them.";
+    FragmentOverlap = 86, "fragment-overlap", Drop,
+        "The fragment would overwrite the TCP header of its datagram (RFC 1858, 3128).",
+        "No network stack makes such fragments. Somebody may be trying to change a header that was judged: look at who sends them.";
+    FragmentOversize = 87, "fragment-oversize", Drop,
+        "The fragment ends beyond 65,535 bytes, where no datagram can.",
+        "No network stack makes such fragments. It is an old attack (\"ping of death\"): look at who sends them.";
+    LaterFragmentRefused = 88, "later-fragment-refused", Drop,
+        "A later fragment whose first fragment was not seen, or was dropped.",
+        "If the first fragment was dropped, its own reason says why. If fragments come in another order, or by another path, use `--pass-orphan-fragments`.";
+    NeighbourDiscoveryForged = 89, "neighbour-discovery-forged", Drop,
+        "Neighbour discovery that did not come from the link, or in fragments (RFC 4861, 6980).",
+        "Somebody beyond a router forges it. Look at the sender in `sccm-agent blocked`.";
+    MembershipForged = 90, "membership-forged", Drop,
+        "Group membership that did not come from the link.",
+        "Look at the sender in `sccm-agent blocked`: either it forges such messages, or a device on the way forwards or changes them.";
+    NoPolicy = 91, "no-policy", Drop,
+        "The kernel program found no policy in its maps.",
+        "Restart the agent. If it comes back, something else writes to the maps, or the agent has a bug: please report it.";
 }
 
 impl Reason {
     /// Which row of per-service counters this reason has, if it has one.
     #[inline(always)]
+    #[must_use]
     pub const fn service_row(self) -> Option<usize> {
         match self {
             Self::Service
@@ -170,29 +243,16 @@ impl Reason {
 
     /// Whether the packet goes on.
     #[inline(always)]
+    #[must_use]
     pub const fn passes(self) -> bool {
         matches!(self.disposition(), Disposition::Pass)
+    }
+
+    /// Every reason to drop a packet, in the order of its numbers.
+    pub fn drops() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|reason| !reason.passes())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn numbers_and_labels_are_unique_and_ordered() {
-        assert!(Reason::ALL.is_sorted_by_key(|reason| *reason as u8));
-        let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
-        assert_eq!(labels.len(), Reason::ALL.len());
-    }
-
-    #[test]
-    fn service_rows_are_the_first_numbers() {
-        for reason in Reason::ALL {
-            let expected =
-                ((*reason as usize) < crate::counter::SERVICE_ROWS).then_some(*reason as usize);
-            assert_eq!(reason.service_row(), expected, "{reason:?}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! TFTP transfers (RFC 1350, 2347, 2348, 7440; the document's note 5).
 //!
 //! The server answers a request to port 69 from a new port, and the rest of the
-//! transfer is between the two new ports. A request that the policy allows notes
+//! transfer is between the two new ports. When the policy allows a request, it is noted as
 //! an expectation: this client, this server, any server port. The first answer
 //! fixes the port. A server that answers a retried request twice has two
 //! transfers, of which the client goes on with one. A transfer ends with its last

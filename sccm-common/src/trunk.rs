@@ -1,8 +1,8 @@
-//! Which VLANs of a card are judged, and as whose.
+//! Which VLANs of a trunk are judged, and under which slot and place.
 //!
-//! A card that carries several VLANs has one hook for them all. The table of that
-//! hook tells, for every VLAN id, in whose name a frame is counted and where in the
-//! network it arrives: VLAN 20 of a card may be a segment and VLAN 30 its uplink.
+//! A trunk has one pair of hooks for all its VLANs. Its table says of every VLAN id under
+//! which slot a frame is counted and at which place it is judged: VLAN 20 may be a segment
+//! and VLAN 30 its uplink.
 
 use crate::counter::MAX_INTERFACES;
 use crate::verdict::Place;
@@ -49,7 +49,7 @@ impl Lane {
         (self.0 & SLOTS) as u32
     }
 
-    /// Where they are judged.
+    /// The place at which they are judged.
     #[inline(always)]
     #[must_use]
     pub const fn place(self) -> Place {

@@ -1,10 +1,14 @@
 //! The decision: a pure function of a packet, the tables and the clock.
 //!
-//! Where a frame is seen decides what is asked of it. What arrives at a host, or
-//! at the uplink of a gateway, is judged *inbound*; what arrives at a gateway's
-//! segment comes from the protected systems and is judged *outbound*, like what
-//! leaves a host. A gateway's own traffic has a local class of its own, and with
+//! The hook and the place decide how a frame is judged. What comes in at a host, or
+//! at the uplink of a gateway, is judged *inbound*. What comes in at a gateway's
+//! segment is from the protected systems and is judged *outbound*, like what goes
+//! out of a host. A gateway's own traffic has a local class of its own, and with
 //! it its own rights.
+//!
+//! A frame that comes in takes the fast path ([`fast_ingress`]) if it can, otherwise
+//! the slow path: [`wire::parse`](crate::wire::parse), then [`ingress`]. A frame that
+//! goes out is parsed, then judged by [`egress`].
 
 mod candidate;
 mod essential;
@@ -16,7 +20,7 @@ mod outbound;
 mod tests;
 
 use crate::address::{self, AddressClass, Family, LOCAL_SELF, Trie};
-use crate::cursor::Payload;
+use crate::cursor::{Contiguous, Payload};
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::packet::{Fragment, Packet, Protocol};
@@ -25,45 +29,47 @@ use crate::policy::{Pair, Policy, flag};
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
-use crate::wire;
-use crate::wire::plain::{Network, Plain, Transport, Visitor};
+use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
+use crate::wire::{self, Parsed};
+use core::ops::ControlFlow::{Break, Continue};
 
 pub use candidate::Turn;
 
-/// What the decision reads and writes: the kernel's maps, or their like in a test.
+/// What the decision reads and writes: the kernel's maps, or the tables in memory
+/// (`memory`).
 pub trait Tables {
-    /// Where the state of a flow is kept.
+    /// A reference to the state of one flow.
     type Flow: FlowSlot;
 
-    /// The active policy. It stays the same one during a decision.
+    /// The policy that judges, the same one for the whole of a decision.
     fn policy(&self) -> &Policy;
-    /// The active policy's classes of addresses.
+    /// The policy's classes of addresses.
     fn trie(&self) -> Option<&Trie>;
     /// The state of a flow, if it is known.
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
     /// Remembers a flow.
     fn open_flow(&self, key: &FlowKey, state: FlowState);
-    /// What became of the first fragment of a datagram.
+    /// The first fragment of a datagram, if it passed.
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentState>;
-    /// Remembers it.
+    /// Remembers that a first fragment passed.
     fn note_fragment(&self, key: &FragmentKey, state: FragmentState);
-    /// A file transfer.
+    /// A TFTP transfer, or a request for one.
     fn transfer(&self, key: &TransferKey) -> Option<TransferState>;
-    /// Remembers it.
+    /// Remembers a transfer as it is now.
     fn note_transfer(&self, key: &TransferKey, state: TransferState);
-    /// Seconds of a clock that only goes forward, from any beginning.
+    /// Seconds of a clock that only goes forward; only differences mean something.
     fn now(&self) -> u32;
 }
 
-/// Where in the network a program sits; fixed when it is loaded.
+/// On which side of the protected systems a card is; fixed when its programs are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Place {
     /// On the protected host itself.
     Host = 0,
-    /// On a gateway, at the side of the peers.
+    /// On a gateway, on the side of the peers.
     Uplink = 1,
-    /// On a gateway, at the side of the protected systems.
+    /// On a gateway, on the side of the protected systems.
     Segment = 2,
 }
 
@@ -77,27 +83,36 @@ impl Place {
             _ => Self::Host,
         }
     }
+
+    /// Whether frames that come in here can take the fast path, which judges inbound only.
+    #[inline(always)]
+    pub const fn has_fast_path(self) -> bool {
+        match self {
+            Self::Host | Self::Uplink => true,
+            Self::Segment => false,
+        }
+    }
 }
 
-/// How a packet ended, and the service that it spoke of.
+/// Why a packet passed or was dropped, and which service it wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     /// Why it passed or was dropped.
     pub reason: Reason,
-    /// What it wanted; [`ServiceClass::NONE`] where the reason says it all.
+    /// The service that it wanted; [`ServiceClass::NONE`] for a reason without a service.
     pub service: ServiceClass,
-    /// Who the other end is, of what the policy refuses for want of a right.
+    /// Who the other end is, where the policy drops a packet for want of a right.
     pub peer: Peer,
 }
 
 impl Verdict {
-    /// A packet that ended before its service was known.
+    /// A verdict that needed no service.
     #[inline(always)]
     pub const fn without_service(reason: Reason) -> Self {
         Self::of_service(reason, ServiceClass::NONE)
     }
 
-    /// A packet that ended whoever sent it.
+    /// A verdict that did not depend on the peer.
     #[inline(always)]
     pub const fn of_service(reason: Reason, service: ServiceClass) -> Self {
         Self {
@@ -108,22 +123,26 @@ impl Verdict {
     }
 }
 
-/// Judges a parsed frame that arrives at `place`.
+/// The slow path of a frame that comes in at `place`: judges whatever the parser made of it.
 #[inline(always)]
-pub fn arriving<T: Tables, P: Payload + ?Sized>(
+pub fn ingress<T: Tables, P: Payload + ?Sized>(
     tables: &T,
-    packet: &Packet,
+    parsed: Parsed<&Packet>,
     payload: &P,
     place: Place,
 ) -> Verdict {
+    let packet = match parsed {
+        Continue(packet) => packet,
+        Break(reason) => return ended(tables.policy(), reason),
+    };
     let source = class_of(tables, packet, &packet.source);
     let destination = match place {
-        // Whatever reaches a host's card is for the host.
+        // Whatever comes in at a host's card is for the host.
         Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => AddressClass::ANY,
         _ => class_of(tables, packet, &packet.destination),
     };
     let verdict = if place == Place::Segment && destination.local != LOCAL_SELF {
-        // Nobody on the segment has the gateway's own rights, whatever source it claims.
+        // Nobody on the segment gets the gateway's own rights by using its address as source.
         let local = match source.local {
             LOCAL_SELF => AddressClass::ANY.local,
             local => local,
@@ -135,41 +154,60 @@ pub fn arriving<T: Tables, P: Payload + ?Sized>(
     remember_first(tables, packet, verdict)
 }
 
-/// Judges plain packets that arrive where they are judged inbound, as [`arriving`] would; `None`
-/// for those about which a plain packet does not say enough.
-pub struct Arriving<'a, T, P: ?Sized> {
-    /// The tables.
-    pub tables: &'a T,
-    /// The same frame.
-    pub payload: &'a P,
-    /// [`Place::Host`] or [`Place::Uplink`].
-    pub place: Place,
+/// The fast path of a frame that comes in at `place`. `payload` is the same frame. `None`: the
+/// frame must take the slow path, which would otherwise give the same verdict.
+#[inline(always)]
+pub fn fast_ingress<T: Tables, F: Contiguous, P: Payload + ?Sized>(
+    tables: &T,
+    frame: F,
+    payload: &P,
+    place: Place,
+) -> Option<Verdict> {
+    if !place.has_fast_path() {
+        return None;
+    }
+    let judge = FastIngress {
+        tables,
+        payload,
+        place,
+    };
+    fast::visit(frame, judge)
 }
 
-impl<T: Tables, P: Payload + ?Sized> Visitor for Arriving<'_, T, P> {
-    type Output = Option<Verdict>;
+/// Judges the packets of the fast path inbound.
+struct FastIngress<'a, T, P: ?Sized> {
+    tables: &'a T,
+    payload: &'a P,
+    place: Place,
+}
+
+impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
+    type Output = Verdict;
 
     #[inline(always)]
-    fn visit<'a, N: Network<'a>, R: Transport<'a>>(self, plain: Plain<N, R>) -> Option<Verdict> {
+    fn visit<'a, L3: Network<'a>, L4: Transport<'a>>(
+        self,
+        packet: FastPacket<L3, L4>,
+    ) -> Option<Verdict> {
         let policy = self.tables.policy();
         let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
         if policy.has(flag::ADDRESSES)
             && let Some(trie) = self.tables.trie()
         {
-            let class = |address| address::classify(trie, N::FAMILY, &address);
+            let class = |address| address::classify(trie, L3::FAMILY, &address);
             if self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES) {
-                local = class(plain.network.destination()).local;
+                local = class(packet.network.destination()).local;
             }
-            pair = policy.pair(local, class(plain.network.source()).peer);
+            pair = policy.pair(local, class(packet.network.source()).peer);
         }
-        inbound::judge_plain(self.tables, self.payload, &plain, local, pair)
+        inbound::judge_fast(self.tables, self.payload, &packet, local, pair)
     }
 }
 
-/// Judges a parsed frame that leaves at `place`. `None`: a frame that a gateway
-/// forwards, which was judged and counted where it arrived.
+/// Judges a packet that goes out at `place`. `None`: a gateway forwards the frame, and judged and
+/// counted it where it came in.
 #[inline(always)]
-pub fn leaving<T: Tables, P: Payload + ?Sized>(
+pub fn egress<T: Tables, P: Payload + ?Sized>(
     tables: &T,
     packet: &Packet,
     payload: &P,
@@ -184,10 +222,19 @@ pub fn leaving<T: Tables, P: Payload + ?Sized>(
     Some(remember_first(tables, packet, verdict))
 }
 
-/// Judges an arriving frame without an IP packet that parses.
+/// The verdict on a frame that goes out and ended in the parser; `None` as in [`egress`]. What a
+/// host's own network stack makes need not be known here.
 #[inline(always)]
-pub fn arriving_unparsed<T: Tables>(tables: &T, reason: Reason) -> Verdict {
-    let policy = tables.policy();
+pub const fn egress_ended(place: Place) -> Option<Verdict> {
+    match place {
+        Place::Host => Some(Verdict::without_service(Reason::Outbound)),
+        Place::Uplink | Place::Segment => None,
+    }
+}
+
+/// The verdict on a frame that came in and ended in the parser.
+#[inline(always)]
+fn ended(policy: &Policy, reason: Reason) -> Verdict {
     Verdict::without_service(match reason {
         Reason::EthertypeRefused if policy.has(flag::PASS_OTHER_ETHERTYPES) => {
             Reason::OtherEthertype
@@ -196,17 +243,7 @@ pub fn arriving_unparsed<T: Tables>(tables: &T, reason: Reason) -> Verdict {
     })
 }
 
-/// Judges a leaving frame without an IP packet that parses: what a host's own
-/// stack makes need not be known here.
-#[inline(always)]
-pub const fn leaving_unparsed(place: Place) -> Option<Verdict> {
-    match place {
-        Place::Host => Some(Verdict::without_service(Reason::Outbound)),
-        Place::Uplink | Place::Segment => None,
-    }
-}
-
-/// Lets later fragments follow a first one that passed, where they are judged.
+/// Remembers a first fragment that passed, if later fragments are judged.
 #[inline(always)]
 fn remember_first<T: Tables>(tables: &T, packet: &Packet, verdict: Verdict) -> Verdict {
     let judged = verdict.reason != Reason::Outbound || tables.policy().has(flag::OUTBOUND_ENFORCE);
@@ -217,7 +254,7 @@ fn remember_first<T: Tables>(tables: &T, packet: &Packet, verdict: Verdict) -> V
     verdict
 }
 
-/// The fate of a later fragment.
+/// The verdict on a later fragment.
 #[inline(always)]
 fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Verdict {
     let known = tables.fragment(&FragmentKey::of(packet));
@@ -231,7 +268,8 @@ fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Verdict {
     })
 }
 
-/// The end of something without a right, seen from its protected end.
+/// The verdict on a packet for which the pair has no right. `local` is the class of the protected
+/// system.
 #[inline(always)]
 fn refusal(
     policy: &Policy,
@@ -250,7 +288,7 @@ fn refusal(
     }
 }
 
-/// The service that a packet speaks of, were `port` the server's.
+/// The service of a packet whose server is at `port`.
 #[inline(always)]
 fn service_at(policy: &Policy, packet: &Packet, port: u16) -> ServiceClass {
     match (packet.family, packet.protocol) {
@@ -262,7 +300,7 @@ fn service_at(policy: &Policy, packet: &Packet, port: u16) -> ServiceClass {
     }
 }
 
-/// The service that a packet is an answer of, if it is one.
+/// The service of a packet that is an answer.
 #[inline(always)]
 fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
     match (packet.family, packet.protocol, packet.icmp_type) {
@@ -276,7 +314,7 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
     }
 }
 
-/// The classes of an address; nothing is looked up where no address is named.
+/// The classes of an address. Nothing is looked up if the policy names no address.
 #[inline(always)]
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
     if !tables.policy().has(flag::ADDRESSES) {

@@ -1,13 +1,12 @@
 //! Parsing: Ethernet, IPv4, IPv6 and the transport headers.
 //!
-//! [`parse`] either finds an IP [`Packet`], or ends with a [`Reason`] of its
-//! own. Nothing is skipped in silence: lengths are checked against each other
-//! and against the frame, and each failure has a name.
+//! [`parse`] finds an IP [`Packet`], or ends the frame with a [`Reason`]. Every length is checked
+//! against the others and against the frame, and every check that fails has a reason of its own.
 
 pub mod ethernet;
+pub mod fast;
 pub mod ipv4;
 pub mod ipv6;
-pub mod plain;
 pub mod transport;
 pub mod vlan;
 
@@ -17,16 +16,32 @@ mod bounds;
 use crate::cursor::Cursor;
 use crate::packet::Packet;
 use crate::reason::Reason;
+use core::ops::ControlFlow::{self, Break, Continue};
+
+/// What parsing yields: `Continue` with what was read, or `Break` with the [`Reason`] at which
+/// the frame ends. An end is not an error: ARP ends there, and passes.
+pub type Parsed<Value = Packet> = ControlFlow<Reason, Value>;
+
+/// Ends a frame in which something is missing: `cursor.take().or_end(reason)?`.
+trait OrEnd<Value> {
+    fn or_end(self, reason: Reason) -> Parsed<Value>;
+}
+
+impl<Value> OrEnd<Value> for Option<Value> {
+    #[inline(always)]
+    fn or_end(self, reason: Reason) -> Parsed<Value> {
+        match self {
+            Some(value) => Continue(value),
+            None => Break(reason),
+        }
+    }
+}
 
 /// Parses a frame from its Ethernet header on.
-///
-/// # Errors
-/// The reason at which the packet ends: a link protocol that is passed as an
-/// essential, or a header that does not parse.
 #[inline(always)]
-pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Packet, Reason> {
+pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
     let network = ethernet::parse(cursor)?;
-    cursor.settle();
+    cursor.forget_path();
     match network {
         ethernet::Network::Ipv4 => ipv4::parse(cursor),
         ethernet::Network::Ipv6 => ipv6::parse(cursor),

@@ -1,11 +1,10 @@
-//! Counts every packet once, at the place that its verdict names.
+//! Counts every frame once, at the counter that its verdict names.
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use sccm_common::abi::map;
-use sccm_common::counter::{self, Counter, Direction, Page, PeerPage};
-use sccm_common::verdict::Verdict;
-use sccm_common::{ServiceClass, as_written};
+use sccm_common::counter::{self, Counter, Page, PeerPage};
+use sccm_common::{Judgement, ServiceClass, as_written};
 
 use crate::maps::per_cpu_array;
 
@@ -15,21 +14,28 @@ static COUNTERS: PerCpuArray<Page> = per_cpu_array(&map::COUNTERS);
 #[map]
 static PEER_COUNTERS: PerCpuArray<PeerPage> = per_cpu_array(&map::PEER_COUNTERS);
 
-/// Adds a frame of `length` bytes.
+/// Counts the frame.
 #[inline(always)]
-pub fn count(slot: u32, direction: Direction, observing: bool, verdict: Verdict, length: u64) {
+pub fn count(judgement: &Judgement) {
+    let Judgement {
+        slot,
+        direction,
+        observing,
+        verdict,
+        length,
+    } = *judgement;
     let page = counter::page(slot, direction, observing);
     if let Some(index) = counter::peer_index(direction, verdict) {
         return add(PEER_COUNTERS.get_ptr_mut(page), index, length);
     }
-    // The compiler would find the place of both by turning their bytes around, of which the
-    // verifiers of Linux 6.1 and 6.12 know nothing.
+    // Without the mask the compiler computes the index from swapped bytes, of which the verifiers
+    // of Linux 6.1 and 6.12 know no bounds.
     let service = ServiceClass(as_written::and::<0xff>(verdict.service.0.into()) as u8);
     let index = counter::index(verdict.reason, service);
     add(COUNTERS.get_ptr_mut(page), index, length);
 }
 
-/// Adds it to a counter of a page of this CPU, interface and direction.
+/// Adds a frame of `length` bytes to a counter of a page of this CPU.
 #[inline(always)]
 pub fn add<const N: usize>(page: Option<*mut [Counter; N]>, index: usize, length: u64) {
     let Some(page) = page else {

@@ -2,11 +2,9 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
-use sccm_common::Packet;
 use sccm_common::abi::map;
 use sccm_common::blocked::{self, BlockedKey, Bucket, Event, Notebook, Set};
-use sccm_common::counter::Direction;
-use sccm_common::verdict::Verdict;
+use sccm_common::{Judgement, Packet};
 
 use crate::maps::{per_cpu_array, ring_buf};
 use crate::tables::now;
@@ -27,8 +25,8 @@ impl Notebook for OfCpu {
     #[inline(always)]
     fn set(&mut self, index: u32) -> Option<&mut Set> {
         let set = BLOCKED.get_ptr_mut(index)?;
-        // SAFETY: the set is this CPU's. Where a program ran within another, a count
-        // would be lost, and every word stay valid.
+        // SAFETY: the set is this CPU's. If one program interrupts another, a count may be lost,
+        // and every word stays valid.
         Some(unsafe { &mut *set })
     }
 
@@ -45,16 +43,9 @@ impl Notebook for OfCpu {
     }
 }
 
-/// Notes a packet that is refused.
+/// Notes the flow of a packet that is refused.
 #[inline(always)]
-pub fn note(
-    packet: &Packet,
-    verdict: Verdict,
-    slot: u32,
-    direction: Direction,
-    observing: bool,
-    length: u32,
-) {
-    let key = BlockedKey::of(packet, verdict, slot, direction, observing);
-    blocked::note(&mut OfCpu, &key, length, now());
+pub fn note(packet: &Packet, judgement: &Judgement) {
+    let key = BlockedKey::of(packet, judgement);
+    blocked::note(&mut OfCpu, &key, judgement.length as u32, now());
 }

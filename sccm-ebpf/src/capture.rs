@@ -1,9 +1,8 @@
-//! Hands packets that are refused to a process that ordered them: the kernel's side of
+//! Copies refused packets to a process that ordered them: the kernel's side of
 //! [`capture`](sccm_common::capture).
 //!
-//! Comes after the verdict is counted, and changes nothing about it. As
-//! long as nobody has ordered anything, a packet that is refused costs one look at a word
-//! more, and one that passes costs nothing.
+//! Runs after the verdict is counted, and does not change it. Without an order, a packet that is
+//! refused costs one read of a word, and one that passes costs nothing.
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
@@ -12,9 +11,8 @@ use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::black_box;
 use sccm_common::abi::map;
-use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order, mark};
-use sccm_common::counter::Direction;
-use sccm_common::verdict::Verdict;
+use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order};
+use sccm_common::{Hook, Judgement};
 
 use crate::cursor::Frame;
 use crate::maps::{array, per_cpu_array, ring_buf};
@@ -23,71 +21,49 @@ use crate::tables::now;
 #[map]
 static ORDER: Array<Order> = array(&map::ORDER);
 
-/// One for each program, because they may run one within the other.
+/// One element for each hook.
 #[map]
 static DESK: PerCpuArray<Desk> = per_cpu_array(&map::DESK);
 
 #[map]
 static CAPTURED: RingBuf = ring_buf(&map::CAPTURED);
 
-/// A frame that arrived was refused.
+/// Copies a frame that the ingress program refused, if somebody ordered it.
 #[inline(always)]
-pub fn arrived(
-    ctx: *mut xdp_md,
-    verdict: Verdict,
-    (slot, direction): (u32, Direction),
-    observing: bool,
-) {
+pub fn ingress(ctx: *mut xdp_md, judgement: &Judgement) {
     if is_ordered() {
-        copy_arrived(ctx, about(verdict, slot, direction, observing).to_word());
+        copy_ingress(ctx, About::of(judgement, Hook::Xdp).to_word());
     }
 }
 
-/// A frame that was about to leave was refused.
+/// Copies a frame that the egress program refused, if somebody ordered it.
 #[inline(always)]
-pub fn left(ctx: *mut __sk_buff, verdict: Verdict, slot: u32, observing: bool) {
+pub fn egress(ctx: *mut __sk_buff, judgement: &Judgement) {
     if is_ordered() {
-        let mut about = about(verdict, slot, Direction::Outbound, observing);
-        about.marks |= mark::LEAVING;
-        copy_left(ctx, about.to_word());
+        copy_egress(ctx, About::of(judgement, Hook::Egress).to_word());
     }
 }
 
-/// Whether anybody has ordered any.
+/// Whether there is an order.
 #[inline(always)]
 pub fn is_ordered() -> bool {
     ORDER.get(0).is_some_and(|order| order.until != 0)
 }
 
-#[inline(always)]
-fn about(verdict: Verdict, slot: u32, direction: Direction, observing: bool) -> About {
-    let outbound = match direction {
-        Direction::Inbound => 0,
-        Direction::Outbound => mark::OUTBOUND,
-    };
-    let observed = if observing { mark::OBSERVED } else { 0 };
-    About {
-        reason: verdict.reason as u8,
-        service: verdict.service.0,
-        slot: slot as u8,
-        marks: outbound | observed,
-    }
-}
-
 /// Not inlined, so that it takes no registers where it is rarely needed.
 #[inline(never)]
-fn copy_arrived(ctx: *mut xdp_md, about: u32) {
-    copy(&XdpContext::new(ctx), Direction::Inbound, about);
+fn copy_ingress(ctx: *mut xdp_md, about: u32) {
+    copy(&XdpContext::new(ctx), Hook::Xdp, about);
 }
 
-/// As [`copy_arrived`].
+/// Not inlined either.
 #[inline(never)]
-fn copy_left(ctx: *mut __sk_buff, about: u32) {
-    copy(&TcContext::new(ctx), Direction::Outbound, about);
+fn copy_egress(ctx: *mut __sk_buff, about: u32) {
+    copy(&TcContext::new(ctx), Hook::Egress, about);
 }
 
 #[inline(always)]
-fn copy(frame: &impl Frame, hook: Direction, about: u32) {
+fn copy(frame: &impl Frame, hook: Hook, about: u32) {
     let Some(order) = ORDER.get(0) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! The packet cursor: the one place that reads through packet pointers.
+//! The packet cursor: the one module that reads through packet pointers.
 //!
 //! The verifier allows a read through a packet pointer only behind a
 //! comparison of that same pointer with the end. A cursor that moves forward
@@ -8,24 +8,24 @@ use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_b
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::assert_unchecked;
 use sccm_common::as_written;
-use sccm_common::cursor::{Cursor, InPlace, MAX_SKIP, Payload};
+use sccm_common::cursor::{Contiguous, Cursor, MAX_SKIP, Payload};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;
 
 /// The longest frame that is surely in one buffer: standard MTU, two VLAN tags.
 /// Asking for the length costs as much as all the parsing, so only longer ones pay.
-const LONGEST_PLAIN: u32 = 1522;
+const LONGEST_COMMON: u32 = 1522;
 
-/// Payloads that begin before this byte are read in place, if they are in the first buffer:
-/// a call costs more than all else. A power of two, so that the verifier can bound it by a mask.
+/// Payloads that begin before this byte are read directly, if they are in the first buffer: a call
+/// costs more than everything else. A power of two, so that the verifier can bound it by a mask.
 const DIRECT: u32 = 512;
 
 /// No headers are longer: two VLAN tags, IPv6 and six extension headers are 12,350 bytes. A power
 /// of two less one, so that the verifier can bound it by a mask.
 const LAST_HEADER: u32 = (1 << 14) - 1;
 
-/// No link header of a plain packet is longer: a mask as above.
+/// No link header on the fast path is longer: a mask as above.
 const LAST_LINK: usize = 31;
 
 /// A frame in the kernel's hands.
@@ -113,7 +113,7 @@ impl Frame for TcContext {
     #[inline(always)]
     fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool {
         let skb = self.skb.skb.cast();
-        // SAFETY: as for what arrives.
+        // SAFETY: as for XDP.
         unsafe { bpf_skb_load_bytes(skb, 0, room.as_mut_ptr().cast(), count) == 0 }
     }
 
@@ -139,7 +139,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Of a frame that arrives.
+    /// Of a frame at the XDP hook.
     #[inline(always)]
     pub fn of_xdp(ctx: &XdpContext) -> Self {
         Self {
@@ -149,14 +149,14 @@ impl Linear {
     }
 }
 
-impl InPlace for Linear {
+impl Contiguous for Linear {
     #[inline(always)]
     fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
         let at = self.start + offset;
         if at + N > self.end {
             return None;
         }
-        // SAFETY: no packet lies at address 0. Or else that would be asked for.
+        // SAFETY: no packet lies at address 0. Otherwise the compiler would compare with 0.
         unsafe { assert_unchecked(at != 0) };
         // SAFETY: `at..at + N` was just compared with the end of the packet, and
         // nobody writes to a packet while the program runs.
@@ -171,10 +171,10 @@ impl InPlace for Linear {
     }
 
     #[inline(always)]
-    fn vague(&self, count: usize) -> usize {
-        // It knows nothing of the difference of two addresses.
+    fn opaque(&self, count: usize) -> usize {
+        // The verifier knows nothing of the difference of two addresses.
         let length = (self.end - self.start) as u64;
-        as_written::forgotten(count as u64, length) as usize & LAST_LINK
+        as_written::opaque(count as u64, length) as usize & LAST_LINK
     }
 
     #[inline(always)]
@@ -190,7 +190,7 @@ impl InPlace for Linear {
 #[inline(always)]
 pub fn length(ctx: &XdpContext) -> u64 {
     let length = (ctx.data_end() - ctx.data()) as u64;
-    if length > u64::from(LONGEST_PLAIN) {
+    if length > u64::from(LONGEST_COMMON) {
         return ctx.length().into();
     }
     length
@@ -208,7 +208,7 @@ pub struct PacketCursor<'a, F> {
 }
 
 impl<'a> PacketCursor<'a, XdpContext> {
-    /// A cursor at the Ethernet header of a frame that arrives.
+    /// A cursor at the Ethernet header of a frame at the XDP hook.
     #[inline(always)]
     pub fn of_xdp(ctx: &'a XdpContext) -> Self {
         Self::new(ctx, ctx.data(), ctx.data_end())
@@ -216,7 +216,7 @@ impl<'a> PacketCursor<'a, XdpContext> {
 }
 
 impl<'a> PacketCursor<'a, TcContext> {
-    /// A cursor at the Ethernet header of a frame that leaves.
+    /// A cursor at the Ethernet header of a frame at the egress hook.
     #[inline(always)]
     pub fn of_skb(ctx: &'a TcContext) -> Self {
         let length = ctx.len();
@@ -234,7 +234,7 @@ impl<'a, F: Frame> PacketCursor<'a, F> {
     #[inline(always)]
     fn new(frame: &'a F, at: usize, end: usize) -> Self {
         let mut length = (end - at) as u32;
-        if length > LONGEST_PLAIN {
+        if length > LONGEST_COMMON {
             length = frame.length();
         }
         Self {
@@ -246,7 +246,7 @@ impl<'a, F: Frame> PacketCursor<'a, F> {
         }
     }
 
-    /// The same bytes from here on, in place.
+    /// The bytes from here on.
     #[inline(always)]
     pub fn linear(&self) -> Linear {
         Linear {
@@ -255,8 +255,8 @@ impl<'a, F: Frame> PacketCursor<'a, F> {
         }
     }
 
-    /// The length of the frame in bytes, as far as the cursor had to know it: a
-    /// header that speaks of more than the first buffer makes it look.
+    /// The length of the frame in bytes, as far as the cursor had to know it. It asks the kernel
+    /// for the whole length only when a header claims more than the first buffer holds.
     #[inline(always)]
     pub fn length(&self) -> u32 {
         self.length
@@ -305,8 +305,8 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
     }
 
     #[inline(always)]
-    fn settle(&mut self) {
-        // As in `vague`.
+    fn forget_path(&mut self) {
+        // The verifier knows nothing of the difference of two addresses.
         let start = self.frame.start();
         let position = as_written::and::<LAST_HEADER>((self.at - start) as u64);
         self.at = start + position as usize;

@@ -1,7 +1,7 @@
-//! The programs that the kernel runs: one judges what arrives, one what leaves.
+//! The programs that the kernel runs: one judges what comes in at a card, one what goes out.
 //!
-//! All decisions are in `sccm-common`; here are only the packet cursor, the
-//! maps, and the accounting of each verdict.
+//! All decisions are in `sccm-common`; this crate has the packet cursor and the
+//! maps, and carries out, counts and notes each verdict.
 #![no_std]
 #![no_main]
 
@@ -9,9 +9,9 @@ mod account;
 mod blocked;
 mod capture;
 mod cursor;
+mod interface;
 mod maps;
-mod seat;
-mod settle;
+mod opaque;
 mod shadow;
 mod tables;
 
@@ -20,168 +20,175 @@ use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
+use core::ops::ControlFlow::{Break, Continue};
 use sccm_common::abi::map;
 use sccm_common::counter::Direction;
-use sccm_common::verdict::{self, Arriving, Verdict};
-use sccm_common::wire::plain;
-use sccm_common::{Peer, Place, Reason, ServiceClass, wire};
+use sccm_common::verdict::{self, Verdict};
+use sccm_common::wire::{self, fast};
+use sccm_common::{Hook, Judgement, Peer, Reason, ServiceClass};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
+use crate::interface::{Card, Interface, Vlan};
 use crate::maps::array;
-use crate::seat::{OfCard, OfVlan, Seat};
-use crate::settle::{settle, settle_reason, settle_verdict};
-use crate::tables::Active;
+use crate::tables::Bank;
 
 /// Read by agents only: which layout these maps have.
 #[map]
 static ABI: Array<u32> = array(&map::ABI);
 
-/// Judges a frame that arrives: a plain packet here, what is unusual elsewhere.
+/// The ingress program of a card: the fast path here, the slow path in a function of its own.
 #[xdp(frags)]
 #[inline(always)]
-fn sccm_arriving(ctx: XdpContext) -> u32 {
-    let place = OfCard.place();
-    if place != Place::Segment
-        && let Some(tables) = Active::load_unshadowed()
+fn sccm_xdp(ctx: XdpContext) -> u32 {
+    let place = Card.place();
+    if place.has_fast_path()
+        && let Some(tables) = Bank::active_unshadowed()
+        && let Some(verdict) =
+            verdict::fast_ingress(&tables, Linear::of_xdp(&ctx), &Bytes(&ctx), place)
     {
-        let judge = Arriving {
-            tables: &tables,
-            payload: &Bytes(&ctx),
-            place,
+        let judgement = Judgement {
+            slot: Card.slot(),
+            direction: Direction::Inbound,
+            observing: tables.observing(),
+            verdict,
+            length: length(&ctx),
         };
-        if let Some(Some(verdict)) = plain::visit(Linear::of_xdp(&ctx), judge) {
-            let observing = tables.observing();
-            let (slot, direction, length) = (OfCard.slot(), Direction::Inbound, length(&ctx));
-            if verdict.reason.passes() {
-                // Only what is refused is asked for its peer.
-                let peer = Peer::NOT_KNOWN;
-                let verdict = Verdict { peer, ..verdict };
-                account::count(slot, direction, observing, verdict, length);
-                return xdp_action::XDP_PASS;
-            }
-            account::count(slot, direction, observing, verdict, length);
-            let noting = tables.noting();
-            if noting || capture::is_ordered() {
-                let (reason, service) = (verdict.reason, verdict.service);
-                report_plain(ctx.ctx, reason, service, observing, noting);
-            }
-            return refused(observing);
+        if verdict.reason.passes() {
+            // Only a packet that is refused has a peer.
+            let peer = Peer::NOT_KNOWN;
+            account::count(&Judgement {
+                verdict: Verdict { peer, ..verdict },
+                ..judgement
+            });
+            return xdp_action::XDP_PASS;
         }
+        account::count(&judgement);
+        let observing = judgement.observing;
+        let noting = tables.noting();
+        if noting || capture::is_ordered() {
+            report_fast(ctx.ctx, verdict.reason, verdict.service, observing, noting);
+        }
+        return refused(observing);
     }
-    unusual(ctx.ctx)
+    slow_path(ctx.ctx)
 }
 
-/// Tells of a plain packet that was refused, and counted: reads it once more to note its flow.
-/// Not inlined, so that it costs one that passes nothing, not even a register.
+/// Notes and captures a packet that the fast path refused and counted. Reads the packet once more.
+/// Not inlined, so that a packet that passes pays nothing for it, not even a register.
 #[inline(never)]
-fn report_plain(
+fn report_fast(
     ctx: *mut xdp_md,
     reason: Reason,
     service: ServiceClass,
     observing: bool,
     noting: bool,
 ) {
-    let verdict = Verdict::of_service(reason, service);
     let ctx = XdpContext::new(ctx);
-    let (slot, direction) = (OfCard.slot(), Direction::Inbound);
-    if noting && let Some(packet) = plain::packet(Linear::of_xdp(&ctx)) {
-        let length = length(&ctx) as u32;
-        blocked::note(&packet, verdict, slot, direction, observing, length);
+    let judgement = Judgement {
+        slot: Card.slot(),
+        direction: Direction::Inbound,
+        observing,
+        verdict: Verdict::of_service(reason, service),
+        length: length(&ctx),
+    };
+    if noting && let Some(packet) = fast::parse(Linear::of_xdp(&ctx)) {
+        blocked::note(&packet, &judgement);
     }
-    capture::arrived(ctx.ctx, verdict, (slot, direction), observing);
+    capture::ingress(ctx.ctx, &judgement);
 }
 
-/// Judges a frame that arrives, whatever it is. Not inlined, so that the plain packet has all
-/// registers to itself; the call costs about 7 ns.
+/// Judges any frame. Not inlined, so that the fast path has all registers to itself; the call
+/// costs about 7 ns.
 #[inline(never)]
-fn unusual(ctx: *mut xdp_md) -> u32 {
-    arriving(&XdpContext::new(ctx), &OfCard)
+fn slow_path(ctx: *mut xdp_md) -> u32 {
+    ingress(&XdpContext::new(ctx), &Card)
 }
 
-/// Judges a frame that arrives where VLAN ids decide.
+/// The ingress program of a trunk.
 #[xdp(frags)]
 #[inline(always)]
-fn sccm_arriving_trunk(ctx: XdpContext) -> u32 {
-    let Some(seat) = OfVlan::of_xdp(&ctx) else {
-        let slot = OfCard.slot();
-        account::count(slot, Direction::Inbound, false, OTHER_VLAN, length(&ctx));
+fn sccm_xdp_trunk(ctx: XdpContext) -> u32 {
+    let Some(vlan) = Vlan::of_xdp(&ctx) else {
+        account::count(&other_vlan(Direction::Inbound, length(&ctx)));
         return xdp_action::XDP_PASS;
     };
-    arriving(&ctx, &seat)
+    ingress(&ctx, &vlan)
 }
 
-/// Judges a frame that leaves: a host's own, or a gateway's own.
+/// The egress program of a card: judges what a host, or a gateway itself, sends.
 #[classifier]
 #[inline(always)]
-fn sccm_leaving(ctx: TcContext) -> i32 {
-    if seat::was_judged_on_arrival(&ctx) {
+fn sccm_egress(ctx: TcContext) -> i32 {
+    if interface::was_judged_at_ingress(&ctx) {
         return TC_ACT_UNSPEC;
     }
-    leaving(&ctx, &OfCard)
+    egress(&ctx, &Card)
 }
 
-/// The same where VLAN ids decide.
+/// The egress program of a trunk.
 #[classifier]
 #[inline(always)]
-fn sccm_leaving_trunk(ctx: TcContext) -> i32 {
-    if seat::was_judged_on_arrival(&ctx) {
+fn sccm_egress_trunk(ctx: TcContext) -> i32 {
+    if interface::was_judged_at_ingress(&ctx) {
         return TC_ACT_UNSPEC;
     }
-    let Some(seat) = OfVlan::of_skb(&ctx) else {
-        let (slot, length) = (OfCard.slot(), ctx.len().into());
-        account::count(slot, Direction::Outbound, false, OTHER_VLAN, length);
+    let Some(vlan) = Vlan::of_skb(&ctx) else {
+        account::count(&other_vlan(Direction::Outbound, ctx.len().into()));
         return TC_ACT_UNSPEC;
     };
-    leaving(&ctx, &seat)
+    egress(&ctx, &vlan)
 }
 
 #[inline(always)]
-fn arriving(ctx: &XdpContext, seat: &impl Seat) -> u32 {
+fn ingress(ctx: &XdpContext, interface: &impl Interface) -> u32 {
+    let hook = Hook::Xdp;
     let mut cursor = PacketCursor::of_xdp(ctx);
-    let hook = Direction::Inbound;
-    let Some(tables) = Active::load() else {
+    let Some(tables) = Bank::active() else {
         error!(ctx, "no active policy: dropping");
-        let (direction, length) = (direction_at(seat.place()), cursor.length());
-        account::count(seat.slot(), direction, false, NO_POLICY, length.into());
-        capture::arrived(ctx.ctx, NO_POLICY, (seat.slot(), direction), false);
+        let judgement = Judgement {
+            slot: interface.slot(),
+            direction: hook.direction(interface.place()),
+            observing: false,
+            verdict: Verdict::without_service(Reason::NoPolicy),
+            length: cursor.length().into(),
+        };
+        account::count(&judgement);
+        capture::ingress(ctx.ctx, &judgement);
         return xdp_action::XDP_DROP;
     };
     let parsed = match wire::parse(&mut cursor) {
-        Ok(packet) => settle(packet, hook).ok_or(Reason::NoPolicy),
-        Err(reason) => Err(settle_reason(reason, &tables)),
+        Continue(packet) => match opaque::packet(packet, hook) {
+            Some(packet) => Continue(packet),
+            None => Break(Reason::NoPolicy),
+        },
+        Break(reason) => Break(opaque::reason(reason, &tables)),
     };
-    let place = seat.place();
-    let verdict = shadow::in_turns(&tables, hook, |tables| match parsed {
-        Ok(packet) => verdict::arriving(tables, packet, &Bytes(ctx), place),
-        Err(reason) => verdict::arriving_unparsed(tables, reason),
+    let place = interface.place();
+    let verdict = shadow::in_turns(&tables, hook, |tables| {
+        verdict::ingress(tables, parsed, &Bytes(ctx), place)
     });
-    let verdict = settle_verdict(verdict, &tables);
-    let (slot, direction) = (seat.slot(), direction_at(place));
-    let (observing, length) = (tables.observing(), cursor.length());
-    shadow::count(hook, (slot, direction), verdict, length.into());
-    account::count(slot, direction, observing, verdict, length.into());
-    if verdict.reason.passes() {
+    let judgement = Judgement {
+        verdict: opaque::verdict(verdict, &tables),
+        slot: interface.slot(),
+        direction: hook.direction(place),
+        observing: tables.observing(),
+        length: cursor.length().into(),
+    };
+    shadow::count(hook, &judgement);
+    account::count(&judgement);
+    if judgement.verdict.reason.passes() {
         return xdp_action::XDP_PASS;
     }
     if tables.noting()
-        && let Ok(packet) = parsed
+        && let Continue(packet) = parsed
     {
-        blocked::note(packet, verdict, slot, direction, observing, length);
+        blocked::note(packet, &judgement);
     }
-    capture::arrived(ctx.ctx, verdict, (slot, direction), observing);
-    refused(observing)
+    capture::ingress(ctx.ctx, &judgement);
+    refused(judgement.observing)
 }
 
-/// Which way a frame goes that arrives at a place.
-#[inline(always)]
-const fn direction_at(place: Place) -> Direction {
-    match place {
-        Place::Host | Place::Uplink => Direction::Inbound,
-        Place::Segment => Direction::Outbound,
-    }
-}
-
-/// What becomes of a frame that arrived and is refused.
+/// What XDP does with a frame that is refused.
 #[inline(always)]
 fn refused(observing: bool) -> u32 {
     match observing {
@@ -191,56 +198,77 @@ fn refused(observing: bool) -> u32 {
 }
 
 #[inline(always)]
-fn leaving(ctx: &TcContext, seat: &impl Seat) -> i32 {
+fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
+    let hook = Hook::Egress;
     let mut cursor = PacketCursor::of_skb(ctx);
-    let Some(tables) = Active::load() else {
+    let Some(tables) = Bank::active() else {
         return TC_ACT_UNSPEC;
     };
-    let parsed = match plain::packet(cursor.linear()) {
-        Some(packet) => Ok(packet),
+    let parsed = match fast::parse(cursor.linear()) {
+        Some(packet) => Continue(packet),
         None => wire::parse(&mut cursor),
     };
-    let direction = Direction::Outbound;
-    let parsed = match parsed {
-        Ok(packet) => match settle(packet, direction) {
+    let packet = match parsed {
+        Continue(packet) => match opaque::packet(packet, hook) {
             Some(packet) => Some(packet),
             None => return TC_ACT_UNSPEC,
         },
-        Err(_) => None,
+        Break(_) => None,
     };
-    let place = seat.place();
-    let verdict = match parsed {
-        Some(packet) => shadow::in_turns(&tables, direction, |tables| {
-            verdict::leaving(tables, packet, &Bytes(ctx), place)
-        }),
-        None => verdict::leaving_unparsed(place),
+    let place = interface.place();
+    // A frame without a packet is decided apart, so that the verifier follows the turns for packets
+    // only. Each side returns by itself: merged, the two would pass on a verdict without a value.
+    let verdict = match packet {
+        Some(packet) => {
+            let verdict = shadow::in_turns(&tables, hook, |tables| {
+                verdict::egress(tables, packet, &Bytes(ctx), place)
+            });
+            match verdict {
+                Some(verdict) => verdict,
+                None => return TC_ACT_UNSPEC,
+            }
+        }
+        None => match verdict::egress_ended(place) {
+            Some(verdict) => verdict,
+            None => return TC_ACT_UNSPEC,
+        },
     };
-    let Some(verdict) = verdict else {
-        return TC_ACT_UNSPEC;
+    let judgement = Judgement {
+        verdict: opaque::verdict(verdict, &tables),
+        slot: interface.slot(),
+        direction: hook.direction(place),
+        observing: tables.observing(),
+        length: cursor.length().into(),
     };
-    let verdict = settle_verdict(verdict, &tables);
-    let (slot, observing, length) = (seat.slot(), tables.observing(), cursor.length());
-    shadow::count(direction, (slot, direction), verdict, length.into());
-    account::count(slot, direction, observing, verdict, length.into());
-    if verdict.reason.passes() {
+    shadow::count(hook, &judgement);
+    account::count(&judgement);
+    if judgement.verdict.reason.passes() {
         // The other programs on the hook decide.
         return TC_ACT_UNSPEC;
     }
     if tables.noting()
-        && let Some(packet) = parsed
+        && let Some(packet) = packet
     {
-        blocked::note(packet, verdict, slot, direction, observing, length);
+        blocked::note(packet, &judgement);
     }
-    capture::left(ctx.skb.skb, verdict, slot, observing);
-    match observing {
+    capture::egress(ctx.skb.skb, &judgement);
+    match judgement.observing {
         true => TC_ACT_UNSPEC,
         false => TC_ACT_SHOT,
     }
 }
 
-const OTHER_VLAN: Verdict = Verdict::without_service(Reason::OtherVlan);
-
-const NO_POLICY: Verdict = Verdict::without_service(Reason::NoPolicy);
+/// A frame of a VLAN that nobody named: it passes, and is counted under its card.
+#[inline(always)]
+fn other_vlan(direction: Direction, length: u64) -> Judgement {
+    Judgement {
+        slot: Card.slot(),
+        direction,
+        observing: false,
+        verdict: Verdict::without_service(Reason::OtherVlan),
+        length,
+    }
+}
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -59,64 +59,64 @@ static PEERS: Array<PeerRecord> = array(&map::PEERS);
 #[unsafe(no_mangle)]
 static TICK: Global<u64> = Global::new(0);
 
-/// The tables of a bank: the one that was active when the packet came, or the shadow's.
+/// The tables of a bank: the active one, or the shadow's.
 #[derive(Clone, Copy)]
-pub struct Active {
-    bank: u32,
+pub struct Bank {
+    number: u32,
     policy: &'static Policy,
     shadowed: bool,
 }
 
-impl Active {
+impl Bank {
     /// Reads the active bank's number, once for a packet.
     #[inline(always)]
-    pub fn load() -> Option<Self> {
+    pub fn active() -> Option<Self> {
         let word = *ACTIVE.get(0)?;
         Some(Self {
             shadowed: word & SHADOWED != 0,
-            ..Self::of_bank(word & !SHADOWED)?
+            ..Self::of(word & !SHADOWED)?
         })
     }
 
-    /// The same, unless there is a shadow: the word then names no bank.
+    /// The same, or `None` if there is a shadow: the word is then the number of no bank.
     #[inline(always)]
-    pub fn load_unshadowed() -> Option<Self> {
-        Self::of_bank(*ACTIVE.get(0)?)
+    pub fn active_unshadowed() -> Option<Self> {
+        Self::of(*ACTIVE.get(0)?)
     }
 
-    /// The candidate's tables, over the same flows, if there is a shadow.
+    /// The bank of the candidate, over the same flows, if there is a shadow.
     #[inline(always)]
     pub fn shadow(&self) -> Option<Self> {
         match self.shadowed {
-            true => Self::of_bank(SHADOW_BANK),
+            true => Self::of(SHADOW_BANK),
             false => None,
         }
     }
 
     #[inline(always)]
-    fn of_bank(bank: u32) -> Option<Self> {
+    fn of(number: u32) -> Option<Self> {
         Some(Self {
-            bank,
-            policy: POLICIES.get(bank)?,
+            number,
+            policy: POLICIES.get(number)?,
             shadowed: false,
         })
     }
 
-    /// Whether flows that are refused are noted.
+    /// Whether refused flows are noted.
     #[inline(always)]
     pub fn noting(&self) -> bool {
         !self.policy.has(flag::COUNT_ONLY)
     }
 
-    /// Whether what would be dropped passes.
+    /// Whether packets pass whatever the verdict.
     #[inline(always)]
     pub fn observing(&self) -> bool {
         self.policy.has(flag::OBSERVE)
     }
 }
 
-/// A word of the flow map. An element that is evicted and reused meanwhile
-/// stays a valid word; at worst one packet is judged by another flow's age.
+/// The state of a flow, in the map. An element that is evicted and reused meanwhile
+/// is still a valid word; at worst one packet is judged by the age of another flow.
 pub struct MapSlot(*mut FlowState);
 
 impl FlowSlot for MapSlot {
@@ -134,7 +134,7 @@ impl FlowSlot for MapSlot {
     }
 }
 
-impl Tables for Active {
+impl Tables for Bank {
     type Flow = MapSlot;
 
     #[inline(always)]
@@ -144,7 +144,7 @@ impl Tables for Active {
 
     #[inline(always)]
     fn trie(&self) -> Option<&Trie> {
-        TRIES.get(self.bank)
+        TRIES.get(self.number)
     }
 
     #[inline(always)]
@@ -188,19 +188,18 @@ impl Tables for Active {
     }
 }
 
-/// Writes a flow, and counts it if it is new. Not inlined: what it branches into would be
-/// multiplied by all that can come before it and after.
+/// Writes a flow, and counts it if it is new. Not inlined: the verifier would follow each of its
+/// branches together with every path before it and behind it.
 #[inline(never)]
 fn open(key: &FlowKey, state: FlowState) {
     if FLOWS.insert(key, state, BPF_NOEXIST.into()).is_err() {
-        // It is there and begins anew. Otherwise there is no memory, and the answers are
-        // dropped and counted.
+        // The flow is there already and begins anew. Or there is no memory: then this fails, too,
+        // and the answers are dropped and counted.
         let _ = FLOWS.insert(key, state, BPF_EXIST.into());
         return;
     }
     if let Some(count) = FLOWS_OPENED.get_ptr_mut(0) {
-        // SAFETY: the word is this CPU's. Where a program ran within another, a count would
-        // be lost.
+        // SAFETY: the word is this CPU's. If one program interrupts another, a count may be lost.
         unsafe { *count += 1 };
     }
 }

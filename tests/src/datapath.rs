@@ -20,7 +20,6 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use sccm_agent::kernel::{FlowCount, FlowTable, Loader, Maps, PinDir, Programs, Unnoted};
 use sccm_agent::policy::Compiled;
-use sccm_common::Reason;
 use sccm_common::abi::map;
 use sccm_common::blocked::BlockedFlow;
 use sccm_common::capture::Order;
@@ -29,6 +28,7 @@ use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::BANKS;
 use sccm_common::tftp::{TransferKey, TransferState};
+use sccm_common::{Hook, Reason};
 
 pub use counted::{Counts, Place};
 pub use judged::{Action, Judged, OnHost};
@@ -122,7 +122,7 @@ impl Datapath {
     }
 
     /// The XDP program, for [`run`] on several CPUs at once.
-    pub fn arriving(&mut self) -> Result<&Xdp> {
+    pub fn ingress(&mut self) -> Result<&Xdp> {
         Ok(self.programs.xdp()?)
     }
 
@@ -131,7 +131,7 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the run, and for any XDP action but pass and drop.
     pub fn run_inbound(&mut self, frame: &[u8]) -> Result<Action> {
-        run(self.arriving()?, frame)
+        run(self.ingress()?, frame)
     }
 
     /// Runs the TC program on a frame, and returns its decision.
@@ -150,11 +150,7 @@ impl Datapath {
     /// Also when not exactly one counter rose, by one packet and the frame's length.
     pub fn judge_inbound(&mut self, frame: &[u8]) -> Result<Judged> {
         let action = self.run_inbound(frame)?;
-        let direction = match self.place {
-            sccm_common::Place::Host | sccm_common::Place::Uplink => Direction::Inbound,
-            sccm_common::Place::Segment => Direction::Outbound,
-        };
-        self.counted_once(action, direction, frame)
+        self.counted_once(action, Hook::Xdp.direction(self.place), frame)
     }
 
     /// [`Datapath::run_outbound`], and what the counters say about it.

@@ -4,6 +4,7 @@
 //! and ends with it, also when a test panics. [`signals::Interrupt`] makes that hold for Ctrl-C.
 //! What a killed process left behind is removed by the next one (see [`netns`], [`bpffs`]).
 
+#![warn(unreachable_pub)]
 #![expect(clippy::expect_used, reason = "a test that cannot go on panics")]
 #![expect(
     clippy::print_stderr,

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::task::JoinHandle;
 
 /// What a start has put into the kernel.
-pub struct Begun {
+pub(crate) struct Begun {
     pub programs: Vec<Programs>,
     /// The slots of the programs, in the order of the plan.
     pub slots: Vec<u32>,
@@ -27,7 +27,7 @@ pub struct Begun {
 }
 
 /// Puts the policy and the programs into the kernel.
-pub async fn begin(
+pub(crate) async fn begin(
     settings: &Settings,
     loader: JoinHandle<Loader>,
     found: Found,

@@ -11,7 +11,7 @@ use anyhow::{Result, bail, ensure};
 /// # Errors
 /// An interface that does not exist, is down, has no members or hides VLAN tags; two
 /// that mean the same frames.
-pub fn plan(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
+pub(crate) fn plan(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
     for one in named {
         let name = &one.name;
         let (device, _) = plan::device(name, present)?;
@@ -38,7 +38,12 @@ pub fn plan(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
 ///
 /// # Errors
 /// A foreign program on one, or ours in another mode.
-pub fn check(pins: &PinDir, mode: XdpMode, plan: &Plan, present: &[Interface]) -> Result<()> {
+pub(crate) fn check(
+    pins: &PinDir,
+    mode: XdpMode,
+    plan: &Plan,
+    present: &[Interface],
+) -> Result<()> {
     let is_hooked = |one: &&Interface| plan.cards.iter().any(|card| card.index == one.index);
     let cards: Vec<&Interface> = present.iter().filter(is_hooked).collect();
     let ours = hooks::our_programs(pins)?;

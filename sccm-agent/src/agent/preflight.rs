@@ -13,7 +13,7 @@ const OLDEST_KERNEL: (u32, u32) = (6, 1);
 ///
 /// # Errors
 /// The capability that is missing, or the kernel's age.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     capabilities()?;
     kernel(&release()?)
 }

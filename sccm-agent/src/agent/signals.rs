@@ -4,7 +4,7 @@ use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that comes while the agent starts waits here until the agent has started.
-pub struct Signals {
+pub(crate) struct Signals {
     pub terminate: Signal,
     pub interrupt: Signal,
     pub hangup: Signal,
@@ -13,7 +13,7 @@ pub struct Signals {
 impl Signals {
     /// # Errors
     /// The kernel refuses a handler.
-    pub fn catch() -> Result<Self> {
+    pub(crate) fn catch() -> Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 /// What a start does with the policy that it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// Makes it the active one.
     Publish,
     /// Nothing: it is the active one.
@@ -26,7 +26,7 @@ pub enum Start {
 ///
 /// # Errors
 /// The pins cannot be read or changed.
-pub fn recover(pins: &PinDir, changed: &mut bool) -> Result<Found> {
+pub(crate) fn recover(pins: &PinDir, changed: &mut bool) -> Result<Found> {
     let found = pins.look()?;
     if found != Found::Maps {
         return Ok(found);
@@ -59,7 +59,7 @@ impl Start {
     ///
     /// # Errors
     /// The maps cannot be read.
-    pub fn with(compiled: &Compiled, pins: &PinDir, found: Found) -> Result<Self> {
+    pub(crate) fn with(compiled: &Compiled, pins: &PinDir, found: Found) -> Result<Self> {
         if found != Found::Maps {
             return Ok(Self::Publish);
         }

@@ -63,8 +63,7 @@ impl Names {
 
 /// The reason of a flow; `None` for a number that this program does not know.
 pub(super) fn reason(key: &BlockedKey) -> Option<Reason> {
-    let mut all = Reason::ALL.iter().copied();
-    all.find(|reason| *reason as u8 == key.reason)
+    Reason::from_number(key.reason)
 }
 
 fn ip(address: Address, family: Family) -> IpAddr {

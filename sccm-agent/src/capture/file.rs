@@ -165,8 +165,7 @@ fn comment(about: About, names: &Names) -> String {
     } else {
         "inbound"
     };
-    let mut reasons = Reason::ALL.iter();
-    let Some(reason) = reasons.find(|reason| **reason as u8 == about.reason) else {
+    let Some(reason) = Reason::from_number(about.reason) else {
         return format!("{outcome} {direction}: reason {}", about.reason);
     };
     let service = match reason.service_row() {
@@ -176,7 +175,7 @@ fn comment(about: About, names: &Names) -> String {
             None => format!(" (service {})", about.service),
         },
     };
-    let why = reason.explanation().trim_ascii();
+    let why = reason.explanation();
     format!("{outcome} {direction}: {}{service}. {why}", reason.label())
 }
 

@@ -51,7 +51,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// # Errors
     /// A role that the catalog does not know.
-    pub fn new(policy: &'a SitePolicy) -> Result<Self> {
+    pub(crate) fn new(policy: &'a SitePolicy) -> Result<Self> {
         let mut view = Self {
             policy,
             inbound: Vec::new(),
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
     }
 
     /// Who may be the other end of links that name `peer`.
-    pub fn holders(&self, peer: &str) -> &Holders {
+    pub(crate) fn holders(&self, peer: &str) -> &Holders {
         self.holders.get(peer).unwrap_or(&Holders::Nobody)
     }
 

@@ -111,12 +111,11 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
 }
 
 pub(super) fn reason(text: &str) -> Result<Reason, String> {
-    let mut refusals = Reason::ALL.iter().filter(|reason| !reason.passes());
-    let known = refusals.find(|reason| reason.label() == text);
-    known.copied().ok_or_else(|| {
+    let known = Reason::drops().find(|reason| reason.label() == text);
+    known.ok_or_else(|| {
         format!(
-            "`{text}` is not a reason to block: `sccm_dropped_packets_total` has the names, such as \
-             not-allowed or outbound-not-allowed"
+            "`{text}` is not a reason to block, such as not-allowed or outbound-not-allowed; \
+             docs/reasons.md lists them all"
         )
     })
 }

@@ -22,7 +22,7 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub fn new(files: &'a [PolicyFile], folder: &'a Path, bytes: Budget) -> Self {
+    pub(crate) fn new(files: &'a [PolicyFile], folder: &'a Path, bytes: Budget) -> Self {
         Self {
             files,
             folder,
@@ -33,23 +33,23 @@ impl<'a> Context<'a> {
     }
 
     /// Notes a mistake.
-    pub fn refuse(&mut self, span: Span, message: impl Into<String>) {
+    pub(crate) fn refuse(&mut self, span: Span, message: impl Into<String>) {
         let files = self.files;
         self.problems.add(|| location(files, span), message);
     }
 
     /// Notes a mistake in a list of addresses.
-    pub fn refuse_elsewhere(&mut self, problem: Problem) {
+    pub(crate) fn refuse_elsewhere(&mut self, problem: Problem) {
         self.problems.add(|| problem.location, problem.message);
     }
 
     /// Where a span is.
-    pub fn location(&self, span: Span) -> Location {
+    pub(crate) fn location(&self, span: Span) -> Location {
         location(self.files, span)
     }
 
     /// Counts prefixes, and says once where there are too many.
-    pub fn count(&mut self, prefixes: usize, span: Span) -> bool {
+    pub(crate) fn count(&mut self, prefixes: usize, span: Span) -> bool {
         let before = self.prefixes;
         self.prefixes = before.saturating_add(prefixes);
         if before <= MAX_PREFIXES && self.prefixes > MAX_PREFIXES {

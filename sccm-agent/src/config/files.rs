@@ -31,7 +31,7 @@ impl Default for Budget {
 
 impl Budget {
     /// Reads one file.
-    pub fn read(&mut self, path: &Path) -> Result<PolicyFile, Problem> {
+    pub(crate) fn read(&mut self, path: &Path) -> Result<PolicyFile, Problem> {
         let problem = |message: String| Problem {
             location: Location::file(path),
             message,

@@ -14,7 +14,7 @@ pub(super) struct Names(BTreeMap<String, Span>);
 
 impl Names {
     /// Reads `name`, which nothing else of the kind may have.
-    pub fn read(&mut self, table: &mut Table<'_>, cx: &mut Context<'_>) -> Option<String> {
+    pub(crate) fn read(&mut self, table: &mut Table<'_>, cx: &mut Context<'_>) -> Option<String> {
         let name = table.require("name", "\"...\"", cx)?.text(cx)?;
         if !is_name(&name) {
             let message = format!(

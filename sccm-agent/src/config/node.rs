@@ -55,7 +55,7 @@ pub(super) struct Text<'a> {
 
 impl<'a> Table<'a> {
     /// The tree of one file.
-    pub fn of_file(file: usize, table: Spanned<DeTable<'a>>, cx: &mut Context<'_>) -> Self {
+    pub(crate) fn of_file(file: usize, table: Spanned<DeTable<'a>>, cx: &mut Context<'_>) -> Self {
         let span = Span {
             file,
             start: table.span().start,
@@ -82,13 +82,13 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key, if it is there.
-    pub fn take(&mut self, key: &'static str) -> Option<Node<'a>> {
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Node<'a>> {
         self.known.push(key);
         self.entries.remove(key).map(|(_, node)| node)
     }
 
     /// The value of a key that must be there.
-    pub fn require(
+    pub(crate) fn require(
         &mut self,
         key: &'static str,
         example: &str,
@@ -103,14 +103,14 @@ impl<'a> Table<'a> {
     }
 
     /// A table of tables, such as `[site]`.
-    pub fn table(&mut self, key: &'static str, cx: &mut Context<'_>) -> Option<Table<'a>> {
+    pub(crate) fn table(&mut self, key: &'static str, cx: &mut Context<'_>) -> Option<Table<'a>> {
         let mut table = self.take(key)?.table(cx)?;
         table.name = format!("[{key}]");
         Some(table)
     }
 
     /// A list of tables, such as `[[allow]]`, called `name`.
-    pub fn tables(
+    pub(crate) fn tables(
         &mut self,
         key: &'static str,
         name: &str,
@@ -138,7 +138,7 @@ impl<'a> Table<'a> {
     }
 
     /// Refuses the keys that nobody has taken.
-    pub fn finish(self, cx: &mut Context<'_>) {
+    pub(crate) fn finish(self, cx: &mut Context<'_>) {
         for (key, (span, _)) in &self.entries {
             let hint = match nearest(key, self.known.iter().copied()).as_slice() {
                 [] => format!("there are {}", self.known.join(", ")),
@@ -199,7 +199,7 @@ impl<'a> Node<'a> {
         None
     }
 
-    pub fn text(self, cx: &mut Context<'_>) -> Option<Text<'a>> {
+    pub(crate) fn text(self, cx: &mut Context<'_>) -> Option<Text<'a>> {
         match self.value {
             Value::Text(text) => Some(Text {
                 span: self.span,
@@ -210,7 +210,7 @@ impl<'a> Node<'a> {
     }
 
     /// A text, or a number as it would be written in one: ports come as both.
-    pub fn text_or_number(self, cx: &mut Context<'_>) -> Option<Text<'a>> {
+    pub(crate) fn text_or_number(self, cx: &mut Context<'_>) -> Option<Text<'a>> {
         match self.value {
             Value::Number(Some(number)) => Some(Text {
                 span: self.span,
@@ -221,14 +221,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub fn boolean(self, cx: &mut Context<'_>) -> Option<bool> {
+    pub(crate) fn boolean(self, cx: &mut Context<'_>) -> Option<bool> {
         match self.value {
             Value::Boolean(value) => Some(value),
             _ => self.unlike("true or false", cx),
         }
     }
 
-    pub fn table(self, cx: &mut Context<'_>) -> Option<Table<'a>> {
+    pub(crate) fn table(self, cx: &mut Context<'_>) -> Option<Table<'a>> {
         match self.value {
             Value::Table(table) => Some(table),
             _ => self.unlike("a table", cx),
@@ -236,7 +236,7 @@ impl<'a> Node<'a> {
     }
 
     /// A list with at least one element: an empty one could mean all or nothing.
-    pub fn list(self, cx: &mut Context<'_>) -> Option<Vec<Node<'a>>> {
+    pub(crate) fn list(self, cx: &mut Context<'_>) -> Option<Vec<Node<'a>>> {
         match self.value {
             Value::List(list) if list.is_empty() => {
                 cx.refuse(
@@ -250,7 +250,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub fn texts(self, cx: &mut Context<'_>) -> Option<Vec<Text<'a>>> {
+    pub(crate) fn texts(self, cx: &mut Context<'_>) -> Option<Vec<Text<'a>>> {
         let list = self.list(cx)?;
         Some(list.into_iter().filter_map(|node| node.text(cx)).collect())
     }

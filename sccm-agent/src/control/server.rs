@@ -28,7 +28,7 @@ use tokio::time::{sleep, timeout};
 const AT_ONCE: usize = 8;
 const WAITING: u32 = 16;
 
-/// How long a peer may take to ask, and to take the answer.
+/// How long a client may take to ask, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Owner and group may connect, which takes the right to write (unix(7)).
@@ -49,13 +49,13 @@ impl ControlSocket {
     /// # Errors
     /// Somebody listens there, it is no socket, or the directory does not allow it.
     pub fn bind(path: &Path) -> Result<Self> {
-        let place = || format!("making the control socket {}", path.display());
-        make_directory(path).with_context(place)?;
+        let making = || format!("making the control socket {}", path.display());
+        make_directory(path).with_context(making)?;
         remove_stale(path)?;
-        let socket = UnixSocket::new_stream().with_context(place)?;
+        let socket = UnixSocket::new_stream().with_context(making)?;
         socket
             .bind(path)
-            .with_context(|| format!("{}: choose another place with --control-socket", place()))?;
+            .with_context(|| format!("{}: choose another path with --control-socket", making()))?;
         // Nobody can connect before it listens.
         let group = match Group::from_name(GROUP) {
             // A small system without any list of groups.
@@ -63,13 +63,13 @@ impl ControlSocket {
             found => found.context("looking up groups")?,
         };
         match &group {
-            Some(group) => chown(path, None::<Uid>, Some(group.gid)).with_context(place)?,
+            Some(group) => chown(path, None::<Uid>, Some(group.gid)).with_context(making)?,
             None => tracing::info!("there is no group {GROUP}: only root may give commands"),
         }
-        fs::set_permissions(path, Permissions::from_mode(MODE)).with_context(place)?;
-        let inode = fs::symlink_metadata(path).with_context(place)?.ino();
+        fs::set_permissions(path, Permissions::from_mode(MODE)).with_context(making)?;
+        let inode = fs::symlink_metadata(path).with_context(making)?.ino();
         Ok(Self {
-            listener: socket.listen(WAITING).with_context(place)?,
+            listener: socket.listen(WAITING).with_context(making)?,
             path: path.to_owned(),
             inode,
             has_group: group.is_some(),
@@ -79,11 +79,11 @@ impl ControlSocket {
     /// Carries out commands until the process ends.
     ///
     /// # Errors
-    /// None so far: what goes wrong with one peer concerns no other.
+    /// None so far: what goes wrong with one client concerns no other.
     pub async fn serve(&self, policies: Arc<Policies>) -> Result<()> {
-        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
         loop {
-            let place = Arc::clone(&places).acquire_owned().await?;
+            let permit = Arc::clone(&permits).acquire_owned().await?;
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -98,7 +98,7 @@ impl ControlSocket {
                 if let Err(error) = converse(stream, has_group, &policies).await {
                     tracing::warn!("control socket: {error:#}");
                 }
-                drop(place);
+                drop(permit);
             });
         }
     }
@@ -149,33 +149,34 @@ fn remove_stale(path: &Path) -> Result<()> {
 }
 
 async fn converse(mut stream: UnixStream, has_group: bool, policies: &Policies) -> Result<()> {
-    let peer = stream.peer_cred().context("asking who speaks")?;
+    let client = stream.peer_cred().context("asking who the client is")?;
     // Asked first, because an answer to a question that was not read gets lost.
     let asked = timeout(PATIENCE, read(&mut stream)).await;
-    let answer = match (authorize(&peer, has_group), asked) {
+    let answer = match (authorize(&client, has_group), asked) {
         (Err(error), _) | (_, Ok(Err(error))) => refused(format!("{error:#}")),
         (_, Err(_)) => refused(format!("no request within {PATIENCE:?}")),
-        (Ok(()), Ok(Ok(request))) => obey(&peer, request, policies).await,
+        (Ok(()), Ok(Ok(request))) => obey(&client, request, policies).await,
     };
     if let Answer::Refused { error } = &answer {
-        tracing::warn!(uid = peer.uid(), pid = peer.pid(), "refused: {error}");
+        tracing::warn!(uid = client.uid(), pid = client.pid(), "refused: {error}");
     }
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
     timeout(PATIENCE, stream.write_all(&line))
         .await
-        .context("the peer does not take its answer")?
+        .context("the client did not read the answer in time")?
         .context("answering")
 }
 
 /// The file's mode has kept others out already, unless somebody changed it. Which
-/// groups a peer has the kernel does not tell, so a group's members are believed.
-fn authorize(peer: &UCred, has_group: bool) -> Result<()> {
-    let uid = Uid::from_raw(peer.uid());
+/// groups a client is in the kernel does not tell, so where there is the group, the mode
+/// alone decides.
+fn authorize(client: &UCred, has_group: bool) -> Result<()> {
+    let uid = Uid::from_raw(client.uid());
     ensure!(
         uid.is_root() || uid == Uid::effective() || has_group,
         "only root may give commands: uid {uid}, gid {}, is not",
-        Gid::from_raw(peer.gid())
+        Gid::from_raw(client.gid())
     );
     Ok(())
 }
@@ -203,11 +204,11 @@ async fn read(stream: &mut UnixStream) -> Result<Request> {
     Ok(request)
 }
 
-async fn obey(peer: &UCred, request: Request, policies: &Policies) -> Answer {
+async fn obey(client: &UCred, request: Request, policies: &Policies) -> Answer {
     tracing::info!(
-        uid = peer.uid(),
-        gid = peer.gid(),
-        pid = peer.pid(),
+        uid = client.uid(),
+        gid = client.gid(),
+        pid = client.pid(),
         "command: {request:?}"
     );
     let result = match request {

@@ -1,12 +1,12 @@
 //! Connections: accepted, encrypted, read as HTTP/1, and ended in time.
 //!
-//! Each has a place among [`MAX_CONNECTIONS`], a limit for its handshake, for each
+//! Each has a permit among [`MAX_CONNECTIONS`], a limit for its handshake, for each
 //! request's header and for its whole life, and a small buffer. Which client makes
 //! them is all the same: an honest one is back at once.
 
 use super::current::CurrentWebConfig;
 use super::patience::Patient;
-use super::places::{Place, Places};
+use super::permits::{Permit, Permits};
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::Request;
@@ -54,7 +54,7 @@ const RECOVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Local(pub(super) IpAddr);
 
-/// When the connection is asked to end: in every request's extensions, as its place is.
+/// When the connection is asked to end: in every request's extensions, as its permit is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends(pub(super) Instant);
 
@@ -64,13 +64,13 @@ pub(super) async fn serve(
     web: &CurrentWebConfig,
     router: Router,
 ) -> Infallible {
-    let places = Places::new(MAX_CONNECTIONS);
+    let permits = Permits::new(MAX_CONNECTIONS);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let place = Arc::new(places.enter().await);
+                let permit = Arc::new(permits.enter().await);
                 let tls = web.tls().map(TlsAcceptor::from);
-                tokio::spawn(host(stream, tls, router.clone(), place));
+                tokio::spawn(host(stream, tls, router.clone(), permit));
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
@@ -88,18 +88,18 @@ fn is_of_the_client(error: &Error) -> bool {
     )
 }
 
-/// Serves a connection until it ends or its place is needed.
-async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, place: Arc<Place>) {
+/// Serves a connection until it ends or another one needs its permit.
+async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, permit: Arc<Permit>) {
     let served = async {
         let local = Local(stream.local_addr()?.ip().to_canonical());
-        let stream = Patient::new(stream, Arc::clone(&place));
+        let stream = Patient::new(stream, Arc::clone(&permit));
         match tls {
             Some(tls) => {
                 let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
                 let stream = shaken.context("the TLS handshake took too long")??;
-                converse(stream, local, router, Arc::clone(&place)).await
+                converse(stream, local, router, Arc::clone(&permit)).await
             }
-            None => converse(stream, local, router, Arc::clone(&place)).await,
+            None => converse(stream, local, router, Arc::clone(&permit)).await,
         }
     };
     // Whoever made the connection sees its end; only a developer wants to know why.
@@ -107,7 +107,7 @@ async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, place
         served = served => if let Err(error) = served {
             tracing::debug!("an HTTP connection: {error:#}");
         },
-        () = place.wanted() => tracing::debug!("an idle HTTP connection made room"),
+        () = permit.wanted() => tracing::debug!("an idle HTTP connection gave its permit to another"),
     }
 }
 
@@ -115,19 +115,19 @@ async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     local: Local,
     router: Router,
-    place: Arc<Place>,
+    permit: Arc<Permit>,
 ) -> Result<()> {
     let router = TowerToHyperService::new(router);
     let ends = Instant::now() + MAX_AGE;
     let service = service_fn(move |mut request: Request<Incoming>| {
-        place.work();
+        permit.work();
         request.extensions_mut().insert(local);
         request.extensions_mut().insert(Ends(ends));
-        request.extensions_mut().insert(Arc::clone(&place));
-        let (answer, place) = (router.call(request), Arc::clone(&place));
+        request.extensions_mut().insert(Arc::clone(&permit));
+        let (answer, permit) = (router.call(request), Arc::clone(&permit));
         async move {
             let answer = answer.await;
-            place.wait();
+            permit.wait();
             answer
         }
     });

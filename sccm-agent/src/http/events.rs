@@ -2,8 +2,8 @@
 //!
 //! Server-sent events (WHATWG HTML, 9.2). One [`Reader`] reads the kernel for all, and
 //! only while somebody listens. Nobody is sent what is old by then: who is slow misses
-//! snapshots, and who takes nothing is left ([`super::patience`]). Subscribers are few
-//! enough that they never take the places of those who scrape.
+//! snapshots, and a client that stops reading is disconnected ([`super::patience`]). There are
+//! so few subscribers that they never take all permits from those who scrape.
 //!
 //! | event | data |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | `trouble` | `{}`: the kernel could not be read; the agent's log says why |
 
 use super::connection::Ends;
-use super::places::Place;
+use super::permits::Permit;
 use super::reader::{News, Reader};
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, sleep_until};
 
-/// Pages that are open at once: an eighth of all places.
+/// Pages that are open at once: an eighth of all permits.
 const MAX_SUBSCRIBERS: usize = 16;
 
 /// The time between two snapshots, which are also the signs of life.
@@ -64,13 +64,13 @@ impl Feed {
     }
 
     /// Everything from the next reading on; nothing if all seats are taken.
-    fn subscribe(&self, place: Arc<Place>) -> Option<Subscriber> {
+    fn subscribe(&self, permit: Arc<Permit>) -> Option<Subscriber> {
         let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
         let news = self.news.subscribe();
         self.wanted.notify_one();
         Some(Subscriber {
             news,
-            place,
+            permit,
             at_work: None,
             told: 0,
             next: Some(Bytes::from_static(BEGINNING)),
@@ -81,7 +81,7 @@ impl Feed {
 
 struct Subscriber {
     news: watch::Receiver<News>,
-    place: Arc<Place>,
+    permit: Arc<Permit>,
     at_work: Option<AtWork>,
     /// Number of the rights that it has.
     told: u64,
@@ -93,7 +93,7 @@ struct Subscriber {
 impl Subscriber {
     async fn next(&mut self) -> Option<Bytes> {
         self.at_work
-            .get_or_insert_with(|| AtWork::new(Arc::clone(&self.place)));
+            .get_or_insert_with(|| AtWork::new(Arc::clone(&self.permit)));
         if let Some(next) = self.next.take() {
             return Some(next);
         }
@@ -117,12 +117,12 @@ impl Subscriber {
 
 /// A request under way for as long as the answer is. The answer's head has made the
 /// connection look idle, and idle ones make room for others.
-struct AtWork(Arc<Place>);
+struct AtWork(Arc<Permit>);
 
 impl AtWork {
-    fn new(place: Arc<Place>) -> Self {
-        place.work();
-        Self(place)
+    fn new(permit: Arc<Permit>) -> Self {
+        permit.work();
+        Self(permit)
     }
 }
 
@@ -136,9 +136,9 @@ impl Drop for AtWork {
 pub(super) async fn events(
     State(feed): State<Arc<Feed>>,
     Extension(Ends(end)): Extension<Ends>,
-    Extension(place): Extension<Arc<Place>>,
+    Extension(permit): Extension<Arc<Permit>>,
 ) -> Response {
-    let Some(subscriber) = feed.subscribe(place) else {
+    let Some(subscriber) = feed.subscribe(permit) else {
         let refusal = "too many status pages are open\n";
         return (StatusCode::SERVICE_UNAVAILABLE, refusal).into_response();
     };
@@ -154,7 +154,7 @@ pub(super) async fn events(
 
 #[cfg(test)]
 mod tests {
-    use super::super::places::Places;
+    use super::super::permits::Permits;
     use super::*;
 
     fn news(number: u64, snapshot: &'static str) -> News {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     async fn subscriber(feed: &Feed) -> Option<Subscriber> {
-        feed.subscribe(Arc::new(Places::new(1).enter().await))
+        feed.subscribe(Arc::new(Permits::new(1).enter().await))
     }
 
     #[tokio::test]

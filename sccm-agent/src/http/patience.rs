@@ -1,10 +1,10 @@
-//! A connection whose other end must take what is written to it.
+//! A connection that fails when its client stops reading.
 //!
-//! Whoever stops reading would otherwise keep a place and full buffers for as long as a
-//! connection may live. Its place is free for others at once: a request whose answer
-//! cannot be written would make it look busy, and hyper accepts one more of those.
+//! Such a client would otherwise keep a permit and full buffers for as long as a connection may
+//! live. Others may have its permit at once: a request whose answer cannot be written would
+//! make the connection look busy, and hyper accepts one more of those.
 
-use super::places::Place;
+use super::permits::Permit;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long the other end may take nothing, while there is something to take.
+/// How long the client may read nothing while there is something to read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A stream that fails when nothing can be written for [`PATIENCE`].
 pub(super) struct Patient<S> {
     stream: S,
-    place: Arc<Place>,
-    /// Runs while the other end takes nothing.
+    permit: Arc<Permit>,
+    /// Runs while the client reads nothing.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Patient<S> {
-    pub(super) const fn new(stream: S, place: Arc<Place>) -> Self {
+    pub(super) const fn new(stream: S, permit: Arc<Permit>) -> Self {
         Self {
             stream,
-            place,
+            permit,
             waiting: None,
         }
     }
@@ -41,16 +41,21 @@ impl<S: AsyncWrite + Unpin> Patient<S> {
         let written = write(Pin::new(&mut self.stream), context);
         if written.is_ready() {
             if self.waiting.take().is_some() {
-                self.place.is_deaf(false);
+                self.permit.is_deaf(false);
             }
             return written;
         }
         let begin = || {
-            self.place.is_deaf(true);
+            self.permit.is_deaf(true);
             Box::pin(sleep(PATIENCE))
         };
         let waiting = self.waiting.get_or_insert_with(begin).as_mut();
-        let late = || Err(Error::new(ErrorKind::TimedOut, "nothing is read there"));
+        let late = || {
+            Err(Error::new(
+                ErrorKind::TimedOut,
+                "the client did not read the answer in time",
+            ))
+        };
         waiting.poll(context).map(|()| late())
     }
 }
@@ -99,19 +104,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::places::Places;
+    use super::super::permits::Permits;
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::time::timeout;
 
-    async fn place() -> Arc<Place> {
-        Arc::new(Places::new(1).enter().await)
+    async fn permit() -> Arc<Permit> {
+        Arc::new(Permits::new(1).enter().await)
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_left() {
         let (ours, _theirs) = duplex(4);
-        let mut ours = Patient::new(ours, place().await);
+        let mut ours = Patient::new(ours, permit().await);
         ours.write_all(b"1234").await.unwrap();
         let short = PATIENCE - Duration::from_millis(1);
         let mut more = Box::pin(ours.write_all(b"5"));
@@ -123,7 +128,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_takes_a_little_is_waited_for_again() {
         let (ours, mut theirs) = duplex(4);
-        let mut ours = Patient::new(ours, place().await);
+        let mut ours = Patient::new(ours, permit().await);
         ours.write_all(b"1234").await.unwrap();
         let reader = tokio::spawn(async move {
             for _ in 0..3 {

@@ -7,7 +7,7 @@ use netlink_packet_route::link::{
 };
 
 /// The interface that a message is about.
-pub fn describe(message: &LinkMessage) -> Interface {
+pub(crate) fn describe(message: &LinkMessage) -> Interface {
     let mut interface = Interface {
         name: String::new(),
         index: message.header.index,

@@ -36,13 +36,13 @@ impl Maps {
     /// What was not noted, for each reason that can refuse.
     pub fn unnoted(&self) -> Result<Vec<Unnoted>> {
         let refuses = |number: u32| {
-            let mut reasons = Reason::ALL.iter().filter(|reason| !reason.passes());
-            reasons.find(|reason| **reason as u32 == number)
+            let reason = u8::try_from(number).ok().and_then(Reason::from_number);
+            reason.filter(|reason| !reason.passes())
         };
         let mut unnoted = Vec::new();
         self.buckets.each(|number, buckets| {
             unnoted.extend(refuses(*number).map(|reason| Unnoted {
-                reason: *reason,
+                reason,
                 suppressed: buckets.iter().map(|bucket| bucket.suppressed).sum(),
                 lost: buckets.iter().map(|bucket| bucket.lost).sum(),
             }));

@@ -23,13 +23,13 @@ use std::io::Error;
 
 /// As early as can be. A filter that decides ends the round, and ours decides only to drop. Among
 /// filters of the same priority, the kernel asks the newest first.
-pub const PRIORITY: u16 = 1;
+pub(crate) const PRIORITY: u16 = 1;
 
 /// Ours among filters of the same priority; a number that `tc` would not choose.
-pub const HANDLE: u16 = 0x5cc;
+pub(crate) const HANDLE: u16 = 0x5cc;
 
 /// The handle as aya writes it.
-pub const fn handle() -> TcHandle {
+pub(crate) const fn handle() -> TcHandle {
     TcHandle::new(0, HANDLE)
 }
 
@@ -37,12 +37,12 @@ pub const fn handle() -> TcHandle {
 ///
 /// # Errors
 /// There is no such interface.
-pub fn at(interface: &str) -> Result<SchedClassifierLink, Error> {
+pub(crate) fn at(interface: &str) -> Result<SchedClassifierLink, Error> {
     SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, handle(), None)
 }
 
 /// Removes the filters that run a program, from every interface of this network namespace.
-pub fn remove(program: u32) -> Result<()> {
+pub(crate) fn remove(program: u32) -> Result<()> {
     for interface in &if_nameindex().context("listing the interfaces")? {
         if program_at(interface.index())? != Some(program) {
             continue;
@@ -63,7 +63,7 @@ pub fn remove(program: u32) -> Result<()> {
 /// # Errors
 /// The kernel refuses. It does so where an `ingress` one is there, whose filters
 /// would take what leaves for what arrives.
-pub fn add_clsact(index: u32) -> Result<(), Error> {
+pub(crate) fn add_clsact(index: u32) -> Result<(), Error> {
     let mut message = TcMessage::with_index(index.cast_signed());
     message.header.handle = Handle {
         major: Handle::CLSACT.major,
@@ -77,7 +77,7 @@ pub fn add_clsact(index: u32) -> Result<(), Error> {
 
 /// The id of the program that our filter runs for what leaves an interface; `None` if there is
 /// no such filter, or no such interface.
-pub fn program_at(index: u32) -> Result<Option<u32>, Error> {
+pub(crate) fn program_at(index: u32) -> Result<Option<u32>, Error> {
     let every_protocol = (libc::ETH_P_ALL as u16).to_be();
     let mut message = TcMessage::with_index(index.cast_signed());
     message.header.handle = u32::from(HANDLE).into();

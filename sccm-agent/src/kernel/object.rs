@@ -6,7 +6,7 @@
 
 /// The ELF object that holds the programs, their maps and their BTF.
 #[cfg(not(sccm_no_ebpf))]
-pub fn object() -> &'static [u8] {
+pub(crate) fn object() -> &'static [u8] {
     // The loader reads the object in place, which asks for alignment.
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sccm-ebpf"))
 }

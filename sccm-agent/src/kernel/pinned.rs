@@ -12,7 +12,7 @@ use std::path::Path;
 const PROGRAM: &str = "anon_inode:bpf-prog";
 
 /// A pinned hook. aya would open a program as a link, and a link as a program.
-pub enum Pinned {
+pub(crate) enum Pinned {
     /// A link.
     Link(OwnedFd),
     /// The program of a filter, by its id.
@@ -21,7 +21,7 @@ pub enum Pinned {
 
 impl Pinned {
     /// What is pinned at `path`, if anything is.
-    pub fn at(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn at(path: &Path) -> Result<Option<Self>> {
         let pin = match bpf::open_pin(path) {
             Ok(pin) => pin,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -38,7 +38,7 @@ impl Pinned {
     }
 
     /// The id of the program that is pinned at `path`, unless a link or nothing is.
-    pub fn program_at(path: &Path) -> Result<Option<u32>> {
+    pub(crate) fn program_at(path: &Path) -> Result<Option<u32>> {
         match Self::at(path)? {
             Some(Self::Program(id)) => Ok(Some(id)),
             Some(Self::Link(_)) | None => Ok(None),

@@ -43,14 +43,14 @@ impl Loader {
 
     /// Loads the programs for the card at `slot`, over the pinned maps.
     pub fn load(&mut self, slot: u32, place: Place) -> Result<Programs> {
-        self.load_both(slot, place, [program::ARRIVING, program::LEAVING])
+        self.load_both(slot, place, [program::XDP, program::EGRESS])
     }
 
     /// The same for a card with VLANs of its own, which are in the table of `slot`.
     pub fn load_trunk(&mut self, slot: u32) -> Result<Programs> {
         // Not used: each VLAN has its own place.
         let place = Place::Host;
-        let names = [program::ARRIVING_TRUNK, program::LEAVING_TRUNK];
+        let names = [program::XDP_TRUNK, program::EGRESS_TRUNK];
         self.load_both(slot, place, names)
     }
 
@@ -58,7 +58,7 @@ impl Loader {
         &mut self,
         slot: u32,
         place: Place,
-        [arriving, leaving]: [&'static str; 2],
+        [xdp, egress]: [&'static str; 2],
     ) -> Result<Programs> {
         let tick = clock::tick()?;
         let slot = NUMBERS.get(slot as usize);
@@ -70,11 +70,7 @@ impl Loader {
             .override_global(TICK_GLOBAL, TICK.get_or_init(|| tick), true)
             .load(object::object())
             .context("opening the kernel's maps")?;
-        let mut programs = Programs {
-            ebpf,
-            arriving,
-            leaving,
-        };
+        let mut programs = Programs { ebpf, xdp, egress };
         programs.verify()?;
         Ok(programs)
     }
@@ -83,14 +79,14 @@ impl Loader {
 /// Both programs of one card, loaded. The programs of all cards share the pinned maps.
 pub struct Programs {
     ebpf: Ebpf,
-    arriving: &'static str,
-    leaving: &'static str,
+    xdp: &'static str,
+    egress: &'static str,
 }
 
 impl Programs {
     /// Loads both at the same time: most of a start is the kernel's verifier at work.
     fn verify(&mut self) -> Result<()> {
-        let names = [self.arriving, self.leaving];
+        let names = [self.xdp, self.egress];
         thread::scope(|scope| {
             let programs = self.ebpf.programs_mut();
             let loads: Vec<_> = programs
@@ -105,14 +101,14 @@ impl Programs {
         })
     }
 
-    /// The program that judges what arrives.
+    /// The ingress program.
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
-        self.program(self.arriving)
+        self.program(self.xdp)
     }
 
-    /// The program that notes what leaves.
+    /// The egress program.
     pub fn classifier(&mut self) -> Result<&mut SchedClassifier> {
-        self.program(self.leaving)
+        self.program(self.egress)
     }
 
     pub(super) fn ebpf(&mut self) -> &mut Ebpf {

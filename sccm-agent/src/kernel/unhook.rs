@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// Detaches what is pinned at `path`, and removes the pin. It is no error if there is no pin, or
 /// if the interface is gone.
-pub fn unhook(path: &Path) -> Result<()> {
+pub(crate) fn unhook(path: &Path) -> Result<()> {
     match Pinned::at(path)? {
         None => return Ok(()),
         Some(Pinned::Program(id)) => filter::remove(id)?,

@@ -51,7 +51,7 @@ macro_rules! labels {
 labels! {
     INTERFACE = "interface", "an interface that is enforced, or was by these maps; at most 16";
     DIRECTION = "direction", "`inbound` or `outbound`, seen from the protected systems";
-    REASON = "reason", "why a packet passed or not: a fixed list; of a rule, what the policy file says";
+    REASON = "reason", "why a packet passed or not: one of [reasons.md](reasons.md); of a rule, what the policy file says";
     PROTOCOL = "protocol", "`tcp`, `udp` ... of the service; empty where the reason has none";
     SERVICE = "service", "a service that policies since the maps began named, or `none`; at most 256";
     PEER = "peer", "the roles of the other end's address by the policy's `[peers]`, as `a+b`, or `other`, where such a right was missing; else empty; at most 22";

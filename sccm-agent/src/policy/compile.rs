@@ -43,7 +43,7 @@ impl ValueEnum for Essential {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         let value = clap::builder::PossibleValue::new(self.0.label());
-        Some(value.help(self.0.explanation().trim()))
+        Some(value.help(self.0.explanation()))
     }
 }
 

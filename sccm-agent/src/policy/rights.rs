@@ -33,7 +33,7 @@ pub(super) struct Row<'a> {
 
 impl Row<'_> {
     /// Whether it is carried by UDP, which alone can be sent to many.
-    pub fn is_datagram(&self) -> bool {
+    pub(crate) fn is_datagram(&self) -> bool {
         self.service.protocol == Protocol::Udp
     }
 }
@@ -53,7 +53,10 @@ impl<'a> Rights<'a> {
     ///
     /// # Errors
     /// A role that the catalog does not know.
-    pub fn new(policy: &'a SitePolicy, set_of: &impl Fn(&Target) -> ServiceSet) -> Result<Self> {
+    pub(crate) fn new(
+        policy: &'a SitePolicy,
+        set_of: &impl Fn(&Target) -> ServiceSet,
+    ) -> Result<Self> {
         let row = |way, (link, other, service)| {
             let named = rows(service, &policy.site).into_iter();
             let targets: Vec<Target> = named.map(|(_, target)| target).collect();
@@ -94,7 +97,7 @@ impl<'a> Rights<'a> {
     }
 
     /// What `local` and `peer` may open to each other.
-    pub fn between(&self, local: &Local<'_>, peer: &Peer<'_>) -> Access {
+    pub(crate) fn between(&self, local: &Local<'_>, peer: &Peer<'_>) -> Access {
         match local {
             Local::Own => Access {
                 inbound: ruled(&self.management, &peer.manager, |_| true),
@@ -157,12 +160,12 @@ impl<'a> Rights<'a> {
     }
 
     /// The rows of a protected entry.
-    pub fn rows(&self, entry: usize) -> &[Row<'a>] {
+    pub(crate) fn rows(&self, entry: usize) -> &[Row<'a>] {
         &self.entries[entry]
     }
 
     /// Every role that a peer holds, those that it is by its roles included.
-    pub fn roles(&self, peer: &Peer<'_>) -> BTreeSet<&'a str> {
+    pub(crate) fn roles(&self, peer: &Peer<'_>) -> BTreeSet<&'a str> {
         let mut roles = BTreeSet::new();
         let catalog = self.policy.site.catalog;
         for role in &catalog.roles {
@@ -187,7 +190,7 @@ impl<'a> Rights<'a> {
     }
 
     /// Whether a peer is one whom a row lets open, or be opened to.
-    pub fn opens(&self, row: &Row<'_>, peer: &Peer<'_>, roles: &BTreeSet<&str>) -> bool {
+    pub(crate) fn opens(&self, row: &Row<'_>, peer: &Peer<'_>, roles: &BTreeSet<&str>) -> bool {
         let Some(named) = &self.policy.peers else {
             return true;
         };

@@ -145,12 +145,12 @@ impl<'a> Scopes<'a> {
     }
 
     /// What each peer class is, in the order of their numbers.
-    pub fn peers(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Peer<'a>> {
+    pub(crate) fn peers(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Peer<'a>> {
         classes.iter().map(|tags| self.peer_with(tags))
     }
 
     /// What each local class is, in the order of their numbers.
-    pub fn locals(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Local<'a>> {
+    pub(crate) fn locals(&self, classes: &[BTreeSet<u16>]) -> impl Iterator<Item = Local<'a>> {
         let classes = classes.iter().enumerate();
         classes.map(|(class, tags)| match class == usize::from(LOCAL_SELF) {
             true => Local::Own,
@@ -159,7 +159,7 @@ impl<'a> Scopes<'a> {
     }
 
     /// What an address is as the other end, found without any table.
-    pub fn peer_at(&self, address: IpAddr) -> Peer<'a> {
+    pub(crate) fn peer_at(&self, address: IpAddr) -> Peer<'a> {
         let tags = self.tags_at(address).filter_map(|tag| match tag {
             Tag::Peer(number) => Some(number),
             _ => None,
@@ -168,7 +168,7 @@ impl<'a> Scopes<'a> {
     }
 
     /// What an address is as the protected end, found without any table.
-    pub fn local_at(&self, address: IpAddr) -> Local<'a> {
+    pub(crate) fn local_at(&self, address: IpAddr) -> Local<'a> {
         if self.tags_at(address).any(|tag| tag == Tag::Own) {
             return Local::Own;
         }

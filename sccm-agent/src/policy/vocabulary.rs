@@ -15,7 +15,7 @@ pub(super) struct Vocabulary(Vec<Entry>);
 
 impl Vocabulary {
     /// What a policy and its catalog speak of.
-    pub fn of(policy: &SitePolicy) -> Self {
+    pub(crate) fn of(policy: &SitePolicy) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         let mut add = |entry: Entry| {
             if !entries.contains(&entry) {
@@ -44,12 +44,12 @@ impl Vocabulary {
     }
 
     /// What [`services::classify`](super::services::classify) takes.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.0
     }
 
     /// The classes that make up a target.
-    pub fn classes_of(&self, target: &Target, classes: &Classes) -> ServiceSet {
+    pub(crate) fn classes_of(&self, target: &Target, classes: &Classes) -> ServiceSet {
         let mut set = ServiceSet::default();
         for (entry, classes) in self.0.iter().zip(&classes.of_entry) {
             if entry.target == *target {

@@ -52,7 +52,7 @@ pub(super) fn counts(readings: &[Reading]) -> Vec<Count> {
                 (Disposition::Drop, true) => "would-drop",
             },
             reason: reading.reason.label(),
-            why: reading.reason.explanation().trim_ascii(),
+            why: reading.reason.explanation(),
             packets: 0,
             bytes: 0,
         });

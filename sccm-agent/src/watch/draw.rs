@@ -22,13 +22,13 @@ const SMALLEST: (u16, u16) = (80, 24);
 
 /// Which of the sixteen colours mean what; or none of them.
 #[derive(Debug, Clone, Copy)]
-pub struct Palette {
+pub(crate) struct Palette {
     colours: bool,
 }
 
 impl Palette {
     /// Without colours if `NO_COLOR` is set (no-color.org).
-    pub fn of_environment() -> Self {
+    pub(crate) fn of_environment() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { colours: !unwanted }
     }
@@ -58,7 +58,7 @@ impl Palette {
 }
 
 /// What there is to draw.
-pub struct Scene<'s> {
+pub(crate) struct Scene<'s> {
     /// The last snapshot that is shown.
     pub now: &'s Snapshot,
     /// What happened until then.
@@ -72,7 +72,7 @@ pub struct Scene<'s> {
 }
 
 /// Draws all of it.
-pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>, explainer: &mut Explainer) {
+pub(crate) fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>, explainer: &mut Explainer) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(frame, area);

@@ -14,10 +14,10 @@ use std::net::Ipv6Addr;
 use std::time::Instant;
 
 /// The bytes of each packet.
-pub const LENGTH: u64 = 100;
+pub(crate) const LENGTH: u64 = 100;
 
 /// A service's name, as the kernel's maps have it.
-pub fn service(protocol: &str, service: &str) -> ServiceName {
+pub(crate) fn service(protocol: &str, service: &str) -> ServiceName {
     ServiceName {
         protocol: protocol.to_owned(),
         service: service.to_owned(),
@@ -25,7 +25,7 @@ pub fn service(protocol: &str, service: &str) -> ServiceName {
 }
 
 /// What counts inbound packets of an interface that end for this reason.
-pub fn series(interface: &str, reason: Reason, service: Option<ServiceName>) -> Series {
+pub(crate) fn series(interface: &str, reason: Reason, service: Option<ServiceName>) -> Series {
     Series {
         interface: interface.to_owned(),
         direction: Direction::Inbound,
@@ -36,7 +36,7 @@ pub fn series(interface: &str, reason: Reason, service: Option<ServiceName>) -> 
 }
 
 /// So many packets.
-pub const fn count(packets: u64) -> Counter {
+pub(crate) const fn count(packets: u64) -> Counter {
     Counter {
         packets,
         bytes: packets * LENGTH,
@@ -44,7 +44,7 @@ pub const fn count(packets: u64) -> Counter {
 }
 
 /// A TCP flow from 192.0.2.`source` to this port of 192.0.2.2.
-pub fn flow(source: u8, port: u16, packets: u64) -> BlockedFlow {
+pub(crate) fn flow(source: u8, port: u16, packets: u64) -> BlockedFlow {
     BlockedFlow {
         key: BlockedKey {
             source: Address::v4([192, 0, 2, source]),
@@ -64,7 +64,7 @@ pub fn flow(source: u8, port: u16, packets: u64) -> BlockedFlow {
 }
 
 /// An outbound UDP flow between the longest of addresses.
-pub fn long_flow(packets: u64) -> BlockedFlow {
+pub(crate) fn long_flow(packets: u64) -> BlockedFlow {
     let address = |last: u16| {
         let text = format!("2001:db80:1111:2222:3333:4444:5555:{last:x}");
         let bits = text.parse::<Ipv6Addr>().unwrap().to_bits();
@@ -83,7 +83,7 @@ pub fn long_flow(packets: u64) -> BlockedFlow {
 }
 
 /// The machine at this moment.
-pub fn snapshot(at: Instant) -> Snapshot {
+pub(crate) fn snapshot(at: Instant) -> Snapshot {
     let interface = |name: &str, state| InterfaceState {
         interface: name.to_owned(),
         state,

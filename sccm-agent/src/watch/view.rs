@@ -149,7 +149,7 @@ impl View {
 
 /// Which way, for people.
 #[must_use]
-pub const fn direction(direction: Direction) -> &'static str {
+pub(crate) const fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::Inbound => "inbound",
         Direction::Outbound => "outbound",
@@ -158,7 +158,7 @@ pub const fn direction(direction: Direction) -> &'static str {
 
 /// What packets wanted, for people: nothing where the reason speaks of no service.
 #[must_use]
-pub fn service(series: &SeriesRate) -> String {
+pub(crate) fn service(series: &SeriesRate) -> String {
     series.service.as_ref().map_or_else(String::new, |name| {
         match (name.protocol.as_str(), name.service.as_str()) {
             ("", service) => service.to_owned(),

@@ -4,17 +4,17 @@ use crate::interface::Interface;
 use std::collections::BTreeMap;
 
 /// What each interface was called when it was last looked at.
-pub struct InterfaceNames(BTreeMap<u32, String>);
+pub(crate) struct InterfaceNames(BTreeMap<u32, String>);
 
 impl InterfaceNames {
     /// The names as they are.
-    pub fn of(present: &[Interface]) -> Self {
+    pub(crate) fn of(present: &[Interface]) -> Self {
         let names = present.iter().map(|one| (one.index, one.name.clone()));
         Self(names.collect())
     }
 
     /// Those that have changed, old and new, and from now on are the new ones.
-    pub fn changed(&mut self, present: &[Interface]) -> Vec<(String, String)> {
+    pub(crate) fn changed(&mut self, present: &[Interface]) -> Vec<(String, String)> {
         let now = Self::of(present);
         let renamed = |(index, new): (&u32, &String)| {
             let old = self.0.get(index).filter(|old| *old != new)?;
@@ -27,7 +27,7 @@ impl InterfaceNames {
 }
 
 /// Whether `name` was `old`, or a VLAN of it that has no device, and follows it.
-pub fn replace(name: &mut String, old: &str, new: &str, present: &[Interface]) -> bool {
+pub(crate) fn replace(name: &mut String, old: &str, new: &str, present: &[Interface]) -> bool {
     if name == old {
         new.clone_into(name);
         return true;

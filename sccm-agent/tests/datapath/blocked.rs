@@ -33,13 +33,13 @@ fn what_is_refused_is_noted_and_what_passes_is_not() -> Result<()> {
         Packet::ipv6("2001:db8::10", "2001:db8:ffff::7"),
     ];
     for (family, packet) in (0_u8..).zip(arriving()) {
-        let plain = packet.clone().tcp(50000, 445 + 3000).syn().build();
-        let unusual = packet.clone().icmp_echo_request(7).build();
+        let fast = packet.clone().tcp(50000, 445 + 3000).syn().build();
+        let slow = packet.clone().icmp_echo_request(7).build();
         let other_echo = packet.clone().icmp_echo_request(8).build();
         for _ in 0..5 {
-            assert!(!kernel.run_inbound(&plain)?.passes());
+            assert!(!kernel.run_inbound(&fast)?.passes());
         }
-        assert!(!kernel.run_inbound(&unusual)?.passes());
+        assert!(!kernel.run_inbound(&slow)?.passes());
         assert!(!kernel.run_inbound(&other_echo)?.passes());
         // Two tags take the long way.
         for packet in [packet.clone(), packet.vlan(20).vlan(30)] {
@@ -56,12 +56,9 @@ fn what_is_refused_is_noted_and_what_passes_is_not() -> Result<()> {
             .map(|flow| (flow.key.port, flow.packets, flow.bytes))
             .collect();
         let echo_type = if family == 0 { 8 } else { 128 };
-        let echo_bytes = (unusual.len() + other_echo.len()) as u64;
+        let echo_bytes = (slow.len() + other_echo.len()) as u64;
         // Echoes with different identifiers are one flow.
-        let expected = [
-            (echo_type, 2, echo_bytes),
-            (3445, 5, 5 * plain.len() as u64),
-        ];
+        let expected = [(echo_type, 2, echo_bytes), (3445, 5, 5 * fast.len() as u64)];
         assert_eq!(told, expected);
         let clock = Clock::read()?;
         for flow in flows {
@@ -86,7 +83,7 @@ fn what_is_only_counted_is_not_noted() -> Result<()> {
     let mut kernel = loaded(Place::Host, &counting)?;
     let leaving = Packet::ipv4("192.0.2.10", "198.51.100.7");
     for packet in arriving() {
-        // The plain way, and by two tags the other.
+        // The fast path, and because of two tags the slow one.
         for packet in [packet.clone(), packet.vlan(20).vlan(30)] {
             let refused = packet.clone().tcp(50000, 3389).syn().build();
             assert!(!kernel.run_inbound(&refused)?.passes());

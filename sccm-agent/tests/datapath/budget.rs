@@ -90,8 +90,8 @@ fn measured() -> Result<Programs> {
     ] {
         let mut programs = load(place).with_context(|| format!("for a {name}"))?;
         for (hook, info) in [
-            ("arriving", programs.xdp()?.info()?),
-            ("leaving", programs.classifier()?.info()?),
+            ("xdp", programs.xdp()?.info()?),
+            ("egress", programs.classifier()?.info()?),
         ] {
             let figures = Figures::of(&info)?;
             println!("{name}-{hook}: {figures:?}");
@@ -181,7 +181,7 @@ fn growth_is_noticed_beyond_the_slack() {
         translated: 1000,
         jitted: 1000,
     };
-    let programs = |figures| Programs::from([("host-arriving".to_owned(), figures)]);
+    let programs = |figures| Programs::from([("host-xdp".to_owned(), figures)]);
     let budget = Budget::from([
         ("6.1".to_owned(), programs(figures(3000))),
         ("6.18".to_owned(), programs(figures(1000))),

@@ -1,7 +1,7 @@
 //! Who is refused: counters tell the roles that the other end's address holds in the policy.
 
 use anyhow::Result;
-use sccm_agent::policy::{Compiled, Native, Outbound, ServiceName};
+use sccm_agent::policy::{Compiled, Outbound, ServiceName};
 use sccm_common::counter::{Counter, Direction, peer_index};
 use sccm_common::{Place as Seat, Reason, Verdict};
 use sccm_tests::datapath::{Counts, Datapath, INTERFACE, Place, Settings, runs_outbound};
@@ -78,7 +78,7 @@ fn what_is_refused_tells_who_asked() -> Result<()> {
             },
         )?;
         for (name, packet) in arriving() {
-            // The plain way, and by two tags the other.
+            // The fast path, and because of two tags the slow one.
             for packet in [packet.clone(), packet.vlan(20).vlan(30)] {
                 let frame = packet.clone().tcp(50000, 1433).syn().build();
                 assert_eq!(kernel.run_inbound(&frame)?.passes(), observing);
@@ -228,7 +228,7 @@ fn counted(verdict: Verdict, direction: Direction, compiled: &Compiled) -> Place
 #[test]
 fn all_packets_are_counted_once_whoever_sent_them() -> Result<()> {
     let (mut kernel, compiled) = loaded(Seat::Host, &settings())?;
-    let native = Native::new(&compiled);
+    let native = compiled.in_memory();
     let mut random = fastrand::Rng::with_seed(7);
     let (mut expected, mut sent) = (Counts::default(), 0);
     for _ in 0..1000 {
@@ -251,11 +251,8 @@ fn all_packets_are_counted_once_whoever_sent_them() -> Result<()> {
         }
         let outbound = random.bool() && runs_outbound(&frame);
         let (verdict, direction) = match outbound {
-            true => (native.leaving(&frame, Seat::Host), Direction::Outbound),
-            false => (
-                Some(native.arriving(&frame, Seat::Host)),
-                Direction::Inbound,
-            ),
+            true => (native.egress(&frame, Seat::Host), Direction::Outbound),
+            false => (Some(native.ingress(&frame, Seat::Host)), Direction::Inbound),
         };
         match outbound {
             true => kernel.run_outbound(&frame)?,

@@ -356,7 +356,7 @@ fn another_program_on_the_card_is_named_and_left_alone() -> Result<()> {
     };
     let always = [
         "eth0 already has an XDP program",
-        "`sccm_arriving`",
+        "`sccm_xdp`",
         "ip link set eth0 xdp off",
     ];
     refused(&[always.as_slice(), &["held by sccm-agent (pid "]].concat())?;

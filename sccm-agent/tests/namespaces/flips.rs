@@ -124,12 +124,12 @@ fn assert_mixtures_are_visible(hosts: &Hosts, maps: &Maps) -> Result<()> {
         (B, A, Some(7004)),
     ] {
         let mixed = mix(tables, addresses)?;
-        let native = sccm_agent::policy::Native::new(&mixed);
+        let native = mixed.in_memory();
         let name = if tables == A { "A" } else { "B" };
         for family in [0, 1] {
             for (sender, port, policies) in SENT.into_iter().take(4) {
                 let frame = frame(hosts, family, sender, port)?;
-                let verdict = native.arriving(&frame, Place::Host);
+                let verdict = native.ingress(&frame, Place::Host);
                 let passes = verdict.reason.disposition() == sccm_common::Disposition::Pass;
                 match wrong {
                     None => assert_eq!(passes, policies.contains(name), "{name}: {port}"),

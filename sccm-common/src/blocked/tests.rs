@@ -176,8 +176,14 @@ fn the_port_is_what_people_would_name() {
         payload_offset: 0,
         payload: 0,
     };
-    let verdict = Verdict::without_service(Reason::NotAllowed);
-    let port = |packet| BlockedKey::of(&packet, verdict, 0, Direction::Inbound, false).port;
+    let judgement = Judgement {
+        slot: 0,
+        direction: Direction::Inbound,
+        observing: false,
+        verdict: crate::Verdict::without_service(Reason::NotAllowed),
+        length: 60,
+    };
+    let port = |packet| BlockedKey::of(&packet, &judgement).port;
     assert_eq!(port(packet(445, 0)), 445);
     // Echo requests carry their identifier as a port.
     assert_eq!(port(packet(0x1234, 8)), 8);

@@ -1,18 +1,14 @@
-//! Tables in memory.
+//! A policy for unit tests, and tables in memory over it.
 
 use super::{GATEWAY, Host};
 use crate::address::trie::{self, Entry, Next, Trie};
 use crate::address::{AddressClass, Family, LOCAL_SELF};
-use crate::flow::{FlowKey, FlowSlot, FlowState};
-use crate::fragment::{FragmentKey, FragmentState};
+use crate::flow::{FlowKey, FlowState};
+use crate::memory::{MemoryTables, State};
 use crate::policy::{Access, flag};
 use crate::service::ServiceSet;
-use crate::tftp::{TransferKey, TransferState};
-use crate::verdict::{self, Arriving, Tables};
-use crate::{Place, Policy, Reason, ServiceClass, SliceCursor, Verdict, wire};
+use crate::{Place, Policy, Reason, ServiceClass, Verdict};
 use std::boxed::Box;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::vec::Vec;
 use std::{format, vec};
@@ -36,12 +32,9 @@ const START: u32 = 1_000_000;
 /// A policy, what it remembers, and a clock.
 pub struct World {
     pub policy: Box<Policy>,
-    pub now: Cell<u32>,
+    pub state: Rc<State>,
     place: Place,
     trie: Box<Trie>,
-    flows: RefCell<HashMap<FlowKey, Rc<Cell<FlowState>>>>,
-    fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
-    transfers: RefCell<HashMap<TransferKey, TransferState>>,
 }
 
 impl World {
@@ -64,13 +57,10 @@ impl World {
         policy.protocol[47] = ServiceClass::GRE;
         Self {
             policy,
-            now: Cell::new(START),
+            state: Rc::new(State::at(START)),
             place: Place::Host,
             // Never on the stack, which is too small for it.
             trie: vec![0; trie::WORDS].try_into().unwrap(),
-            flows: RefCell::default(),
-            fragments: RefCell::default(),
-            transfers: RefCell::default(),
         }
     }
 
@@ -85,8 +75,8 @@ impl World {
             peer: 0,
         };
         for (family, first) in GATEWAY.first_bits() {
-            let place = trie::root(family) + usize::from(first);
-            world.trie[place] = Entry::encode(Next::Class(own)).0;
+            let index = trie::root(family) + usize::from(first);
+            world.trie[index] = Entry::encode(Next::Class(own)).0;
         }
         world.access(LOCAL_SELF).outbound = ServiceSet::ALL;
         world
@@ -120,75 +110,66 @@ impl World {
         self
     }
 
-    /// What becomes of a frame that arrives.
+    /// The tables that judge.
+    pub fn tables(&self) -> MemoryTables<'_> {
+        MemoryTables {
+            policy: &self.policy,
+            trie: &self.trie,
+            state: Rc::clone(&self.state),
+        }
+    }
+
+    /// What becomes of a frame that comes in.
     pub fn arrives(&self, frame: &[u8]) -> Reason {
-        self.judge_arriving(frame).reason
+        self.ingress(frame).reason
     }
 
-    /// The same, with the service. Where the plain packet suffices, the parsed one must agree:
-    /// judging twice at the same moment changes nothing.
-    pub fn judge_arriving(&self, frame: &[u8]) -> Verdict {
-        let plain = self.judge_plain(frame);
-        let verdict = self.judge_parsed(frame);
+    /// The same, with the service. Where the fast path decides, the slow one must agree: judging
+    /// twice at the same moment changes nothing.
+    pub fn ingress(&self, frame: &[u8]) -> Verdict {
+        let fast = self.fast_ingress(frame);
+        let slow = self.tables().slow_ingress(frame, self.place);
         assert!(
-            plain.is_none_or(|plain| plain == verdict),
-            "{plain:?} {verdict:?} {frame:x?}"
+            fast.is_none_or(|fast| fast == slow),
+            "{fast:?} {slow:?} {frame:x?}"
         );
-        verdict
+        slow
     }
 
-    /// What is said of a plain packet, where one is enough.
-    pub fn judge_plain(&self, frame: &[u8]) -> Option<Verdict> {
-        let judge = Arriving {
-            tables: self,
-            payload: frame,
-            place: self.place,
-        };
-        match self.place {
-            Place::Host | Place::Uplink => wire::plain::visit(frame, judge)?,
-            Place::Segment => None,
-        }
+    /// What the fast path says of a frame that comes in, if it decides.
+    pub fn fast_ingress(&self, frame: &[u8]) -> Option<Verdict> {
+        self.tables().fast_ingress(frame, self.place)
     }
 
-    fn judge_parsed(&self, frame: &[u8]) -> Verdict {
-        match wire::parse(&mut SliceCursor::new(frame)) {
-            Ok(packet) => verdict::arriving(self, &packet, frame, self.place),
-            Err(reason) => verdict::arriving_unparsed(self, reason),
-        }
-    }
-
-    /// What becomes of a frame that leaves.
+    /// What becomes of a frame that goes out.
     pub fn leaves(&self, frame: &[u8]) -> Reason {
-        self.judge_leaving(frame)
-            .expect("not a forwarded one")
-            .reason
+        self.egress(frame).expect("not a forwarded one").reason
     }
 
     /// The same, with the service; `None` for a forwarded frame.
-    pub fn judge_leaving(&self, frame: &[u8]) -> Option<Verdict> {
-        match wire::parse(&mut SliceCursor::new(frame)) {
-            Ok(packet) => verdict::leaving(self, &packet, frame, self.place),
-            Err(_) => verdict::leaving_unparsed(self.place),
-        }
+    pub fn egress(&self, frame: &[u8]) -> Option<Verdict> {
+        self.tables().egress(frame, self.place)
     }
 
     /// Lets time pass.
     pub fn wait(&self, seconds: u32) {
-        self.now.set(self.now.get() + seconds);
+        self.state.wait(seconds);
     }
 
     /// How many flows, first fragments and transfers are remembered.
     pub fn remembered(&self) -> (usize, usize, usize) {
-        (
-            self.flows(),
-            self.fragments.borrow().len(),
-            self.transfers.borrow().len(),
-        )
+        let State {
+            fragments,
+            transfers,
+            ..
+        } = &*self.state;
+        let (fragments, transfers) = (fragments.borrow(), transfers.borrow());
+        (self.flows(), fragments.len(), transfers.len())
     }
 
     /// What is remembered of each flow, in the order of its keys.
     pub fn flow_states(&self) -> Vec<(FlowKey, FlowState)> {
-        let flows = self.flows.borrow();
+        let flows = self.state.flows.borrow();
         let mut states: Vec<_> = flows.iter().map(|(key, flow)| (*key, flow.get())).collect();
         states.sort_by_key(|(key, _)| format!("{key:?}"));
         states
@@ -196,7 +177,7 @@ impl World {
 
     /// How many flows are remembered.
     pub fn flows(&self) -> usize {
-        self.flows.borrow().len()
+        self.state.flow_count()
     }
 
     /// Sees the world from elsewhere on the same gateway: the tables stay.
@@ -216,59 +197,5 @@ impl Host {
             let bytes = self.address(family);
             (family, u16::from_be_bytes([bytes[0], bytes[1]]))
         })
-    }
-}
-
-/// A word of the flow table.
-pub struct Slot(Rc<Cell<FlowState>>);
-
-impl FlowSlot for Slot {
-    fn load(&self) -> FlowState {
-        self.0.get()
-    }
-
-    fn store(&self, state: FlowState) {
-        self.0.set(state);
-    }
-}
-
-impl Tables for World {
-    type Flow = Slot;
-
-    fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    fn trie(&self) -> Option<&Trie> {
-        Some(&self.trie)
-    }
-
-    fn flow(&self, key: &FlowKey) -> Option<Slot> {
-        self.flows.borrow().get(key).cloned().map(Slot)
-    }
-
-    fn open_flow(&self, key: &FlowKey, state: FlowState) {
-        let slot = Rc::new(Cell::new(state));
-        self.flows.borrow_mut().insert(*key, slot);
-    }
-
-    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
-        self.fragments.borrow().get(key).copied()
-    }
-
-    fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
-        self.fragments.borrow_mut().insert(*key, state);
-    }
-
-    fn transfer(&self, key: &TransferKey) -> Option<TransferState> {
-        self.transfers.borrow().get(key).copied()
-    }
-
-    fn note_transfer(&self, key: &TransferKey, state: TransferState) {
-        self.transfers.borrow_mut().insert(*key, state);
-    }
-
-    fn now(&self) -> u32 {
-        self.now.get()
     }
 }

@@ -1,4 +1,5 @@
-//! A candidate judges what the active policy judges, and changes nothing.
+//! A candidate (the policy of a shadow) judges the frames that the active policy judges, and
+//! changes nothing.
 
 use super::Tables;
 use crate::Policy;
@@ -7,16 +8,17 @@ use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::tftp::{TransferKey, TransferState};
 
-/// Tables whose turn it is to judge. Whose that is, is a value and no type, so that the
-/// kernel's program holds the decision once and takes it in turns.
+/// The tables of the policy that judges now: the candidate, or the active one after it. Which of
+/// them it is, is a value and not a type, so that the kernel program contains the decision once
+/// and runs it twice.
 pub struct Turn<T> {
-    /// The policy, over what the active one has noted.
+    /// The policy, over the flows, fragments and transfers of the active one.
     pub tables: T,
-    /// It sees flows, fragments and transfers, and leaves them as they are.
+    /// The candidate reads flows, fragments and transfers, and writes none.
     pub is_candidate: bool,
 }
 
-/// A flow that a candidate only looks at.
+/// The state of a flow, which a candidate only reads.
 pub struct Seen<S> {
     slot: S,
     is_candidate: bool,

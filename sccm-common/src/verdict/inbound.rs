@@ -1,4 +1,4 @@
-//! Towards the protected system.
+//! Inbound: what peers send to the protected system.
 
 use super::{
     Tables, Verdict, answered_service, essential, icmp_error, later_fragment, refusal, service_at,
@@ -9,9 +9,10 @@ use crate::packet::{Fragment, Packet, Protocol};
 use crate::policy::Pair;
 use crate::reason::Reason;
 use crate::tftp;
-use crate::wire::plain::{Network, Plain, Transport};
+use crate::wire::fast::{FastPacket, Network, Transport};
 
-/// Essentials, then the access bit, then what the protected system opened.
+/// Asks in this order: is it an essential, may the peer use the service, is it an answer to
+/// something that the protected system opened.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -50,19 +51,19 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     refusal(policy, local, pair, Reason::NotAllowed, service)
 }
 
-/// The same of a plain packet, which is no fragment and can be an essential only by its port;
-/// `None` where a service needs a look at more: DHCP and TFTP.
+/// [`judge`] for a packet of the fast path, which is no fragment, and an essential at most by its
+/// port. `None`: the slow path must decide, because DHCP or TFTP need a look at more.
 #[inline(always)]
-pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R: Transport<'a>>(
+pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4: Transport<'a>>(
     tables: &T,
     payload: &P,
-    plain: &Plain<N, R>,
+    packet: &FastPacket<L3, L4>,
     local: u16,
     pair: Pair,
 ) -> Option<Verdict> {
     let policy = tables.policy();
-    let port = plain.transport.destination_port();
-    let udp = R::PROTOCOL == Protocol::UDP;
+    let port = packet.transport.destination_port();
+    let udp = L4::PROTOCOL == Protocol::UDP;
     if udp && (essential::is_dhcp_client(port) || port == tftp::PORT) {
         return None;
     }
@@ -75,10 +76,10 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
     }
     let refused = || Some(refusal(policy, local, pair, Reason::NotAllowed, service));
     // Decided before the addresses are read.
-    if plain.transport.flags().is_bare_syn() {
+    if packet.transport.flags().is_bare_syn() {
         return refused();
     }
-    let packet = plain.packet();
+    let packet = packet.to_packet();
     if is_reply(tables, &packet) {
         let service = answered_service(policy, &packet);
         return Some(Verdict::of_service(Reason::Reply, service));
@@ -89,8 +90,8 @@ pub(super) fn judge_plain<'a, T: Tables, P: Payload + ?Sized, N: Network<'a>, R:
     refused()
 }
 
-/// Whether a packet answers a flow that the protected system opened; it keeps
-/// the flow alive, or closes it.
+/// Whether a packet is an answer in a flow that the protected system opened. It keeps the flow
+/// alive, or closes it.
 #[inline(always)]
 fn is_reply<T: Tables>(tables: &T, packet: &Packet) -> bool {
     // A bare SYN opens, and so never answers.

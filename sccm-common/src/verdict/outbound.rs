@@ -1,4 +1,5 @@
-//! From the protected system: what it opens is noted, and judged if asked.
+//! Outbound: what the protected system sends. What it opens is noted, and judged if the policy says
+//! so.
 
 use super::{Tables, Verdict, answered_service, essential, later_fragment, refusal, service_at};
 use crate::cursor::Payload;

@@ -2,12 +2,13 @@
 //! the parser reads within the frame, in steps that the kernel's cursor can take.
 //!
 //! A cursor that checks takes the place of the kernel's, which masks what it is told to skip:
-//! a longer step than [`MAX_SKIP`] would read in the wrong place there, and nobody would notice.
+//! a longer step than [`MAX_SKIP`] would read the wrong bytes there, and nobody would notice.
 
-use super::{parse, plain, vlan};
+use super::{fast, parse, vlan};
 use crate::Packet;
 use crate::cursor::{Cursor, MAX_SKIP};
 use crate::reason::Reason;
+use core::ops::ControlFlow::Continue;
 use std::vec::Vec;
 
 /// Longer than the headers of every frame here.
@@ -50,12 +51,12 @@ fn every_length(frame: &[u8]) -> usize {
         let mut cursor = Checking { frame, position: 0 };
         let said = parse(&mut cursor);
         assert!(cursor.position <= length);
-        if let Ok(Packet { payload_offset, .. }) = said {
+        if let Continue(Packet { payload_offset, .. }) = said {
             assert!(payload_offset as usize <= length);
             parsed += 1;
         }
-        if let Some(short) = plain::packet(frame) {
-            assert_eq!(Ok(short), said);
+        if let Some(packet) = fast::parse(frame) {
+            assert_eq!(Continue(packet), said);
         }
         let mut cursor = Checking { frame, position: 0 };
         if vlan::id(&mut cursor).is_none() {
@@ -64,7 +65,8 @@ fn every_length(frame: &[u8]) -> usize {
                 Reason::VlanTruncated,
                 Reason::VlanDepth,
             ];
-            assert!(said.is_err_and(|reason| broken.contains(&reason)));
+            let reason = said.break_value();
+            assert!(reason.is_some_and(|reason| broken.contains(&reason)));
         }
     }
     parsed

@@ -1,7 +1,9 @@
 //! Ethernet II and 802.3, with up to two VLAN tags (IEEE 802.3, 802.1Q).
 
+use super::{OrEnd, Parsed};
 use crate::cursor::Cursor;
 use crate::reason::Reason;
+use core::ops::ControlFlow::{Break, Continue};
 
 /// The network layer behind the link header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,40 +37,37 @@ const STP_LLC: [u8; 2] = [0x42, 0x42];
 
 pub(super) const MAX_TAGS: u32 = 2;
 
-/// Reads the link header.
-///
-/// # Errors
-/// The reason at which a frame ends that carries no IP.
+/// Reads the link header. A frame that carries no IP ends here, an essential among them.
 #[inline(always)]
-pub fn parse<C: Cursor>(cursor: &mut C) -> Result<Network, Reason> {
-    let destination: [u8; 6] = cursor.take().ok_or(Reason::EthernetTruncated)?;
-    let _source: [u8; 6] = cursor.take().ok_or(Reason::EthernetTruncated)?;
-    let mut kind = u16::from_be_bytes(cursor.take().ok_or(Reason::EthernetTruncated)?);
+pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed<Network> {
+    let destination: [u8; 6] = cursor.take().or_end(Reason::EthernetTruncated)?;
+    let _source: [u8; 6] = cursor.take().or_end(Reason::EthernetTruncated)?;
+    let mut kind = u16::from_be_bytes(cursor.take().or_end(Reason::EthernetTruncated)?);
     let mut tags = 0;
     while kind == ethertype::VLAN || kind == ethertype::SERVICE_VLAN {
         if tags == MAX_TAGS {
-            return Err(Reason::VlanDepth);
+            return Break(Reason::VlanDepth);
         }
-        let tag: [u8; 4] = cursor.take().ok_or(Reason::VlanTruncated)?;
+        let tag: [u8; 4] = cursor.take().or_end(Reason::VlanTruncated)?;
         kind = u16::from_be_bytes([tag[2], tag[3]]);
         tags += 1;
     }
     match kind {
-        ethertype::IPV4 => Ok(Network::Ipv4),
-        ethertype::IPV6 => Ok(Network::Ipv6),
-        ethertype::ARP => Err(Reason::Arp),
-        ethertype::EAPOL => Err(Reason::Eapol),
-        ethertype::LLDP => Err(Reason::Lldp),
-        ethertype::SLOW => Err(Reason::SlowProtocol),
-        ethertype::PTP => Err(Reason::Ptp),
+        ethertype::IPV4 => Continue(Network::Ipv4),
+        ethertype::IPV6 => Continue(Network::Ipv6),
+        ethertype::ARP => Break(Reason::Arp),
+        ethertype::EAPOL => Break(Reason::Eapol),
+        ethertype::LLDP => Break(Reason::Lldp),
+        ethertype::SLOW => Break(Reason::SlowProtocol),
+        ethertype::PTP => Break(Reason::Ptp),
         length if length < ethertype::FIRST => {
-            let llc: [u8; 2] = cursor.take().ok_or(Reason::EthernetTruncated)?;
+            let llc: [u8; 2] = cursor.take().or_end(Reason::EthernetTruncated)?;
             if destination == BRIDGES && llc == STP_LLC {
-                Err(Reason::Stp)
+                Break(Reason::Stp)
             } else {
-                Err(Reason::EthertypeRefused)
+                Break(Reason::EthertypeRefused)
             }
         }
-        _ => Err(Reason::EthertypeRefused),
+        _ => Break(Reason::EthertypeRefused),
     }
 }

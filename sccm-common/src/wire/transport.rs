@@ -1,9 +1,11 @@
 //! The transport header, and the checks that fragments need before it is read.
 
+use super::{OrEnd, Parsed};
 use crate::address::{Address, Family};
 use crate::cursor::Cursor;
 use crate::packet::{Fragment, Packet, Protocol, TcpFlags};
 use crate::reason::Reason;
+use core::ops::ControlFlow::{Break, Continue};
 
 const TCP_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
@@ -36,7 +38,7 @@ pub(super) struct Datagram {
 }
 
 #[inline(always)]
-pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Packet, Reason> {
+pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Parsed {
     let mut packet = Packet {
         family: datagram.family,
         source: datagram.source,
@@ -55,27 +57,27 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
     };
     if datagram.fragment == Fragment::Later {
         later_fragment(&datagram)?;
-        return Ok(packet);
+        return Continue(packet);
     }
-    cursor.settle();
+    cursor.forget_path();
     let first = datagram.fragment == Fragment::First;
     // A first fragment must hold the whole header (RFC 7112): else it is tiny.
     let short = |reason| if first { Reason::FragmentTiny } else { reason };
     match datagram.protocol {
         Protocol::TCP => {
             if datagram.payload < TCP_HEADER {
-                return Err(short(Reason::TcpTruncated));
+                return Break(short(Reason::TcpTruncated));
             }
-            let [s0, s1, d0, d1] = cursor.take().ok_or(Reason::TcpTruncated)?;
-            let _numbers: [u8; 8] = cursor.take().ok_or(Reason::TcpTruncated)?;
-            let [offset, flags, _, _] = cursor.take().ok_or(Reason::TcpTruncated)?;
-            let _rest: [u8; 4] = cursor.take().ok_or(Reason::TcpTruncated)?;
+            let [s0, s1, d0, d1] = cursor.take().or_end(Reason::TcpTruncated)?;
+            let _numbers: [u8; 8] = cursor.take().or_end(Reason::TcpTruncated)?;
+            let [offset, flags, _, _] = cursor.take().or_end(Reason::TcpTruncated)?;
+            let _rest: [u8; 4] = cursor.take().or_end(Reason::TcpTruncated)?;
             let header = u32::from(offset >> 4) * 4;
             if header < TCP_HEADER {
-                return Err(Reason::TcpDataOffset);
+                return Break(Reason::TcpDataOffset);
             }
             if header > datagram.payload {
-                return Err(short(Reason::TcpDataOffset));
+                return Break(short(Reason::TcpDataOffset));
             }
             packet.source_port = u16::from_be_bytes([s0, s1]);
             packet.destination_port = u16::from_be_bytes([d0, d1]);
@@ -84,12 +86,12 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
         }
         Protocol::UDP => {
             if datagram.payload < UDP_HEADER {
-                return Err(short(Reason::UdpTruncated));
+                return Break(short(Reason::UdpTruncated));
             }
-            let [s0, s1, d0, d1, l0, l1, _, _] = cursor.take().ok_or(Reason::UdpTruncated)?;
+            let [s0, s1, d0, d1, l0, l1, _, _] = cursor.take().or_end(Reason::UdpTruncated)?;
             let length = u32::from(u16::from_be_bytes([l0, l1]));
             if length < UDP_HEADER || (length > datagram.payload && !first) {
-                return Err(Reason::UdpLength);
+                return Break(Reason::UdpLength);
             }
             packet.source_port = u16::from_be_bytes([s0, s1]);
             packet.destination_port = u16::from_be_bytes([d0, d1]);
@@ -97,9 +99,9 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
         }
         Protocol::ICMP | Protocol::ICMPV6 | Protocol::IGMP => {
             if datagram.payload < ICMP_HEADER {
-                return Err(short(Reason::IcmpTruncated));
+                return Break(short(Reason::IcmpTruncated));
             }
-            let [kind, _, _, _, i0, i1, _, _] = cursor.take().ok_or(Reason::IcmpTruncated)?;
+            let [kind, _, _, _, i0, i1, _, _] = cursor.take().or_end(Reason::IcmpTruncated)?;
             let identifier = u16::from_be_bytes([i0, i1]);
             packet.icmp_type = kind;
             match (datagram.protocol, kind) {
@@ -115,21 +117,21 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Result<Pac
         _ => {}
     }
     packet.payload_offset = cursor.position();
-    Ok(packet)
+    Continue(packet)
 }
 
-/// A fragment without a transport header can still do harm by where it lands.
+/// Checks where a fragment without a transport header lands in its datagram.
 #[inline(always)]
-fn later_fragment(datagram: &Datagram) -> Result<(), Reason> {
+fn later_fragment(datagram: &Datagram) -> Parsed<()> {
     if datagram.before + datagram.offset + datagram.payload > MAX_DATAGRAM {
-        return Err(Reason::FragmentOversize);
+        return Break(Reason::FragmentOversize);
     }
     // Offset 1 (8 bytes) lands on the flags of the TCP header (RFC 3128), and
     // any offset within the header rewrites part of what was judged. On IPv6
     // only the first fragment says which protocol it is (RFC 8200, 4.5).
     let may_be_tcp = datagram.family == Family::V6 || datagram.protocol == Protocol::TCP;
     if may_be_tcp && datagram.offset < TCP_HEADER {
-        return Err(Reason::FragmentOverlap);
+        return Break(Reason::FragmentOverlap);
     }
-    Ok(())
+    Continue(())
 }

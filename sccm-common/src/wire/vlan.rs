@@ -93,7 +93,7 @@ mod tests {
         ] {
             assert_eq!(id_of(frame), None);
             let parsed = crate::wire::parse(&mut SliceCursor::new(frame));
-            assert_eq!(parsed.map(drop), Err(reason));
+            assert_eq!(parsed.break_value(), Some(reason));
         }
     }
 }

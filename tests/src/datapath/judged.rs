@@ -1,7 +1,8 @@
 //! What became of a frame, in the kernel and in this process, in terms that can be compared.
 
 use anyhow::{Result, bail};
-use sccm_agent::policy::{Compiled, Native, ServiceName};
+use sccm_agent::policy::{Compiled, ServiceName};
+use sccm_common::memory::MemoryTables;
 use sccm_common::policy::flag;
 use sccm_common::{Disposition, Reason, Verdict};
 
@@ -77,7 +78,7 @@ impl Judged {
         }
     }
 
-    /// A verdict of the native program, with the action that the kernel should take.
+    /// A verdict of the tables in memory, with the action that the kernel should take.
     pub fn native(verdict: Verdict, compiled: &Compiled) -> Self {
         let observing = compiled.policy.has(flag::OBSERVE);
         let action = match verdict.reason.disposition() {
@@ -94,21 +95,21 @@ impl Judged {
     }
 }
 
-/// The native program as a host has it.
+/// Tables in memory, asked as on a host.
 pub trait OnHost {
-    /// Judges a frame that arrives.
+    /// Judges a frame that comes in.
     fn inbound(&self, frame: &[u8]) -> Verdict;
-    /// Judges a frame that leaves.
+    /// Judges a frame that goes out.
     fn outbound(&self, frame: &[u8]) -> Verdict;
 }
 
-impl OnHost for Native<'_> {
+impl OnHost for MemoryTables<'_> {
     fn inbound(&self, frame: &[u8]) -> Verdict {
-        self.arriving(frame, sccm_common::Place::Host)
+        self.ingress(frame, sccm_common::Place::Host)
     }
 
     fn outbound(&self, frame: &[u8]) -> Verdict {
-        let verdict = self.leaving(frame, sccm_common::Place::Host);
+        let verdict = self.egress(frame, sccm_common::Place::Host);
         verdict.expect("a host judges all that leaves")
     }
 }

@@ -193,9 +193,15 @@ fn remembered(native: &Native<'_>, oracle: &Oracle<'_>) -> Option<String> {
         client_port: transfer.client_port,
         reserved: 0,
     });
-    unlike("flows", &native.tables.flows.borrow(), flows)
-        .or_else(|| unlike("fragments", &native.tables.fragments.borrow(), firsts))
-        .or_else(|| unlike("transfers", &native.tables.transfers.borrow(), transfers))
+    unlike("flows", &native.tables.state.flows.borrow(), flows)
+        .or_else(|| unlike("fragments", &native.tables.state.fragments.borrow(), firsts))
+        .or_else(|| {
+            unlike(
+                "transfers",
+                &native.tables.state.transfers.borrow(),
+                transfers,
+            )
+        })
 }
 
 fn unlike<K: Eq + Hash + Debug, V>(

@@ -164,7 +164,7 @@ impl Kernel {
 
     /// Lets everything that is noted seem as much older.
     pub fn wait(&mut self, native: &Native<'_>, seconds: u32) -> Result<()> {
-        for key in native.tables.flows.borrow().keys() {
+        for key in native.tables.state.flows.borrow().keys() {
             let state = self
                 .flows
                 .get(key, 0)
@@ -174,14 +174,14 @@ impl Kernel {
             self.flows
                 .insert(key, FlowState::new(state.phase(), seen), 0)?;
         }
-        for key in native.tables.fragments.borrow().keys() {
+        for key in native.tables.state.fragments.borrow().keys() {
             let seen = self
                 .fragments
                 .get(key, 0)
                 .with_context(|| format!("no {key:?}"))?;
             self.fragments.insert(key, seen - u64::from(seconds), 0)?;
         }
-        for key in native.tables.transfers.borrow().keys() {
+        for key in native.tables.state.transfers.borrow().keys() {
             let mut state = self
                 .transfers
                 .get(key, 0)
@@ -195,7 +195,7 @@ impl Kernel {
 
     /// Compares what is noted, and forgets it.
     pub fn check_memory(&mut self, native: &Native<'_>) -> Result<()> {
-        for (key, state) in native.tables.flows.borrow().iter() {
+        for (key, state) in native.tables.state.flows.borrow().iter() {
             let found = self
                 .flows
                 .get(key, 0)
@@ -208,12 +208,12 @@ impl Kernel {
             );
             self.flows.remove(key)?;
         }
-        for key in native.tables.fragments.borrow().keys() {
+        for key in native.tables.state.fragments.borrow().keys() {
             self.fragments
                 .remove(key)
                 .with_context(|| format!("no {key:?}"))?;
         }
-        for (key, state) in native.tables.transfers.borrow().iter() {
+        for (key, state) in native.tables.state.transfers.borrow().iter() {
             let found = self
                 .transfers
                 .get(key, 0)

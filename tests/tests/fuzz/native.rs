@@ -1,14 +1,16 @@
 //! The verdict of `sccm-common` in this process, over tables in memory.
 //!
-//! It is asked as the kernel's programs ask: what is plain by the short way first. Where both ways
-//! speak, they must agree, which a test of `sccm-common` also holds for its own packets.
+//! Every frame that comes in takes the slow path, and the fast path if it can; both must agree. A
+//! test of `sccm-common` says the same of its own packets.
 
-use sccm_agent::policy::{self, Compiled};
+use std::ops::ControlFlow::Continue;
+
+use sccm_agent::policy::Compiled;
 use sccm_common::counter::Direction;
+use sccm_common::memory::MemoryTables;
 use sccm_common::trunk::VlanTable;
-use sccm_common::verdict::Arriving;
-use sccm_common::wire::{self, plain, vlan};
-use sccm_common::{Place, Reason, SliceCursor, Verdict};
+use sccm_common::wire::{self, fast, vlan};
+use sccm_common::{Hook, Place, Reason, SliceCursor, Verdict};
 
 use crate::case::{Spot, Step};
 use crate::slots::Slots;
@@ -18,7 +20,7 @@ const START: u32 = 1_000_000;
 
 /// The tables, and who counts where.
 pub struct Native<'a> {
-    pub tables: policy::Native<'a>,
+    pub tables: MemoryTables<'a>,
     slots: &'a Slots,
     vlans: Box<VlanTable>,
 }
@@ -33,8 +35,8 @@ pub struct Counted {
 
 impl<'a> Native<'a> {
     pub fn new(compiled: &'a Compiled, slots: &'a Slots) -> Self {
-        let tables = policy::Native::new(compiled);
-        tables.now.set(START);
+        let tables = compiled.in_memory();
+        tables.state.now.set(START);
         Self {
             tables,
             slots,
@@ -46,41 +48,32 @@ impl<'a> Native<'a> {
     pub fn judge(&self, step: &Step) -> Option<Counted> {
         let (spot, frame, hook) = match step {
             Step::Waits(seconds) => {
-                let now = &self.tables.now;
-                now.set(now.get() + seconds);
+                self.tables.state.wait(*seconds);
                 return None;
             }
-            Step::Arrives(spot, frame) => (*spot, frame, Direction::Inbound),
-            Step::Leaves(spot, frame) => (*spot, frame, Direction::Outbound),
+            Step::Arrives(spot, frame) => (*spot, frame, Hook::Xdp),
+            Step::Leaves(spot, frame) => (*spot, frame, Hook::Egress),
         };
         let Some((slot, place)) = self.seat(spot, frame) else {
             return Some(Counted {
                 slot: self.slots.of(spot),
-                direction: hook,
+                direction: hook.direction(place_of(spot)),
                 verdict: Verdict::without_service(Reason::OtherVlan),
             });
         };
         let verdict = match hook {
-            Direction::Inbound => self.arriving(frame, place),
-            Direction::Outbound => self.leaving(frame, place)?,
-        };
-        let direction = match place {
-            Place::Segment => Direction::Outbound,
-            Place::Host | Place::Uplink => hook,
+            Hook::Xdp => self.ingress(frame, place),
+            Hook::Egress => self.egress(frame, place)?,
         };
         Some(Counted {
             slot,
-            direction,
+            direction: hook.direction(place),
             verdict,
         })
     }
 
     fn seat(&self, spot: Spot, frame: &[u8]) -> Option<(u32, Place)> {
-        let place = match spot {
-            Spot::Host => Place::Host,
-            Spot::Segment => Place::Segment,
-            Spot::Uplink | Spot::Trunk => Place::Uplink,
-        };
+        let place = place_of(spot);
         match spot {
             Spot::Trunk => match vlan::id(&mut SliceCursor::new(frame)) {
                 None => Some((self.slots.of(spot), place)),
@@ -93,30 +86,35 @@ impl<'a> Native<'a> {
         }
     }
 
-    fn arriving(&self, frame: &[u8], place: Place) -> Verdict {
-        let judge = Arriving {
-            tables: &self.tables,
-            payload: frame,
-            place,
-        };
-        let short = match place {
-            Place::Host | Place::Uplink => plain::visit(frame, judge).flatten(),
-            Place::Segment => None,
-        };
-        // Judging twice at the same moment changes nothing.
-        let verdict = self.tables.arriving(frame, place);
+    /// Takes both paths: where the fast one decides, the slow one must agree. Judging twice at the
+    /// same moment changes nothing.
+    fn ingress(&self, frame: &[u8], place: Place) -> Verdict {
+        let fast = self.tables.fast_ingress(frame, place);
+        let slow = self.tables.slow_ingress(frame, place);
         assert!(
-            short.is_none_or(|short| short == verdict),
-            "by the short way {short:?}, by the long one {verdict:?}"
+            fast.is_none_or(|fast| fast == slow),
+            "on the fast path {fast:?}, on the slow one {slow:?}"
         );
-        verdict
+        slow
     }
 
-    fn leaving(&self, frame: &[u8], place: Place) -> Option<Verdict> {
-        if let Some(short) = plain::packet(frame) {
-            let long = wire::parse(&mut SliceCursor::new(frame));
-            assert_eq!(Ok(short), long, "by the short way and by the long one");
+    fn egress(&self, frame: &[u8], place: Place) -> Option<Verdict> {
+        if let Some(packet) = fast::parse(frame) {
+            let parsed = wire::parse(&mut SliceCursor::new(frame));
+            assert_eq!(
+                Continue(packet),
+                parsed,
+                "on the fast path and on the slow one"
+            );
         }
-        self.tables.leaving(frame, place)
+        self.tables.egress(frame, place)
+    }
+}
+
+const fn place_of(spot: Spot) -> Place {
+    match spot {
+        Spot::Host => Place::Host,
+        Spot::Segment => Place::Segment,
+        Spot::Uplink | Spot::Trunk => Place::Uplink,
     }
 }

@@ -36,16 +36,16 @@ fn comments_say_what_why_and_which_way() {
     };
     assert_eq!(
         comment(about, &names),
-        "dropped inbound: not-allowed (tcp none). No link of the protected roles, and no reply: \
-         the reason the program exists."
+        "dropped inbound: not-allowed (tcp none). No link or rule allows the sender this service, \
+         and the packet answers nothing that the protected system opened."
     );
     assert_eq!(direction_flag(about), 1);
     about.reason = Reason::Ipv4Version as u8;
     about.marks = mark::OBSERVED | mark::OUTBOUND | mark::LEAVING;
     assert_eq!(
         comment(about, &names),
-        "would be dropped outbound: ipv4-version. Ethertype IPv4, but another version in the \
-         header."
+        "would be dropped outbound: ipv4-version. The frame is of ethertype IPv4, but its header \
+         is of another version."
     );
     assert_eq!(direction_flag(about), 2);
     about.reason = 250;

@@ -44,7 +44,7 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Joint<'a> {
-    pub fn new(candidate: &'a Tables, live: &'a Tables) -> Self {
+    pub(crate) fn new(candidate: &'a Tables, live: &'a Tables) -> Self {
         let mut locals = BTreeMap::new();
         let mut peers = BTreeMap::new();
         candidate.walk_both(live, |address, new, old| {
@@ -61,7 +61,7 @@ impl<'a> Joint<'a> {
     }
 
     /// Calls `found` for every question with two answers.
-    pub fn differences(&self, mut found: impl FnMut(Answer<'_>)) {
+    pub(crate) fn differences(&self, mut found: impl FnMut(Answer<'_>)) {
         // Where one policy judges nothing outbound, the setting says it all.
         let judged = |policy: &Policy| policy.has(flag::OUTBOUND_ENFORCE);
         let outbound = judged(self.candidate) && judged(self.live);
@@ -97,7 +97,7 @@ impl<'a> Joint<'a> {
     }
 
     /// Settings that differ: what holds now, then what would hold.
-    pub fn settings(&self) -> Vec<String> {
+    pub(crate) fn settings(&self) -> Vec<String> {
         let (new, old) = (self.candidate, self.live);
         let mut settings = Vec::new();
         let mut differ = |name: &str, old: String, new: String| {

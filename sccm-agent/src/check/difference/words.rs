@@ -20,7 +20,7 @@ pub(super) struct Words<'a> {
 
 impl<'a> Words<'a> {
     /// `roles` are those of the running policy, as `a,b`.
-    pub fn new(view: &'a View<'a>, names: &'a ServiceNames, roles: &str) -> Self {
+    pub(crate) fn new(view: &'a View<'a>, names: &'a ServiceNames, roles: &str) -> Self {
         let mut live = [Vec::new(), Vec::new()];
         let site = &view.policy.site;
         for role in roles.split(',').filter_map(|id| site.catalog.role(id).ok()) {
@@ -32,7 +32,7 @@ impl<'a> Words<'a> {
         Self { view, names, live }
     }
 
-    pub fn change(&self, answer: &Answer<'_>) -> Change {
+    pub(crate) fn change(&self, answer: &Answer<'_>) -> Change {
         let entries = self.entries(answer);
         let service = self.names.get(answer.class);
         let service = service.map_or("unnamed", |name| name.service.as_str());

@@ -21,7 +21,7 @@ use std::{fs, mem};
 
 /// A filter and its pin. Dropping it removes both.
 #[derive(Debug)]
-pub struct Filter {
+pub(crate) struct Filter {
     path: PathBuf,
     kept: bool,
 }
@@ -32,7 +32,7 @@ impl Filter {
     }
 
     /// Lets filter and pin stay.
-    pub fn keep(mut self) {
+    pub(crate) fn keep(mut self) {
         self.kept = true;
     }
 }
@@ -51,7 +51,11 @@ impl Drop for Filter {
 ///
 /// # Errors
 /// The kernel refuses, or somebody else's filter has our handle.
-pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<Filter> {
+pub(crate) fn attach(
+    program: &mut SchedClassifier,
+    interface: &str,
+    path: &Path,
+) -> Result<Filter> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
     filter::add_clsact(index).with_context(|| {
         format!(
@@ -84,7 +88,11 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, path: &Path) -> Re
 
 /// Gives the filter of the program that is pinned at `path` the new program, and pins that one
 /// there. If the filter is gone, removes the pin, and returns false.
-pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) -> Result<bool> {
+pub(crate) fn take_over(
+    program: &mut SchedClassifier,
+    interface: &str,
+    path: &Path,
+) -> Result<bool> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
     let successor = successor(path);
     // The pin of an agent that died between two programs.
@@ -111,7 +119,7 @@ pub fn take_over(program: &mut SchedClassifier, interface: &str, path: &Path) ->
 
 /// Where the next program is pinned until it has replaced the one at `path`. If an agent dies in
 /// between, both pins are there, and one of them is that of the program that runs.
-pub fn successor(path: &Path) -> PathBuf {
+pub(crate) fn successor(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push("-next");
     path.with_file_name(name)

@@ -8,7 +8,7 @@ use aya::programs::links::{FdLink, PinnedLink};
 use std::path::Path;
 
 /// The link that is pinned at `path`.
-pub fn open(path: &Path) -> Result<FdLink> {
+pub(crate) fn open(path: &Path) -> Result<FdLink> {
     let link = PinnedLink::from_pin(path).with_context(|| format!("opening {}", path.display()))?;
     Ok(FdLink::from(link))
 }
@@ -18,7 +18,7 @@ pub fn open(path: &Path) -> Result<FdLink> {
 ///
 /// # Errors
 /// The kernel refuses for another reason.
-pub fn was_updated(result: Result<(), ProgramError>, path: &Path) -> Result<bool> {
+pub(crate) fn was_updated(result: Result<(), ProgramError>, path: &Path) -> Result<bool> {
     let Err(error) = result else {
         return Ok(true);
     };

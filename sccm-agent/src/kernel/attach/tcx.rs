@@ -9,7 +9,7 @@ use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use std::path::Path;
 
 /// Attaches the program; dropping the link detaches it.
-pub fn attach(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> {
+pub(crate) fn attach(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> {
     let order = TcAttachOptions::TcxOrder(LinkOrder::default());
     let id = program
         .attach_with_options(interface, TcAttachType::Egress, order)
@@ -24,7 +24,7 @@ pub fn attach(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> 
 }
 
 /// Gives the link that is pinned at `path` the new program; false if its card is gone.
-pub fn take_over(program: &mut SchedClassifier, path: &Path) -> Result<bool> {
+pub(crate) fn take_over(program: &mut SchedClassifier, path: &Path) -> Result<bool> {
     let result = program.attach_to_link(open(path)?.try_into()?);
     was_updated(result.map(drop), path)
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The driver or the kernel refuses.
-pub fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> {
+pub(crate) fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> {
     let id = program
         .attach(interface, mode.flags())
         .map_err(|error| refused(&error, interface, mode))?;
@@ -27,7 +27,7 @@ pub fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> 
 }
 
 /// Gives the link that is pinned at `path` the new program; false if there is none any more.
-pub fn take_over(program: &mut Xdp, path: &Path) -> Result<bool> {
+pub(crate) fn take_over(program: &mut Xdp, path: &Path) -> Result<bool> {
     if !path.exists() {
         return Ok(false);
     }

@@ -7,7 +7,7 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpu
 use sccm_common::abi::map::{self, Kind, Layout, Shape, Size};
 
 /// Which of aya's types reads and writes a map.
-pub trait Handle: Layout {
+pub(crate) trait Handle: Layout {
     type Handle: TryFrom<Map, Error = MapError>;
 }
 
@@ -35,7 +35,7 @@ impl Handle for map::RingBuf {
 ///
 /// # Errors
 /// The pin is missing, or of another kind or size.
-pub fn open<L: Handle>(pins: &PinDir, map: map::Map<L>) -> Result<L::Handle> {
+pub(crate) fn open<L: Handle>(pins: &PinDir, map: map::Map<L>) -> Result<L::Handle> {
     let path = pins.map(map.name);
     let data = MapData::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
     let opened = Map::from_map_data(data)?;
@@ -43,14 +43,14 @@ pub fn open<L: Handle>(pins: &PinDir, map: map::Map<L>) -> Result<L::Handle> {
 }
 
 /// What the kernel says of a map's pin.
-pub fn info(pins: &PinDir, name: &str) -> Result<MapInfo> {
+pub(crate) fn info(pins: &PinDir, name: &str) -> Result<MapInfo> {
     let path = pins.map(name);
     MapInfo::from_pin(&path).with_context(|| format!("opening {}", path.display()))
 }
 
 /// Whether a map has the shape that the table gives it. aya compares no sizes of a map that it
 /// takes from a pin.
-pub fn has_shape(info: &MapInfo, shape: &Shape) -> bool {
+pub(crate) fn has_shape(info: &MapInfo, shape: &Shape) -> bool {
     let found = (info.key_size(), info.value_size(), info.max_entries());
     fits(shape, info.map_type().ok(), found)
 }

@@ -17,7 +17,7 @@ pub(super) struct Prefix {
 
 impl Prefix {
     /// All addresses of a family.
-    pub const fn all(family: Family) -> Self {
+    pub(crate) const fn all(family: Family) -> Self {
         Self {
             family,
             bits: 0,
@@ -26,7 +26,7 @@ impl Prefix {
     }
 
     /// The first `length` bits of this one.
-    pub fn shortened(self, length: u8) -> Self {
+    pub(crate) fn shortened(self, length: u8) -> Self {
         let behind = 128 - u32::from(length);
         let bits = self.bits.checked_shr(behind).unwrap_or_default();
         Self {
@@ -37,20 +37,20 @@ impl Prefix {
     }
 
     /// Whether all addresses of `other` belong to this one.
-    pub fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         self.family == other.family
             && self.length <= other.length
             && other.shortened(self.length).bits == self.bits
     }
 
     /// The longest prefix that covers both.
-    pub fn common(self, other: Self) -> Self {
+    pub(crate) fn common(self, other: Self) -> Self {
         let same = (self.bits ^ other.bits).leading_zeros() as u8;
         self.shortened(same.min(self.length).min(other.length))
     }
 
     /// The number that `count` bits behind the first `position` make.
-    pub fn index(&self, position: u8, count: u8) -> usize {
+    pub(crate) fn index(&self, position: u8, count: u8) -> usize {
         (self.bits << position >> (128 - u32::from(count))) as usize
     }
 }

@@ -17,7 +17,12 @@ const MARGIN: usize = 27;
 const INDENT: usize = 8;
 
 /// Draws as many as there is place for.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, explainer: &mut Explainer) {
+pub(crate) fn draw(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    scene: &Scene<'_>,
+    explainer: &mut Explainer,
+) {
     let most = usize::from(area.height.saturating_sub(1) / 2);
     let names = &scene.now.names;
     let title = format!(

@@ -10,7 +10,7 @@ use sccm_common::abi::PolicyInfo;
 use sccm_common::policy::flag;
 
 /// What is enforced, by whom, and how much of everything there was.
-pub fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
+pub(crate) fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let (now, palette) = (scene.now, scene.palette);
     let mut lines = vec![
         policy(scene),
@@ -45,7 +45,7 @@ pub fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
 }
 
 /// The keys, or the filter while it is typed.
-pub fn keys(scene: &Scene<'_>) -> Line<'static> {
+pub(crate) fn keys(scene: &Scene<'_>) -> Line<'static> {
     let view = scene.view;
     if view.typing {
         return Line::from(format!(

@@ -15,13 +15,13 @@ use ratatui::widgets::{Cell, Row, Table};
 const FEW: u16 = 4;
 
 /// Lines that the interfaces take, with their title, on a terminal of `height` lines.
-pub fn interface_lines(scene: &Scene<'_>, height: u16) -> u16 {
+pub(crate) fn interface_lines(scene: &Scene<'_>, height: u16) -> u16 {
     let wanted = scene.now.interfaces.len() as u16;
     1 + wanted.min(FEW + height.saturating_sub(super::SMALLEST.1) / 4)
 }
 
 /// What is true of each interface.
-pub fn interfaces(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(crate) fn interfaces(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
     let rows = scene.now.interfaces.iter().map(|interface| {
         let of = |outcome| {
             let key = (interface.interface.clone(), outcome);
@@ -64,7 +64,7 @@ pub fn interfaces(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
 }
 
 /// What happens, by reason and service.
-pub fn series(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(crate) fn series(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
     let series = scene.view.series(scene.rates);
     let rows = series.iter().map(|one| {
         let outcome = match one.outcome {

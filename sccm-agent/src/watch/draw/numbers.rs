@@ -3,7 +3,7 @@
 use crate::watch::{Pace, Rates};
 
 /// A pace, or `-` as long as it is unknown.
-pub fn pace(rates: &Rates, per_second: f64) -> String {
+pub(crate) fn pace(rates: &Rates, per_second: f64) -> String {
     match rates.seconds {
         Some(_) => short(per_second),
         None => "-".to_owned(),
@@ -11,7 +11,7 @@ pub fn pace(rates: &Rates, per_second: f64) -> String {
 }
 
 /// Bits in a second of a pace, in the same manner.
-pub fn bits(rates: &Rates, pace: Pace) -> String {
+pub(crate) fn bits(rates: &Rates, pace: Pace) -> String {
     self::pace(rates, pace.bytes * 8.0)
 }
 

@@ -198,7 +198,7 @@ fn ten_million_forged_packets_leave_every_flow_and_no_other() -> Result<()> {
     assert_eq!(kernel.flows()?, flows.len());
     kernel.newly_counted()?;
 
-    let program = kernel.arriving()?;
+    let program = kernel.ingress()?;
     let passed = thread::scope(|scope| {
         let threads: Vec<_> = (1..=THREADS)
             .map(|seed| scope.spawn(move || flood(program, seed, PACKETS / THREADS)))

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use sccm_agent::policy::{
-    Compiled, Native, Outbound, Protected, Request, ServiceNames, SitePolicy, compile,
+    Compiled, Outbound, Protected, Request, ServiceNames, SitePolicy, compile,
 };
+use sccm_common::memory::MemoryTables;
 use sccm_common::{Place, Reason};
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER};
 use sccm_tests::packet::Packet;
@@ -35,7 +36,7 @@ fn policy() -> Result<Compiled> {
 
 /// A transfer between the client's port 2070 and the server's port 50000.
 struct Transfer<'p> {
-    tables: Native<'p>,
+    tables: MemoryTables<'p>,
     family: usize,
 }
 
@@ -52,13 +53,13 @@ impl Transfer<'_> {
     fn client_sends(&self, port: u16, bytes: &[u8]) -> Reason {
         let (client, server) = (CLIENT[self.family], SERVER[self.family]);
         let frame = self.datagram(client, server, (2070, port), bytes.to_vec());
-        self.tables.arriving(&frame, Place::Uplink).reason
+        self.tables.ingress(&frame, Place::Uplink).reason
     }
 
     fn server_sends(&self, bytes: Vec<u8>) -> Reason {
         let (client, server) = (CLIENT[self.family], SERVER[self.family]);
         let frame = self.datagram(server, client, (50000, 2070), bytes);
-        self.tables.arriving(&frame, Place::Segment).reason
+        self.tables.ingress(&frame, Place::Segment).reason
     }
 
     fn data(&self, number: u8, bytes: usize) -> Reason {
@@ -72,7 +73,7 @@ impl Transfer<'_> {
     }
 
     fn wait(&self, seconds: u32) {
-        self.tables.now.set(self.tables.now.get() + seconds);
+        self.tables.state.wait(seconds);
     }
 }
 
@@ -81,7 +82,7 @@ fn after_a_request(conversation: impl Fn(&Transfer)) -> Result<()> {
     let policy = policy()?;
     for family in FAMILIES {
         let transfer = Transfer {
-            tables: Native::new(&policy),
+            tables: policy.in_memory(),
             family,
         };
         let request = b"\0\x01boot\0octet\0";

@@ -1,35 +1,27 @@
 //! A candidate sees what the active policy has noted, and leaves it as it is.
 
 use crate::Reason::{NotAllowed, Outbound, OutboundNotAllowed, Reply, Service};
+use crate::memory::MemoryTables;
 use crate::testing::frame::{ACK, RST, SYN};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
 use crate::verdict::{self, Turn};
-use crate::{Place, Reason, SliceCursor, wire};
+use crate::wire::fast;
+use crate::{Place, Reason};
+use core::ops::ControlFlow::Continue;
 
-fn arrives(turn: &Turn<World>, frame: &[u8]) -> Reason {
-    let packet = wire::parse(&mut SliceCursor::new(frame)).unwrap();
-    verdict::arriving(turn, &packet, frame, Place::Host).reason
+fn arrives(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
+    let packet = fast::parse(frame).unwrap();
+    verdict::ingress(turn, Continue(&packet), frame, Place::Host).reason
 }
 
-fn leaves(turn: &Turn<World>, frame: &[u8]) -> Reason {
-    let packet = wire::parse(&mut SliceCursor::new(frame)).unwrap();
-    let verdict = verdict::leaving(turn, &packet, frame, Place::Host);
+fn leaves(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
+    let packet = fast::parse(frame).unwrap();
+    let verdict = verdict::egress(turn, &packet, frame, Place::Host);
     verdict.unwrap().reason
 }
 
-/// The same world under a policy that lets in SMB, TFTP and PPTP, and only DNS out.
-fn turn(world: World, is_candidate: bool) -> Turn<World> {
-    let tables = world
-        .inbound(&[class::SMB, class::TFTP, class::PPTP])
-        .enforcing(&[class::DNS]);
-    Turn {
-        tables,
-        is_candidate,
-    }
-}
-
 /// What would each write something: a flow, a first fragment, a transfer, an end.
-fn all_that_writes(turn: &Turn<World>, out: Link) {
+fn all_that_writes(turn: &Turn<MemoryTables<'_>>, out: Link) {
     let back = out.back();
     assert_eq!(leaves(turn, &out.udp(40001, 53, b"who")), Outbound);
     assert_eq!(leaves(turn, &out.tcp(40000, 80, SYN)), OutboundNotAllowed);
@@ -48,9 +40,16 @@ fn a_candidate_changes_no_state() {
             assert_eq!(world.leaves(&out.tcp(40000, 80, SYN)), Outbound);
             assert_eq!(world.arrives(&out.back().tcp(80, 40000, SYN | ACK)), Reply);
             let before = (world.remembered(), world.flow_states());
-            let turn = turn(world, is_candidate);
+            // The same world under a policy that lets in SMB, TFTP and PPTP, and only DNS out.
+            let world = world
+                .inbound(&[class::SMB, class::TFTP, class::PPTP])
+                .enforcing(&[class::DNS]);
+            let turn = Turn {
+                tables: world.tables(),
+                is_candidate,
+            };
             all_that_writes(&turn, out);
-            let after = (turn.tables.remembered(), turn.tables.flow_states());
+            let after = (world.remembered(), world.flow_states());
             assert_eq!(after == before, is_candidate, "{after:?}");
         }
     }

@@ -19,7 +19,7 @@ fn a_connection_is_opened_by_its_syn() {
         assert_eq!(world.arrives(&answer), NotAllowed);
         assert_eq!(world.leaves(&out.tcp(40000, 80, SYN)), Outbound);
         assert_eq!(world.flows(), 1);
-        let judged = world.judge_arriving(&answer);
+        let judged = world.ingress(&answer);
         assert_eq!((judged.reason, judged.service), (Reply, class::HTTP));
         assert_eq!(world.leaves(&out.tcp(40000, 80, ACK)), Outbound);
         assert_eq!(world.arrives(&back.tcp_data(80, 40000)), Reply);
@@ -74,13 +74,13 @@ fn answers_of_an_allowed_service_open_nothing() {
         assert_eq!(world.arrives(&back.udp(50000, 53, b"who")), Service);
         assert_eq!(world.arrives(&back.echo(7)), Service);
         for flags in [SYN | ACK, ACK, FIN | ACK, RST, 0] {
-            let judged = world.judge_leaving(&out.tcp(80, 50000, flags)).unwrap();
+            let judged = world.egress(&out.tcp(80, 50000, flags)).unwrap();
             assert_eq!((judged.reason, judged.service), (Outbound, class::HTTP));
         }
         assert_eq!(world.leaves(&out.tcp_data(80, 50000)), Outbound);
-        let judged = world.judge_leaving(&out.udp(53, 50000, b"me")).unwrap();
+        let judged = world.egress(&out.udp(53, 50000, b"me")).unwrap();
         assert_eq!((judged.reason, judged.service), (Outbound, class::DNS));
-        let judged = world.judge_leaving(&out.echo_reply(7)).unwrap();
+        let judged = world.egress(&out.echo_reply(7)).unwrap();
         assert_eq!((judged.reason, judged.service), (Outbound, class::ECHO));
         assert_eq!(world.remembered(), (0, 0, 0));
         // From a service's own port something may still be opened.
@@ -134,13 +134,13 @@ fn datagrams_and_echoes_open_flows() {
         let back = out.back();
         assert_eq!(world.arrives(&back.udp(53, 40000, b"me")), NotAllowed);
         assert_eq!(world.leaves(&out.udp(40000, 53, b"who")), Outbound);
-        let judged = world.judge_arriving(&back.udp(53, 40000, b"me"));
+        let judged = world.ingress(&back.udp(53, 40000, b"me"));
         assert_eq!((judged.reason, judged.service), (Reply, class::DNS));
         assert_eq!(world.arrives(&back.udp(53, 40001, b"me")), NotAllowed);
 
         assert_eq!(world.arrives(&back.echo_reply(7)), NotAllowed);
         assert_eq!(world.leaves(&out.echo(7)), Outbound);
-        let judged = world.judge_arriving(&back.echo_reply(7));
+        let judged = world.ingress(&back.echo_reply(7));
         assert_eq!((judged.reason, judged.service), (Reply, class::ECHO));
         assert_eq!(world.arrives(&back.echo_reply(8)), NotAllowed);
         // The peer may not ask in return.
@@ -157,7 +157,7 @@ fn tunnels_without_ports_are_flows() {
             let theirs = out.back().ip(protocol, &[0; 16]);
             assert_eq!(world.arrives(&theirs), NotAllowed);
             assert_eq!(world.leaves(&out.ip(protocol, &[0; 16])), Outbound);
-            let judged = world.judge_arriving(&theirs);
+            let judged = world.ingress(&theirs);
             assert_eq!((judged.reason, judged.service), (Reply, class));
             let stranger = Link::new(out.family, STRANGER, PROTECTED);
             assert_eq!(world.arrives(&stranger.ip(protocol, &[0; 16])), NotAllowed);

@@ -94,7 +94,7 @@ fn they_follow_for_thirty_seconds() {
         assert_eq!(world.arrives(&later(way, 1)), LaterFragmentRefused);
         // A clock that lags behind the writer's is no timeout.
         assert_eq!(world.arrives(&first(way, 1, 53)), Service);
-        world.now.set(world.now.get() - 1);
+        world.state.now.set(world.state.now.get() - 1);
         assert_eq!(world.arrives(&later(way, 1)), FragmentFollows);
     }
 }

@@ -20,7 +20,7 @@ fn ways() -> [Link; 2] {
 
 #[track_caller]
 fn leaves(world: &World, frame: &[u8], reason: Reason, service: ServiceClass) {
-    let judged = world.judge_leaving(frame).unwrap();
+    let judged = world.egress(frame).unwrap();
     assert_eq!((judged.reason, judged.service), (reason, service));
 }
 

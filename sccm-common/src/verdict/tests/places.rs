@@ -55,11 +55,11 @@ fn a_flow_through_the_gateway_opens_at_the_segment_and_is_answered_at_the_uplink
         assert_eq!(world.arrives(&out.tcp(40000, 80, SYN)), Outbound);
         let world = world.at(Place::Uplink);
         // On its way out it was counted already.
-        assert_eq!(world.judge_leaving(&out.tcp(40000, 80, SYN)), None);
+        assert_eq!(world.egress(&out.tcp(40000, 80, SYN)), None);
         let answer = out.back().tcp(80, 40000, SYN | ACK);
         assert_eq!(world.arrives(&answer), Reply);
         let world = world.at(Place::Segment);
-        assert_eq!(world.judge_leaving(&answer), None);
+        assert_eq!(world.egress(&answer), None);
         assert_eq!(world.flows(), 1);
     }
 }
@@ -141,7 +141,7 @@ fn frames_without_ip_are_counted_once() {
     for place in [Place::Host, Place::Uplink, Place::Segment] {
         let world = World::gateway(place);
         assert_eq!(world.arrives(&arp), Arp);
-        let leaving = world.judge_leaving(&arp).map(|judged| judged.reason);
+        let leaving = world.egress(&arp).map(|judged| judged.reason);
         let expected: Option<Reason> = (place == Place::Host).then_some(Outbound);
         assert_eq!(leaving, expected);
     }

@@ -181,7 +181,7 @@ fn a_clock_that_lags_behind_the_last_writers_is_no_timeout() {
     for pair in pairs() {
         pair.ask(&read_request());
         read(&pair, &[512], |_| true);
-        pair.world.now.set(pair.world.now.get() - 1);
+        pair.world.state.now.set(pair.world.state.now.get() - 1);
         assert!(pair.server(&data(2, 512)));
         assert!(pair.client(&acknowledgement(2)));
     }

@@ -212,10 +212,10 @@ fn a_dropped_packet_does_not_refresh() {
         TIMEOUTS.tcp_established,
         |world, out| {
             established(world, out);
-            let now = world.now.get();
+            let now = world.state.now.get();
             world.wait(5);
             assert_eq!(world.arrives(&out.back().tcp(80, 40000, SYN)), NotAllowed);
-            world.now.set(now);
+            world.state.now.set(now);
         },
         data,
     );
@@ -226,7 +226,7 @@ fn a_clock_that_lags_behind_the_last_writers_is_no_timeout() {
     for (world, out) in worlds() {
         established(&world, out);
         world.leaves(&out.udp(40000, 53, b"who"));
-        world.now.set(world.now.get() - 1);
+        world.state.now.set(world.state.now.get() - 1);
         assert_eq!(world.arrives(&data(out.back())), Reply);
         assert_eq!(world.arrives(&out.back().udp(53, 40000, b"me")), Reply);
     }

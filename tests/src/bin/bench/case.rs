@@ -6,12 +6,12 @@
 use std::os::fd::AsFd as _;
 
 use anyhow::{Result, ensure};
-use sccm_common::Reason;
+use sccm_common::{Hook, Reason};
 use sccm_tests::packet::Packet;
 
 use crate::floor;
 use crate::series::Title;
-use crate::sys::{self, Hook};
+use crate::sys;
 use crate::world::World;
 
 /// Packets of a run.
@@ -83,7 +83,7 @@ impl Case {
             self.reason
         );
         ensure!(
-            run.returned == self.hook.returns(self.reason.passes()),
+            run.returned == floor::returned(self.hook, self.reason.passes()),
             "{name}: the program returned {}",
             run.returned
         );

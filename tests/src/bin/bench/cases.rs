@@ -1,10 +1,10 @@
 //! The packets that are measured. To add a case, add a line.
 
+use sccm_common::Hook;
 use sccm_common::Reason::{self, FragmentFollows, NotAllowed, Outbound, Reply, Service};
 use sccm_tests::packet::{ExtensionHeader, Packet};
 
 use crate::case::Case;
-use crate::sys::Hook;
 
 /// The roles of the protected system.
 pub const ROLES: [&str; 2] = ["distribution-point", "pxe-service-point"];
@@ -90,11 +90,11 @@ fn by_state() -> Vec<Case> {
     let datagram = |packet: Packet| packet.udp(50000, DNS).payload(64);
     let tcp_answer = |packet: Packet| packet.tcp(1433, 40000).ack().payload(64);
     let udp_answer = |packet: Packet| packet.udp(161, 40000).payload(64);
-    let reply = |name, opening, answer| limited(name, answer, Reply).after(Hook::Leaving, opening);
+    let reply = |name, opening, answer| limited(name, answer, Reply).after(Hook::Egress, opening);
     let follows = |name, first: Packet, later: Packet| {
         let first = first.udp(50000, BINL).udp_length(96).payload(16);
         let later = later.ip_protocol(17).payload(64);
-        case(name, later, FragmentFollows).after(Hook::Arriving, first)
+        case(name, later, FragmentFollows).after(Hook::Xdp, first)
     };
     let (tcp, udp) = (open_tcp, |packet: Packet| packet.udp(40000, 161));
     vec![
@@ -125,16 +125,16 @@ fn by_state() -> Vec<Case> {
 }
 
 fn outbound() -> Vec<Case> {
-    let case = |name, packet| Case::new("outbound (TC)", name, Hook::Leaving, packet, Outbound);
+    let case = |name, packet| Case::new("outbound (TC)", name, Hook::Egress, packet, Outbound);
     let answer = |packet: Packet| packet.tcp(HTTP, 50000).ack().payload(64);
     let known = |packet: Packet| packet.tcp(40000, 1433).ack().payload(64);
     vec![
         case("answer of an allowed service, IPv4", answer(v4_out())),
         case("answer of an allowed service, IPv6", answer(v6_out())),
         case("packet of an open flow, IPv4", known(v4_out()))
-            .after(Hook::Leaving, open_tcp(v4_out())),
+            .after(Hook::Egress, open_tcp(v4_out())),
         case("packet of an open flow, IPv6", known(v6_out()))
-            .after(Hook::Leaving, open_tcp(v6_out())),
+            .after(Hook::Egress, open_tcp(v6_out())),
     ]
 }
 
@@ -166,7 +166,7 @@ pub fn prefixes() -> Vec<&'static str> {
 }
 
 fn arriving(group: &'static str, name: &'static str, packet: Packet, reason: Reason) -> Case {
-    Case::new(group, name, Hook::Arriving, packet, reason)
+    Case::new(group, name, Hook::Xdp, packet, reason)
 }
 
 /// Opens the flow of the replies.

@@ -8,8 +8,9 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::Result;
+use sccm_common::Hook;
 
-use crate::sys::{self, Hook, Instruction};
+use crate::sys::{self, Instruction};
 
 /// Operations (`Documentation/bpf/standardization/instruction-set.rst`).
 mod code {
@@ -30,35 +31,33 @@ const TAIL_CALL: i32 = 12;
 /// A map's descriptor follows as the constant (`BPF_PSEUDO_MAP_FD`).
 const MAP_DESCRIPTOR: u8 = 1;
 
-impl Hook {
-    /// What a program returns for a frame that goes on, and for one that is dropped.
-    pub const fn returns(self, passes: bool) -> u32 {
-        match (self, passes) {
-            (Self::Arriving, true) => 2,
-            (Self::Arriving, false) => 1,
-            // TC_ACT_UNSPEC is -1.
-            (Self::Leaving, true) => u32::MAX,
-            (Self::Leaving, false) => 2,
-        }
+/// What a program returns for a frame that goes on, and for one that is dropped.
+pub const fn returned(hook: Hook, passes: bool) -> u32 {
+    match (hook, passes) {
+        (Hook::Xdp, true) => 2,
+        (Hook::Xdp, false) => 1,
+        // TC_ACT_UNSPEC is -1.
+        (Hook::Egress, true) => u32::MAX,
+        (Hook::Egress, false) => 2,
     }
+}
 
-    /// Where the context holds the bounds of the frame (`struct xdp_md`, `struct __sk_buff`).
-    const fn bounds(self) -> (i16, i16) {
-        match self {
-            Self::Arriving => (0, 4),
-            Self::Leaving => (76, 80),
-        }
+/// Where the context holds the bounds of the frame (`struct xdp_md`, `struct __sk_buff`).
+const fn bounds(hook: Hook) -> (i16, i16) {
+    match hook {
+        Hook::Xdp => (0, 4),
+        Hook::Egress => (76, 80),
     }
 }
 
 /// A program of two instructions: let it pass.
 pub fn empty(hook: Hook) -> Result<OwnedFd> {
-    returning(hook, hook.returns(true))
+    returning(hook, returned(hook, true))
 }
 
 /// A program of two instructions: drop it as it arrives.
 pub fn drop_all() -> Result<OwnedFd> {
-    returning(Hook::Arriving, Hook::Arriving.returns(false))
+    returning(Hook::Xdp, returned(Hook::Xdp, false))
 }
 
 fn returning(hook: Hook, verdict: u32) -> Result<OwnedFd> {
@@ -82,7 +81,7 @@ impl Walk {
     /// Counts up the four bytes `at` this offset of the frame before each run of `target`.
     pub fn new(hook: Hook, at: i16, target: BorrowedFd<'_>) -> Result<Self> {
         let array = sys::program_array(target)?;
-        let (data, end) = hook.bounds();
+        let (data, end) = bounds(hook);
         let program = sys::load(
             hook,
             &[

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::loaded_programs;
+use sccm_common::Hook;
 use sccm_tests::netns::{Namespace, veth_pair};
 use sccm_tests::packet::{MacAddress, Packet};
 use sccm_tests::signals::Interrupt;
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 
 use crate::floor;
 use crate::statistics::median;
-use crate::sys::{self, Hook};
+use crate::sys;
 pub use agent::text as policy;
 use filter::Installed;
 pub use filter::{Filter, TCP, UDP};
@@ -82,7 +83,7 @@ impl Line {
         let text = self.receiver.ip("-j link show dev eth0")?;
         let links: Value = serde_json::from_str(&text)?;
         let Some(id) = links[0]["xdp"]["prog"]["id"].as_u64() else {
-            return floor::empty(Hook::Arriving);
+            return floor::empty(Hook::Xdp);
         };
         let mut programs = loaded_programs().filter_map(Result::ok);
         let attached = programs.find(|program| u64::from(program.id()) == id);

@@ -6,6 +6,7 @@
 use std::os::fd::AsFd as _;
 
 use anyhow::{Result, ensure};
+use sccm_common::Hook;
 use sccm_common::Reason::{self, NotAllowed, Service};
 use sccm_tests::packet::Packet;
 
@@ -13,7 +14,7 @@ use crate::case::Case;
 use crate::cases::NOTE;
 use crate::floor::{self, Walk};
 use crate::series::{Series, Title};
-use crate::sys::{self, Hook};
+use crate::sys;
 use crate::world::World;
 
 /// All /24 of 10.0.0.0/8.
@@ -74,14 +75,8 @@ pub fn cases() -> Vec<Case> {
             false => Packet::ipv4(from, "192.0.2.10"),
         };
         let packet = packet.tcp(50000, 22).syn();
-        Case::new(
-            "100,000 prefixes, inbound",
-            name,
-            Hook::Arriving,
-            packet,
-            reason,
-        )
-        .at_most(if reason.passes() { 20 } else { 20 + NOTE })
+        Case::new("100,000 prefixes, inbound", name, Hook::Xdp, packet, reason)
+            .at_most(if reason.passes() { 20 } else { 20 + NOTE })
     };
     vec![
         case("pass, named network, IPv4", "10.77.1.7", Service),
@@ -138,9 +133,9 @@ fn walk(
     packet: &Packet,
     passing: u32,
 ) -> Result<()> {
-    let empty = floor::empty(Hook::Arriving)?;
-    let floor = Walk::new(Hook::Arriving, at, empty.as_fd())?;
-    let ours = Walk::new(Hook::Arriving, at, world.program(Hook::Arriving)?)?;
+    let empty = floor::empty(Hook::Xdp)?;
+    let floor = Walk::new(Hook::Xdp, at, empty.as_fd())?;
+    let ours = Walk::new(Hook::Xdp, at, world.program(Hook::Xdp)?)?;
     let run = |walk: &Walk| sys::test_run(walk.program(), &packet.build(), WALK);
     let before = [world.counted(Service)?, world.counted(NotAllowed)?];
     series.add(run(&floor)?.nanoseconds, run(&ours)?.nanoseconds);

@@ -7,23 +7,23 @@
 use std::os::fd::AsFd as _;
 
 use anyhow::{Result, ensure};
-use sccm_common::Reason;
 use sccm_common::flow::DEFAULT_CAPACITY;
+use sccm_common::{Hook, Reason};
 use sccm_tests::datapath::Settings;
 use sccm_tests::packet::Packet;
 
 use crate::floor::{self, Walk};
 use crate::series::{Series, Title};
-use crate::sys::{self, Hook};
+use crate::sys;
 use crate::world::World;
 
 /// Flows that are opened in a table with room.
 const FLOWS: u32 = 100_000;
 
 /// Where an IPv4 frame without tags names the peer: the destination of what leaves ...
-const PEER_LEAVING: i16 = 30;
+const PEER_EGRESS: i16 = 30;
 /// ... and the source of what arrives.
-const PEER_ARRIVING: i16 = 26;
+const PEER_XDP: i16 = 26;
 
 /// The measurements of this module.
 pub struct Opening {
@@ -59,11 +59,11 @@ impl Opening {
     /// When the kernel refuses, or not every packet opened a flow.
     pub fn round(&mut self, settings: &Settings) -> Result<()> {
         let mut world = World::new(settings)?;
-        let empty = floor::empty(Hook::Leaving)?;
-        let floor = Walk::new(Hook::Leaving, PEER_LEAVING, empty.as_fd())?;
-        let ours = Walk::new(Hook::Leaving, PEER_LEAVING, world.program(Hook::Leaving)?)?;
+        let empty = floor::empty(Hook::Egress)?;
+        let floor = Walk::new(Hook::Egress, PEER_EGRESS, empty.as_fd())?;
+        let ours = Walk::new(Hook::Egress, PEER_EGRESS, world.program(Hook::Egress)?)?;
         let opening = |port: u16| Packet::ipv4("192.0.2.10", "10.0.0.0").tcp(port, 443).syn();
-        let open = |walk: &Walk, port, count| walk_on(walk, Hook::Leaving, &opening(port), count);
+        let open = |walk: &Walk, port, count| walk_on(walk, Hook::Egress, &opening(port), count);
 
         self.opened
             .add(open(&floor, 40000, FLOWS)?, open(&ours, 40000, FLOWS)?);
@@ -77,18 +77,14 @@ impl Opening {
 
     /// Answers to all flows, which proves that each was opened.
     fn replies(&mut self, world: &mut World) -> Result<()> {
-        let empty = floor::empty(Hook::Arriving)?;
-        let floor = Walk::new(Hook::Arriving, PEER_ARRIVING, empty.as_fd())?;
-        let ours = Walk::new(
-            Hook::Arriving,
-            PEER_ARRIVING,
-            world.program(Hook::Arriving)?,
-        )?;
+        let empty = floor::empty(Hook::Xdp)?;
+        let floor = Walk::new(Hook::Xdp, PEER_XDP, empty.as_fd())?;
+        let ours = Walk::new(Hook::Xdp, PEER_XDP, world.program(Hook::Xdp)?)?;
         let answer = Packet::ipv4("10.0.0.0", "192.0.2.10")
             .tcp(443, 40000)
             .syn()
             .ack();
-        let run = |walk: &Walk| walk_on(walk, Hook::Arriving, &answer, FLOWS);
+        let run = |walk: &Walk| walk_on(walk, Hook::Xdp, &answer, FLOWS);
         self.replies.add(run(&floor)?, run(&ours)?);
         let answered = world.counted(Reason::Reply)?;
         ensure!(
@@ -108,7 +104,7 @@ impl Opening {
 fn walk_on(walk: &Walk, hook: Hook, packet: &Packet, count: u32) -> Result<u32> {
     let run = sys::test_run(walk.program(), &packet.build(), count)?;
     ensure!(
-        run.returned == hook.returns(true),
+        run.returned == floor::returned(hook, true),
         "a packet of another peer did not pass: {}",
         run.returned
     );

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use anyhow::{Context as _, Result};
+use sccm_common::Hook;
 
 /// An instruction (`struct bpf_insn`) of a little-endian machine.
 #[derive(Clone, Copy)]
@@ -31,15 +32,6 @@ impl Instruction {
             immediate,
         }
     }
-}
-
-/// Where a program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// XDP.
-    Arriving,
-    /// TC.
-    Leaving,
 }
 
 /// What a test run said.
@@ -89,8 +81,8 @@ pub fn load(hook: Hook, instructions: &[Instruction]) -> Result<OwnedFd> {
     }
     let license = c"GPL";
     let (kind, flags, attach_type) = match hook {
-        Hook::Arriving => (XDP, XDP_HAS_FRAGMENTS, ATTACH_XDP),
-        Hook::Leaving => (SCHEDULER_CLASSIFIER, 0, 0),
+        Hook::Xdp => (XDP, XDP_HAS_FRAGMENTS, ATTACH_XDP),
+        Hook::Egress => (SCHEDULER_CLASSIFIER, 0, 0),
     };
     let mut attributes = Attributes {
         kind,

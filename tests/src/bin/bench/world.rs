@@ -12,12 +12,12 @@ use sccm_agent::kernel::{Loader, Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::flow::DEFAULT_CAPACITY;
-use sccm_common::{Place, Reason};
+use sccm_common::{Hook, Place, Reason};
 use sccm_tests::bpffs::BpfMount;
 use sccm_tests::datapath::Settings;
 use sccm_tests::packet::Packet;
 
-use crate::sys::{self, Hook, Run};
+use crate::sys::{self, Run};
 
 /// Programs of one host, with maps of their own and of the default capacity.
 pub struct World {
@@ -56,8 +56,8 @@ impl World {
     /// The program of a hook.
     pub fn program(&mut self, hook: Hook) -> Result<BorrowedFd<'_>> {
         Ok(match hook {
-            Hook::Arriving => self.programs.xdp()?.fd()?.as_fd(),
-            Hook::Leaving => self.programs.classifier()?.fd()?.as_fd(),
+            Hook::Xdp => self.programs.xdp()?.fd()?.as_fd(),
+            Hook::Egress => self.programs.classifier()?.fd()?.as_fd(),
         })
     }
 

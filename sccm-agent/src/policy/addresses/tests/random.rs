@@ -5,32 +5,32 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A reproducible sequence of numbers (Marsaglia, "Xorshift RNGs", 2003).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    pub fn v4(&mut self, length: u8) -> IpNet {
+    pub(crate) fn v4(&mut self, length: u8) -> IpNet {
         let address = Ipv4Addr::from_bits(self.next() as u32);
         IpNet::from(Ipv4Net::new(address, length).unwrap()).trunc()
     }
 
-    pub fn v6(&mut self, length: u8) -> IpNet {
+    pub(crate) fn v6(&mut self, length: u8) -> IpNet {
         let address = Ipv6Addr::from_bits(u128::from(self.next()) << 64 | u128::from(self.next()));
         IpNet::from(Ipv6Net::new(address, length).unwrap()).trunc()
     }
 
     /// Prefixes that lie apart, beside, around and upon each other, with all kinds of tags.
-    pub fn scopes(&mut self, count: usize) -> Vec<(IpNet, Tag)> {
+    pub(crate) fn scopes(&mut self, count: usize) -> Vec<(IpNet, Tag)> {
         let mut nets: Vec<IpNet> = Vec::new();
         while nets.len() < count {
             let net = match self.below(8) {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result, ensure};
+use sccm_common::Hook;
 use sccm_tests::agent::Agent;
 use sccm_tests::gateway::{SERVER, Stage};
 use sccm_tests::traffic::{Server, udp_echo_server};
@@ -15,7 +16,7 @@ use tempfile::NamedTempFile;
 use super::{Filter, Round, ping};
 use crate::child::{Background, run, wait_until};
 use crate::live::{TCP, UDP};
-use crate::sys::{self, Hook};
+use crate::sys;
 use crate::{floor, statistics};
 
 /// Where iperf3 listens, and the echo; both are allowed besides the role's ports.
@@ -104,7 +105,7 @@ fn attach_empty(stage: &Stage) -> Result<[OwnedFd; 2]> {
     stage.gateway().enter(|| {
         let attach = |name: &str| -> Result<OwnedFd> {
             let card = nix::net::if_::if_nametoindex(name)?;
-            sys::attach_xdp(floor::empty(Hook::Arriving)?.as_fd(), card)
+            sys::attach_xdp(floor::empty(Hook::Xdp)?.as_fd(), card)
         };
         Ok([attach("up0")?, attach("seg0")?])
     })

@@ -1,9 +1,9 @@
-//! In whose name a frame is judged: the card's, or that of its VLAN.
+//! For which interface a frame is judged: the card, or its VLAN on a trunk.
 //!
-//! On a card without named VLANs both answers are constants of the loaded program. A
-//! trunk has programs of its own, made from the same source: with one program for both
-//! and a global to tell them apart, every packet of an ordinary card cost 2 to 4 ns more,
-//! although the verifier removed the branch.
+//! On an ordinary card, slot and place are constants of the loaded program. A trunk has
+//! programs of its own, made from the same source: with one program for both and a global
+//! to tell them apart, every packet of an ordinary card cost 2 to 4 ns more, although the
+//! verifier removed the branch.
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
@@ -22,7 +22,7 @@ use crate::maps::{array, hash_map};
 #[unsafe(no_mangle)]
 static SLOT: Global<u32> = Global::new(0);
 
-/// Where in the network this copy sits, as a `Place`; set before it is loaded.
+/// The place of this copy, as the number of a `Place`; set before it is loaded.
 #[unsafe(no_mangle)]
 static PLACE: Global<u32> = Global::new(0);
 
@@ -35,17 +35,17 @@ static VLANS: Array<VlanTable> = array(&map::VLANS);
 static ENTRANCES: HashMap<u32, u32> = hash_map(&map::ENTRANCES);
 
 /// The slot that counts a frame, and the place where it is judged.
-pub trait Seat {
+pub trait Interface {
     /// The slot.
     fn slot(&self) -> u32;
     /// The place.
     fn place(&self) -> Place;
 }
 
-/// That of the card, whatever the frame.
-pub struct OfCard;
+/// The card, whatever the frame.
+pub struct Card;
 
-impl Seat for OfCard {
+impl Interface for Card {
     #[inline(always)]
     fn slot(&self) -> u32 {
         SLOT.load()
@@ -57,11 +57,11 @@ impl Seat for OfCard {
     }
 }
 
-/// That of the frame's VLAN, taken apart only when it is asked for: the verifier would
-/// follow the parser once for each place.
-pub struct OfVlan(Lane);
+/// The frame's VLAN. Its entry is decoded only where slot or place is needed: otherwise the
+/// verifier would follow the parser once for each place.
+pub struct Vlan(Lane);
 
-impl Seat for OfVlan {
+impl Interface for Vlan {
     #[inline(always)]
     fn slot(&self) -> u32 {
         self.0.slot()
@@ -73,15 +73,15 @@ impl Seat for OfVlan {
     }
 }
 
-impl OfVlan {
-    /// For a frame that arrives; `None` for one of a VLAN that was not named.
+impl Vlan {
+    /// The VLAN of a frame that comes in; `None` if nobody named it.
     #[inline(always)]
     pub fn of_xdp(ctx: &XdpContext) -> Option<Self> {
         Self::of(vlan::id(&mut PacketCursor::of_xdp(ctx)))
     }
 
-    /// The same for a frame that leaves. Its tag may be beside it instead of in it: the
-    /// kernel puts it there until the card, or the end of its own way, writes it.
+    /// The same for a frame that goes out. Its tag may be beside the frame instead of in it: the
+    /// kernel keeps it there until the card, or the driver, writes it.
     #[inline(always)]
     pub fn of_skb(ctx: &TcContext) -> Option<Self> {
         // SAFETY: the context is the one that the kernel called us with.
@@ -98,7 +98,7 @@ impl OfVlan {
     #[inline(always)]
     fn of(id: Option<u16>) -> Option<Self> {
         let Some(id) = id else {
-            // The parser will refuse it, and the card counts it.
+            // The parser will refuse the frame; it is counted under the card.
             return Some(Self(Lane::new(SLOT.load(), Place::Uplink)));
         };
         let table = VLANS.get(SLOT.load())?;
@@ -108,11 +108,10 @@ impl OfVlan {
     }
 }
 
-/// Whether a frame that leaves was judged where it came in: a forwarded one. Judged
-/// again as what leaves a protected system, it would open flows in the name of
-/// whoever sent it.
+/// Whether a frame that goes out is a forwarded one that was judged where it came in. Judged
+/// again, as if a protected system had sent it, it would open flows in the name of its sender.
 #[inline(always)]
-pub fn was_judged_on_arrival(ctx: &TcContext) -> bool {
+pub fn was_judged_at_ingress(ctx: &TcContext) -> bool {
     // SAFETY: the context is the one that the kernel called us with.
     let from = unsafe { (*ctx.skb.skb).ingress_ifindex };
     from != 0 && ENTRANCES.get_ptr(from).is_some()

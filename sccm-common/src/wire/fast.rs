@@ -1,12 +1,12 @@
-//! The plain packet, recognised in a few comparisons.
+//! The packets of the fast path, recognised in a few comparisons.
 //!
 //! Nearly all traffic is TCP or UDP, whole, without options or extension headers, behind at most
-//! one VLAN tag, in one buffer. Such a frame has every field at a place that is known beforehand.
-//! What is not certainly of that kind is left to [`super::parse`], which also finds the reason of
-//! what does not parse; on what both read, they agree (`plain/tests.rs`).
+//! one VLAN tag, in one buffer. In such a frame every field is at an offset that is known
+//! beforehand. Every other frame is left to [`super::parse`], which also finds the reason of what
+//! does not parse. On what both read they agree (`fast/tests.rs`).
 //!
-//! The four kinds are types, so that the kernel program asks once for each packet what it is, and
-//! every field is read where it is needed, if at all.
+//! The four kinds (IPv4 or IPv6, TCP or UDP) are types. So the kernel program finds out once for
+//! each packet which kind it is, and reads a field only where it is needed.
 
 mod header;
 
@@ -14,7 +14,7 @@ mod header;
 mod tests;
 
 use super::ethernet::ethertype;
-use crate::cursor::InPlace;
+use crate::cursor::Contiguous;
 use crate::packet::{Fragment, Packet, Protocol};
 
 pub use header::{Ipv4, Ipv6, Network, Tcp, Transport, Udp};
@@ -22,36 +22,40 @@ pub use header::{Ipv4, Ipv6, Network, Tcp, Transport, Udp};
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
 
-/// A plain packet. Everything stays in the frame until it is asked for.
+/// A packet of the fast path. Its fields stay in the frame until somebody asks for them.
 #[derive(Debug, Clone, Copy)]
-pub struct Plain<N, T> {
+pub struct FastPacket<L3, L4> {
     /// [`Ipv4`] or [`Ipv6`].
-    pub network: N,
+    pub network: L3,
     /// [`Tcp`] or [`Udp`].
-    pub transport: T,
+    pub transport: L4,
     /// Bytes before the network header.
     link: usize,
 }
 
-/// What is done with a plain packet, whichever of the four kinds it is.
+/// What is done with a packet of the fast path, whichever of the four kinds it is.
 pub trait Visitor {
     /// What comes of it.
     type Output;
 
-    /// Does it.
-    fn visit<'a, N: Network<'a>, T: Transport<'a>>(self, plain: Plain<N, T>) -> Self::Output;
+    /// Does it; `None` leaves the packet to the slow path.
+    fn visit<'a, L3: Network<'a>, L4: Transport<'a>>(
+        self,
+        packet: FastPacket<L3, L4>,
+    ) -> Option<Self::Output>;
 }
 
-/// Hands the packet of a frame to the visitor; `None` if it is not a plain one.
+/// Hands the packet of a frame to the visitor. `None`: a frame for the slow path, because it is of
+/// none of the four kinds, or because the visitor says so.
 #[inline(always)]
-pub fn visit<F: InPlace, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> {
+pub fn visit<F: Contiguous, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> {
     let ethernet = frame.at::<{ ETHERNET + TAG }>(0)?;
     let (kind, link) = match header::be16(ethernet, 12) {
         ethertype::VLAN => (header::be16(ethernet, 16), ETHERNET + TAG),
         kind => (kind, ETHERNET),
     };
     // With a tag or without.
-    let link = frame.vague(link);
+    let link = frame.opaque(link);
     let packet = frame.skip(link);
     match kind {
         ethertype::IPV4 => visit_network::<_, _, Ipv4<'_>>(&packet, link, visitor),
@@ -60,9 +64,9 @@ pub fn visit<F: InPlace, V: Visitor>(frame: F, visitor: V) -> Option<V::Output> 
     }
 }
 
-/// The packet of a frame as [`super::parse`] gives it, if it is a plain one.
+/// The packet of a frame as [`super::parse`] gives it; `None` for a frame of the slow path.
 #[inline(always)]
-pub fn packet<F: InPlace>(frame: F) -> Option<Packet> {
+pub fn parse<F: Contiguous>(frame: F) -> Option<Packet> {
     visit(frame, ToPacket)
 }
 
@@ -72,18 +76,21 @@ impl Visitor for ToPacket {
     type Output = Packet;
 
     #[inline(always)]
-    fn visit<'a, N: Network<'a>, T: Transport<'a>>(self, plain: Plain<N, T>) -> Packet {
-        plain.packet()
+    fn visit<'a, L3: Network<'a>, L4: Transport<'a>>(
+        self,
+        packet: FastPacket<L3, L4>,
+    ) -> Option<Packet> {
+        Some(packet.to_packet())
     }
 }
 
 #[inline(always)]
-fn visit_network<'a, F: InPlace, V: Visitor, N: Network<'a>>(
+fn visit_network<'a, F: Contiguous, V: Visitor, L3: Network<'a>>(
     packet: &'a F,
     link: usize,
     visitor: V,
 ) -> Option<V::Output> {
-    let network = N::of(packet)?;
+    let network = L3::of(packet)?;
     match network.protocol() {
         Protocol::TCP => visit_transport::<_, _, _, Tcp<'_>>(packet, network, link, visitor),
         Protocol::UDP => visit_transport::<_, _, _, Udp<'_>>(packet, network, link, visitor),
@@ -92,33 +99,33 @@ fn visit_network<'a, F: InPlace, V: Visitor, N: Network<'a>>(
 }
 
 #[inline(always)]
-fn visit_transport<'a, F: InPlace, V: Visitor, N: Network<'a>, T: Transport<'a>>(
+fn visit_transport<'a, F: Contiguous, V: Visitor, L3: Network<'a>, L4: Transport<'a>>(
     packet: &'a F,
-    network: N,
+    network: L3,
     link: usize,
     visitor: V,
 ) -> Option<V::Output> {
-    let transport = T::of(packet, N::SIZE)?;
-    if N::SIZE + transport.claimed() > network.length() {
+    let transport = L4::of(packet, L3::SIZE)?;
+    if L3::SIZE + transport.claimed() > network.length() {
         return None;
     }
-    Some(visitor.visit(Plain {
+    visitor.visit(FastPacket {
         network,
         transport,
         link,
-    }))
+    })
 }
 
-impl<'a, N: Network<'a>, T: Transport<'a>> Plain<N, T> {
+impl<'a, L3: Network<'a>, L4: Transport<'a>> FastPacket<L3, L4> {
     /// What [`super::parse`] makes of the same frame.
     #[inline(always)]
-    pub fn packet(&self) -> Packet {
-        let behind = self.network.length() - N::SIZE;
+    pub fn to_packet(self) -> Packet {
+        let behind = self.network.length() - L3::SIZE;
         Packet {
-            family: N::FAMILY,
+            family: L3::FAMILY,
             source: self.network.source(),
             destination: self.network.destination(),
-            protocol: T::PROTOCOL,
+            protocol: L4::PROTOCOL,
             hop_limit: self.network.hop_limit(),
             has_options: false,
             fragment: Fragment::Whole,
@@ -127,7 +134,7 @@ impl<'a, N: Network<'a>, T: Transport<'a>> Plain<N, T> {
             tcp_flags: self.transport.flags(),
             icmp_type: 0,
             fragment_id: self.network.id(),
-            payload_offset: (self.link + N::SIZE + T::SIZE) as u32,
+            payload_offset: (self.link + L3::SIZE + L4::SIZE) as u32,
             payload: self.transport.payload(behind) as u32,
         }
     }

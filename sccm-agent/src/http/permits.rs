@@ -1,11 +1,10 @@
-//! A fixed number of places for connections, of which nobody can hold one for long.
+//! Permits for connections: a fixed number, of which no idle client can hold one for long.
 //!
-//! When all are taken, the connection that has gone longest without a request
-//! makes room for the new one. So whoever connects and says nothing, speaks
-//! slowly, or does not read its answer, is in nobody's way, however many they are:
-//! a request counts only while its client takes what it is sent.
-//! Everybody has [`MANNERS`] to begin with, so that a client that connects and asks
-//! is not sent away by the crowd behind it.
+//! When all are taken, a new connection gets the permit of the connection that has gone longest
+//! without a request. So clients that say nothing, send slowly or do not read their answers
+//! keep nobody out, however many they are: a request counts only while its client reads what
+//! it is sent. No connection is closed before it has been idle for [`MANNERS`], so a client that
+//! connects and asks does not lose its permit to the crowd behind it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,9 +19,9 @@ const MANNERS: Duration = Duration::from_millis(100);
 /// How soon to look again for somebody to send away, when there was nobody.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// All places.
+/// All permits, those that are free and those that are taken.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Permits {
     free: Arc<Semaphore>,
     idle: Mutex<Idle>,
 }
@@ -34,27 +33,27 @@ struct Idle {
     waiting: BTreeMap<u64, (Instant, Arc<Notify>)>,
 }
 
-/// A place that is taken, until this is dropped.
+/// A permit that a connection holds until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct Permit {
+    permits: Arc<Permits>,
     leave: Arc<Notify>,
     standing: Mutex<Standing>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What is known of a place's connection.
+/// What is known of the connection that holds a permit.
 #[derive(Debug, Default)]
 struct Standing {
     /// A request is under way.
     works: bool,
-    /// Its client takes nothing of what it is sent.
+    /// The client does not read what it is sent.
     deaf: bool,
     /// Under which number it is in `waiting`, if it is.
     ticket: Option<u64>,
 }
 
-impl Places {
+impl Permits {
     pub(super) fn new(count: usize) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(count)),
@@ -62,8 +61,8 @@ impl Places {
         })
     }
 
-    /// Takes a place; where none is free, after somebody has been sent away.
-    pub(super) async fn enter(self: &Arc<Self>) -> Place {
+    /// Takes a permit. If none is free, an idle connection is closed first.
+    pub(super) async fn enter(self: &Arc<Self>) -> Permit {
         loop {
             let free = Arc::clone(&self.free);
             let permit = match Arc::clone(&free).try_acquire_owned() {
@@ -75,14 +74,14 @@ impl Places {
                 }
             };
             if let Some(permit) = permit {
-                let place = Place {
-                    places: Arc::clone(self),
+                let permit = Permit {
+                    permits: Arc::clone(self),
                     leave: Arc::default(),
                     standing: Mutex::default(),
                     _permit: permit,
                 };
-                place.wait();
-                return place;
+                permit.wait();
+                return permit;
             }
         }
     }
@@ -97,7 +96,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl Permit {
     /// A request is under way: whoever asks for something is not sent away.
     pub(super) fn work(&self) {
         self.note(|standing| standing.works = true);
@@ -108,7 +107,7 @@ impl Place {
         self.note(|standing| standing.works = false);
     }
 
-    /// Whether the client takes nothing: a request of such a one is none.
+    /// Notes whether the client has stopped reading: then its request does not count.
     pub(super) fn is_deaf(&self, deaf: bool) {
         self.note(|standing| standing.deaf = deaf);
     }
@@ -119,7 +118,7 @@ impl Place {
         let idles = standing.deaf || !standing.works;
         match (standing.ticket, idles) {
             (None, true) => {
-                let mut idle = lock(&self.places.idle);
+                let mut idle = lock(&self.permits.idle);
                 let ticket = idle.next;
                 idle.next += 1;
                 let since = (Instant::now(), Arc::clone(&self.leave));
@@ -127,23 +126,23 @@ impl Place {
                 standing.ticket = Some(ticket);
             }
             (Some(ticket), false) => {
-                lock(&self.places.idle).waiting.remove(&ticket);
+                lock(&self.permits.idle).waiting.remove(&ticket);
                 standing.ticket = None;
             }
             (None, false) | (Some(_), true) => {}
         }
     }
 
-    /// Returns when somebody else needs the place.
+    /// Returns when somebody else needs the permit.
     pub(super) async fn wanted(&self) {
         self.leave.notified().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(ticket) = lock(&self.standing).ticket {
-            lock(&self.places.idle).waiting.remove(&ticket);
+            lock(&self.permits.idle).waiting.remove(&ticket);
         }
     }
 }
@@ -157,40 +156,40 @@ mod tests {
     use super::*;
     use futures_util::FutureExt as _;
 
-    fn is_wanted(place: &Place) -> bool {
-        place.wanted().now_or_never().is_some()
+    fn is_wanted(permit: &Permit) -> bool {
+        permit.wanted().now_or_never().is_some()
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_waited_longest_makes_room() {
-        let places = Places::new(3);
+        let permits = Permits::new(3);
         let (busy, asked, silent) = (
-            places.enter().await,
-            places.enter().await,
-            places.enter().await,
+            permits.enter().await,
+            permits.enter().await,
+            permits.enter().await,
         );
         busy.work();
         asked.work();
         asked.wait();
         let newcomer = tokio::spawn({
-            let places = Arc::clone(&places);
-            async move { places.enter().await }
+            let permits = Arc::clone(&permits);
+            async move { permits.enter().await }
         });
         silent.wanted().await;
         drop(silent);
         let newcomer = newcomer.await.unwrap();
-        for (name, place) in [("busy", &busy), ("asked", &asked), ("new", &newcomer)] {
-            assert!(!is_wanted(place), "{name}");
+        for (name, permit) in [("busy", &busy), ("asked", &asked), ("new", &newcomer)] {
+            assert!(!is_wanted(permit), "{name}");
         }
-        assert_eq!(places.free.available_permits(), 0);
+        assert_eq!(permits.free.available_permits(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn busy_places_are_waited_for() {
-        let places = Places::new(1);
-        let busy = places.enter().await;
+        let permits = Permits::new(1);
+        let busy = permits.enter().await;
         busy.work();
-        let mut newcomer = Box::pin(places.enter());
+        let mut newcomer = Box::pin(permits.enter());
         assert!(timeout(AGAIN * 3, &mut newcomer).await.is_err());
         assert!(!is_wanted(&busy));
         busy.wait();
@@ -204,29 +203,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_and_does_not_listen_makes_room() {
-        let places = Places::new(1);
-        let deaf = places.enter().await;
+        let permits = Permits::new(1);
+        let deaf = permits.enter().await;
         deaf.is_deaf(true);
         deaf.work();
-        let newcomer = Box::pin(places.enter());
+        let newcomer = Box::pin(permits.enter());
         assert!(timeout(MANNERS * 2, newcomer).await.is_err());
         assert!(is_wanted(&deaf), "its request is none");
         deaf.is_deaf(false);
-        let newcomer = Box::pin(places.enter());
+        let newcomer = Box::pin(permits.enter());
         assert!(timeout(MANNERS * 2, newcomer).await.is_err());
         assert!(!is_wanted(&deaf), "it listens again");
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_left_of_those_who_have_gone() {
-        let places = Places::new(2);
+        let permits = Permits::new(2);
         for _ in 0..100 {
-            let place = places.enter().await;
-            place.work();
-            place.is_deaf(true);
-            place.wait();
+            let permit = permits.enter().await;
+            permit.work();
+            permit.is_deaf(true);
+            permit.wait();
         }
-        assert_eq!(places.free.available_permits(), 2);
-        assert!(lock(&places.idle).waiting.is_empty());
+        assert_eq!(permits.free.available_permits(), 2);
+        assert!(lock(&permits.idle).waiting.is_empty());
     }
 }

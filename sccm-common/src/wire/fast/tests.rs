@@ -1,10 +1,10 @@
-//! The plain packet against the parser, on many frames made of the usual and broken at random.
+//! The fast path against the slow one, on many frames of either, and on those broken at random.
 
 use crate::address::Family;
 use crate::testing::frame::{ACK, FRAGMENT, Part, SYN, TCP, UDP};
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
 use crate::verdict::Place;
-use crate::wire::{self, plain};
+use crate::wire::{self, fast};
 use crate::{Packet, SliceCursor};
 use std::vec;
 use std::vec::Vec;
@@ -13,7 +13,7 @@ use std::vec::Vec;
 const ADDRESSES: usize = 12;
 
 fn parsed(frame: &[u8]) -> Option<Packet> {
-    wire::parse(&mut SliceCursor::new(frame)).ok()
+    wire::parse(&mut SliceCursor::new(frame)).continue_value()
 }
 
 /// The same frame with this many VLAN tags.
@@ -23,8 +23,8 @@ fn tagged(mut frame: Vec<u8>, tags: usize) -> Vec<u8> {
     frame
 }
 
-/// Packets that are plain, of both families and transports.
-fn usual(family: Family) -> Vec<Vec<u8>> {
+/// Packets of the fast path, of both transports.
+fn simple(family: Family) -> Vec<Vec<u8>> {
     let link = Link::new(family, PEER, PROTECTED);
     vec![
         link.tcp(50000, 80, SYN),
@@ -36,8 +36,8 @@ fn usual(family: Family) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Packets that are not, or of which the verdict depends on more.
-fn unusual(family: Family) -> Vec<Vec<u8>> {
+/// Packets of the slow path.
+fn complex(family: Family) -> Vec<Vec<u8>> {
     let link = Link::new(family, PEER, PROTECTED);
     let part = |offset, more| Part {
         id: 7,
@@ -56,7 +56,7 @@ fn unusual(family: Family) -> Vec<Vec<u8>> {
     frames
 }
 
-/// DHCP and TFTP, which are plain packets with more to them.
+/// DHCP and TFTP: read on the fast path, judged on the slow one.
 fn followed(family: Family) -> Vec<Vec<u8>> {
     let link = Link::new(family, PEER, PROTECTED);
     vec![
@@ -68,39 +68,39 @@ fn followed(family: Family) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_usual_is_plain() {
-    for frame in FAMILIES.into_iter().flat_map(usual) {
+fn simple_packets_take_the_fast_path() {
+    for frame in FAMILIES.into_iter().flat_map(simple) {
         for tags in 0..=1 {
             let mut frame = tagged(frame.clone(), tags);
-            let packet = plain::packet(&frame[..]);
+            let packet = fast::parse(&frame[..]);
             assert!(packet.is_some(), "{frame:x?}");
             assert_eq!(packet, parsed(&frame));
             // Ethernet pads short frames.
             frame.resize(96, 0);
-            assert_eq!(plain::packet(&frame[..]), packet);
+            assert_eq!(fast::parse(&frame[..]), packet);
         }
     }
 }
 
 #[test]
-fn the_unusual_is_left_to_the_parser() {
-    for frame in FAMILIES.into_iter().flat_map(unusual) {
-        assert_eq!(plain::packet(&frame[..]), None, "{frame:x?}");
+fn complex_and_short_packets_take_the_slow_path() {
+    for frame in FAMILIES.into_iter().flat_map(complex) {
+        assert_eq!(fast::parse(&frame[..]), None, "{frame:x?}");
     }
-    for frame in FAMILIES.into_iter().flat_map(usual) {
-        assert_eq!(plain::packet(&tagged(frame.clone(), 2)[..]), None);
+    for frame in FAMILIES.into_iter().flat_map(simple) {
+        assert_eq!(fast::parse(&tagged(frame.clone(), 2)[..]), None);
         for length in 0..frame.len() {
-            assert_eq!(plain::packet(&frame[..length]), None, "{length} {frame:x?}");
+            assert_eq!(fast::parse(&frame[..length]), None, "{length} {frame:x?}");
         }
     }
 }
 
 #[test]
-fn what_must_be_followed_is_left_to_the_whole_verdict() {
+fn what_must_be_followed_is_judged_on_the_slow_path() {
     let world = World::host().inbound(&[class::TFTP]);
     for frame in FAMILIES.into_iter().flat_map(followed) {
-        assert!(plain::packet(&frame[..]).is_some(), "{frame:x?}");
-        assert_eq!(world.judge_plain(&frame), None, "{frame:x?}");
+        assert!(fast::parse(&frame[..]).is_some(), "{frame:x?}");
+        assert_eq!(world.fast_ingress(&frame), None, "{frame:x?}");
     }
 }
 
@@ -118,10 +118,10 @@ impl Random {
     /// A frame with up to three bytes changed, and sometimes shorter or longer.
     fn broken(&mut self, mut frame: Vec<u8>) -> Vec<u8> {
         for _ in 0..self.below(4) {
-            let place = self.below(frame.len().min(80));
-            frame[place] = match self.below(3) {
+            let index = self.below(frame.len().min(80));
+            frame[index] = match self.below(3) {
                 0 => self.below(256) as u8,
-                1 => frame[place] ^ 1 << self.below(8),
+                1 => frame[index] ^ 1 << self.below(8),
                 _ => [0, 1, 5, 6, 8, 17, FRAGMENT, 58, 0x45, 0x60, 0xff][self.below(11)],
             };
         }
@@ -137,7 +137,7 @@ impl Random {
 #[test]
 fn both_read_and_judge_the_same_in_what_is_broken() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let kinds = |family| [usual(family), unusual(family), followed(family)].concat();
+    let kinds = |family| [simple(family), complex(family), followed(family)].concat();
     let frames: Vec<_> = FAMILIES.into_iter().flat_map(kinds).collect();
     let worlds = [
         World::host().inbound(&[class::HTTP, class::TFTP]),
@@ -147,20 +147,20 @@ fn both_read_and_judge_the_same_in_what_is_broken() {
         worlds[0].leaves(&link.tcp(40000, 1433, SYN));
         worlds[0].leaves(&link.udp(40000, 161, b"get"));
     }
-    let (mut plain, mut judged) = (0, 0);
+    let (mut read, mut judged) = (0, 0);
     for _ in 0..200_000 {
         let tags = random.below(4).saturating_sub(1);
         let frame = tagged(frames[random.below(frames.len())].clone(), tags);
         let frame = random.broken(frame);
-        if let Some(packet) = plain::packet(&frame[..]) {
+        if let Some(packet) = fast::parse(&frame[..]) {
             assert_eq!(parsed(&frame), Some(packet), "{frame:x?}");
-            plain += 1;
+            read += 1;
         }
         // Each world compares both verdicts itself.
         for world in &worlds {
-            judged += usize::from(world.judge_plain(&frame).is_some());
-            world.judge_arriving(&frame);
+            judged += usize::from(world.fast_ingress(&frame).is_some());
+            world.ingress(&frame);
         }
     }
-    assert!(plain > 20_000 && judged > 20_000, "{plain} {judged}");
+    assert!(read > 20_000 && judged > 20_000, "{read} {judged}");
 }

@@ -1,15 +1,15 @@
-//! The headers of a plain packet, each a view of the bytes in the frame.
+//! The headers of a packet of the fast path, each a view of the bytes in the frame.
 
 use super::super::ipv4::{MORE_FRAGMENTS, OFFSET};
 use crate::address::{Address, Family};
 use crate::as_written;
-use crate::cursor::InPlace;
+use crate::cursor::Contiguous;
 use crate::packet::{Protocol, TcpFlags};
 
 /// Version 4 and a header of five words.
 const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 
-/// A network header that says nothing unusual. Sizes are in bytes.
+/// A network header of the fast path: no options, no fragment. Sizes are in bytes.
 pub trait Network<'a>: Copy {
     /// IPv4 or IPv6.
     const FAMILY: Family;
@@ -17,7 +17,7 @@ pub trait Network<'a>: Copy {
     const SIZE: usize;
 
     /// The header at the beginning of a packet that is there as long as the header says.
-    fn of<F: InPlace>(packet: &'a F) -> Option<Self>;
+    fn of<F: Contiguous>(packet: &'a F) -> Option<Self>;
     /// The transport protocol.
     fn protocol(self) -> Protocol;
     /// The size of the packet, this header included.
@@ -41,11 +41,11 @@ impl<'a> Network<'a> for Ipv4<'a> {
     const SIZE: usize = 20;
 
     #[inline(always)]
-    fn of<F: InPlace>(packet: &'a F) -> Option<Self> {
+    fn of<F: Contiguous>(packet: &'a F) -> Option<Self> {
         let header = Self(packet.at(0)?);
         let in_parts = be16(header.0, 6) & (MORE_FRAGMENTS | OFFSET) != 0;
-        let plain = header.0[0] == IPV4_WITHOUT_OPTIONS && !in_parts;
-        (plain && packet.holds(header.length())).then_some(header)
+        let fast = header.0[0] == IPV4_WITHOUT_OPTIONS && !in_parts;
+        (fast && packet.holds(header.length())).then_some(header)
     }
 
     #[inline(always)]
@@ -88,7 +88,7 @@ impl<'a> Network<'a> for Ipv6<'a> {
     const SIZE: usize = 40;
 
     #[inline(always)]
-    fn of<F: InPlace>(packet: &'a F) -> Option<Self> {
+    fn of<F: Contiguous>(packet: &'a F) -> Option<Self> {
         let header = Self(packet.at(0)?);
         (header.0[0] >> 4 == 6 && packet.holds(header.length())).then_some(header)
     }
@@ -132,7 +132,7 @@ pub trait Transport<'a>: Copy {
     const SIZE: usize;
 
     /// The header `at` this byte of a packet.
-    fn of<F: InPlace>(packet: &'a F, at: usize) -> Option<Self>;
+    fn of<F: Contiguous>(packet: &'a F, at: usize) -> Option<Self>;
     /// How long the packet must be behind the network header, by this header.
     fn claimed(self) -> usize;
     /// The sender's port.
@@ -154,7 +154,7 @@ impl<'a> Transport<'a> for Tcp<'a> {
     const SIZE: usize = 20;
 
     #[inline(always)]
-    fn of<F: InPlace>(packet: &'a F, at: usize) -> Option<Self> {
+    fn of<F: Contiguous>(packet: &'a F, at: usize) -> Option<Self> {
         let header = Self(packet.at(at)?);
         (header.claimed() >= Self::SIZE).then_some(header)
     }
@@ -194,7 +194,7 @@ impl<'a> Transport<'a> for Udp<'a> {
     const SIZE: usize = 8;
 
     #[inline(always)]
-    fn of<F: InPlace>(packet: &'a F, at: usize) -> Option<Self> {
+    fn of<F: Contiguous>(packet: &'a F, at: usize) -> Option<Self> {
         let header = Self(packet.at(at)?);
         (header.claimed() >= Self::SIZE).then_some(header)
     }
@@ -226,23 +226,22 @@ impl<'a> Transport<'a> for Udp<'a> {
 }
 
 #[inline(always)]
-pub(super) fn be16<const N: usize>(header: &[u8; N], at: usize) -> u16 {
+pub(super) fn be16<const SIZE: usize>(header: &[u8; SIZE], at: usize) -> u16 {
     u16::from_be_bytes(bytes(header, at))
 }
 
 /// A port, which may become an index. The verifiers of Linux 6.1 and 6.12 know no bounds of
 /// what was converted from big endian.
 #[inline(always)]
-fn port<const N: usize>(header: &[u8; N], at: usize) -> u16 {
+fn port<const SIZE: usize>(header: &[u8; SIZE], at: usize) -> u16 {
     as_written::and::<0xffff>(be16(header, at).into()) as u16
 }
 
-/// `M` of the bytes of a header, as one word where it can be; every caller names a
-/// place within it.
+/// Some bytes of a header, as one word where it can be. Every caller asks for bytes within it.
 #[inline(always)]
-fn bytes<const N: usize, const M: usize>(header: &[u8; N], at: usize) -> [u8; M] {
+fn bytes<const SIZE: usize, const N: usize>(header: &[u8; SIZE], at: usize) -> [u8; N] {
     match header[at..].first_chunk() {
         Some(bytes) => *bytes,
-        None => [0; M],
+        None => [0; N],
     }
 }

@@ -1,0 +1,175 @@
+//! [`Tables`] in memory: the decision outside the kernel, for tests and for everybody who asks
+//! what the kernel would do with a frame.
+//!
+//! [`MemoryTables`] takes the same steps in the same order as the kernel program: the fast path,
+//! then the slow one. The differential fuzzer (`fuzz` of the package `sccm-tests`) compares both.
+
+use crate::address::Trie;
+use crate::cursor::SliceCursor;
+use crate::flow::{FlowKey, FlowSlot, FlowState};
+use crate::fragment::{FragmentKey, FragmentState};
+use crate::packet::Packet;
+use crate::policy::Policy;
+use crate::tftp::{TransferKey, TransferState};
+use crate::verdict::{self, Place, Tables, Verdict};
+use crate::wire::{self, Parsed, fast};
+use core::ops::ControlFlow::{Break, Continue};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// What the decision remembers from frame to frame, and its clock. Nothing is evicted.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The flows that protected systems opened.
+    pub flows: RefCell<HashMap<FlowKey, Rc<Cell<FlowState>>>>,
+    /// The first fragments that passed.
+    pub fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
+    /// The TFTP transfers that were asked for.
+    pub transfers: RefCell<HashMap<TransferKey, TransferState>>,
+    /// Seconds since boot; it moves only when somebody sets it.
+    pub now: Cell<u32>,
+}
+
+impl State {
+    /// Nothing remembered, at this many seconds since boot.
+    #[must_use]
+    pub fn at(now: u32) -> Self {
+        Self {
+            now: Cell::new(now),
+            ..Self::default()
+        }
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, seconds: u32) {
+        self.now.set(self.now.get() + seconds);
+    }
+
+    /// How many flows are remembered, also those that have expired.
+    #[must_use]
+    pub fn flow_count(&self) -> usize {
+        self.flows.borrow().len()
+    }
+}
+
+/// A policy, and what was remembered under it.
+#[derive(Clone)]
+pub struct MemoryTables<'a> {
+    /// What may pass.
+    pub policy: &'a Policy,
+    /// Its classes of addresses.
+    pub trie: &'a Trie,
+    /// Flows, fragments, transfers and the clock. Another policy may share them.
+    pub state: Rc<State>,
+}
+
+impl<'a> MemoryTables<'a> {
+    /// A policy under which nothing is remembered yet.
+    #[must_use]
+    pub fn new(policy: &'a Policy, trie: &'a Trie) -> Self {
+        Self {
+            policy,
+            trie,
+            state: Rc::default(),
+        }
+    }
+
+    /// Judges a frame that comes in at a card, as the kernel's ingress program does.
+    #[must_use]
+    pub fn ingress(&self, frame: &[u8], place: Place) -> Verdict {
+        match self.fast_ingress(frame, place) {
+            Some(verdict) => verdict,
+            None => self.slow_ingress(frame, place),
+        }
+    }
+
+    /// The fast path of [`Self::ingress`]; `None` for a frame of the slow path.
+    #[must_use]
+    pub fn fast_ingress(&self, frame: &[u8], place: Place) -> Option<Verdict> {
+        verdict::fast_ingress(self, frame, frame, place)
+    }
+
+    /// The slow path of [`Self::ingress`], which judges every frame.
+    #[must_use]
+    pub fn slow_ingress(&self, frame: &[u8], place: Place) -> Verdict {
+        let parsed = wire::parse(&mut SliceCursor::new(frame));
+        verdict::ingress(self, by_reference(&parsed), frame, place)
+    }
+
+    /// Judges a frame that goes out through a card, as the kernel's egress program does. `None`:
+    /// a gateway forwards the frame, and judged it where it came in.
+    #[must_use]
+    pub fn egress(&self, frame: &[u8], place: Place) -> Option<Verdict> {
+        let parsed = match fast::parse(frame) {
+            Some(packet) => Continue(packet),
+            None => wire::parse(&mut SliceCursor::new(frame)),
+        };
+        match parsed {
+            Continue(packet) => verdict::egress(self, &packet, frame, place),
+            Break(_) => verdict::egress_ended(place),
+        }
+    }
+}
+
+const fn by_reference(parsed: &Parsed) -> Parsed<&Packet> {
+    match parsed {
+        Continue(packet) => Continue(packet),
+        Break(reason) => Break(*reason),
+    }
+}
+
+/// The state of one flow.
+pub struct SharedSlot(Rc<Cell<FlowState>>);
+
+impl FlowSlot for SharedSlot {
+    fn load(&self) -> FlowState {
+        self.0.get()
+    }
+
+    fn store(&self, state: FlowState) {
+        self.0.set(state);
+    }
+}
+
+impl Tables for MemoryTables<'_> {
+    type Flow = SharedSlot;
+
+    fn policy(&self) -> &Policy {
+        self.policy
+    }
+
+    fn trie(&self) -> Option<&Trie> {
+        Some(self.trie)
+    }
+
+    fn flow(&self, key: &FlowKey) -> Option<SharedSlot> {
+        let flows = self.state.flows.borrow();
+        flows.get(key).map(|state| SharedSlot(Rc::clone(state)))
+    }
+
+    fn open_flow(&self, key: &FlowKey, state: FlowState) {
+        let state = Rc::new(Cell::new(state));
+        self.state.flows.borrow_mut().insert(*key, state);
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
+        self.state.fragments.borrow().get(key).copied()
+    }
+
+    fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
+        self.state.fragments.borrow_mut().insert(*key, state);
+    }
+
+    fn transfer(&self, key: &TransferKey) -> Option<TransferState> {
+        self.state.transfers.borrow().get(key).copied()
+    }
+
+    fn note_transfer(&self, key: &TransferKey, state: TransferState) {
+        self.state.transfers.borrow_mut().insert(*key, state);
+    }
+
+    fn now(&self) -> u32 {
+        self.state.now.get()
+    }
+}
