@@ -46,6 +46,8 @@ pub enum Kind {
     },
     /// Through its members: it is a bridge, bond, team or VRF.
     Group,
+    /// Through itself, without an Ethernet header: a tunnel, PPP, InfiniBand.
+    NoEthernet,
 }
 
 /// The XDP program of an interface.

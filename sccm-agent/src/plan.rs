@@ -177,6 +177,7 @@ fn judged(
     for interface in present {
         let spots: Vec<bool> = match interface.kind {
             Kind::Card | Kind::Veth { .. } => vec![judges(interface.index, None)],
+            Kind::NoEthernet => continue,
             Kind::Vlan { .. } | Kind::Group => match resolve(&interface.name, present) {
                 Ok(spots) => spots
                     .iter()

@@ -7,11 +7,22 @@ fn catalog() -> &'static Catalog {
 }
 
 #[test]
-fn the_json_form_loses_nothing() {
-    let json = serde_json::to_string(catalog()).unwrap();
-    let again: Catalog = serde_json::from_str(&json).unwrap();
-    assert_eq!(again.links, catalog().links);
-    assert_eq!(again.roles, catalog().roles);
+fn the_json_form_loses_nothing_but_the_lines_of_services() {
+    let mut json = serde_json::to_value(catalog()).unwrap();
+    for link in json["links"].as_array_mut().unwrap() {
+        for service in link["services"].as_array_mut().unwrap() {
+            service["line"] = 0.into();
+        }
+    }
+    let mut expected = catalog().clone();
+    for link in &mut expected.links {
+        link.services
+            .iter_mut()
+            .for_each(|service| service.line = 0);
+    }
+    let again: Catalog = serde_json::from_value(json).unwrap();
+    assert_eq!(again.links, expected.links);
+    assert_eq!(again.roles, expected.roles);
 }
 
 /// "from arrow to: service protocol ports [notes], ..." of each entry with this id.

@@ -2,8 +2,8 @@
 
 use super::{Interface, Kind, XdpProgram};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
-    XdpAttached,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    LinkXdp, XdpAttached,
 };
 
 /// The interface that a message is about.
@@ -31,8 +31,17 @@ pub(crate) fn describe(message: &LinkMessage) -> Interface {
         }
     }
     // The number of an interface in another network namespace means nothing here.
-    interface.kind = describe_kind(info, link.filter(|_| !elsewhere));
+    interface.kind = match describe_kind(info, link.filter(|_| !elsewhere)) {
+        Kind::Card if !has_ethernet_header(message.header.link_layer_type) => Kind::NoEthernet,
+        kind => kind,
+    };
     interface
+}
+
+/// The loopback interface puts an Ethernet header before its frames, too
+/// (drivers/net/loopback.c).
+const fn has_ethernet_header(link_type: LinkLayerType) -> bool {
+    matches!(link_type, LinkLayerType::Ether | LinkLayerType::Loopback)
 }
 
 fn describe_kind(info: &[LinkInfo], link: Option<u32>) -> Kind {
@@ -78,6 +87,7 @@ mod tests {
         let mut message = LinkMessage::default();
         let mut info = vec![LinkInfo::Kind(kind)];
         info.extend(data.map(LinkInfo::Data));
+        message.header.link_layer_type = LinkLayerType::Ether;
         message.attributes = vec![LinkAttribute::LinkInfo(info), LinkAttribute::Link(7)];
         message.attributes.extend(more);
         describe(&message).kind
@@ -97,5 +107,32 @@ mod tests {
             assert_eq!(kind(group, None, vec![]), Kind::Group);
         }
         assert_eq!(kind(InfoKind::Tun, None, vec![]), Kind::Card);
+    }
+
+    #[test]
+    fn only_frames_with_an_ethernet_header_come_through_a_card() {
+        let kind = |link_type| {
+            let mut message = LinkMessage::default();
+            message.header.link_layer_type = link_type;
+            describe(&message).kind
+        };
+        for link_type in [LinkLayerType::Ether, LinkLayerType::Loopback] {
+            assert_eq!(kind(link_type), Kind::Card);
+        }
+        // A tun device, PPP, IP in IP, SIT, GRE, InfiniBand, and what the library does not know.
+        for link_type in [
+            LinkLayerType::None,
+            LinkLayerType::Ppp,
+            LinkLayerType::Tunnel,
+            LinkLayerType::Tunnel6,
+            LinkLayerType::Sit,
+            LinkLayerType::Ipgre,
+            LinkLayerType::Ip6gre,
+            LinkLayerType::Rawip,
+            LinkLayerType::Infiniband,
+            LinkLayerType::Void,
+        ] {
+            assert_eq!(kind(link_type), Kind::NoEthernet, "{link_type}");
+        }
     }
 }

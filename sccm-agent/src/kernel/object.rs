@@ -13,7 +13,7 @@ pub(crate) fn object() -> &'static [u8] {
 
 /// The ELF object that holds the programs: missing, so this does not compile.
 #[cfg(sccm_no_ebpf)]
-pub fn object() -> &'static [u8] {
+pub(crate) fn object() -> &'static [u8] {
     missing::<()>()
 }
 

@@ -93,6 +93,11 @@ fn descend<'a>(
     };
     match spot.card.kind {
         Kind::Card | Kind::Veth { .. } => spots.push(spot),
+        Kind::NoEthernet => bail!(
+            "frames of {} have no Ethernet header, and the programs read nothing else: enforce \
+             the card that carries them, or filter inside the tunnel with nftables",
+            spot.card.name
+        ),
         Kind::Vlan { parent, id } => {
             ensure!(
                 spot.vlan.is_none(),

@@ -16,7 +16,8 @@ fn interface(index: u32, name: &str, kind: Kind, controller: Option<u32>) -> Int
     }
 }
 
-/// Three cards; br0 over eth2 and bond0, which is over eth3 and eth4; br20 over VLANs.
+/// Three cards; br0 over eth2 and bond0, which is over eth3 and eth4; br20 over VLANs; vrf0 with
+/// a tunnel.
 fn machine() -> Vec<Interface> {
     let vlan = |parent, id| Kind::Vlan {
         parent: Some(parent),
@@ -47,6 +48,9 @@ fn machine() -> Vec<Interface> {
             },
             None,
         ),
+        interface(28, "wg0", Kind::NoEthernet, None),
+        interface(29, "vrf0", Kind::Group, None),
+        interface(30, "tun0", Kind::NoEthernet, Some(29)),
     ]
 }
 
@@ -187,6 +191,12 @@ fn what_is_no_interface_is_told() {
         ),
         ("office.7", &["VLAN within VLAN 30"]),
         ("away", &["another network namespace"]),
+        (
+            "wg0",
+            &["frames of wg0 have no Ethernet header", "nftables"],
+        ),
+        ("wg0.20", &["frames of wg0 have no Ethernet header"]),
+        ("vrf0", &["frames of tun0 have no Ethernet header"]),
     ] {
         let error = plan(name).unwrap_err().to_string();
         for part in parts {

@@ -120,6 +120,8 @@ fn cards_that_cannot_be_told_apart_are_refused() -> Result<()> {
         "link add br1 up type bridge",
         "link add a.20 up type veth peer name b.20",
         "link set dev a.20 master br0",
+        "tuntap add dev tun0 mode tun",
+        "link set dev tun0 up",
     ] {
         hosts.point.ip(line)?;
     }
@@ -152,6 +154,19 @@ fn cards_that_cannot_be_told_apart_are_refused() -> Result<()> {
         (
             "--interface near0.20",
             &["far0 hands VLAN tags over", "`ethtool -K far0 txvlan off`"],
+        ),
+        // Without an Ethernet header.
+        (
+            "--interface tun0",
+            &["frames of tun0 have no Ethernet header", "nftables"],
+        ),
+        (
+            "--interface tun0 --xdp-mode generic",
+            &["frames of tun0 have no Ethernet header"],
+        ),
+        (
+            "--uplink tun0 --segment eth0 --xdp-mode auto",
+            &["frames of tun0 have no Ethernet header"],
         ),
         // Members.
         ("--interface br1", &["br1 has no members", "master br1"]),
