@@ -362,8 +362,8 @@ fn without_root_one_line_says_what_to_do() -> Result<()> {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stderr)?,
-        "error: making network namespaces needs root: \
-         run `sudo cargo xtask test`, or the same as root\n"
+        "error: making network namespaces needs root: run `cargo test` as root. \
+         `cargo xtask test` says how, and installs what the tests start\n"
     );
     Ok(())
 }
