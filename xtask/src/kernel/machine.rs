@@ -15,8 +15,8 @@ use super::UPDATE;
 use super::package::{self, Kernel};
 use crate::process::{command, line, workspace};
 
-/// How long everything may take. It takes a third of that.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// How long everything may take: about three times what it takes where nothing else runs.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What every machine has.
 const MACHINE: &[&str] = &[
