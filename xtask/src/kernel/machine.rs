@@ -15,7 +15,7 @@ use super::UPDATE;
 use super::package::{self, Kernel};
 use crate::process::{command, line, workspace};
 
-/// How long everything may take: about three times what it takes where nothing else runs.
+/// How long everything may take. Beside other builds it took twenty minutes.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What every machine has.
