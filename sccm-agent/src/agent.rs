@@ -87,7 +87,7 @@ impl Agent {
         check_policy(&settings.policies, &policy)?;
         let netlink = Netlink::connect()?;
         // The watcher looks again at whatever changes from here on.
-        let changes = Changes::subscribe()?;
+        let changes = Changes::subscribe(settings.policies.is_gateway())?;
         let present = netlink.interfaces().await?;
         let plan = cards::plan(&settings.policies.interfaces, &present)?;
         let server = Server::prepare(&settings.http).await?;

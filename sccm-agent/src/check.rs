@@ -19,7 +19,7 @@ pub use warnings::Warning;
 
 use crate::catalog::Edition;
 use crate::policy::hash_text;
-use crate::policy::{self, Request, ServiceNames, SitePolicy};
+use crate::policy::{self, Request, ServiceNames, SitePolicy, Surroundings};
 use anyhow::Result;
 use rows::View;
 use serde::Serialize;
@@ -51,7 +51,7 @@ impl Report {
     pub fn new(policy: &SitePolicy) -> Result<Self> {
         let request = Request {
             policy,
-            own: &[],
+            machine: &Surroundings::default(),
             observe: false,
         };
         let compiled = policy::compile(&request, ServiceNames::default())?;

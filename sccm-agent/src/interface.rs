@@ -1,14 +1,24 @@
 //! Network interfaces, addresses and routes, as the kernel describes them over netlink.
 
+mod addresses;
 mod describe;
+mod routes;
+
+pub use addresses::Addresses;
+pub use routes::Route;
 
 use anyhow::{Context as _, Result};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
+use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::sys::AsyncSocket as _;
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
-use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +54,10 @@ pub enum Kind {
         /// The VLAN id.
         id: u16,
     },
-    /// Through its members: it is a bridge, bond, team or VRF.
+    /// Through its members: it is a bridge, bond or team.
     Group,
+    /// Through its members, between which it routes.
+    Vrf,
     /// Through itself, without an Ethernet header: a tunnel, PPP, InfiniBand.
     NoEthernet,
 }
@@ -93,36 +105,34 @@ impl Netlink {
             .context("listing interfaces")
     }
 
-    /// Every address of this network namespace, sorted.
-    pub async fn own_addresses(&self) -> Result<Vec<IpAddr>> {
-        let held = self.addresses().await?;
-        let addresses: BTreeSet<IpAddr> = held.into_iter().map(|(_, address)| address).collect();
-        Ok(addresses.into_iter().collect())
-    }
-
-    /// The number of the interface that has `address`.
-    pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
-        let mut held = self.addresses().await?.into_iter();
-        Ok(held
-            .find(|(_, own)| *own == address)
-            .map(|(index, _)| index))
-    }
-
-    /// Every address, with the number of its interface.
-    async fn addresses(&self) -> Result<Vec<(u32, IpAddr)>> {
+    /// The addresses of this network namespace.
+    pub async fn own_addresses(&self) -> Result<Addresses> {
         let socket = self.open()?;
         let messages = socket.address().get().execute();
         let messages: Vec<AddressMessage> =
             messages.try_collect().await.context("listing addresses")?;
-        let held = messages.iter().flat_map(|message| {
-            message.attributes.iter().filter_map(|one| match one {
-                AddressAttribute::Address(own) | AddressAttribute::Local(own) => {
-                    Some((message.header.index, *own))
-                }
-                _ => None,
-            })
-        });
-        Ok(held.collect())
+        Ok(addresses::of(&messages))
+    }
+
+    /// The number of the interface that has `address`.
+    pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
+        Ok(self.own_addresses().await?.holders.get(&address).copied())
+    }
+
+    /// The unicast routes of all tables.
+    pub async fn routes(&self) -> Result<Vec<Route>> {
+        let mut found = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let socket = self.open()?;
+            let mut query = RouteMessage::default();
+            query.header.address_family = family;
+            let mut messages = Box::pin(socket.route().get(query).execute());
+            // One after the other: a router of the Internet has a million.
+            while let Some(message) = messages.try_next().await.context("listing routes")? {
+                found.extend(routes::of(&message));
+            }
+        }
+        Ok(found)
     }
 
     /// The number of the interface through which `peer` is reached.
@@ -148,26 +158,64 @@ impl Netlink {
     }
 }
 
-/// Reports when interfaces, addresses or filters change.
-pub struct Changes(Box<dyn Stream<Item = ()> + Send + Unpin>);
+/// Reports when interfaces, addresses, filters or routes change.
+pub struct Changes(Box<dyn Stream<Item = Change> + Send + Unpin>);
+
+/// What has changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Route,
+    Other,
+}
+
+/// How long changes of routes are gathered: a routing daemon makes thousands at a time.
+const GATHER: Duration = Duration::from_secs(1);
 
 impl Changes {
-    /// Starts to listen. Must be called within a tokio runtime.
-    pub fn subscribe() -> Result<Self> {
-        let groups = [
+    /// Starts to listen, to routes only if asked. Must be called within a tokio runtime.
+    pub fn subscribe(with_routes: bool) -> Result<Self> {
+        let mut groups = vec![
             MulticastGroup::Link,
             MulticastGroup::Tc,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv6Ifaddr,
         ];
-        let (connection, _, messages) =
+        if with_routes {
+            groups.extend([MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route]);
+        }
+        let (mut connection, _, messages) =
             rtnetlink::new_multicast_connection(&groups).context("listening to netlink")?;
+        // If there are too many changes to report, some of them are enough.
+        connection
+            .socket_mut()
+            .socket_mut()
+            .set_no_enobufs(true)
+            .context("listening to netlink")?;
         tokio::spawn(connection);
-        Ok(Self(Box::new(messages.map(drop))))
+        let changes = messages.map(|(message, _)| match message.payload {
+            NetlinkPayload::InnerMessage(
+                RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_),
+            ) => Change::Route,
+            _ => Change::Other,
+        });
+        Ok(Self(Box::new(changes)))
     }
 
-    /// Waits for the next change; `None` if the socket was closed.
+    /// Waits for the next change, and takes those that follow at once for the same one; `None` if
+    /// the socket was closed. A change of routes is reported after [`GATHER`], or with another
+    /// change.
     pub async fn next(&mut self) -> Option<()> {
-        self.0.next().await
+        let mut change = self.0.next().await?;
+        let mut gathered = pin!(sleep(GATHER));
+        while change == Change::Route {
+            tokio::select! {
+                () = &mut gathered => break,
+                next = self.0.next() => change = next?,
+            }
+        }
+        while let Some(next) = self.0.next().now_or_never() {
+            next?;
+        }
+        Some(())
     }
 }

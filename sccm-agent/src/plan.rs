@@ -6,6 +6,7 @@
 
 mod named;
 mod resolve;
+mod sides;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::collections::BTreeSet;
 
 pub use named::{NamedInterface, check, is_gateway, those_that_exist};
 pub use resolve::{Spot, device, resolve};
+pub use sides::{is_bridge, routed};
 
 /// A card, which gets one hook whatever it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,17 +180,19 @@ fn judged(
         let spots: Vec<bool> = match interface.kind {
             Kind::Card | Kind::Veth { .. } => vec![judges(interface.index, None)],
             Kind::NoEthernet => continue,
-            Kind::Vlan { .. } | Kind::Group => match resolve(&interface.name, present) {
-                Ok(spots) => spots
-                    .iter()
-                    .map(|spot| judges(spot.card.index, spot.vlan))
-                    .collect(),
-                Err(_) => continue,
-            },
+            Kind::Vlan { .. } | Kind::Group | Kind::Vrf => {
+                match resolve(&interface.name, present) {
+                    Ok(spots) => spots
+                        .iter()
+                        .map(|spot| judges(spot.card.index, spot.vlan))
+                        .collect(),
+                    Err(_) => continue,
+                }
+            }
         };
         // A group that was not named may get members that are not judged.
-        let follows =
-            interface.kind != Kind::Group || named.iter().any(|one| one.name == interface.name);
+        let is_group = matches!(interface.kind, Kind::Group | Kind::Vrf);
+        let follows = !is_group || named.iter().any(|one| one.name == interface.name);
         // What a host routes leaves in its own name, and so opens flows for its answers; what
         // crosses one of its bridges is the business of others.
         let passes_on = is_gateway(named) || interface.controller.is_some();

@@ -1,7 +1,7 @@
 //! The running policy, and every way in which it changes.
 //!
-//! Reload, promotion, confirmation, rollback and new addresses of a gateway all come here and
-//! take turns, so that no two of them ever write a bank. A policy on trial keeps
+//! Reload, promotion, confirmation, rollback and changes of the machine all come here and take
+//! turns, so that no two of them ever write a bank. A policy on trial keeps
 //! the confirmed one untouched in the other bank, one word away: until the trial
 //! ends, nothing else is published.
 
@@ -22,11 +22,11 @@ pub use written::Written;
 use crate::hooks;
 use crate::interface::Netlink;
 use crate::kernel::{Maps, PinDir};
-use crate::policy::{Compiled, SitePolicy, hash_text};
+use crate::plan::Plan;
+use crate::policy::{Compiled, SitePolicy, Surroundings, hash_text};
 use crate::record::Record;
 use anyhow::{Result, bail, ensure};
 use sccm_common::abi::PolicyInfo;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -51,6 +51,8 @@ pub struct Policies {
 struct Held {
     /// Handles of their own, so that nobody who reads the maps waits for a publication.
     maps: Maps,
+    /// The machine's cards.
+    plan: Plan,
     running: Applied,
     /// What `rollback` returns to when nothing is on trial.
     previous: Option<Applied>,
@@ -63,6 +65,8 @@ struct Held {
 /// What a start has left in the maps.
 pub struct Started {
     pub maps: Maps,
+    /// The machine's cards.
+    pub plan: Plan,
     /// The active policy.
     pub running: Applied,
     /// For how long it is on trial; `None`: it is not.
@@ -73,8 +77,8 @@ pub struct Started {
 pub struct Applied {
     /// As it was written; `None` for one that another agent published.
     pub policy: Option<SitePolicy>,
-    /// The gateway's addresses that it was compiled for.
-    pub own: Vec<IpAddr>,
+    /// The machine as it was when the policy was compiled for it.
+    pub machine: Surroundings,
 }
 
 impl Policies {
@@ -90,16 +94,18 @@ impl Policies {
     ) -> Self {
         let Started {
             maps,
+            plan,
             running,
             trial,
         } = started;
         let unknown = Applied {
             policy: None,
-            own: running.own.clone(),
+            machine: running.machine.clone(),
         };
         record.rules.note(running.policy.as_ref());
         let held = Held {
             maps,
+            plan,
             running,
             previous: None,
             before_trial: trial.map(|_| unknown),
@@ -181,10 +187,10 @@ impl Policies {
         policy: SitePolicy,
         order: Reload,
     ) -> Result<Outcome> {
-        let (own, compiled) = self.compile(held, &policy).await?;
+        let (machine, compiled) = self.compile(held, &policy).await?;
         let next = Applied {
             policy: Some(policy),
-            own,
+            machine,
         };
         let active = held.maps.info()?;
         if compiled.info.hash == active.hash {
@@ -253,61 +259,61 @@ impl Policies {
                  run `sccm-agent reload`"
             );
         };
-        let (own, mut compiled) = self.compile(&held, &policy).await?;
+        let (machine, mut compiled) = self.compile(&held, &policy).await?;
         self.guard(&compiled, accept_lockout).await?;
         compiled.info.withdrawn = held.maps.info()?.source;
         publish(&mut held, compiled, None)?;
         let policy = Some(policy);
-        let left = self.run(&mut held, Applied { policy, own });
+        let left = self.run(&mut held, Applied { policy, machine });
         held.previous = Some(left);
         outcome(&held, What::RolledBack)
     }
 
-    /// Publishes the running policy for the addresses that a gateway has now. While
-    /// a policy is on trial, they wait for its end. A host has none to follow.
+    /// Publishes the running policy for the machine as it is now, if it has changed; `plan` are
+    /// its cards from now on. While a policy is on trial, that waits for its end.
     ///
     /// # Errors
     /// The kernel does not answer, or refuses a write.
-    pub async fn follow_addresses(&self) -> Result<()> {
-        if !self.settings.is_gateway() {
-            return Ok(());
-        }
+    pub async fn follow_machine(&self, plan: &Plan) -> Result<()> {
         let mut held = self.held.lock().await;
+        if held.plan != *plan {
+            held.plan = plan.clone();
+        }
         self.follow(&mut held).await
     }
 
     async fn follow(&self, held: &mut Held) -> Result<()> {
-        let own = prepare::own_addresses(&self.settings, &self.netlink).await?;
-        self.follow_with_shadow(held, &own).await;
-        if self.deadline.borrow().is_some() || held.running.own == own {
+        let machine = prepare::surroundings(&self.settings, &self.netlink, &held.plan).await?;
+        self.follow_with_shadow(held, &machine).await;
+        if self.deadline.borrow().is_some() || held.running.machine == machine {
             return Ok(());
         }
         let Some(policy) = held.running.policy.clone() else {
-            held.running.own = own;
+            held.running.machine = machine;
             tracing::warn!(
-                "this gateway's addresses have changed, but not in the policy, which another \
+                "this machine's addresses or routes have changed, but not in the policy, which another \
                  agent published: run `sccm-agent reload`"
             );
             return Ok(());
         };
-        let (own, mut compiled) = self.compile(held, &policy).await?;
+        let (machine, mut compiled) = self.compile(held, &policy).await?;
         let active = held.maps.info()?;
         if compiled.info.hash != active.hash {
             compiled.info.withdrawn = active.withdrawn;
             publish(held, compiled, None)?;
             tracing::info!(
                 generation = held.maps.info()?.generation,
-                "this gateway's addresses have changed; policy published"
+                "this machine's addresses or routes have changed; policy published"
             );
         }
-        held.running.own = own;
+        held.running.machine = machine;
         Ok(())
     }
 
-    /// [`Policies::follow_addresses`], after a trial in which nobody could.
+    /// [`Policies::follow_machine`], after a trial in which nobody could.
     async fn catch_up(&self, held: &mut Held) {
         if let Err(error) = self.follow(held).await {
-            tracing::error!("following this gateway's addresses: {error:#}");
+            tracing::error!("following this machine's addresses and routes: {error:#}");
         }
     }
 
@@ -318,11 +324,12 @@ impl Policies {
         std::mem::replace(&mut held.running, next)
     }
 
-    async fn compile(&self, held: &Held, policy: &SitePolicy) -> Result<(Vec<IpAddr>, Compiled)> {
-        let own = prepare::own_addresses(&self.settings, &self.netlink).await?;
+    async fn compile(&self, held: &Held, policy: &SitePolicy) -> Result<(Surroundings, Compiled)> {
+        let machine = prepare::surroundings(&self.settings, &self.netlink, &held.plan).await?;
         let names = held.maps.service_names()?;
-        let compiled = block_in_place(|| prepare::compile(&self.settings, policy, &own, names))?;
-        Ok((own, compiled))
+        let compiled =
+            block_in_place(|| prepare::compile(&self.settings, policy, &machine, names))?;
+        Ok((machine, compiled))
     }
 
     /// Keeps operators from cutting their own session.

@@ -17,6 +17,7 @@ mod peers;
 mod rights;
 mod scopes;
 mod services;
+mod surroundings;
 mod tables;
 mod target;
 mod text;
@@ -34,6 +35,7 @@ pub use model::{
 };
 pub use peers::PeerNames;
 pub use services::{ServiceName, ServiceNames};
+pub use surroundings::Surroundings;
 pub use tables::Tables;
 pub use target::Target;
 pub use text::{hash_text, roles_text};

@@ -130,8 +130,8 @@ impl Watcher {
         for watched in &mut self.cards {
             watched.look_after(&self.settings, &self.record.gaps, &present);
         }
-        // A gateway's own addresses are part of its policy.
-        self.policies.follow_addresses().await
+        // The machine's own addresses are part of its policy, and so is who is behind it.
+        self.policies.follow_machine(&self.plan).await
     }
 
     /// A card that has another name keeps its hooks and its slot.

@@ -3,8 +3,10 @@
 //! An address class stands for all addresses with the same rights. Which class
 //! an address belongs to says the [`trie`].
 
+mod source;
 pub mod trie;
 
+pub use source::OwnFilter;
 pub use trie::{Trie, classify, classify_either};
 
 /// An IPv6 address, or an IPv4 address mapped into one (RFC 4291, 2.5.5.2): its
@@ -71,13 +73,34 @@ impl Address {
 pub struct AddressClass {
     /// As the protected end: below 2^15.
     pub local: u16,
-    /// As the other end.
+    /// As the other end: a number below 2^12, and the marks [`Self::INSIDE`] and
+    /// [`Self::NOBODY`]. A [`Pair`](crate::policy::Pair) is made of either form.
     pub peer: u16,
 }
 
 impl AddressClass {
     /// The class of every address that no prefix names.
     pub const ANY: Self = Self { local: 0, peer: 0 };
+
+    /// Mark of `peer`: the address belongs to this side, so no packet from outside has it as
+    /// source.
+    pub const INSIDE: u16 = 1 << 15;
+
+    /// Mark of `peer`: nobody else has the address, so no packet that comes in has it as source:
+    /// it is the machine's own, a broadcast address, or one that means no single system.
+    pub const NOBODY: u16 = 1 << 14;
+
+    /// The number as a peer, without marks.
+    #[inline(always)]
+    pub const fn peer_number(self) -> u16 {
+        self.peer & !(Self::INSIDE | Self::NOBODY)
+    }
+
+    /// Whether the address bears one of these marks.
+    #[inline(always)]
+    pub const fn is_marked(self, marks: u16) -> bool {
+        self.peer & marks != 0
+    }
 }
 
 /// The local class of a gateway's own addresses.

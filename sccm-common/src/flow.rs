@@ -5,7 +5,7 @@
 //! answers whoever forged the SYN. Packets of the other side may refresh or
 //! close an entry that exists, nothing more.
 
-use crate::address::Address;
+use crate::address::{Address, Family};
 use crate::packet::{Packet, Protocol, TcpFlags};
 use crate::policy::Timeouts;
 
@@ -21,8 +21,9 @@ pub struct FlowKey {
     /// The other end.
     pub peer: Address,
     /// From the lowest bit on: 16 of the port of the protected system, 16 of the port of
-    /// the other end or the identifier of an ICMP echo (each 0 where there is none), 32 of
-    /// the IP protocol number. One word, because a processor waits for a word that it reads
+    /// the other end or the identifier of an ICMP echo (each 0 where there is none), 8 of the IP
+    /// protocol number, 24 of the family: an IPv4 address and the same one mapped into IPv6 are
+    /// different ends. One word, because a processor waits for a word that it reads
     /// (to hash it) right after it was written in parts.
     ends: u64,
 }
@@ -30,10 +31,19 @@ pub struct FlowKey {
 const _: () = assert!(size_of::<FlowKey>() == 40);
 
 impl FlowKey {
-    /// The flow between two addresses and `(local, peer)` ports.
+    /// The flow between two addresses of a family and `(local, peer)` ports.
     #[inline(always)]
-    pub const fn new(local: Address, peer: Address, ports: (u16, u16), protocol: Protocol) -> Self {
-        let ends = (protocol.0 as u64) << 32 | (ports.1 as u64) << 16 | ports.0 as u64;
+    pub const fn new(
+        family: Family,
+        local: Address,
+        peer: Address,
+        ports: (u16, u16),
+        protocol: Protocol,
+    ) -> Self {
+        let ends = (family as u64) << 40
+            | (protocol.0 as u64) << 32
+            | (ports.1 as u64) << 16
+            | ports.0 as u64;
         Self { local, peer, ends }
     }
 
@@ -47,14 +57,16 @@ impl FlowKey {
     #[inline(always)]
     pub const fn of_inbound(packet: &Packet) -> Self {
         let ports = (packet.destination_port, packet.source_port);
-        Self::new(packet.destination, packet.source, ports, packet.protocol)
+        let (local, peer) = (packet.destination, packet.source);
+        Self::new(packet.family, local, peer, ports, packet.protocol)
     }
 
     /// The flow that a leaving packet belongs to.
     #[inline(always)]
     pub const fn of_outbound(packet: &Packet) -> Self {
         let ports = (packet.source_port, packet.destination_port);
-        Self::new(packet.source, packet.destination, ports, packet.protocol)
+        let (local, peer) = (packet.source, packet.destination);
+        Self::new(packet.family, local, peer, ports, packet.protocol)
     }
 }
 

@@ -24,9 +24,12 @@ pub struct FragmentKey {
     pub destination: Address,
     /// The identification.
     pub id: u32,
-    /// IPv4: the protocol. IPv6: 0, because later fragments need not say.
+    /// IPv4: the protocol. IPv6: [`V6`], because later fragments need not say.
     pub protocol: u32,
 }
+
+/// In place of a protocol, a number that no protocol has.
+pub const V6: u32 = 256;
 
 const _: () = assert!(size_of::<FragmentKey>() == 40);
 
@@ -40,7 +43,7 @@ impl FragmentKey {
             id: packet.fragment_id,
             protocol: match packet.family {
                 Family::V4 => packet.protocol.0 as u32,
-                Family::V6 => 0,
+                Family::V6 => V6,
             },
         }
     }

@@ -5,6 +5,7 @@
 //! 8 bytes, so the port tables live inside the value, where a `u16` index needs
 //! no bounds check.
 
+use crate::address::{AddressClass, OwnFilter};
 use crate::as_written;
 use crate::essential::EssentialSet;
 use crate::peer::Peer;
@@ -117,6 +118,9 @@ pub struct Policy {
     pub essentials: EssentialSet,
     /// How long flows live.
     pub timeouts: Timeouts,
+    /// The machine's own addresses, for sources that are looked up nowhere else. Beside the flags,
+    /// so that both share a line of the cache.
+    pub own: OwnFilter,
     /// TCP port -> class.
     pub tcp: [ServiceClass; 1 << 16],
     /// UDP port -> class.
@@ -143,6 +147,7 @@ impl Policy {
         flags: 0,
         essentials: EssentialSet::ALL,
         timeouts: Timeouts::DEFAULT,
+        own: OwnFilter::EMPTY,
         tcp: [ServiceClass::TCP; 1 << 16],
         udp: [ServiceClass::UDP; 1 << 16],
         icmp: [ServiceClass::ICMP; 256],
@@ -154,7 +159,8 @@ impl Policy {
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
     };
 
-    /// The pair of systems of class `local` and peers of class `peer`.
+    /// The pair of systems of class `local` and peers of class `peer`. Marks of an
+    /// [`AddressClass`] make no difference.
     #[inline(always)]
     pub const fn pair(&self, local: u16, peer: u16) -> Pair {
         let pair = local as u64 * self.peers as u64 + peer as u64;
@@ -181,6 +187,10 @@ impl Policy {
     }
 }
 
+// What they add to the number of a pair falls behind its bits.
+const _: () =
+    assert!((AddressClass::INSIDE | AddressClass::NOBODY) as usize & (MAX_PAIRS - 1) == 0);
+
 // The kernel and the agent may be built by different compilers: no padding.
-const _: () = assert!(size_of::<Policy>() == 32 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65);
+const _: () = assert!(size_of::<Policy>() == 64 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65);
 const _: () = assert!(align_of::<Policy>() == 8);

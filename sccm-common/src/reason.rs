@@ -223,6 +223,9 @@ reasons! {
     NoPolicy = 91, "no-policy", Drop,
         "The kernel program found no policy in its maps.",
         "Restart the agent. If it comes back, something else writes to the maps, or the agent has a bug: please report it.";
+    SpoofedSource = 92, "spoofed-source", Drop,
+        "The source is an address that nobody has on that side: this machine's own, that of a protected system behind this machine, or one that stands for no single system, such as a loopback, group or IPv4-mapped address.",
+        "Somebody forges it: find the sender by its hardware address, with `sccm-agent capture`. If the address is that of a protected system behind another gateway, say `elsewhere = true` in its `[[protect]]`. If your routing brings such packets in on this side, name the address under `pass-sources`.";
 }
 
 impl Reason {

@@ -53,8 +53,8 @@ pub struct TransferKey {
     pub server_port: u16,
     /// The client's port for this transfer.
     pub client_port: u16,
-    /// Always 0.
-    pub reserved: u32,
+    /// The number of the family of both addresses.
+    pub family: u32,
 }
 
 const _: () = assert!(size_of::<TransferKey>() == 40);
@@ -145,7 +145,7 @@ pub(crate) fn note_request<T: Tables, P: Payload + ?Sized>(
             client: packet.source,
             server_port: 0,
             client_port: packet.source_port,
-            reserved: 0,
+            family: packet.family as u32,
         };
         tables.note_transfer(&expected, TransferState::new(tables.now()));
     }
@@ -205,7 +205,7 @@ fn find<T: Tables>(tables: &T, packet: &Packet) -> Option<(TransferKey, Transfer
         client: packet.destination,
         server_port: packet.source_port,
         client_port: packet.destination_port,
-        reserved: 0,
+        family: packet.family as u32,
     };
     let known = tables.transfer(&key);
     if let Some(state) = known
@@ -232,7 +232,7 @@ fn find<T: Tables>(tables: &T, packet: &Packet) -> Option<(TransferKey, Transfer
         client: packet.source,
         server_port: packet.destination_port,
         client_port: packet.source_port,
-        reserved: 0,
+        family: packet.family as u32,
     };
     let state = tables.transfer(&key)?;
     state.is_alive(now).then_some((key, state))

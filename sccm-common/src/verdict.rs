@@ -15,6 +15,7 @@ mod essential;
 mod icmp_error;
 mod inbound;
 mod outbound;
+mod source;
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +136,10 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
         Continue(packet) => packet,
         Break(reason) => return ended(tables.policy(), reason),
     };
-    let source = class_of(tables, packet, &packet.source);
+    let source = look_up(tables, packet, &packet.source);
+    if source::is_spoofed(packet, source, place) {
+        return Verdict::without_service(Reason::SpoofedSource);
+    }
     let destination = match place {
         // Whatever comes in at a host's card is for the host.
         Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => AddressClass::ANY,
@@ -191,6 +195,7 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
     ) -> Option<Verdict> {
         let policy = self.tables.policy();
         let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
+        let source = packet.network.source();
         if policy.has(flag::ADDRESSES)
             && let Some(trie) = self.tables.trie()
         {
@@ -198,7 +203,13 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
             if self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES) {
                 local = class(packet.network.destination()).local;
             }
-            pair = policy.pair(local, class(packet.network.source()).peer);
+            let source = class(source);
+            if source::is_suspect(source, self.place) {
+                return None;
+            }
+            pair = policy.pair(local, source.peer);
+        } else if source.may_be_martian(L3::FAMILY) || policy.own.may_hold(&source) {
+            return None;
         }
         inbound::judge_fast(self.tables, self.payload, &packet, local, pair)
     }
@@ -317,9 +328,16 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
 /// The classes of an address. Nothing is looked up if the policy names no address.
 #[inline(always)]
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
-    if !tables.policy().has(flag::ADDRESSES) {
-        return AddressClass::ANY;
+    match tables.policy().has(flag::ADDRESSES) {
+        true => look_up(tables, packet, address),
+        false => AddressClass::ANY,
     }
+}
+
+/// The classes of an address. If the policy names no address, this finds only those that nobody
+/// else has.
+#[inline(always)]
+fn look_up<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
     match tables.trie() {
         Some(trie) => address::classify_either(trie, packet.family, address),
         None => AddressClass::ANY,

@@ -19,7 +19,7 @@ use axum::routing::get;
 use sccm_agent::config::{self, Problems};
 use sccm_agent::http::{HttpArgs, Server};
 use sccm_agent::metrics::Format;
-use sccm_agent::policy::{Request, ServiceNames, compile};
+use sccm_agent::policy::{Request, ServiceNames, Surroundings, compile};
 use sccm_common::wire::{self, fast, vlan};
 use sccm_common::{Cursor as _, Reason, SliceCursor};
 use tokio::runtime::Builder;
@@ -42,7 +42,7 @@ pub fn policy(folder: &Path, bytes: &[u8]) {
         Ok(policy) => {
             let request = Request {
                 policy: &policy,
-                own: &[],
+                machine: &Surroundings::default(),
                 observe: false,
             };
             if let Err(error) = compile(&request, ServiceNames::default()) {

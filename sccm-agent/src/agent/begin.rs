@@ -8,7 +8,7 @@ use crate::hooks::{self, memory};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Found, Loader, Maps, Programs};
 use crate::plan::Plan;
-use crate::policies::prepare::{check_sessions, compile, own_addresses};
+use crate::policies::prepare::{check_sessions, compile, surroundings};
 use crate::policies::{self, Applied};
 use crate::policy::{ServiceNames, SitePolicy, hash_text, roles_text};
 use crate::units;
@@ -36,8 +36,8 @@ pub(crate) async fn begin(
     (plan, present): (&Plan, &[Interface]),
 ) -> Result<Begun> {
     let names = service_names(settings, found)?;
-    let own = own_addresses(&settings.policies, netlink).await?;
-    let mut compiled = compile(&settings.policies, &policy, &own, names)?;
+    let machine = surroundings(&settings.policies, netlink, plan).await?;
+    let mut compiled = compile(&settings.policies, &policy, &machine, names)?;
     cards::check(&settings.pins, settings.xdp_mode, plan, present)?;
     let start = Start::with(&compiled, &settings.pins, found)?;
     if start != Start::Withdrawn && !settings.accept_lockout {
@@ -88,9 +88,10 @@ pub(crate) async fn begin(
         slots: hooked.slots,
         policy: policies::Started {
             maps: hooked.maps,
+            plan: plan.clone(),
             running: Applied {
                 policy: (start != Start::Withdrawn).then_some(policy),
-                own,
+                machine,
             },
             trial,
         },

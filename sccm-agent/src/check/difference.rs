@@ -9,7 +9,7 @@ mod joint;
 mod words;
 
 use super::rows::View;
-use crate::policy::{self, Request, ServiceNames, SitePolicy, Tables};
+use crate::policy::{self, Request, ServiceNames, SitePolicy, Surroundings, Tables};
 use crate::policy::{hash_text, roles_text};
 use anyhow::Result;
 use joint::{Answer, Joint};
@@ -67,10 +67,13 @@ pub struct Change {
 impl Difference {
     /// Compares a policy with the running one, on the same machine.
     pub fn new(policy: &SitePolicy, live: &Live) -> Result<Self> {
-        let own = live.tables.own_addresses();
+        let machine = match live.tables.own_addresses().as_slice() {
+            [] => Surroundings::default(),
+            own => Surroundings::gateway(own),
+        };
         let request = Request {
             policy,
-            own: &own,
+            machine: &machine,
             observe: false,
         };
         let compiled = policy::compile(&request, live.names.clone())?;

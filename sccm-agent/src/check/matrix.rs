@@ -46,6 +46,8 @@ pub struct System {
     pub roles: Vec<String>,
     /// Where they are; empty: wherever no other entry is.
     pub addresses: Vec<IpNet>,
+    /// Whether they are behind another gateway.
+    pub elsewhere: bool,
     /// What may be opened at them.
     pub inbound: Vec<Right>,
     /// What they may open; judged only with `outbound = "enforce"`.
@@ -102,6 +104,7 @@ fn systems(view: &View<'_>) -> Vec<System> {
         name: entry.name.clone(),
         roles: entry.roles.iter().map(ToString::to_string).collect(),
         addresses: entry.addresses.clone(),
+        elsewhere: entry.elsewhere,
         inbound: rights(view, entry, &view.inbound),
         outbound: rights(view, entry, &view.outbound),
     };

@@ -40,6 +40,9 @@ impl Report {
     fn system(&self, system: &System) -> String {
         let place = match &system.addresses[..] {
             [] => "every address that no other entry names".to_owned(),
+            some if system.elsewhere => {
+                format!("{}, behind another gateway", addresses(some, ""))
+            }
             some => addresses(some, ""),
         };
         let mut text = format!("{} ({}): {place}", system.name, system.roles.join(", "));

@@ -2,7 +2,7 @@
 
 use super::PolicyArgs;
 use crate::output::{self, OutputArgs, OutputFormat};
-use crate::policy::{self, Allow, Explanation, Ground, Opener, Question, Request};
+use crate::policy::{self, Allow, Explanation, Ground, Opener, Question, Request, Surroundings};
 use anyhow::{Result, ensure};
 use clap::Args;
 use std::net::IpAddr;
@@ -52,9 +52,13 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
         args.to
     );
     let policy = args.policy.written()?.load()?;
+    let machine = match args.own.as_slice() {
+        [] => Surroundings::default(),
+        own => Surroundings::gateway(own),
+    };
     let request = Request {
         policy: &policy,
-        own: &args.own,
+        machine: &machine,
         observe: false,
     };
     let (opener, protected, peer) = match args.outwards {
@@ -89,6 +93,9 @@ fn text(args: &ExplainArgs, answer: &Explanation) -> String {
         "{} from {} to {} {verdict}.\nProtected system: {}\nRoles of the peer: {roles}",
         args.what.target, args.from, args.to, answer.protected
     );
+    if let Some(source) = &answer.source {
+        text += &format!("\nSource: {source}");
+    }
     let sections = [
         ("Because", &answer.because),
         ("It would pass on these links", &answer.would_allow),

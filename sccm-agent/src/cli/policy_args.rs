@@ -2,10 +2,11 @@
 
 use crate::catalog::{Catalog, Edition};
 use crate::policies::Written;
-use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy};
+use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy, prefix};
 use crate::site::SiteArgs;
 use anyhow::Result;
 use clap::Args;
+use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
 use std::path::PathBuf;
 
@@ -62,6 +63,11 @@ struct FilterArgs {
     #[arg(long)]
     pass_other_ethertypes: bool,
 
+    /// Pass packets whose source is in this prefix, on whichever side they come in, also if
+    /// it is an address that nobody has there (`spoofed-source`); repeatable
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pass_source: Vec<IpNet>,
+
     /// Count dropped packets without recording their flows: `blocked` and the log stay
     /// empty, and each dropped packet costs some 17 ns less
     #[arg(long)]
@@ -110,6 +116,7 @@ impl PolicyArgs {
                 .map(|role| role.as_str().into())
                 .collect(),
             addresses: Vec::new(),
+            elsewhere: false,
         };
         Ok(SitePolicy {
             site: self.site.site(Catalog::of(Edition::default()))?,
@@ -124,6 +131,7 @@ impl PolicyArgs {
             pass_orphan_fragments: filter.pass_orphan_fragments,
             pass_other_ethertypes: filter.pass_other_ethertypes,
             count_only: filter.count_only,
+            pass_sources: filter.pass_source.clone(),
             protect: vec![protected],
             allow: filter.allow.iter().map(Rule::from).collect(),
             management: filter.manage.iter().map(Rule::from).collect(),
@@ -145,7 +153,7 @@ mod tests {
     }
 
     /// One of these is a value of any flag.
-    const VALUES: [&str; 4] = ["1", "50000-50001", "tcp/22", "off"];
+    const VALUES: [&str; 5] = ["1", "50000-50001", "tcp/22", "off", "192.0.2.0/24"];
 
     fn long(flag: &Arg) -> String {
         format!(

@@ -15,7 +15,7 @@ pub(super) fn read(
     cx: &mut Context<'_>,
 ) -> Vec<Protected> {
     let mut names = Names::default();
-    let mut elsewhere: Option<Span> = None;
+    let mut rest: Option<Span> = None;
     let mut entries = Vec::new();
     for mut table in tables {
         let span = table.span;
@@ -23,7 +23,7 @@ pub(super) fn read(
         let roles = roles(&mut table, catalog, cx);
         let node = table.take("addresses");
         if node.is_none() {
-            match elsewhere {
+            match rest {
                 Some(first) => {
                     let message = format!(
                         "this [[protect]] has no addresses, nor has the one at {}: only one can \
@@ -32,16 +32,27 @@ pub(super) fn read(
                     );
                     cx.refuse(span, message);
                 }
-                None => elsewhere = Some(span),
+                None => rest = Some(span),
             }
         }
         let addresses = node.map(|node| prefixes::listed(node, cx));
+        let is_elsewhere = table.take("elsewhere");
+        let elsewhere_span = is_elsewhere.as_ref().map(|node| node.span);
+        let is_elsewhere = is_elsewhere.and_then(|node| node.boolean(cx));
+        if let (Some(true), None, Some(span)) = (is_elsewhere, &addresses, elsewhere_span) {
+            cx.refuse(
+                span,
+                "an entry without addresses stands for what is behind this machine: \
+                 `elsewhere` needs addresses",
+            );
+        }
         table.finish(cx);
         if let Some(name) = name {
             entries.push(Protected {
                 name,
                 roles,
                 addresses: addresses.unwrap_or_default(),
+                elsewhere: is_elsewhere.unwrap_or_default(),
             });
         }
     }

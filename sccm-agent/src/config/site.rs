@@ -53,6 +53,9 @@ pub(super) fn read(
     }
     policy.pass_orphan_fragments = flag(&mut table, "pass-orphan-fragments", cx);
     policy.pass_other_ethertypes = flag(&mut table, "pass-other-ethertypes", cx);
+    if let Some(node) = table.take("pass-sources") {
+        policy.pass_sources = prefixes::listed(node, cx);
+    }
     policy.count_only = flag(&mut table, "count-only", cx);
     table.finish(cx);
     outbound

@@ -56,9 +56,8 @@ fn describe_kind(info: &[LinkInfo], link: Option<u32>) -> Kind {
     match (kind, vlan) {
         (Some(InfoKind::Vlan), Some(id)) => Kind::Vlan { parent: link, id },
         (Some(InfoKind::Veth), _) => Kind::Veth { peer: link },
-        (Some(InfoKind::Bridge | InfoKind::Bond | InfoKind::Team | InfoKind::Vrf), _) => {
-            Kind::Group
-        }
+        (Some(InfoKind::Bridge | InfoKind::Bond | InfoKind::Team), _) => Kind::Group,
+        (Some(InfoKind::Vrf), _) => Kind::Vrf,
         _ => Kind::Card,
     }
 }

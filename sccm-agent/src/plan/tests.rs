@@ -1,5 +1,7 @@
 //! Cards, VLANs, bridges and bonds of a machine that does not exist.
 
+mod sides;
+
 use super::*;
 use crate::interface::XdpProgram;
 
@@ -49,7 +51,7 @@ fn machine() -> Vec<Interface> {
             None,
         ),
         interface(28, "wg0", Kind::NoEthernet, None),
-        interface(29, "vrf0", Kind::Group, None),
+        interface(29, "vrf0", Kind::Vrf, None),
         interface(30, "tun0", Kind::NoEthernet, Some(29)),
     ]
 }

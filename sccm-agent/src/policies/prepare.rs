@@ -3,10 +3,10 @@
 use super::Settings;
 use crate::interface::Netlink;
 use crate::lockout;
-use crate::policy::{self, Compiled, Request, ServiceNames, SitePolicy};
+use crate::plan::{self, Plan};
+use crate::policy::{self, Compiled, Request, ServiceNames, SitePolicy, Surroundings};
 use anyhow::{Result, bail, ensure};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// Checks a policy against the document, and against where the agent stands.
 ///
@@ -22,31 +22,48 @@ pub fn check_policy(settings: &Settings, policy: &SitePolicy) -> Result<()> {
     policy::check_roles(policy)
 }
 
-/// The addresses that a policy tells from those of the protected systems, sorted.
+/// What a policy must know of this machine, whose cards are those of the plan.
 ///
 /// # Errors
 /// The kernel does not answer.
-pub async fn own_addresses(settings: &Settings, netlink: &Netlink) -> Result<Vec<IpAddr>> {
-    match settings.is_gateway() {
-        true => netlink.own_addresses().await,
-        // Whatever reaches a host's card is for the host.
-        false => Ok(Vec::new()),
+pub async fn surroundings(
+    settings: &Settings,
+    netlink: &Netlink,
+    plan: &Plan,
+) -> Result<Surroundings> {
+    let addresses = netlink.own_addresses().await?;
+    let machine = Surroundings {
+        is_gateway: settings.is_gateway(),
+        own: addresses.holders.into_keys().collect(),
+        broadcasts: addresses.broadcasts.into_iter().collect(),
+        ..Surroundings::default()
+    };
+    if !machine.is_gateway {
+        // Behind a host is nobody.
+        return Ok(machine);
     }
+    let present = netlink.interfaces().await?;
+    let routes = netlink.routes().await?;
+    Ok(Surroundings {
+        is_bridge: plan::is_bridge(plan, &present),
+        routes: plan::routed(plan, &present, &routes),
+        ..machine
+    })
 }
 
-/// Compiles a policy for this machine with these addresses of its own.
+/// Compiles a policy for this machine.
 ///
 /// # Errors
 /// More services or prefixes than the tables can tell apart.
 pub fn compile(
     settings: &Settings,
     policy: &SitePolicy,
-    own: &[IpAddr],
+    machine: &Surroundings,
     names: ServiceNames,
 ) -> Result<Compiled> {
     let request = Request {
         policy,
-        own,
+        machine,
         observe: settings.observe,
     };
     policy::compile(&request, names)

@@ -7,8 +7,8 @@
 
 use super::{Applied, Held, Outcome, Policies, Reload, What, outcome, prepare};
 use crate::config;
+use crate::policy::Surroundings;
 use anyhow::{Context as _, Result};
-use std::net::IpAddr;
 use tokio::task::block_in_place;
 
 impl Policies {
@@ -26,12 +26,12 @@ impl Policies {
         )?;
         let policy = block_in_place(|| config::load(path))?;
         prepare::check_policy(&self.settings, &policy)?;
-        let (own, compiled) = self.compile(&held, &policy).await?;
+        let (machine, compiled) = self.compile(&held, &policy).await?;
         // Should a write fail, there is none.
         held.shadow = None;
         block_in_place(|| held.maps.cast_shadow(&compiled))?;
         let policy = Some(policy);
-        held.shadow = Some(Applied { policy, own });
+        held.shadow = Some(Applied { policy, machine });
         outcome(&held, What::Shadowed)
     }
 
@@ -66,10 +66,11 @@ impl Policies {
         })
     }
 
-    /// Has the candidate judge with the addresses that a gateway has now. It ends if it
-    /// cannot: its counters would lie.
-    pub(super) async fn follow_with_shadow(&self, held: &mut Held, own: &[IpAddr]) {
-        let Some(shadow) = held.shadow.take_if(|shadow| shadow.own != own) else {
+    /// Has the candidate judge for the machine as it is now. It ends if it cannot: its counters
+    /// would lie.
+    pub(super) async fn follow_with_shadow(&self, held: &mut Held, machine: &Surroundings) {
+        let has_changed = |shadow: &mut Applied| shadow.machine != *machine;
+        let Some(shadow) = held.shadow.take_if(has_changed) else {
             return;
         };
         match self.cast_again(held, shadow).await {
@@ -85,11 +86,11 @@ impl Policies {
 
     async fn cast_again(&self, held: &mut Held, shadow: Applied) -> Result<Applied> {
         let policy = shadow.policy.context(NO_SHADOW)?;
-        let (own, compiled) = self.compile(held, &policy).await?;
+        let (machine, compiled) = self.compile(held, &policy).await?;
         block_in_place(|| held.maps.cast_shadow(&compiled))?;
-        tracing::info!("this gateway's addresses have changed, for the shadow, too");
+        tracing::info!("this machine's addresses or routes have changed, for the shadow, too");
         let policy = Some(policy);
-        Ok(Applied { policy, own })
+        Ok(Applied { policy, machine })
     }
 }
 

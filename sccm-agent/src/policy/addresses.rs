@@ -6,23 +6,28 @@
 //! another come before it, so one pass with a stack of those that are still open
 //! finds every set; the table that the kernel walks is then built by [`table`].
 //!
+//! Where packets with these sources may come in is told along with that ([`Source`]).
+//!
 //! IPv4 and IPv6 are apart: `::ffff:10.0.0.0/104` is about IPv6 packets that carry
 //! such addresses (RFC 4291, 2.5.5.2), never about IPv4. Bits of a prefix behind
 //! its length count as zero.
 
 mod prefix;
+mod source;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
+pub use source::Source;
 pub use table::AddressTable;
 
 use anyhow::{Result, bail};
 use ipnet::IpNet;
 use prefix::Prefix;
-use sccm_common::address::{AddressClass, LOCAL_SELF};
+use sccm_common::address::{AddressClass, Family, LOCAL_SELF};
 use sccm_common::policy::MAX_PAIRS;
+use source::Origin;
 use std::collections::{BTreeSet, HashMap};
 use table::Region;
 
@@ -36,6 +41,8 @@ pub enum Tag {
     /// They are this machine's own, where that is told from the protected
     /// systems; no `Local` counts any more.
     Own,
+    /// As sources of packets that come in.
+    Source(Source),
 }
 
 /// The numbers of the tags of one side.
@@ -64,30 +71,36 @@ pub fn classify(scopes: impl IntoIterator<Item = (IpNet, Tag)>) -> Result<Classe
     let mut peers = Sets::new(1);
     let mut locals = Sets::new(usize::from(LOCAL_SELF) + 1);
     let mut regions = Vec::new();
-    let mut covering: Vec<Region> = Vec::new();
+    let mut covering: Vec<Covering> = Vec::new();
     for tagged in scopes.chunk_by(|one, other| one.0 == other.0) {
         let prefix = tagged[0].0;
         while covering
             .pop_if(|outer| !outer.prefix.covers(&prefix))
             .is_some()
         {}
-        let outer = covering.last();
-        let outer = outer.map_or(AddressClass::ANY, |region| region.class);
+        let outer = covering.last().copied();
+        let outer = outer.unwrap_or(Covering::everything(prefix.family));
         let of_peers = tagged.iter().filter_map(|(_, tag)| match tag {
             Tag::Peer(number) => Some(*number),
-            Tag::Local(_) | Tag::Own => None,
+            _ => None,
         });
         let of_locals = tagged.iter().filter_map(|(_, tag)| match tag {
             Tag::Local(number) => Some(*number),
-            Tag::Peer(_) | Tag::Own => None,
+            _ => None,
+        });
+        let as_sources = tagged.iter().filter_map(|(_, tag)| match tag {
+            Tag::Source(source) => Some(*source),
+            _ => None,
         });
         let own = outer.local == LOCAL_SELF || tagged.iter().any(|(_, tag)| *tag == Tag::Own);
-        let class = AddressClass {
+        let region = Covering {
+            prefix,
             local: match own {
                 true => LOCAL_SELF,
                 false => locals.with(outer.local, of_locals.collect()),
             },
             peer: peers.with(outer.peer, of_peers.collect()),
+            origin: outer.origin.with(as_sources),
         };
         // The policy holds rights for each pair. This also keeps class numbers small.
         let pairs = peers.sets.len() * locals.sets.len();
@@ -100,8 +113,9 @@ pub fn classify(scopes: impl IntoIterator<Item = (IpNet, Tag)>) -> Result<Classe
                 locals.sets.len()
             );
         }
-        covering.push(Region { prefix, class });
-        if class != outer {
+        covering.push(region);
+        if region.class() != outer.class() {
+            let class = region.class();
             regions.push(Region { prefix, class });
         }
     }
@@ -110,6 +124,34 @@ pub fn classify(scopes: impl IntoIterator<Item = (IpNet, Tag)>) -> Result<Classe
         peers: peers.sets,
         locals: locals.sets,
     })
+}
+
+/// What all addresses of a prefix are, before narrower ones are looked at.
+#[derive(Clone, Copy)]
+struct Covering {
+    prefix: Prefix,
+    local: u16,
+    peer: u16,
+    origin: Origin,
+}
+
+impl Covering {
+    /// What no prefix names.
+    const fn everything(family: Family) -> Self {
+        Self {
+            prefix: Prefix::all(family),
+            local: AddressClass::ANY.local,
+            peer: AddressClass::ANY.peer,
+            origin: Origin::UNKNOWN,
+        }
+    }
+
+    fn class(&self) -> AddressClass {
+        AddressClass {
+            local: self.local,
+            peer: self.peer | self.origin.marks(),
+        }
+    }
 }
 
 /// The different sets of one side, numbered.

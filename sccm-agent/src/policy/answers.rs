@@ -2,7 +2,7 @@
 
 use super::{Compiled, Target};
 use sccm_common::ServiceClass;
-use sccm_common::address::{self, Address, Family};
+use sccm_common::address::{self, Address, AddressClass, Family};
 use sccm_common::memory::MemoryTables;
 use sccm_common::policy::Access;
 use std::net::IpAddr;
@@ -17,12 +17,14 @@ impl Compiled {
     /// What a protected system at `local` and a peer may open to each other.
     #[must_use]
     pub fn access(&self, local: IpAddr, peer: IpAddr) -> &Access {
-        let class = |address| {
-            let (family, address) = address_of(address);
-            address::classify(self.addresses.trie(), family, &address)
-        };
-        let pair = self.policy.pair(class(local).local, class(peer).peer);
-        self.policy.access(pair)
+        let (local, peer) = (self.class_at(local), self.class_at(peer));
+        self.policy.access(self.policy.pair(local.local, peer.peer))
+    }
+
+    /// The class of an address.
+    pub(super) fn class_at(&self, address: IpAddr) -> AddressClass {
+        let (family, address) = address_of(address);
+        address::classify(self.addresses.trie(), family, &address)
     }
 
     /// The service class of a target; of its first port where there are several.
@@ -45,7 +47,7 @@ impl Compiled {
     }
 }
 
-fn address_of(address: IpAddr) -> (Family, Address) {
+pub(super) fn address_of(address: IpAddr) -> (Family, Address) {
     match address {
         IpAddr::V4(address) => (Family::V4, Address::v4(address.octets())),
         IpAddr::V6(address) => {

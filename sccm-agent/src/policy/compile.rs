@@ -1,13 +1,15 @@
 //! Puts the tables together: which classes each kind of peer may open.
 
 use super::addresses::{self, AddressTable};
+use super::answers::address_of;
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
-use super::{Outbound, SitePolicy, hash, rights, scopes};
+use super::{Outbound, SitePolicy, Surroundings, hash, rights, scopes};
 use crate::catalog::RoleId;
 use anyhow::Result;
 use clap::ValueEnum;
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
+use sccm_common::address::OwnFilter;
 use sccm_common::policy::flag;
 use sccm_common::{Peer, Policy, Reason};
 use std::net::IpAddr;
@@ -17,8 +19,8 @@ use std::net::IpAddr;
 pub struct Request<'a> {
     /// What the site wants, by the port table of its edition.
     pub policy: &'a SitePolicy,
-    /// Addresses of a gateway itself; none on a host.
-    pub own: &'a [IpAddr],
+    /// The machine that it is for.
+    pub machine: &'a Surroundings,
     /// Count what would be dropped, and drop nothing.
     pub observe: bool,
 }
@@ -70,8 +72,9 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let mut services = names;
     let vocabulary = Vocabulary::of(request.policy);
     let classes = services::classify(vocabulary.entries(), &mut services)?;
-    let scopes = scopes::of(request.policy, request.own);
-    let sorted = addresses::classify(scopes.prefixes.iter().copied())?;
+    let scopes = scopes::of(request.policy, request.machine);
+    let named = scopes.prefixes.iter().chain(&scopes.sources);
+    let sorted = addresses::classify(named.copied())?;
 
     let mut policy = Box::new(Policy::EMPTY);
     policy.tcp.copy_from_slice(&classes.tcp);
@@ -79,7 +82,12 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.icmp.copy_from_slice(&classes.icmp);
     policy.icmpv6.copy_from_slice(&classes.icmpv6);
     policy.protocol.copy_from_slice(&classes.protocol);
-    policy.flags = flags(request, !scopes.prefixes.is_empty());
+    // Who is behind a gateway, no arithmetic tells.
+    let machine = request.machine;
+    let tells_apart =
+        !scopes.prefixes.is_empty() || machine.is_bridge || !machine.routes.is_empty();
+    policy.flags = flags(request, tells_apart);
+    policy.own = own_filter(machine);
     for essential in &request.policy.without {
         policy.essentials.remove(essential.0);
     }
@@ -120,6 +128,19 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         addresses: sorted.table,
         services,
     })
+}
+
+fn own_filter(machine: &Surroundings) -> OwnFilter {
+    let mut filter = OwnFilter::EMPTY;
+    let broadcasts = machine.broadcasts.iter().copied().map(IpAddr::V4);
+    for address in machine.own.iter().copied().chain(broadcasts) {
+        let (family, address) = address_of(address);
+        // The others are told without it.
+        if !address.may_be_martian(family) {
+            filter.insert(&address);
+        }
+    }
+    filter
 }
 
 fn flags(request: &Request<'_>, addresses: bool) -> u32 {

@@ -3,9 +3,11 @@
 //! The answer is the compiled policy's own; the grounds are looked for among
 //! the same rows and rules that it was compiled from.
 
+mod source;
+
 use super::rights::{Rights, Row, Way};
 use super::scopes::{self, Local, Peer};
-use super::{Outbound, Request, Rule, ServiceNames, Target, compile, vocabulary};
+use super::{Compiled, Outbound, Request, Rule, ServiceNames, Target, compile, vocabulary};
 use crate::catalog::{ANY, Link, RoleId, Service};
 use crate::site::Site;
 use anyhow::Result;
@@ -87,6 +89,8 @@ pub struct Explanation {
     pub protected: String,
     /// The roles that the peer holds; `None` where anybody may hold any.
     pub peer_roles: Option<Vec<String>>,
+    /// Why, or when, it is dropped for its source alone.
+    pub source: Option<String>,
     /// What allows it.
     pub because: Vec<Ground>,
     /// Where it is not allowed: links that would, for other roles at either end.
@@ -97,7 +101,7 @@ pub struct Explanation {
 pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation> {
     let policy = request.policy;
     let compiled = compile(request, ServiceNames::default())?;
-    let scopes = scopes::of(policy, request.own);
+    let scopes = scopes::of(policy, request.machine);
     let (local, peer) = (
         scopes.local_at(question.protected),
         scopes.peer_at(question.peer),
@@ -154,13 +158,21 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
         grounds.sort();
         grounds.dedup();
     }
-    if allowed {
+    let source = match question.opener {
+        Opener::Peer => source::of(request, &compiled, question.peer),
+        Opener::Protected => None,
+    };
+    let refused = source.as_ref().is_some_and(|source| source.is_refused);
+    // No right helps against a source that is refused.
+    if allowed || refused {
         would_allow.clear();
-    } else {
+    }
+    if !allowed || refused {
         because.clear();
     }
     Ok(Explanation {
-        allowed,
+        allowed: allowed && !refused,
+        source: source.map(|source| source.why),
         protected: describe(&local, request),
         peer_roles: policy.peers.is_some().then(|| held(&peer, &roles)),
         because,

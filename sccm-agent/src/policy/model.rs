@@ -41,6 +41,8 @@ pub struct SitePolicy {
     pub pass_other_ethertypes: bool,
     /// Count what is refused, and note none of its flows.
     pub count_only: bool,
+    /// Sources that come in on any side, although others of their kind do not.
+    pub pass_sources: Vec<IpNet>,
     /// What is not the Internet. Prefixes that the policy names count in any case.
     pub internal: Vec<IpNet>,
     /// The addresses that hold each role, or [`PXE_CLIENT`] or [`DHCP_RELAY`].
@@ -63,6 +65,8 @@ pub struct Protected {
     pub roles: Vec<RoleId>,
     /// Where they are; none: every address that no other entry names.
     pub addresses: Vec<IpNet>,
+    /// They are not behind this machine but behind another gateway, and so peers here.
+    pub elsewhere: bool,
 }
 
 /// Something that is let in without a link of the document.
@@ -104,6 +108,7 @@ impl Default for SitePolicy {
             pass_orphan_fragments: false,
             pass_other_ethertypes: false,
             count_only: false,
+            pass_sources: Vec::new(),
             internal: default_internal(),
             peers: None,
             protect: Vec::new(),

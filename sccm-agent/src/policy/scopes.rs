@@ -5,8 +5,10 @@
 //! any scope around it says, so rights add up and a narrow prefix never takes
 //! from a wide one. What the sorted classes stand for is read back from here.
 
+mod sources;
+
 use super::addresses::Tag;
-use super::{SitePolicy, groups};
+use super::{SitePolicy, Surroundings, groups};
 use crate::catalog::RoleId;
 use ipnet::IpNet;
 use sccm_common::address::LOCAL_SELF;
@@ -78,16 +80,19 @@ pub(super) enum Local<'a> {
 pub(super) struct Scopes<'a> {
     /// What is to be sorted into classes.
     pub prefixes: Vec<(IpNet, Tag)>,
+    /// The same, of addresses as sources.
+    pub sources: Vec<(IpNet, Tag)>,
     peers: Vec<PeerScope<'a>>,
     locals: Vec<LocalScope<'a>>,
     /// Entries without addresses: they are whatever no other entry is.
     elsewhere: Vec<usize>,
 }
 
-/// The scopes that a policy needs, with a gateway's own addresses.
-pub(super) fn of<'a>(policy: &'a SitePolicy, own: &[IpAddr]) -> Scopes<'a> {
+/// The scopes that a policy needs on a machine.
+pub(super) fn of<'a>(policy: &'a SitePolicy, machine: &Surroundings) -> Scopes<'a> {
     let mut scopes = Scopes {
         prefixes: Vec::new(),
+        sources: sources::of(policy, machine),
         peers: Vec::new(),
         locals: Vec::new(),
         elsewhere: Vec::new(),
@@ -126,8 +131,11 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, own: &[IpAddr]) -> Scopes<'a> {
     if !scopes.locals.is_empty() {
         scopes.local(LocalScope::Group, &group_addresses());
     }
-    let own = own.iter().map(|address| (IpNet::from(*address), Tag::Own));
-    scopes.prefixes.extend(own);
+    if machine.is_gateway {
+        let own = machine.own.iter();
+        let own = own.map(|address| (IpNet::from(*address), Tag::Own));
+        scopes.prefixes.extend(own);
+    }
     scopes
 }
 

@@ -43,7 +43,7 @@ impl Tables {
     }
 
     /// Calls `found` for every stretch of addresses that both tables treat alike,
-    /// with its first address and its class in either.
+    /// with its first address and its class in either. Classes have no marks.
     pub fn walk_both(
         &self,
         other: &Self,
@@ -103,7 +103,10 @@ impl Tables {
     /// The stretches behind an entry, as far as they lie between two addresses.
     fn walk(&self, entry: Entry, from: u128, to: u128, steps: u32, found: &mut Vec<Stretch>) {
         match (entry.decode(), steps) {
-            (Next::Class(class), _) => extend(found, from, to, class),
+            (Next::Class(class), _) => {
+                let peer = class.peer_number();
+                extend(found, from, to, AddressClass { peer, ..class });
+            }
             // As in the kernel, a walk that is too long leads nowhere.
             (_, 0) => extend(found, from, to, AddressClass::ANY),
             (Next::Branch { position, bits, at }, _) => {

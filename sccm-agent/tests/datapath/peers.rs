@@ -1,7 +1,7 @@
 //! Who is refused: counters tell the roles that the other end's address holds in the policy.
 
 use anyhow::Result;
-use sccm_agent::policy::{Compiled, Outbound, ServiceName};
+use sccm_agent::policy::{Compiled, Outbound, ServiceName, Surroundings};
 use sccm_common::counter::{Counter, Direction, peer_index};
 use sccm_common::{Place as Seat, Reason, Verdict};
 use sccm_tests::datapath::{Counts, Datapath, INTERFACE, Place, Settings, runs_outbound};
@@ -136,7 +136,7 @@ fn where_nobody_is_named_nobody_is_told() -> Result<()> {
         ..settings()
     };
     let own = Settings {
-        own: vec!["192.0.2.1".parse()?],
+        machine: Surroundings::gateway(&["192.0.2.1".parse()?]),
         ..settings()
     };
     let listed = Settings {

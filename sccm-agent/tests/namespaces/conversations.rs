@@ -25,6 +25,7 @@ mod pptp;
 mod programs;
 mod pxe;
 mod smb;
+mod spoofing;
 mod support;
 mod tftp;
 mod tftp_requests;

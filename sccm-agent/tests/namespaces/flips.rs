@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use sccm_agent::kernel::{Maps, PinDir};
-use sccm_agent::policy::{Allow, Compiled, Protected, Request, Rule, SitePolicy, compile};
+use sccm_agent::policy::{
+    Allow, Compiled, Protected, Request, Rule, SitePolicy, Surroundings, compile,
+};
 use sccm_common::Place;
 use sccm_tests::agent::{Hosts, POINT};
 use sccm_tests::netns::veth_pair;
@@ -81,13 +83,14 @@ fn compiled(maps: &Maps, allowed: &[&str]) -> Result<Compiled> {
             name: "point".to_owned(),
             roles: vec!["distribution-point".into()],
             addresses: Vec::new(),
+            elsewhere: false,
         }],
         allow: rules.collect::<Result<_>>()?,
         ..SitePolicy::default()
     };
     let request = Request {
         policy: &policy,
-        own: &[],
+        machine: &Surroundings::default(),
         observe: false,
     };
     compile(&request, maps.service_names()?)

@@ -2,7 +2,7 @@
 
 use super::{GATEWAY, Host};
 use crate::address::trie::{self, Entry, Next, Trie};
-use crate::address::{AddressClass, Family, LOCAL_SELF};
+use crate::address::{Address, AddressClass, Family, LOCAL_SELF};
 use crate::flow::{FlowKey, FlowState};
 use crate::memory::{MemoryTables, State};
 use crate::policy::{Access, flag};
@@ -56,12 +56,53 @@ impl World {
         policy.icmp[8] = class::ECHO;
         policy.icmpv6[128] = class::ECHO;
         policy.protocol[47] = ServiceClass::GRE;
+        // Never on the stack, which is too small for it.
+        let mut trie: Box<Trie> = vec![0; trie::WORDS].try_into().unwrap();
+        write_martians(&mut trie);
         Self {
             policy,
             state: Rc::new(State::at(START)),
             place: Place::Host,
-            // Never on the stack, which is too small for it.
-            trie: vec![0; trie::WORDS].try_into().unwrap(),
+            trie,
+        }
+    }
+
+    /// The host has the addresses of this one.
+    pub(crate) fn own(mut self, host: Host) -> Self {
+        let own = Entry::encode(Next::Class(marked(0, AddressClass::NOBODY))).0;
+        for (family, first) in host.first_bits() {
+            let address = host.parsed(family);
+            self.policy.own.insert(&address);
+            // The whole address, as the filter has it. Each host has a place for its nodes.
+            let at = trie::NODES + (64 * (1 + family as usize) + usize::from(host.0)) * 8;
+            let (length, bits) = match family {
+                Family::V4 => (32, u128::from(address.low) << 96),
+                Family::V6 => (
+                    128,
+                    u128::from(address.high) << 64 | u128::from(address.low),
+                ),
+            };
+            let before = trie::root(family) + usize::from(first);
+            write_match(&mut self.trie, (before, at), (length, bits), own);
+        }
+        self
+    }
+
+    /// The policy tells addresses apart.
+    pub(crate) fn telling_apart(self) -> Self {
+        self.with(flag::ADDRESSES | flag::LOCAL_ADDRESSES)
+    }
+
+    /// A protected system that is behind this machine.
+    pub(crate) fn behind(mut self, host: Host) -> Self {
+        self.classify(host, marked(0, AddressClass::INSIDE));
+        self
+    }
+
+    fn classify(&mut self, host: Host, class: AddressClass) {
+        for (family, first) in host.first_bits() {
+            let index = trie::root(family) + usize::from(first);
+            self.trie[index] = Entry::encode(Next::Class(class)).0;
         }
     }
 
@@ -71,14 +112,7 @@ impl World {
         let mut world = Self::host();
         world.place = place;
         world.policy.flags |= flag::ADDRESSES;
-        let own = AddressClass {
-            local: LOCAL_SELF,
-            peer: 0,
-        };
-        for (family, first) in GATEWAY.first_bits() {
-            let index = trie::root(family) + usize::from(first);
-            world.trie[index] = Entry::encode(Next::Class(own)).0;
-        }
+        world.classify(GATEWAY, marked(LOCAL_SELF, AddressClass::NOBODY));
         world.access(LOCAL_SELF).outbound = ServiceSet::ALL;
         world
     }
@@ -192,7 +226,60 @@ impl World {
     }
 }
 
+const fn marked(local: u16, peer: u16) -> AddressClass {
+    AddressClass { local, peer }
+}
+
+/// Marks what stands for no single system: 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/3, `::`, `::1`,
+/// ::ffff:0:0/96 and ff00::/8.
+fn write_martians(trie: &mut Trie) {
+    let martian = Entry::encode(Next::Class(marked(0, AddressClass::NOBODY))).0;
+    let (v4, v6) = (trie::root(Family::V4), trie::root(Family::V6));
+    for first in [0x0000..=0x00ff, 0x7f00..=0x7fff, 0xe000..=0xffff] {
+        first.for_each(|first: usize| trie[v4 + first] = martian);
+    }
+    (0xff00..=0xffff).for_each(|first: usize| trie[v6 + first] = martian);
+    // Three matches in a row; the first bits of all three are 0.
+    let mut before = v6;
+    for (number, (length, bits)) in [(128, 0_u128), (128, 1), (96, 0xffff << 32)]
+        .into_iter()
+        .enumerate()
+    {
+        let at = trie::NODES + number * 8;
+        write_match(trie, (before, at), (length, bits), martian);
+        before = at + 1;
+    }
+}
+
+/// Writes a match at `at`, to which the entry at `before` leads; other addresses belong to no class.
+fn write_match(trie: &mut Trie, (before, at): (usize, usize), prefix: (u8, u128), inside: u32) {
+    let (length, bits) = prefix;
+    let node = Next::Match {
+        length,
+        at: at as u32,
+    };
+    trie[before] = Entry::encode(node).0;
+    trie[at] = inside;
+    for (place, quarter) in [(2, 2), (3, 3), (4, 0), (5, 1)] {
+        trie[at + place] = (bits >> (32 * quarter)) as u32;
+    }
+}
+
 impl Host {
+    /// As the program knows it.
+    pub(crate) fn parsed(self, family: Family) -> Address {
+        match self.address(family) {
+            IpAddr::V4(address) => Address::v4(address.octets()),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                Address {
+                    high: (bits >> 64) as u64,
+                    low: bits as u64,
+                }
+            }
+        }
+    }
+
     fn first_bits(self) -> [(Family, u16); 2] {
         super::FAMILIES.map(|family| match self.address(family) {
             IpAddr::V4(address) => {

@@ -37,7 +37,13 @@ fn quoted_v4<P: Payload + ?Sized>(payload: &P, offset: u32) -> Option<FlowKey> {
     let source = Address::v4(payload.load(offset + 12)?);
     let destination = Address::v4(payload.load(offset + 16)?);
     let header = u32::from(first & 0x0f) * 4;
-    flow_key(payload, offset + header, protocol, source, destination)
+    flow_key(
+        payload,
+        Family::V4,
+        offset + header,
+        protocol,
+        (source, destination),
+    )
 }
 
 #[inline(always)]
@@ -46,16 +52,22 @@ fn quoted_v6<P: Payload + ?Sized>(payload: &P, offset: u32) -> Option<FlowKey> {
     let [_, _, _, _, _, _, next, _] = payload.load(offset)?;
     let source = Address::v6(payload.load(offset + 8)?, payload.load(offset + 16)?);
     let destination = Address::v6(payload.load(offset + 24)?, payload.load(offset + 32)?);
-    flow_key(payload, offset + 40, next, source, destination)
+    flow_key(
+        payload,
+        Family::V6,
+        offset + 40,
+        next,
+        (source, destination),
+    )
 }
 
 #[inline(always)]
 fn flow_key<P: Payload + ?Sized>(
     payload: &P,
+    family: Family,
     offset: u32,
     protocol: u8,
-    local: Address,
-    peer: Address,
+    (local, peer): (Address, Address),
 ) -> Option<FlowKey> {
     let [a0, a1, a2, a3, i0, i1, _, _] = payload.load(offset)?;
     let (local_port, peer_port) = match Protocol(protocol) {
@@ -67,5 +79,5 @@ fn flow_key<P: Payload + ?Sized>(
         _ => (0, 0),
     };
     let ports = (local_port, peer_port);
-    Some(FlowKey::new(local, peer, ports, Protocol(protocol)))
+    Some(FlowKey::new(family, local, peer, ports, Protocol(protocol)))
 }

@@ -142,6 +142,7 @@ fn note_pptp<T: Tables>(tables: &T, packet: &Packet, control: &FlowKey) {
     if !control_data || (packet.source_port != PPTP && packet.destination_port != PPTP) {
         return;
     }
-    let tunnel = FlowKey::new(control.local, control.peer, (0, 0), Protocol::GRE);
+    let (local, peer) = (control.local, control.peer);
+    let tunnel = FlowKey::new(packet.family, local, peer, (0, 0), Protocol::GRE);
     tables.open_flow(&tunnel, FlowState::new(Phase::Open, tables.now()));
 }

@@ -6,6 +6,7 @@ mod fragments;
 mod icmp_errors;
 mod outbound;
 mod places;
+mod sources;
 mod tftp;
 mod tftp_ends;
 mod timeouts;

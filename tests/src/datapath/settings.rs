@@ -5,13 +5,12 @@ use ipnet::IpNet;
 use sccm_agent::catalog::RoleId;
 use sccm_agent::policy::{
     Allow, Compiled, Essential, Outbound, Protected, Request, Rule, ServiceNames, SitePolicy,
-    compile,
+    Surroundings, compile,
 };
 use sccm_agent::site::Site;
 use sccm_common::Reason;
 use sccm_common::policy::Timeouts;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// What an operator would ask for: roles of the 2007 catalog, and the flags of `enforce`.
 #[derive(Debug, Clone, Default)]
@@ -32,8 +31,8 @@ pub struct Settings {
     pub observe: bool,
     /// `--manage`, as a user writes it.
     pub manage: Vec<&'static str>,
-    /// A gateway's own addresses.
-    pub own: Vec<IpAddr>,
+    /// What is known of the machine; by default, of a host, nothing.
+    pub machine: Surroundings,
     /// What the protected systems may open.
     pub outbound: Outbound,
     /// How long flows live.
@@ -71,6 +70,7 @@ impl Settings {
             name: "protected".to_owned(),
             roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
             addresses: parsed_prefixes(&self.addresses)?,
+            elsewhere: false,
         };
         let mut peers = BTreeMap::<RoleId, Vec<IpNet>>::new();
         for (role, prefix) in &self.peers {
@@ -93,7 +93,7 @@ impl Settings {
         };
         let request = Request {
             policy: &policy,
-            own: &self.own,
+            machine: &self.machine,
             observe: self.observe,
         };
         compile(&request, names)

@@ -65,6 +65,9 @@ pub struct Site {
     pub enable: Vec<String>,
     /// What happens to what is opened from inside.
     pub outbound: Outbound,
+    /// Sources that may come in anywhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pass_sources: Vec<IpNet>,
     /// What is not the Internet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub internal: Option<Vec<IpNet>>,
@@ -103,6 +106,9 @@ pub struct Entry {
     /// Where it is; none: everywhere else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpNet>,
+    /// Whether it is behind another gateway.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 /// `[management]`.

@@ -83,15 +83,16 @@ impl Document {
                 name: format!("system{number}"),
                 roles: pick(random, &ROLES[..SYSTEM_ROLES], 3),
                 addresses: prefixes(random, 3),
+                elsewhere: random.u8(..4) == 0,
             })
             .collect();
         if random.u8(..3) == 0 {
-            protect[0].addresses.clear();
+            stand_for_the_rest(&mut protect[0]);
         }
         if random.u8(..6) == 0 {
             // Nothing is told apart, unless by the rules.
             protect.truncate(1);
-            protect[0].addresses.clear();
+            stand_for_the_rest(&mut protect[0]);
         }
         let to: Vec<IpNet> = match protect.iter().any(|entry| entry.addresses.is_empty()) {
             true => prefixes(random, 1),
@@ -120,6 +121,11 @@ impl Document {
     pub fn prefixes() -> impl Iterator<Item = IpNet> {
         PREFIXES.iter().map(|prefix| parsed(prefix))
     }
+}
+
+fn stand_for_the_rest(entry: &mut Entry) {
+    entry.addresses.clear();
+    entry.elsewhere = false;
 }
 
 impl Site {
@@ -163,6 +169,9 @@ impl Site {
             4 => Outbound::Off,
             _ => Outbound::Track,
         };
+        if random.u8(..4) == 0 {
+            site.pass_sources = prefixes(random, 2);
+        }
         if random.u8(..4) == 0 {
             site.internal = Some(prefixes(random, 3));
         }

@@ -3,6 +3,9 @@
 //! ```text
 //! # Why it is kept.
 //! own 10.1.2.3
+//! broadcast 10.1.2.255
+//! bridge
+//! route 10.1.0.0/16 segment
 //! observe
 //! policy
 //! (the policy file, up to a line of dashes)
@@ -16,6 +19,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use sccm_agent::policy::Surroundings;
 use sccm_tests::reading::Document;
 
 /// Which of the loaded programs sees a frame.
@@ -68,10 +72,20 @@ pub enum Step {
 pub struct Setting {
     /// The policy file.
     pub document: Document,
-    /// The gateway's own addresses; a host has none.
-    pub own: Vec<IpAddr>,
+    /// What is known of the machine.
+    pub machine: Surroundings,
     /// Whether drops are only counted.
     pub observe: bool,
+}
+
+impl Setting {
+    /// The addresses that have rights of their own: a gateway's.
+    pub fn own_rights(&self) -> &[IpAddr] {
+        match self.machine.is_gateway {
+            true => &self.machine.own,
+            false => &[],
+        }
+    }
 }
 
 /// All of it.
@@ -92,8 +106,25 @@ impl Case {
         for line in comment.lines() {
             text += &format!("# {line}\n");
         }
-        let own = self.setting.own.iter();
-        own.for_each(|address| text += &format!("own {address}\n"));
+        let machine = &self.setting.machine;
+        if !machine.is_gateway && !machine.own.is_empty() {
+            text += "host\n";
+        }
+        for address in &machine.own {
+            text += &format!("own {address}\n");
+        }
+        for address in &machine.broadcasts {
+            text += &format!("broadcast {address}\n");
+        }
+        if machine.is_bridge {
+            text += "bridge\n";
+        }
+        for (prefix, behind) in &machine.routes {
+            text += &format!(
+                "route {prefix} {}\n",
+                if *behind { "segment" } else { "uplink" }
+            );
+        }
         if self.setting.observe {
             text += "observe\n";
         }
@@ -110,7 +141,8 @@ impl Case {
 
     /// Reads it back.
     pub fn parse(text: &str) -> Result<Self> {
-        let (mut own, mut observe, mut steps) = (Vec::new(), false, Vec::new());
+        let (mut host, mut observe, mut steps) = (false, false, Vec::new());
+        let mut machine = Surroundings::default();
         let mut document = None;
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
@@ -118,7 +150,13 @@ impl Case {
             match words.as_slice() {
                 [] => {}
                 [first, ..] if first.starts_with('#') => {}
-                ["own", address] => own.push(address.parse()?),
+                ["host"] => host = true,
+                ["own", address] => machine.own.push(address.parse()?),
+                ["broadcast", address] => machine.broadcasts.push(address.parse()?),
+                ["bridge"] => machine.is_bridge = true,
+                ["route", prefix, side] => {
+                    machine.routes.push((prefix.parse()?, *side == "segment"));
+                }
                 ["observe"] => observe = true,
                 ["policy"] => {
                     let policy: Vec<&str> = lines
@@ -133,10 +171,11 @@ impl Case {
                 _ => bail!("no part of a case: {line}"),
             }
         }
+        machine.is_gateway = !host && !machine.own.is_empty();
         Ok(Self {
             setting: Setting {
                 document: document.context("a case without a policy")?,
-                own,
+                machine,
                 observe,
             },
             steps,

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::Result;
 use sccm_agent::config;
 use sccm_agent::policy::{Compiled, Request, ServiceNames, SitePolicy, compile};
+use sccm_common::address::Family;
 use sccm_common::flow::FlowKey;
 use sccm_common::fragment::FragmentKey;
 use sccm_common::packet::Protocol;
@@ -55,7 +56,7 @@ impl<'a> Stage<'a> {
     pub fn new(setting: &'a Setting, policy: &SitePolicy, names: ServiceNames) -> Result<Self> {
         let request = Request {
             policy,
-            own: &setting.own,
+            machine: &setting.machine,
             observe: setting.observe,
         };
         let compiled = compile(&request, names)?;
@@ -174,6 +175,7 @@ fn remembered(native: &Native<'_>, oracle: &Oracle<'_>) -> Option<String> {
     let flows = flows.map(|flow| {
         let ports = (flow.local_port, flow.peer_port);
         FlowKey::new(
+            family(flow.local),
             address(flow.local),
             address(flow.peer),
             ports,
@@ -184,14 +186,17 @@ fn remembered(native: &Native<'_>, oracle: &Oracle<'_>) -> Option<String> {
         source: address(datagram.source),
         destination: address(datagram.destination),
         id: datagram.id,
-        protocol: datagram.protocol.into(),
+        protocol: match family(datagram.source) {
+            Family::V4 => datagram.protocol.into(),
+            Family::V6 => 256,
+        },
     });
     let transfers = transfers.map(|transfer| TransferKey {
         server: address(transfer.server),
         client: address(transfer.client),
         server_port: transfer.server_port.unwrap_or_default(),
         client_port: transfer.client_port,
-        reserved: 0,
+        family: family(transfer.server) as u32,
     });
     unlike("flows", &native.tables.state.flows.borrow(), flows)
         .or_else(|| unlike("fragments", &native.tables.state.fragments.borrow(), firsts))
@@ -216,7 +221,18 @@ fn unlike<K: Eq + Hash + Debug, V>(
     (native != oracle).then(|| format!("{what}: native alone {more:?}, oracle alone {less:?}"))
 }
 
-fn address(address: Ipv6Addr) -> Address {
+fn family(address: IpAddr) -> Family {
+    match address {
+        IpAddr::V4(_) => Family::V4,
+        IpAddr::V6(_) => Family::V6,
+    }
+}
+
+fn address(address: IpAddr) -> Address {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
     let (high, low) = (address.to_bits() >> 64, address.to_bits());
     Address {
         high: high as u64,

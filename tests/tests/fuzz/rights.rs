@@ -5,7 +5,7 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::config;
-use sccm_agent::policy::{Request, ServiceNames, compile};
+use sccm_agent::policy::{Request, ServiceNames, Surroundings, compile};
 use sccm_tests::reading::{Carrier, Document, Interpreter, Outbound, Way};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -39,17 +39,20 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
             assert_eq!(document.site.outbound, Outbound::Off, "{}", document.toml());
             continue;
         };
-        let own: &[IpAddr] = if random.bool() { &own } else { &[] };
+        let machine = match random.bool() {
+            true => Surroundings::gateway(&own),
+            false => Surroundings::default(),
+        };
         let request = Request {
             policy: &policy,
-            own,
+            machine: &machine,
             observe: false,
         };
         let compiled = compile(&request, ServiceNames::default())?;
         let interpreter = Interpreter {
             catalog,
             document: &document,
-            own,
+            own: &machine.own,
         };
         for _ in 0..QUESTIONS {
             let local = *random.choice(&addresses).unwrap();

@@ -15,6 +15,7 @@ fn entry(name: &str, roles: &str, addresses: &str) -> Protected {
         name: name.to_owned(),
         roles: roles.split_whitespace().map(RoleId::from).collect(),
         addresses: nets(addresses),
+        elsewhere: false,
     }
 }
 

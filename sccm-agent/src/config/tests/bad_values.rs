@@ -178,3 +178,15 @@ fn columns_count_characters() {
     let text = with_entry(&format!("[management]\nallow = [{rule}]"));
     refused(&text, "2:67", &["unknown protocol `tpc`"]);
 }
+
+#[test]
+fn what_is_elsewhere_has_addresses() {
+    let text = "[[protect]]\nname = \"dp\"\nroles = [\"distribution-point\"]\nelsewhere = ";
+    refused(
+        &format!("{text}true"),
+        "4:13",
+        &["`elsewhere` needs addresses"],
+    );
+    refused(&format!("{text}\"yes\""), "4:13", &["true or false"]);
+    site("pass-sources = [\"10.0.0.1/8\"]", 17, &["10.0.0.0/8"]);
+}

@@ -43,6 +43,7 @@ fn every_setting_of_a_site_arrives() {
         without-essentials = ["lldp"]
         pass-orphan-fragments = true
         pass-other-ethertypes = true
+        pass-sources = ["192.0.2.0/24", "fd00::5"]
         count-only = true
         [timeouts]
         tcp-opening = 1
@@ -70,6 +71,7 @@ fn every_setting_of_a_site_arrives() {
     assert!(site.features.contains("named-pipes"));
     assert_eq!(policy.outbound, Outbound::Enforce);
     assert_eq!(policy.internal, nets(&["10.0.0.0/8"]));
+    assert_eq!(policy.pass_sources, nets(&["192.0.2.0/24", "fd00::5/128"]));
     assert_eq!(policy.without, [Essential(Reason::Lldp)]);
     assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes && policy.count_only);
     let timeouts = Timeouts {
@@ -159,4 +161,22 @@ fn both_spellings_of_management_are_the_same() {
     ));
     assert_eq!(short.management, long.management);
     assert_eq!(short.management.len(), 1);
+}
+
+#[test]
+fn a_system_may_be_elsewhere() {
+    let policy = good(
+        r#"
+        [[protect]]
+        name = "here"
+        roles = ["distribution-point"]
+        [[protect]]
+        name = "there"
+        roles = ["distribution-point"]
+        addresses = ["10.3.0.0/24"]
+        elsewhere = true
+        "#,
+    );
+    let elsewhere: Vec<bool> = policy.protect.iter().map(|entry| entry.elsewhere).collect();
+    assert_eq!(elsewhere, [false, true]);
 }

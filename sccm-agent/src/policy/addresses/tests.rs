@@ -2,6 +2,7 @@
 
 mod random;
 mod scan;
+mod sources;
 mod walks;
 
 use super::{Classes, Tag, TagSet, classify};
@@ -27,7 +28,7 @@ impl Classes {
     fn tags(&self, address: IpAddr) -> (&TagSet, &TagSet, bool) {
         let class = self.class(address);
         (
-            &self.peers[usize::from(class.peer)],
+            &self.peers[usize::from(class.peer_number())],
             &self.locals[usize::from(class.local)],
             class.local == LOCAL_SELF,
         )

@@ -33,6 +33,7 @@ fn policy(catalog: &'static Catalog) -> SitePolicy {
                 name: role.id.to_string(),
                 roles: vec![role.id.clone()],
                 addresses: prefix(&format!("192.0.2.{number}/32")),
+                elsewhere: false,
             })
             .collect(),
         ..SitePolicy::default()
@@ -42,7 +43,7 @@ fn policy(catalog: &'static Catalog) -> SitePolicy {
 fn hash(catalog: &'static Catalog) -> [u8; 32] {
     let request = Request {
         policy: &policy(catalog),
-        own: &[],
+        machine: &Surroundings::default(),
         observe: false,
     };
     compile(&request, ServiceNames::default())

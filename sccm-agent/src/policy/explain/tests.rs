@@ -13,6 +13,7 @@ fn policy() -> SitePolicy {
             name: "dp".to_owned(),
             roles: vec!["distribution-point".into()],
             addresses: prefixes(&["192.168.1.2/32"]),
+            elsewhere: false,
         }],
         allow: vec![Rule {
             name: "backup".to_owned(),
@@ -29,7 +30,7 @@ fn policy() -> SitePolicy {
 fn ask(opener: Opener, protected: &str, peer: &str, target: Target) -> Explanation {
     let request = Request {
         policy: &policy(),
-        own: &["192.168.1.1".parse().unwrap()],
+        machine: &Surroundings::gateway(&["192.168.1.1".parse().unwrap()]),
         observe: false,
     };
     let question = Question {
@@ -143,4 +144,32 @@ fn an_address_that_nobody_listed_is_called_so() {
     );
     assert!(!answer.allowed);
     assert_eq!(answer.protected, "not listed");
+}
+
+#[test]
+fn a_source_that_nobody_has_opens_nothing() {
+    let http = || Target::Tcp(80..=80);
+    for peer in ["127.0.0.1", "192.168.1.1", "224.0.0.1"] {
+        let answer = ask(Opener::Peer, "192.168.1.2", peer, http());
+        assert!(!answer.allowed, "{peer}");
+        assert!(answer.because.is_empty() && answer.would_allow.is_empty());
+        let source = answer.source.unwrap_or_default();
+        assert!(
+            source.starts_with("dropped as spoofed-source: "),
+            "{source}"
+        );
+    }
+    // A protected system is a peer of others, unless it is here.
+    let answer = ask(Opener::Peer, "192.168.1.2", "192.168.1.2", http());
+    assert!(answer.source.unwrap_or_default().contains("if"));
+    assert!(
+        ask(Opener::Peer, "192.168.1.2", "10.1.0.1", http())
+            .source
+            .is_none()
+    );
+    assert!(
+        ask(Opener::Protected, "192.168.1.2", "127.0.0.1", http())
+            .source
+            .is_none()
+    );
 }

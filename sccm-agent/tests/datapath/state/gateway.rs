@@ -1,9 +1,11 @@
 //! The programs at the two sides of a gateway.
 
 use anyhow::Result;
-use sccm_agent::policy::Outbound;
+use sccm_agent::policy::{Outbound, Surroundings};
 use sccm_common::Place;
-use sccm_common::Reason::{NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service};
+use sccm_common::Reason::{
+    NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service, SpoofedSource,
+};
 use sccm_tests::datapath::{Counts, Datapath, Settings};
 use sccm_tests::packet::Packet;
 
@@ -15,10 +17,7 @@ const OWN: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 fn gateway(place: Place, outbound: Outbound) -> Result<Datapath> {
     let mut datapath = Datapath::load_at(place)?;
     datapath.publish(&Settings {
-        own: OWN
-            .iter()
-            .map(|own| own.parse())
-            .collect::<Result<_, _>>()?,
+        machine: Surroundings::gateway(&[OWN[0].parse()?, OWN[1].parse()?]),
         manage: vec!["tcp/22"],
         ..pxe(outbound)
     })?;
@@ -62,7 +61,7 @@ fn the_segment_is_judged_outbound() -> Result<()> {
             NotAllowed
         );
         let forged = Packet::ip(own, pair.peer).tcp(40000, 443).syn();
-        assert_eq!(kernel.arrives(&forged)?, OutboundNotAllowed);
+        assert_eq!(kernel.arrives(&forged)?, SpoofedSource);
         assert_eq!(kernel.flows()?, 1);
     }
     Ok(())
@@ -82,6 +81,33 @@ fn forwarded_frames_are_not_counted_again() -> Result<()> {
             }
             assert_eq!(kernel.newly_counted()?, Counts::default());
             assert_eq!(kernel.flows()?, 0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_has_the_gateways_own_address_or_a_groups() -> Result<()> {
+    for (pair, own) in FAMILIES.into_iter().zip(OWN) {
+        let (group, mapped) = match own.contains(':') {
+            true => ("ff02::1", "::ffff:192.0.2.1"),
+            false => ("224.0.0.1", "127.0.0.1"),
+        };
+        for outbound in [Outbound::Track, Outbound::Enforce, Outbound::Off] {
+            for place in [Place::Uplink, Place::Segment] {
+                let mut kernel = gateway(place, outbound)?;
+                let to = match place {
+                    Place::Segment => pair.peer,
+                    _ => pair.protected,
+                };
+                for source in [own, group, mapped] {
+                    let packet = || Packet::ip(source, to);
+                    for packet in [packet().tcp(40000, 80).syn(), packet().udp(40000, 53)] {
+                        assert_eq!(kernel.arrives(&packet)?, SpoofedSource, "{source}");
+                    }
+                }
+                assert_eq!(kernel.flows()?, 0);
+            }
         }
     }
     Ok(())

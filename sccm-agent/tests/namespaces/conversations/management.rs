@@ -22,7 +22,7 @@ fn servers(host: &Namespace, ports: &[u16]) -> Result<Vec<Server>> {
 }
 
 /// Whether a connection from `own` is answered.
-fn reaches(
+pub fn reaches(
     host: &Namespace,
     own: IpAddr,
     to: impl Into<SocketAddr>,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use sccm_agent::policy::{
-    Compiled, Outbound, Protected, Request, ServiceNames, SitePolicy, compile,
+    Compiled, Outbound, Protected, Request, ServiceNames, SitePolicy, Surroundings, compile,
 };
 use sccm_common::memory::MemoryTables;
 use sccm_common::{Place, Reason};
@@ -20,6 +20,7 @@ fn policy() -> Result<Compiled> {
         name: "server".to_owned(),
         roles: vec!["pxe-service-point".into()],
         addresses: Vec::new(),
+        elsewhere: false,
     };
     let policy = SitePolicy {
         outbound: Outbound::Enforce,
@@ -28,7 +29,7 @@ fn policy() -> Result<Compiled> {
     };
     let request = Request {
         policy: &policy,
-        own: &[],
+        machine: &Surroundings::default(),
         observe: false,
     };
     compile(&request, ServiceNames::default())

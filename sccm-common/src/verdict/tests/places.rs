@@ -1,6 +1,6 @@
 //! What a gateway asks of a frame depends on where it sees it, and for whom it is.
 
-use crate::Reason::{Arp, NotAllowed, Outbound, OutboundNotAllowed, Reply, Service};
+use crate::Reason::{Arp, NotAllowed, Outbound, OutboundNotAllowed, Reply, Service, SpoofedSource};
 use crate::address::Family;
 use crate::policy::flag;
 use crate::testing::{FAMILIES, GATEWAY, Link, PEER, PROTECTED, World, class};
@@ -89,7 +89,7 @@ fn nobody_on_the_segment_borrows_the_gateways_rights() {
         let world = World::gateway(Place::Segment).enforcing(&[class::DNS]);
         let forged = link(GATEWAY, PEER);
         let reason = world.arrives(&forged.tcp(40000, 80, SYN));
-        assert_eq!(reason, OutboundNotAllowed);
+        assert_eq!(reason, SpoofedSource);
         assert_eq!(world.flows(), 0);
     }
 }

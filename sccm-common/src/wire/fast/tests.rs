@@ -143,6 +143,8 @@ fn both_read_and_judge_the_same_in_what_is_broken() {
     let worlds = [
         World::host().inbound(&[class::HTTP, class::TFTP]),
         World::gateway(Place::Uplink).inbound(&[class::HTTP, class::DNS]),
+        // Half of these frames have such a source, or one that is like it.
+        World::host().own(PEER).inbound(&[class::HTTP, class::TFTP]),
     ];
     for link in FAMILIES.map(|family| Link::new(family, PROTECTED, PEER)) {
         worlds[0].leaves(&link.tcp(40000, 1433, SYN));

@@ -12,6 +12,8 @@ mod talk;
 mod talk_more;
 
 use fastrand::Rng;
+use ipnet::IpNet;
+use sccm_agent::policy::Surroundings;
 use sccm_tests::reading::Document;
 
 use crate::case::{Setting, Step};
@@ -28,17 +30,34 @@ const SPOILED: u8 = 6;
 
 /// A policy with the settings beside its file.
 pub fn setting(random: &mut Rng) -> Setting {
-    let own = match random.bool() {
-        true => places::OWN
-            .iter()
-            .map(|own| own.parse().expect("an address"))
-            .collect(),
-        false => Vec::new(),
-    };
     Setting {
         document: Document::random(random),
-        own,
+        machine: machine(random),
         observe: random.u8(..8) == 0,
+    }
+}
+
+/// A host, of which nothing is known or its addresses are, or a gateway.
+fn machine(random: &mut Rng) -> Surroundings {
+    let is_gateway = random.bool();
+    if !is_gateway && random.bool() {
+        return Surroundings::default();
+    }
+    let address = |text: &&str| text.parse().expect("an address");
+    let prefixes: Vec<IpNet> = Document::prefixes().collect();
+    let routes = match is_gateway && random.bool() {
+        true => random.choose_multiple(prefixes, 6),
+        false => Vec::new(),
+    };
+    Surroundings {
+        is_bridge: is_gateway && random.u8(..4) == 0,
+        routes: routes
+            .into_iter()
+            .map(|prefix| (prefix, random.bool()))
+            .collect(),
+        is_gateway,
+        own: places::OWN.iter().map(address).collect(),
+        broadcasts: vec![places::BROADCAST.parse().expect("an address")],
     }
 }
 

@@ -9,11 +9,14 @@ use sccm_tests::reading::Document;
 use super::frame;
 use crate::case::{HOST_ID, SEGMENT_ID, Setting, Spot, Step, UPLINK_ID};
 
-/// A gateway's own addresses.
+/// A machine's own addresses.
 pub const OWN: [&str; 2] = ["10.1.2.3", "fd00:1:2:3::a"];
 
+/// A broadcast address of its networks.
+pub const BROADCAST: &str = "10.1.2.127";
+
 /// Addresses that mean something by themselves.
-const SPECIAL: [&str; 14] = [
+const SPECIAL: [&str; 19] = [
     "0.0.0.0",
     "255.255.255.255",
     "239.1.2.3",
@@ -21,7 +24,12 @@ const SPECIAL: [&str; 14] = [
     "8.8.8.8",
     "127.0.0.1",
     "10.1.2.255",
+    BROADCAST,
+    "240.0.0.1",
+    "0.1.2.3",
     "::",
+    "::1",
+    "::2",
     "ff02::1:2",
     "ff02::16",
     "fe80::1",
@@ -70,7 +78,7 @@ impl Places {
             .iter()
             .flat_map(|entry| entry.addresses.clone());
         let mut protected: Vec<IpAddr> = entries.flat_map(|prefix| some(random, prefix)).collect();
-        protected.extend(&setting.own);
+        protected.extend(&setting.machine.own);
         let peers = document
             .peers
             .iter()
@@ -79,7 +87,7 @@ impl Places {
             .copied()
             .flat_map(|prefix| some(random, prefix))
             .collect();
-        holders.extend(&setting.own);
+        holders.extend(&setting.machine.own);
         let mut few = |from: &[IpAddr]| {
             [true, false].map(|v4| {
                 let of_family = |all: &[IpAddr]| -> Vec<IpAddr> {
@@ -97,7 +105,7 @@ impl Places {
             inside: few(&protected),
             outside: few(&holders),
             ports: [OFFERED.to_vec(), random.choose_multiple(PORTS, 8)].concat(),
-            is_gateway: !setting.own.is_empty(),
+            is_gateway: setting.machine.is_gateway,
         }
     }
 

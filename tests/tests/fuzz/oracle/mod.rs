@@ -11,14 +11,13 @@
 //! - headers that do not lie in a frame's first buffer: only short ones are in long frames;
 //! - the table of blocked flows, which forgets by seconds and by hash: `tests/blocked.rs` and the
 //!   tests beside its source hold it;
-//! - what a shadow says: some policies are judged with one beside them, which must change nothing;
-//! - an IPv4 address and its mapped IPv6 form are one end of a flow, as they are one to the
-//!   program: no host sends the latter on a wire (RFC 4942, 2.2).
+//! - what a shadow says: some policies are judged with one beside them, which must change nothing.
 
 mod essential;
 mod judge;
 pub mod parse;
 mod rights;
+mod source;
 mod state;
 
 pub use rights::Rights as PolicyRights;
@@ -142,7 +141,10 @@ impl<'a> Oracle<'a> {
             }
             Err(reason) => return (self.unless_removed(reason), None),
         };
-        let own = |address| self.setting.own.contains(&address);
+        if self.is_spoofed(place, &packet) {
+            return (Reason::SpoofedSource, None);
+        }
+        let own = |address| self.setting.own_rights().contains(&address);
         let end = if place == Spot::Segment && !own(packet.destination) {
             // Nobody there is the gateway, whatever the packet claims.
             let local = Some(packet.source).filter(|source| !own(*source));
@@ -159,7 +161,7 @@ impl<'a> Oracle<'a> {
         let Ok(packet) = parse::parse(frame) else {
             return (place == Spot::Host).then_some((Reason::Outbound, None));
         };
-        if place != Spot::Host && !self.setting.own.contains(&packet.source) {
+        if place != Spot::Host && !self.setting.own_rights().contains(&packet.source) {
             return None;
         }
         let end = self.outbound(&packet, Some(packet.source));

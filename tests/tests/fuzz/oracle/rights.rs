@@ -26,7 +26,7 @@ impl<'a> Rights<'a> {
         let interpreter = Interpreter {
             catalog,
             document: &setting.document,
-            own: &setting.own,
+            own: setting.own_rights(),
         };
         let mut entries = setting.document.protect.iter();
         Self {

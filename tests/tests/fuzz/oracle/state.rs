@@ -1,24 +1,16 @@
 //! What is remembered of flows, fragments and transfers, and for how long (`docs/policy.md`,
 //! ARCHITECTURE "State", RFC 1350).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::Oracle;
 use super::parse::{Seen, Transport};
 
-/// An address; a mapped IPv4 one is the same.
-pub fn end(address: IpAddr) -> Ipv6Addr {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    }
-}
-
 /// Both ends of a flow, from the protected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
-    pub local: Ipv6Addr,
-    pub peer: Ipv6Addr,
+    pub local: IpAddr,
+    pub peer: IpAddr,
     pub protocol: u8,
     pub local_port: u16,
     pub peer_port: u16,
@@ -42,8 +34,8 @@ pub struct FlowState {
 /// What the fragments of a datagram share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Datagram {
-    pub source: Ipv6Addr,
-    pub destination: Ipv6Addr,
+    pub source: IpAddr,
+    pub destination: IpAddr,
     pub id: u32,
     pub protocol: u8,
 }
@@ -51,8 +43,8 @@ pub struct Datagram {
 /// Both ends of a TFTP transfer; without a server's port while it is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Transfer {
-    pub server: Ipv6Addr,
-    pub client: Ipv6Addr,
+    pub server: IpAddr,
+    pub client: IpAddr,
     pub server_port: Option<u16>,
     pub client_port: u16,
 }
@@ -103,8 +95,8 @@ impl Progress {
 impl Datagram {
     pub fn of(packet: &Seen<'_>) -> Self {
         Self {
-            source: end(packet.source),
-            destination: end(packet.destination),
+            source: packet.source,
+            destination: packet.destination,
             id: packet.id,
             protocol: if packet.is_v4() { packet.protocol } else { 0 },
         }
@@ -114,8 +106,8 @@ impl Datagram {
 impl Flow {
     pub fn new(local: IpAddr, peer: IpAddr, protocol: u8, ports: (u16, u16)) -> Self {
         Self {
-            local: end(local),
-            peer: end(peer),
+            local,
+            peer,
             protocol,
             local_port: ports.0,
             peer_port: ports.1,
@@ -156,8 +148,8 @@ impl Oracle<'_> {
         };
         if let Some([0, 1 | 2]) = packet.rest.get(..2) {
             let expected = Transfer {
-                server: end(packet.destination),
-                client: end(packet.source),
+                server: packet.destination,
+                client: packet.source,
                 server_port: None,
                 client_port,
             };
@@ -178,7 +170,7 @@ impl Oracle<'_> {
         let Some(&[0, opcode @ 3..=6, high, low]) = packet.rest.get(..4) else {
             return false;
         };
-        let (source, destination) = (end(packet.source), end(packet.destination));
+        let (source, destination) = (packet.source, packet.destination);
         let of_server = Transfer {
             server: source,
             client: destination,

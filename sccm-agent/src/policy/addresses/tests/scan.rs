@@ -12,11 +12,11 @@ fn scan(scopes: &[(IpNet, Tag)], address: IpAddr) -> (TagSet, TagSet, bool) {
     let own = tags.contains(&Tag::Own);
     let peers = tags.iter().filter_map(|tag| match tag {
         Tag::Peer(number) => Some(*number),
-        Tag::Local(_) | Tag::Own => None,
+        Tag::Local(_) | Tag::Own | Tag::Source(_) => None,
     });
     let locals = tags.iter().filter_map(|tag| match tag {
         Tag::Local(number) if !own => Some(*number),
-        Tag::Peer(_) | Tag::Local(_) | Tag::Own => None,
+        Tag::Peer(_) | Tag::Local(_) | Tag::Own | Tag::Source(_) => None,
     });
     (peers.collect(), locals.collect(), own)
 }
