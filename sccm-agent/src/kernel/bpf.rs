@@ -108,9 +108,8 @@ pub(super) fn tcx_egress(interface: u32) -> Result<Vec<u32>, Error> {
     attributes.query.__bindgen_anon_2.count = ids.len() as u32;
     // SAFETY: the kernel writes at most `count` ids.
     unsafe { call(bpf_cmd::BPF_PROG_QUERY, &mut attributes) }?;
-    // SAFETY: the kernel has written this field, an integer.
-    let count = unsafe { attributes.query.__bindgen_anon_2.count };
-    Ok(ids.into_iter().take(count as usize).collect())
+    // No program has the id 0.
+    Ok(ids.into_iter().take_while(|id| *id != 0).collect())
 }
 
 /// Reads the elements of a map that come behind `position`, or the first ones, into `keys` and
