@@ -116,7 +116,10 @@ impl Netlink {
 
     /// The number of the interface that has `address`.
     pub async fn holder_of(&self, address: IpAddr) -> Result<Option<u32>> {
-        Ok(self.own_addresses().await?.holders.get(&address).copied())
+        let holders = self.own_addresses().await?.holders;
+        Ok(holders
+            .get(&address)
+            .and_then(|holders| holders.first().copied()))
     }
 
     /// The unicast routes of all tables.

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The addresses of a network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses {
-    /// Each address of its own, with the number of an interface that has it.
-    pub holders: BTreeMap<IpAddr, u32>,
+    /// Each address of its own, with the numbers of the interfaces that have it.
+    pub holders: BTreeMap<IpAddr, BTreeSet<u32>>,
     /// The directed broadcast addresses of its networks.
     pub broadcasts: BTreeSet<Ipv4Addr>,
 }
@@ -20,7 +20,8 @@ pub(super) fn of(messages: &[AddressMessage]) -> Addresses {
         let Some(own) = own(message) else {
             continue;
         };
-        found.holders.insert(own, message.header.index);
+        let holders = found.holders.entry(own).or_default();
+        holders.insert(message.header.index);
         if let IpAddr::V4(own) = own {
             found.broadcasts.extend(broadcasts(message, own));
         }

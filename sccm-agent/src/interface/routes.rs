@@ -82,9 +82,10 @@ mod tests {
         assert_eq!(of(&direct), route("10.2.0.0/16", &[3]));
         let default = message(unicast, 0, vec![RouteAttribute::Oif(4)]);
         assert_eq!(of(&default), route("0.0.0.0/0", &[4]));
-        let hops = [3, 4].map(|interface_index| RouteNextHop {
-            interface_index,
-            ..RouteNextHop::default()
+        let hops = [3, 4].map(|index| {
+            let mut hop = RouteNextHop::default();
+            hop.interface_index = index;
+            hop
         });
         let hops = RouteAttribute::MultiPath(hops.to_vec());
         let several = message(unicast, 8, vec![to([10, 0, 0, 0]), hops]);

@@ -14,7 +14,7 @@ use sccm_common::abi::{self, InterfaceRecord, PeerRecord, PolicyInfo, ServiceRec
 use sccm_common::address::Trie;
 use sccm_common::blocked;
 use sccm_common::counter::{Page, PeerPage};
-use sccm_common::policy::{LIVE_BANKS, SHADOWED, flag};
+use sccm_common::policy::{LIVE_BANKS, SHADOWED};
 use sccm_common::trunk::VlanTable;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -116,11 +116,9 @@ impl Maps {
 
     /// Writes a policy into a bank that no program reads.
     fn fill(&mut self, bank: u32, compiled: &Compiled, info: PolicyInfo) -> Result<()> {
-        if compiled.policy.has(flag::ADDRESSES) {
-            self.tries
-                .set(bank, compiled.addresses.trie(), 0)
-                .context("writing the prefixes")?;
-        }
+        self.tries
+            .set(bank, compiled.addresses.trie(), 0)
+            .context("writing the prefixes")?;
         let policy: &Policy = &compiled.policy;
         self.policies
             .set(bank, policy, 0)

@@ -7,6 +7,7 @@ use crate::plan::{self, Plan};
 use crate::policy::{self, Compiled, Request, ServiceNames, SitePolicy, Surroundings};
 use anyhow::{Result, bail, ensure};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Checks a policy against the document, and against where the agent stands.
 ///
@@ -34,7 +35,12 @@ pub async fn surroundings(
     let addresses = netlink.own_addresses().await?;
     let machine = Surroundings {
         is_gateway: settings.is_gateway(),
-        own: addresses.holders.into_keys().collect(),
+        own: addresses
+            .holders
+            .into_iter()
+            .filter(|(address, holders)| is_met(plan, *address, holders))
+            .map(|(address, _)| address)
+            .collect(),
         broadcasts: addresses.broadcasts.into_iter().collect(),
         ..Surroundings::default()
     };
@@ -49,6 +55,15 @@ pub async fn surroundings(
         routes: plan::routed(plan, &present, &routes),
         ..machine
     })
+}
+
+/// Whether an address of these interfaces means this machine on judged cards. A link-local one
+/// does only on its own link. (Every container of a host comes with one.)
+fn is_met(plan: &Plan, address: IpAddr, holders: &BTreeSet<u32>) -> bool {
+    match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => !holders.is_disjoint(&plan.reach),
+        _ => true,
+    }
 }
 
 /// Compiles a policy for this machine.

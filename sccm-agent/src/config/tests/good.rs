@@ -168,9 +168,6 @@ fn a_system_may_be_elsewhere() {
     let policy = good(
         r#"
         [[protect]]
-        name = "here"
-        roles = ["distribution-point"]
-        [[protect]]
         name = "there"
         roles = ["distribution-point"]
         addresses = ["10.3.0.0/24"]
@@ -178,5 +175,5 @@ fn a_system_may_be_elsewhere() {
         "#,
     );
     let elsewhere: Vec<bool> = policy.protect.iter().map(|entry| entry.elsewhere).collect();
-    assert_eq!(elsewhere, [false, true]);
+    assert_eq!(elsewhere, [true, false]);
 }

@@ -22,8 +22,8 @@ fn told(sides: &str, routes: &[(&str, &[u32])]) -> Vec<(String, bool)> {
 #[test]
 fn a_route_has_the_side_of_its_interface() {
     const TO: &str = "10.2.0.0/16";
-    for (sides, interfaces, behind) in [
-        ("uplink eth0 segment eth1", &[2] as &[u32], true),
+    let cases: [(&str, &[u32], bool); 14] = [
+        ("uplink eth0 segment eth1", &[2], true),
         ("uplink eth0 segment eth1", &[1], false),
         // A card that nobody named, and a tunnel.
         ("uplink eth0 segment eth1", &[3], false),
@@ -41,10 +41,11 @@ fn a_route_has_the_side_of_its_interface() {
         ("uplink eth0 segment bond0", &[10], false),
         ("uplink eth2 segment bond0", &[10], false),
         ("uplink eth0 segment br0", &[10], true),
-    ] {
-        let expected: &[(String, bool)] = match behind {
-            true => &[(TO.to_owned(), true)],
-            false => &[],
+    ];
+    for (sides, interfaces, behind) in cases {
+        let expected = match behind {
+            true => vec![(TO.to_owned(), true)],
+            false => Vec::new(),
         };
         let found = told(sides, &[(TO, interfaces)]);
         assert_eq!(found, expected, "{sides} {interfaces:?}");

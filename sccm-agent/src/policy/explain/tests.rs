@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::{Protected, SitePolicy};
+use crate::policy::{Protected, SitePolicy, Surroundings};
 use std::collections::BTreeMap;
 
 fn policy() -> SitePolicy {

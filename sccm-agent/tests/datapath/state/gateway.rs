@@ -112,3 +112,65 @@ fn nobody_has_the_gateways_own_address_or_a_groups() -> Result<()> {
     }
     Ok(())
 }
+
+/// Two protected systems beside each other: R1 of the field's faults, by routes and on a bridge.
+#[test]
+fn a_protected_system_does_not_arrive_at_the_uplink() -> Result<()> {
+    const OTHER: [&str; 2] = ["192.0.2.5", "2001:db8::5"];
+    let prefixes = ["192.0.2.0/24", "2001:db8::/64"];
+    let routes: Vec<_> = prefixes
+        .iter()
+        .map(|prefix| Ok((prefix.parse()?, true)))
+        .collect::<Result<_>>()?;
+    for (outbound, is_bridge) in [
+        (Outbound::Track, false),
+        (Outbound::Track, true),
+        (Outbound::Enforce, false),
+        (Outbound::Enforce, true),
+    ] {
+        let settings = Settings {
+            addresses: vec![
+                "192.0.2.5/32",
+                "192.0.2.10/32",
+                "2001:db8::5/128",
+                "2001:db8::10/128",
+            ],
+            machine: Surroundings {
+                is_bridge,
+                routes: if is_bridge {
+                    Vec::new()
+                } else {
+                    routes.clone()
+                },
+                ..Surroundings::gateway(&[OWN[0].parse()?, OWN[1].parse()?])
+            },
+            ..pxe(outbound)
+        };
+        for (pair, other) in FAMILIES.into_iter().zip(OTHER) {
+            for (place, expected) in [(Place::Uplink, SpoofedSource), (Place::Segment, Left)] {
+                let mut kernel = Datapath::load_at(place)?;
+                kernel.publish(&settings)?;
+                let answer = Packet::ip(other, pair.peer).tcp(80, 50000);
+                assert_eq!(kernel.arrives(&answer.flags(SYN_ACK))?, expected);
+                if place == Place::Segment {
+                    continue;
+                }
+                let packet = || Packet::ip(other, pair.protected);
+                for packet in [
+                    packet().tcp(3000, 445).syn(),
+                    packet().tcp(3000, 80).syn(),
+                    packet().udp(3000, 135),
+                    packet().gre(),
+                ] {
+                    assert_eq!(kernel.arrives(&packet)?, SpoofedSource);
+                }
+                // Others are welcome as ever.
+                let honest = pair.back().tcp(50000, 80).syn();
+                assert_eq!(kernel.arrives(&honest)?, Service);
+            }
+        }
+    }
+    Ok(())
+}
+
+const SYN_ACK: u8 = 0x12;
