@@ -11,6 +11,14 @@ use std::collections::HashSet;
 pub(super) fn check(catalog: &Catalog) -> Result<()> {
     roles(catalog)?;
     notes(catalog)?;
+    for id in &catalog.sentences {
+        let mut named = catalog.links.iter().filter(|link| link.id == *id).peekable();
+        ensure!(named.peek().is_some(), "sentence `{id}` is no link");
+        ensure!(
+            named.all(|link| link.from.as_str() == ANY),
+            "sentence `{id}` is not from `{ANY}`"
+        );
+    }
     for link in &catalog.links {
         check_link(catalog, link)
             .with_context(|| format!("link {} ({} to {})", link.id, link.from, link.to))?;

@@ -217,9 +217,13 @@ fn rule_ground(rule: &Rule) -> Ground {
 }
 
 fn ground(row: &Row<'_>) -> Ground {
-    let (from, to) = match (row.way, row.other == &row.link.from) {
-        (Way::Inbound, true) | (Way::Outbound, false) => (&row.link.from, &row.link.to),
-        (Way::Inbound, false) | (Way::Outbound, true) => (&row.link.to, &row.link.from),
+    let near = match row.other == &row.link.to {
+        true => &row.link.from,
+        false => &row.link.to,
+    };
+    let (from, to) = match row.way {
+        Way::Inbound => (row.other, near),
+        Way::Outbound => (near, row.other),
     };
     link_ground(row.link, row.service, from, to)
 }

@@ -74,8 +74,10 @@ impl<'a> Rights<'a> {
             let mut rows = Vec::new();
             for id in &protected.roles {
                 let role = policy.site.catalog.role(id.as_str())?;
-                let into = policy.site.links_into(role);
-                rows.extend(into.map(|found| row(Way::Inbound, found)));
+                for (link, other, service) in policy.site.links_into(role) {
+                    let others = policy.others(link, other).into_iter();
+                    rows.extend(others.map(|other| row(Way::Inbound, (link, other, service))));
+                }
                 let out = policy.site.links_out_of(role);
                 rows.extend(out.map(|found| row(Way::Outbound, found)));
             }

@@ -144,6 +144,9 @@ impl Interpreter<'_> {
         let Some(peers) = &self.document.peers else {
             return true;
         };
+        if opener == "any" && link.id == "sql" {
+            return self.speaks_sql(link, peer);
+        }
         if link.to.as_str() != "pxe-service-point" || opener != "client" {
             return self.holds(opener, peer);
         }
@@ -152,6 +155,16 @@ impl Interpreter<'_> {
             false => self.holds("client", peer),
         };
         booting || service == "dhcp" && (peer.is_unspecified() || self.holds("dhcp-relay", peer))
+    }
+
+    /// Link `sql` is a sentence about anybody. Once peers are named, it means whom a numbered link
+    /// lets open SQL at the same role.
+    fn speaks_sql(&self, sentence: &Link, peer: IpAddr) -> bool {
+        let numbered = |link: &&Link| link.id.parse::<u8>().is_ok();
+        let speaks = |link: &&Link| link.services.iter().any(|row| row.service == "sql");
+        let links = self.catalog.links.iter().filter(numbered).filter(speaks);
+        let mut of_listener = links.filter(|link| link.to == sentence.to);
+        of_listener.any(|link| self.holds(link.from.as_str(), peer))
     }
 
     /// Whether an address holds a role.
