@@ -35,6 +35,9 @@ pub struct Catalog {
     /// Ids of links that the document states in a sentence from [`ANY`], not in a table.
     #[serde(default, skip_serializing)]
     pub sentences: Vec<String>,
+    /// Services that the end that listens sends to groups, unasked or to all who asked.
+    #[serde(default, skip_serializing)]
+    pub sent_to_many: Vec<String>,
     /// The computers that the table speaks of. `any` is not one of them.
     pub roles: Vec<Role>,
     /// The entries in the document's order. Ids are not unique: links that name
