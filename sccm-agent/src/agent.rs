@@ -145,7 +145,7 @@ impl Agent {
         let watcher = Watcher::new(
             watcher::Settings {
                 pins,
-                xdp_mode: settings.xdp_mode,
+                how: settings.how,
                 interfaces: settings.policies.interfaces.clone(),
             },
             (

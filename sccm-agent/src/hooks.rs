@@ -6,14 +6,14 @@ pub mod offload;
 mod reach;
 pub mod slots;
 
-pub use mode::XdpMode;
+pub use mode::{How, XdpMode};
 pub use reach::reach;
 
 use crate::changed::Changed;
-use crate::kernel::{Attached, Loader, Maps, Mode, PinDir, Programs};
+use crate::kernel::{Attached, EgressOrder, Loader, Maps, Mode, PinDir, Programs};
 use crate::plan::{Card, Plan};
 use crate::policy::Compiled;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sccm_common::Place;
 use sccm_common::counter::Direction;
 
@@ -40,11 +40,11 @@ pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Re
 /// is in the maps stays.
 ///
 /// # Errors
-/// The kernel or a driver refuses; hooks and policy are then as before. [`Changed`] if they are
-/// not.
+/// The kernel or a driver refuses, or somebody sees outgoing packets before a program that is to
+/// be the first; hooks and policy are then as before. [`Changed`] if they are not.
 pub fn attach_all(
     pins: &PinDir,
-    mode: XdpMode,
+    how: How,
     mut loader: Loader,
     plan: &Plan,
     compiled: Option<&Compiled>,
@@ -52,7 +52,7 @@ pub fn attach_all(
     let before = pins.slots();
     let mut maps = Maps::open(pins)?;
     let topology = maps.topology()?;
-    let (slots, programs) = match hook_all((pins, mode), &mut loader, &mut maps, plan, compiled) {
+    let (slots, programs) = match hook_all((pins, how), &mut loader, &mut maps, plan, compiled) {
         Ok(hooked) => hooked,
         Err(error) => {
             for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
@@ -80,19 +80,19 @@ pub fn attach_all(
 ///
 /// # Errors
 /// The kernel or the driver refuses.
-pub fn attach_one(pins: &PinDir, mode: XdpMode, slot: u32, card: &Card) -> Result<Programs> {
+pub fn attach_one(pins: &PinDir, how: How, slot: u32, card: &Card) -> Result<Programs> {
     for direction in [Direction::Inbound, Direction::Outbound] {
         if !Attached::hangs_on(pins, slot, direction, card.index)? {
             Attached::detach_one(pins, slot, direction)?;
         }
     }
     let mut programs = load(&mut Loader::new(pins), slot, card)?;
-    hook(mode, pins, slot, &card.name, &mut programs)?.pin()?;
+    hook(how, pins, slot, &card.name, &mut programs)?.pin(&mut programs)?;
     Ok(programs)
 }
 
 fn hook_all(
-    (pins, mode): (&PinDir, XdpMode),
+    (pins, how): (&PinDir, How),
     loader: &mut Loader,
     maps: &mut Maps,
     plan: &Plan,
@@ -110,10 +110,15 @@ fn hook_all(
     let hooked = || -> Result<()> {
         let mut attached = Vec::new();
         for ((slot, card), programs) in seats.zip(&mut programs) {
-            attached.push(hook(mode, pins, *slot, &card.name, programs)?);
+            let one = hook(how, pins, *slot, &card.name, programs)?;
+            if how.egress_order == EgressOrder::First {
+                is_first(&one, &card.name)?;
+            }
+            attached.push(one);
         }
         // Until here, a failure lets go of all of them.
-        attached.into_iter().try_for_each(Attached::pin)
+        let mut both = attached.into_iter().zip(&mut programs);
+        both.try_for_each(|(one, programs)| one.pin(programs))
     };
     if let Err(error) = hooked() {
         if compiled.is_some() {
@@ -125,6 +130,17 @@ fn hook_all(
     Ok((slots, programs))
 }
 
+fn is_first(attached: &Attached, interface: &str) -> Result<()> {
+    let before = attached.before()?;
+    ensure!(
+        before.is_empty(),
+        "{} sees what leaves {interface} before the agent's egress program, and may hide it: stop \
+         its owner, or stand behind it with --behind-tc-programs",
+        before.join(", ")
+    );
+    Ok(())
+}
+
 fn load(loader: &mut Loader, slot: u32, card: &Card) -> Result<Programs> {
     if card.is_trunk() {
         return loader.load_trunk(slot);
@@ -134,14 +150,15 @@ fn load(loader: &mut Loader, slot: u32, card: &Card) -> Result<Programs> {
 }
 
 fn hook(
-    mode: XdpMode,
+    how: How,
     pins: &PinDir,
     slot: u32,
     interface: &str,
     programs: &mut Programs,
 ) -> Result<Attached> {
-    let mut attach = |mode| Attached::attach(programs, pins, slot, interface, mode);
-    match mode {
+    let order = how.egress_order;
+    let mut attach = |mode| Attached::attach(programs, pins, slot, interface, mode, order);
+    match how.xdp_mode {
         XdpMode::Native => attach(Mode::Native),
         XdpMode::Generic => attach(Mode::Generic),
         XdpMode::Auto => attach(Mode::Native).or_else(|error| {

@@ -24,6 +24,7 @@ mod maps;
 mod memory;
 mod names;
 mod object;
+mod order;
 mod owner;
 mod pinned;
 mod pins;
@@ -33,7 +34,7 @@ mod tallies;
 mod topology;
 mod unhook;
 
-pub use attach::{Attached, EgressHook, Mode};
+pub use attach::{Attached, EgressHook, EgressOrder, Mode};
 pub use blocked::Unnoted;
 pub use capture::{Capture, Dropped};
 pub use clock::Clock;

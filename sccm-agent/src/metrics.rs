@@ -69,14 +69,17 @@ impl Metrics {
 
     fn tell_interfaces(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
         let mut enforcing = Series::new(&table::ENFORCING);
+        let mut before = Series::new(&table::EGRESS_BEFORE);
         let mut gaps = self.record.gaps.all();
         for state in self.machine.states(present)? {
             let labels = [state.interface.as_str(), state.mode.unwrap_or("none")];
             enforcing.add(&labels, is(state.state.drops()))?;
+            before.add(&[&state.interface], state.before.len() as f64)?;
             // From the start: what begins above 0 has not increased, says Prometheus.
             gaps.entry(state.interface).or_default();
         }
         scrape.tell(enforcing);
+        scrape.tell(before);
         let mut without = Series::new(&table::INTERFACE_GAP);
         for (interface, gap) in gaps {
             without.add(&[&interface], gap.as_secs_f64())?;

@@ -36,6 +36,9 @@ pub enum State {
     /// Our program drops what arrives, but no more sees what leaves, so that answers
     /// to what the protected systems open are lost.
     EgressLost,
+    /// Somebody else's TC program sees what leaves before ours, and may hide it: what it passes on
+    /// is not judged, and gets no answers.
+    EgressBehind,
     /// Our pin is there, but the card that it was made for is gone.
     StalePin,
 }
@@ -51,6 +54,7 @@ impl State {
             Self::Detached => "detached",
             Self::ForeignProgram => "foreign-program",
             Self::EgressLost => "egress-lost",
+            Self::EgressBehind => "egress-behind",
             Self::StalePin => "stale-pin",
         }
     }
@@ -58,13 +62,19 @@ impl State {
     /// Whether packets are dropped.
     #[must_use]
     pub const fn drops(self) -> bool {
-        matches!(self, Self::Enforcing | Self::Generic | Self::EgressLost)
+        matches!(
+            self,
+            Self::Enforcing | Self::Generic | Self::EgressLost | Self::EgressBehind
+        )
     }
 
-    /// Whether our programs see all packets.
+    /// Whether both our programs are there.
     #[must_use]
     pub const fn is_attached(self) -> bool {
-        matches!(self, Self::Enforcing | Self::Generic | Self::Observing)
+        matches!(
+            self,
+            Self::Enforcing | Self::Generic | Self::Observing | Self::EgressBehind
+        )
     }
 }
 
@@ -77,6 +87,8 @@ pub struct InterfaceState {
     pub state: State,
     /// `native` or `generic`; absent where our program is not attached.
     pub mode: Option<&'static str>,
+    /// Who sees what leaves before our egress program.
+    pub before: Vec<String>,
 }
 
 /// The maps of what is enforced.
@@ -117,9 +129,16 @@ pub fn interfaces(
         let card = card.and_then(|card| present.iter().find(|real| real.name == card.name));
         let there = card.and_then(|card| card.xdp);
         let is_ours = there.is_some_and(|there| ours == Some(there.id));
+        let before = match card.filter(|_| is_ours) {
+            Some(card) => who_sees_first(pins, one.hook, card)?,
+            None => Some(Vec::new()),
+        };
         let state = match (is_ours, there) {
             (true, _) if observing => State::Observing,
-            (true, _) if !sees_what_leaves(pins, one.hook, card)? => State::EgressLost,
+            (true, _) if before.is_none() => State::EgressLost,
+            (true, _) if before.as_ref().is_some_and(|before| !before.is_empty()) => {
+                State::EgressBehind
+            }
             (true, Some(there)) if there.generic => State::Generic,
             (true, _) => State::Enforcing,
             (false, Some(_)) => State::ForeignProgram,
@@ -136,14 +155,16 @@ pub fn interfaces(
             interface: one.name.clone(),
             state,
             mode,
+            before: before.unwrap_or_default(),
         });
     }
     Ok(states)
 }
 
-fn sees_what_leaves(pins: &PinDir, hook: u32, card: Option<&Interface>) -> Result<bool> {
-    match card {
-        Some(card) => Attached::hangs_on(pins, hook, Direction::Outbound, card.index),
-        None => Ok(false),
+/// Who sees what leaves before our egress program; `None` if that is not attached.
+fn who_sees_first(pins: &PinDir, hook: u32, card: &Interface) -> Result<Option<Vec<String>>> {
+    match Attached::hangs_on(pins, hook, Direction::Outbound, card.index)? {
+        true => Attached::before_pinned(pins, hook, card.index).map(Some),
+        false => Ok(None),
     }
 }

@@ -8,7 +8,7 @@
 mod renamed;
 
 use crate::heap;
-use crate::hooks::{self, XdpMode, offload, slots};
+use crate::hooks::{self, How, offload, slots};
 use crate::interface::{Changes, Interface};
 use crate::kernel::{Attached, Held, PinDir, Programs};
 use crate::plan::{self, Card, NamedInterface, Plan};
@@ -18,6 +18,7 @@ use crate::state::Machine;
 use anyhow::{Context as _, Result, bail};
 use renamed::InterfaceNames;
 use sccm_common::counter::Direction;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -36,6 +37,8 @@ struct Watched {
     whole: Instant,
     /// What was said about it last, so that it is not said again at every look.
     trouble: Option<String>,
+    /// Who sees what leaves it before our program.
+    before: Vec<String>,
     /// Its programs are of another shape than the plan asks.
     outdated: bool,
     /// `None` before they are attached.
@@ -45,7 +48,7 @@ struct Watched {
 /// What the watcher is told when the agent starts.
 pub struct Settings {
     pub pins: PinDir,
-    pub xdp_mode: XdpMode,
+    pub how: How,
     /// By the names that they have now.
     pub interfaces: Vec<NamedInterface>,
 }
@@ -204,6 +207,7 @@ impl Watched {
             slot,
             whole: Instant::now(),
             trouble: None,
+            before: Vec::new(),
             outdated: false,
             programs: None,
         }
@@ -230,6 +234,9 @@ impl Watched {
                     tracing::warn!("{name} is enforced after at most {gap:?} without");
                 }
                 self.whole = Instant::now();
+                if let Err(error) = self.look_who_is_first(&settings.pins) {
+                    tracing::error!("asking who sees first what leaves {name}: {error:#}");
+                }
             }
             Err(error) => {
                 let trouble = format!("{error:#}");
@@ -239,6 +246,26 @@ impl Watched {
                 self.trouble = Some(trouble);
             }
         }
+    }
+
+    /// Says once who has come to stand before our egress program. To go before them in turn would
+    /// have two agents chase each other for ever.
+    fn look_who_is_first(&mut self, pins: &PinDir) -> Result<()> {
+        let (name, before) = (&self.card.name, mem::take(&mut self.before));
+        self.before = Attached::before_pinned(pins, self.slot, self.card.index)?;
+        if self.before == before {
+            return Ok(());
+        }
+        if self.before.is_empty() {
+            tracing::info!("the egress program of {name} is the first again");
+        } else {
+            tracing::warn!(
+                "{} sees what leaves {name} before the agent's egress program: what it passes on \
+                 is not judged, and may get no answers; stop its owner, or start the agent again",
+                self.before.join(", ")
+            );
+        }
+        Ok(())
     }
 
     /// Whether anything was missing and is there now.
@@ -260,7 +287,7 @@ impl Watched {
         if arrives && leaves && !self.outdated {
             return Ok(false);
         }
-        let programs = hooks::attach_one(pins, settings.xdp_mode, self.slot, &self.card)?;
+        let programs = hooks::attach_one(pins, settings.how, self.slot, &self.card)?;
         self.programs = Some(programs.hold()?);
         // The kernel's types take more than the agent itself.
         heap::give_back();

@@ -38,7 +38,7 @@ pub(crate) async fn begin(
     let names = service_names(settings, found)?;
     let own = own_addresses(&settings.policies, netlink).await?;
     let mut compiled = compile(&settings.policies, &policy, &own, names)?;
-    cards::check(&settings.pins, settings.xdp_mode, plan, present)?;
+    cards::check(&settings.pins, settings.how.xdp_mode, plan, present)?;
     let start = Start::with(&compiled, &settings.pins, found)?;
     if start != Start::Withdrawn && !settings.accept_lockout {
         check_sessions(&settings.policies, &compiled, netlink, &plan.reach).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn begin(
     if found == Found::Nothing {
         hooks::create_maps(&settings.pins, &mut loader, settings.flow_capacity)?;
     }
-    let mut hooked = hooks::attach_all(&settings.pins, settings.xdp_mode, loader, plan, published)?;
+    let mut hooked = hooks::attach_all(&settings.pins, settings.how, loader, plan, published)?;
     if hooked.maps.shadow().context(Changed)?.is_some() {
         hooked.maps.end_shadow().context(Changed)?;
         tracing::warn!("the shadow of the agent before has ended");

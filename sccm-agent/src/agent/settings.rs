@@ -1,6 +1,6 @@
 //! What the agent is told when it starts.
 
-use crate::hooks::XdpMode;
+use crate::hooks::How;
 use crate::http::HttpArgs;
 use crate::kernel::PinDir;
 use crate::policies;
@@ -24,7 +24,7 @@ pub struct Settings {
     pub policies: policies::Settings,
     /// How many flows the kernel remembers.
     pub flow_capacity: u32,
-    pub xdp_mode: XdpMode,
+    pub how: How,
     pub http: HttpArgs,
     /// Where programs and maps are pinned.
     pub pins: PinDir,

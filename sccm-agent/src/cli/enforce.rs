@@ -4,8 +4,9 @@ use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::agent::{Agent, OnExit, Settings};
 use crate::heap;
-use crate::hooks::XdpMode;
+use crate::hooks::{How, XdpMode};
 use crate::http::HttpArgs;
+use crate::kernel::EgressOrder;
 use crate::plan::NamedInterface;
 use crate::policies;
 use crate::units;
@@ -58,6 +59,11 @@ pub struct EnforceArgs {
     /// XDP attach mode
     #[arg(long, value_enum, default_value_t)]
     xdp_mode: XdpMode,
+
+    /// Stand behind the TC programs that a card has already, instead of before them, although they
+    /// may hide outgoing packets
+    #[arg(long)]
+    behind_tc_programs: bool,
 
     /// What to do at SIGTERM and Ctrl-C
     #[arg(long, value_enum, default_value_t)]
@@ -150,7 +156,13 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
             observe: args.observe,
         },
         flow_capacity: args.flow_capacity,
-        xdp_mode: args.xdp_mode,
+        how: How {
+            xdp_mode: args.xdp_mode,
+            egress_order: match args.behind_tc_programs {
+                true => EgressOrder::Last,
+                false => EgressOrder::First,
+            },
+        },
         http: args.http.clone(),
         pins: args.pins.pins(),
         on_exit: args.on_exit,

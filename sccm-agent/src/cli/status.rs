@@ -2,7 +2,7 @@
 //! without an agent.
 //!
 //! Exit codes: 0 every interface is enforcing; 3 nothing is attached; 4 some
-//! interface is observing, in generic mode or lost; 5 the maps are of another
+//! interface is observing, in generic mode, lost, or behind another TC program; 5 the maps are of another
 //! layout.
 
 use super::PinArgs;
@@ -101,8 +101,9 @@ fn print(status: &Status) -> Result<()> {
             interface.mode.unwrap_or("-"),
         ]);
     }
+    let lines = output::lines(&table);
     output::print(format!(
-        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}",
+        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{lines}",
         policy.roles.join(", "),
         policy.generation,
         &policy.hash[..12],
@@ -110,7 +111,7 @@ fn print(status: &Status) -> Result<()> {
         units::describe(now.saturating_sub(policy.published)),
         trial(policy, now),
         shadow(status.shadow.as_ref(), now),
-        output::lines(&table)
+        before(&status.interfaces),
     ))
 }
 
@@ -127,6 +128,16 @@ fn trial(policy: &PolicyStatus, now: u64) -> String {
             units::describe(now - end)
         ),
     }
+}
+
+/// What is to be said of those who see outgoing packets before us; else nothing.
+fn before(interfaces: &[InterfaceState]) -> String {
+    let before = |one: &InterfaceState| {
+        let before = one.before.join(", ");
+        let line = format!("Before us on {}: {before}\n", one.interface);
+        (!one.before.is_empty()).then_some(line)
+    };
+    interfaces.iter().filter_map(before).collect()
 }
 
 /// What is to be said of a candidate; else nothing.

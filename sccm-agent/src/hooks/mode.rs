@@ -1,6 +1,14 @@
 //! How the operator lets the programs be attached.
 
+use crate::kernel::EgressOrder;
 use clap::ValueEnum;
+
+/// How the programs of a card are attached.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    pub xdp_mode: XdpMode,
+    pub egress_order: EgressOrder,
+}
 
 /// XDP attach mode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,7 @@
 pub use aya_obj::generated::{bpf_attr, bpf_cmd};
 
 use aya::Pod;
-use aya_obj::generated::bpf_link_info;
+use aya_obj::generated::{bpf_attach_type, bpf_link_info};
 use std::ffi::CString;
 use std::io::Error;
 use std::mem;
@@ -91,6 +91,25 @@ pub(super) fn interface_of(link: impl AsFd) -> Result<u32, Error> {
     unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     // SAFETY: XDP and TCX both begin their part of the union with this integer.
     Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+}
+
+/// The ids of the programs that see what leaves an interface by TCX, in this order. Since Linux
+/// 6.6.
+///
+/// # Errors
+/// There is no such interface; the kernel has no TCX.
+pub(super) fn tcx_egress(interface: u32) -> Result<Vec<u32>, Error> {
+    // No chain has more (BPF_MPROG_MAX, kernel/bpf/mprog.c).
+    let mut ids = [0_u32; 64];
+    let mut attributes = attributes();
+    attributes.query.__bindgen_anon_1.target_ifindex = interface;
+    attributes.query.attach_type = bpf_attach_type::BPF_TCX_EGRESS as u32;
+    attributes.query.prog_ids = ids.as_mut_ptr() as u64;
+    attributes.query.__bindgen_anon_2.count = ids.len() as u32;
+    // SAFETY: the kernel writes at most `count` ids.
+    unsafe { call(bpf_cmd::BPF_PROG_QUERY, &mut attributes) }?;
+    // No program has the id 0.
+    Ok(ids.into_iter().take_while(|id| *id != 0).collect())
 }
 
 /// Reads the elements of a map that come behind `position`, or the first ones, into `keys` and

@@ -1,9 +1,13 @@
-//! The filter that runs our program where a kernel has no TCX: at one place of the clsact
-//! queueing discipline of each interface.
+//! The filters of the clsact queueing discipline, one of which runs our program where a kernel has
+//! no TCX.
 //!
 //! aya attaches and removes such a filter. Here is what it does not offer: the queueing
-//! discipline itself, and the question which program a filter runs. It asks over netlink and
+//! discipline itself, and the question which filters there are. It asks over netlink and
 //! waits for the answer, because nothing else goes on while programs are attached.
+
+mod listed;
+
+pub(crate) use listed::{BPF, EVERY_PROTOCOL, Filter, list};
 
 use super::root_cause;
 use anyhow::{Context as _, Result, anyhow};
@@ -11,9 +15,7 @@ use aya::programs::TcAttachType;
 use aya::programs::links::Link as _;
 use aya::programs::tc::{SchedClassifierLink, TcHandle};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::tc::{
-    TcAttribute, TcFilterBpf, TcFilterBpfOption, TcHandle as Handle, TcMessage, TcOption,
-};
+use netlink_packet_route::tc::{TcAttribute, TcHandle as Handle, TcMessage};
 use nix::net::if_::if_nameindex;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
@@ -21,41 +23,43 @@ use rtnetlink::packet_core::{
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io::Error;
 
-/// As early as can be. A filter that decides ends the round, and ours decides only to drop. Among
-/// filters of the same priority, the kernel asks the newest first.
-pub(crate) const PRIORITY: u16 = 1;
-
 /// Ours among filters of the same priority; a number that `tc` would not choose.
 pub(crate) const HANDLE: u16 = 0x5cc;
 
-/// The handle as aya writes it.
-pub(crate) const fn handle() -> TcHandle {
-    TcHandle::new(0, HANDLE)
-}
-
-/// Our filter of what leaves an interface, whether or not there is one yet.
+/// A filter of what leaves an interface, as aya has it, whether or not there is one yet.
 ///
 /// # Errors
 /// There is no such interface.
-pub(crate) fn at(interface: &str) -> Result<SchedClassifierLink, Error> {
-    SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, handle(), None)
+pub(crate) fn at(
+    interface: &str,
+    priority: u16,
+    handle: TcHandle,
+) -> Result<SchedClassifierLink, Error> {
+    SchedClassifierLink::attached(interface, TcAttachType::Egress, priority, handle, None)
 }
 
 /// Removes the filters that run a program, from every interface of this network namespace.
 pub(crate) fn remove(program: u32) -> Result<()> {
     for interface in &if_nameindex().context("listing the interfaces")? {
-        if program_at(interface.index())? != Some(program) {
-            continue;
-        }
         let name = interface.name().to_string_lossy();
-        at(&name)?.detach().map_err(|error| {
-            anyhow!(
-                "removing the filter of what leaves {name}: {}",
-                root_cause(&error)
-            )
-        })?;
+        let filters = list(interface.index())?.into_iter();
+        for filter in filters.filter(|filter| filter.program == Some(program)) {
+            let link = at(&name, filter.priority, filter.handle.into())?;
+            link.detach().map_err(|error| {
+                anyhow!(
+                    "removing the filter of what leaves {name}: {}",
+                    root_cause(&error)
+                )
+            })?;
+        }
     }
     Ok(())
+}
+
+/// The filter that runs a program for what leaves an interface.
+pub(crate) fn of_program(interface: u32, program: u32) -> Result<Option<Filter>, Error> {
+    let mut filters = list(interface)?.into_iter();
+    Ok(filters.find(|filter| filter.program == Some(program)))
 }
 
 /// Gives an interface, by its number, the clsact queueing discipline, unless it has it.
@@ -72,48 +76,18 @@ pub(crate) fn add_clsact(index: u32) -> Result<(), Error> {
     message.header.parent = Handle::CLSACT;
     message.attributes = vec![TcAttribute::Kind("clsact".to_owned())];
     let message = RouteNetlinkMessage::NewQueueDiscipline(message);
-    ask(message, NLM_F_ACK | NLM_F_CREATE).map(drop)
-}
-
-/// The id of the program that our filter runs for what leaves an interface; `None` if there is
-/// no such filter, or no such interface.
-pub(crate) fn program_at(index: u32) -> Result<Option<u32>, Error> {
-    let every_protocol = (libc::ETH_P_ALL as u16).to_be();
-    let mut message = TcMessage::with_index(index.cast_signed());
-    message.header.handle = u32::from(HANDLE).into();
-    message.header.parent = Handle {
-        major: Handle::CLSACT.major,
-        minor: Handle::MIN_EGRESS,
-    };
-    message.header.info = u32::from(PRIORITY) << 16 | u32::from(every_protocol);
-    message.attributes = vec![TcAttribute::Kind(TcFilterBpf::KIND.to_owned())];
-    match ask(RouteNetlinkMessage::GetTrafficFilter(message), 0) {
-        Ok(Some(RouteNetlinkMessage::NewTrafficFilter(filter))) => Ok(program(filter)),
-        Ok(_) => Err(Error::other("the kernel answered something else")),
-        // No such filter; no queueing discipline, or a filter of another kind;
-        // one without classes; no such interface.
-        Err(error) => match error.raw_os_error() {
-            Some(libc::ENOENT | libc::EINVAL | libc::EOPNOTSUPP | libc::ENODEV) => Ok(None),
-            _ => Err(error),
-        },
+    let socket = send(message, NLM_F_ACK | NLM_F_CREATE)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer);
+    match answer.map_err(Error::other)?.payload {
+        NetlinkPayload::Error(error) if error.code.is_none() => Ok(()),
+        NetlinkPayload::Error(error) => Err(error.to_io()),
+        _ => Err(Error::other("the kernel answered out of turn")),
     }
 }
 
-fn program(filter: TcMessage) -> Option<u32> {
-    let options = filter.attributes.into_iter().find_map(|attribute| {
-        let TcAttribute::Options(options) = attribute else {
-            return None;
-        };
-        Some(options)
-    })?;
-    options.into_iter().find_map(|option| match option {
-        TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(id),
-        _ => None,
-    })
-}
-
-/// Sends one message, and returns the answer; none is an acknowledgement.
-fn ask(message: RouteNetlinkMessage, flags: u16) -> Result<Option<RouteNetlinkMessage>, Error> {
+/// Sends one message over a new socket, which gets the answer.
+fn send(message: RouteNetlinkMessage, flags: u16) -> Result<Socket, Error> {
     let mut message = NetlinkMessage::from(message);
     message.header.flags = NLM_F_REQUEST | flags;
     message.finalize();
@@ -123,12 +97,5 @@ fn ask(message: RouteNetlinkMessage, flags: u16) -> Result<Option<RouteNetlinkMe
     let socket = Socket::new(NETLINK_ROUTE)?;
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let answer = NetlinkMessage::deserialize(&answer).map_err(Error::other)?;
-    match answer.payload {
-        NetlinkPayload::InnerMessage(message) => Ok(Some(message)),
-        NetlinkPayload::Error(error) if error.code.is_none() => Ok(None),
-        NetlinkPayload::Error(error) => Err(error.to_io()),
-        _ => Err(Error::other("the kernel answered out of turn")),
-    }
+    Ok(socket)
 }

@@ -7,19 +7,25 @@ use std::path::Path;
 /// The name of a program, and the processes that hold it, for messages.
 #[must_use]
 pub fn describe(id: u32) -> String {
-    let name = loaded_programs()
-        .filter_map(Result::ok)
-        .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned));
-    let mut text = match name {
-        Some(name) if !name.is_empty() => format!("program `{name}` (id {id})"),
-        _ => format!("program id {id}"),
-    };
+    let mut text = name(id);
     let holders = holders(id);
     if !holders.is_empty() {
         text.push_str(&format!(", held by {}", holders.join(", ")));
     }
     text
+}
+
+/// The name of a program, and its id. Only with CAP_SYS_ADMIN does the kernel tell the name.
+#[must_use]
+pub(super) fn name(id: u32) -> String {
+    let name = loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned));
+    match name {
+        Some(name) if !name.is_empty() => format!("program `{name}` (id {id})"),
+        _ => format!("program id {id}"),
+    }
 }
 
 /// Processes that have the program, or a link of it, open.

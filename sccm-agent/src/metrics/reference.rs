@@ -126,6 +126,8 @@ families! {
 
     ENFORCING = Gauge "sccm_enforcing", &[&INTERFACE, &MODE],
         "1 where packets are dropped, read back from the kernel.";
+    EGRESS_BEFORE = Gauge "sccm_egress_programs_before", &[&INTERFACE],
+        "TC programs and filters of others that see what leaves before the agent's egress program, and may hide it.";
     INTERFACE_GAP = Counter "sccm_interface_gap_seconds_total", &[&INTERFACE],
         "Time that an interface was at most without its programs, since the agent began.";
 

@@ -38,7 +38,9 @@ impl Overall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use State::{Detached, EgressLost, Enforcing, ForeignProgram, Generic, Observing, StalePin};
+    use State::{
+        Detached, EgressBehind, EgressLost, Enforcing, ForeignProgram, Generic, Observing, StalePin,
+    };
 
     #[test]
     fn one_interface_that_is_open_spoils_it() {
@@ -48,6 +50,7 @@ mod tests {
             (&[Enforcing, StalePin], Overall::Partly),
             (&[Enforcing, ForeignProgram], Overall::Partly),
             (&[EgressLost], Overall::Partly),
+            (&[Enforcing, EgressBehind], Overall::Partly),
             (&[Observing, Observing], Overall::Observing),
             (&[Observing, StalePin], Overall::NotEnforcing),
             (&[Detached], Overall::NotEnforcing),

@@ -88,6 +88,7 @@ pub(crate) fn snapshot(at: Instant) -> Snapshot {
         interface: name.to_owned(),
         state,
         mode: Some("native"),
+        before: Vec::new(),
     };
     let mut roles = [0; ROLES_BYTES];
     roles[..18].copy_from_slice(b"distribution-point");

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, Loader, Mode, PinDir};
+use sccm_agent::kernel::{Attached, EgressHook, EgressOrder, Loader, Mode, PinDir, Programs};
 use sccm_common::Place;
 use sccm_common::counter::Direction;
 use sccm_tests::agent::{Hosts, LONG, POINT};
@@ -42,19 +42,16 @@ fn attach(hosts: &Hosts) -> Result<()> {
     attach_then(hosts, Attached::pin)
 }
 
-fn attach_then(hosts: &Hosts, then: impl Fn(Attached) -> Result<()> + Sync) -> Result<()> {
+fn attach_then(
+    hosts: &Hosts,
+    then: impl Fn(Attached, &mut Programs) -> Result<()> + Sync,
+) -> Result<()> {
     hosts.point.enter(|| {
         let pins = pins(hosts);
         let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
-        let (mode, hook) = (Mode::Native, EgressHook::Clsact);
-        then(Attached::attach_with(
-            &mut programs,
-            &pins,
-            SLOT,
-            "eth0",
-            mode,
-            hook,
-        )?)
+        let (mode, hook) = (Mode::Native, (EgressHook::Clsact, EgressOrder::First));
+        let attached = Attached::attach_with(&mut programs, &pins, SLOT, "eth0", mode, hook)?;
+        then(attached, &mut programs)
     })
 }
 
@@ -144,7 +141,7 @@ fn a_failed_start_leaves_no_filter() -> Result<()> {
     let hosts = hosts_with_filter()?;
     let pins = pins(&hosts);
     hosts.point.enter(|| Attached::detach(&pins, SLOT))?;
-    attach_then(&hosts, |attached| {
+    attach_then(&hosts, |attached, _| {
         ensure!(filters(&hosts)?.len() == 1, "it was attached");
         drop(attached);
         Ok(())

@@ -117,6 +117,8 @@ fn a_failing_interface_leaves_the_others_and_the_policy_as_they_were() -> Result
     veth_pair(&hosts.client, "eth1", &hosts.point, "eth1")?;
     hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
     let before = hosts.status()?;
+    // With the program's id.
+    let card = hosts.point.ip("link show dev eth0")?;
 
     hosts
         .run(&format!(
@@ -124,6 +126,7 @@ fn a_failing_interface_leaves_the_others_and_the_policy_as_they_were() -> Result
         ))?
         .assert_refused(&["lo", "native"]);
     assert_eq!(hosts.status()?, before);
+    assert_eq!(hosts.point.ip("link show dev eth0")?, card);
     assert!(!hosts.has_xdp("eth1")?, "a program on a new interface");
     hosts.assert_enforced();
 

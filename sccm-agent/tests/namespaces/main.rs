@@ -15,6 +15,7 @@ mod clsact;
 mod control;
 mod conversations;
 mod counters;
+mod egress_order;
 mod enforce;
 mod faults;
 mod flips;

@@ -37,6 +37,10 @@ pub const SELECTION: &[Selected] = &[
             "clsact::an_agent_takes_a_filter_over",
             "clsact::a_replacement_that_was_cut_short",
             "clsact::an_ingress_qdisc",
+            // Who stands before it.
+            "egress_order::a_program_that_was_there_first",
+            "egress_order::the_next_agent",
+            "egress_order::a_filter_that_stays_first",
             "enforce::exactly_the_ports",
             "enforce::only_the_named_interfaces",
             "network::path_mtu",

@@ -10,7 +10,8 @@ const HEADLINES = {
 const STATES = {
   enforcing: "enforcing", generic: "enforcing, slower: in generic mode", observing: "observing",
   detached: "let go", "foreign-program": "open: somebody else's program is there",
-  "egress-lost": "drops, but no longer sees what leaves", "stale-pin": "open: the card has lost its program",
+  "egress-lost": "drops, but no longer sees what leaves",
+  "egress-behind": "drops, but others see first what leaves", "stale-pin": "open: the card has lost its program",
 };
 
 function headline(state, title, summary) {
@@ -40,6 +41,9 @@ function showState(snapshot) {
   if (policy.confirm_by !== null) remarks.push("The policy is on trial: run sccm-agent confirm to keep it.");
   const isGeneric = (one) => one.state === "generic";
   if (snapshot.interfaces.some(isGeneric)) remarks.push("Generic mode judges in the kernel's stack, about four times slower.");
+  for (const one of snapshot.interfaces) {
+    if (one.before.length > 0) remarks.push(`On ${one.interface}, outgoing packets are seen first by ${one.before.join(", ")}.`);
+  }
   const list = byId("remarks");
   if ([...list.children].map((one) => one.textContent).join() !== remarks.join()) {
     list.replaceChildren(...remarks.map((text) => element("li", text)));

@@ -8,12 +8,13 @@
 //! The queueing discipline stays when our filter goes. An empty one passes everything, and
 //! somebody else may be about to use it.
 
-use super::super::filter::{self, HANDLE, PRIORITY};
+use super::super::filter::{self, EVERY_PROTOCOL, Filter as Listed, HANDLE};
 use super::super::pinned::Pinned;
 use super::super::root_cause;
 use super::super::unhook::unhook;
-use anyhow::{Context as _, Result, anyhow};
-use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions};
+use super::EgressOrder;
+use anyhow::{Context as _, Result, anyhow, bail};
+use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcHandle};
 use aya::programs::{SchedClassifier, TcAttachType};
 use nix::net::if_::if_nametoindex;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,11 @@ pub(crate) struct Filter {
 impl Filter {
     const fn new(path: PathBuf) -> Self {
         Self { path, kept: false }
+    }
+
+    /// Where its program is pinned.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Lets filter and pin stay.
@@ -47,14 +53,17 @@ impl Drop for Filter {
     }
 }
 
-/// Pins the program at `path`, and attaches it to an interface.
+/// Pins the program at `path`, and attaches it to an interface, beside our filter that runs the
+/// program `replaces`, if there is one.
 ///
 /// # Errors
-/// The kernel refuses, or somebody else's filter has our handle.
+/// The kernel refuses, or somebody else's filter has our place.
 pub(crate) fn attach(
     program: &mut SchedClassifier,
     interface: &str,
-    path: &Path,
+    order: EgressOrder,
+    path: PathBuf,
+    replaces: Option<u32>,
 ) -> Result<Filter> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
     filter::add_clsact(index).with_context(|| {
@@ -64,10 +73,24 @@ pub(crate) fn attach(
              has none)"
         )
     })?;
-    let pinned = pin(program, path.to_path_buf())?;
+    let there = filter::list(index).context("asking for the filters of clsact")?;
+    let priority = match order {
+        EgressOrder::First => first(&there, interface)?,
+        EgressOrder::Last => there
+            .last()
+            .map_or(1, |last| last.priority.saturating_add(1)),
+    };
+    let replaced = there
+        .iter()
+        .find(|filter| replaces.is_some() && filter.program == replaces);
+    let handle = match replaced {
+        Some(filter) if filter.handle == u32::from(HANDLE) => HANDLE + 1,
+        _ => HANDLE,
+    };
+    let pinned = pin(program, path)?;
     let options = TcAttachOptions::Netlink(NlOptions {
-        priority: PRIORITY,
-        handle: filter::handle(),
+        priority,
+        handle: TcHandle::new(0, handle),
         classid: None,
     });
     let id = program
@@ -75,9 +98,9 @@ pub(crate) fn attach(
         .map_err(|error| {
             anyhow!(
                 "attaching a filter to what leaves {interface}: {}: if `tc filter show dev \
-                 {interface} egress` lists another one of priority {PRIORITY} and handle \
-                 {HANDLE:#x}, stop its owner, or remove it with `tc filter del dev {interface} \
-                 egress pref {PRIORITY} handle {HANDLE:#x} bpf`; a kernel without the module \
+                 {interface} egress` lists another one of priority {priority} and handle \
+                 {handle:#x}, stop its owner, or remove it with `tc filter del dev {interface} \
+                 egress pref {priority} handle {handle:#x} bpf`; a kernel without the module \
                  cls_bpf has no such filters",
                 root_cause(&error)
             )
@@ -97,20 +120,22 @@ pub(crate) fn take_over(
     let successor = successor(path);
     // The pin of an agent that died between two programs.
     unhook(&successor)?;
-    let running = filter::program_at(index)?;
-    if running.is_none() || running != Pinned::program_at(path)? {
+    let running = match Pinned::program_at(path)? {
+        Some(program) => filter::of_program(index, program)?,
+        None => None,
+    };
+    let Some(running) = running else {
         unhook(path)?;
         return Ok(false);
-    }
+    };
     let pinned = pin(program, successor.clone())?;
-    let id = program
-        .attach_to_link(filter::at(interface)?)
-        .map_err(|error| {
-            anyhow!(
-                "replacing the filter of what leaves {interface}: {}",
-                root_cause(&error)
-            )
-        })?;
+    let link = filter::at(interface, running.priority, running.handle.into())?;
+    let id = program.attach_to_link(link).map_err(|error| {
+        anyhow!(
+            "replacing the filter of what leaves {interface}: {}",
+            root_cause(&error)
+        )
+    })?;
     leave_attached(program, id)?;
     rename(&successor, path)?;
     pinned.keep();
@@ -123,6 +148,29 @@ pub(crate) fn successor(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push("-next");
     path.with_file_name(name)
+}
+
+/// The first priority. Among filters of the same one, the kernel asks the newest first. A filter
+/// that decides ends the round, and ours decides only to drop.
+///
+/// # Errors
+/// Only filters of another kind can have it.
+fn first(there: &[Listed], interface: &str) -> Result<u16> {
+    const FIRST: u16 = 1;
+    let refuses = |filter: &&Listed| {
+        filter.priority == FIRST
+            && (filter.kind != filter::BPF || filter.protocol != EVERY_PROTOCOL)
+    };
+    if let Some(filter) = there.iter().find(refuses) {
+        bail!(
+            "a clsact filter of {interface} ({}) has the first priority, so that it sees outgoing \
+             packets before the agent's egress program, and may hide them: remove it with `tc \
+             filter del dev {interface} egress pref {FIRST}`, or stand behind it with \
+             --behind-tc-programs",
+            filter.kind
+        );
+    }
+    Ok(FIRST)
 }
 
 fn pin(program: &mut SchedClassifier, path: PathBuf) -> Result<Filter> {
@@ -138,6 +186,6 @@ fn leave_attached(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> R
     Ok(())
 }
 
-fn rename(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("renaming {}", from.display()))
 }

@@ -1,6 +1,7 @@
 //! Egress by TCX, with a BPF link.
 
 use super::super::root_cause;
+use super::EgressOrder;
 use super::link::{open, was_updated};
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
@@ -9,8 +10,16 @@ use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use std::path::Path;
 
 /// Attaches the program; dropping the link detaches it.
-pub(crate) fn attach(program: &mut SchedClassifier, interface: &str) -> Result<FdLink> {
-    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+pub(crate) fn attach(
+    program: &mut SchedClassifier,
+    interface: &str,
+    order: EgressOrder,
+) -> Result<FdLink> {
+    let order = match order {
+        EgressOrder::First => LinkOrder::first(),
+        EgressOrder::Last => LinkOrder::last(),
+    };
+    let order = TcAttachOptions::TcxOrder(order);
     let id = program
         .attach_with_options(interface, TcAttachType::Egress, order)
         .map_err(|error| {

@@ -132,9 +132,11 @@ fn style(state: State, palette: Palette) -> Style {
     match state {
         State::Enforcing => palette.good(),
         State::Observing | State::Generic => palette.unusual(),
-        State::Detached | State::ForeignProgram | State::EgressLost | State::StalePin => {
-            palette.bad()
-        }
+        State::Detached
+        | State::ForeignProgram
+        | State::EgressLost
+        | State::EgressBehind
+        | State::StalePin => palette.bad(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, Loader, Mode, PinDir};
+use sccm_agent::kernel::{Attached, EgressHook, EgressOrder, Loader, Mode, PinDir};
 use sccm_common::Place;
 use sccm_tests::agent::{Agent, Hosts, POINT};
 use sccm_tests::hooks;
@@ -64,8 +64,10 @@ fn a_lost_filter_is_made_anew() -> Result<()> {
     hosts.point.enter(|| -> Result<()> {
         Attached::detach(&pins, SLOT)?;
         let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
-        let hook = EgressHook::Clsact;
-        Attached::attach_with(&mut programs, &pins, SLOT, "eth0", Mode::Native, hook)?.pin()
+        let hook = (EgressHook::Clsact, EgressOrder::First);
+        let attached =
+            Attached::attach_with(&mut programs, &pins, SLOT, "eth0", Mode::Native, hook)?;
+        attached.pin(&mut programs)
     })?;
     let agent = hosts.enforce(POINT)?;
     let removed = hosts

@@ -111,7 +111,7 @@ fn enforce_lets_out_to_groups_what_is_for_many_and_no_offer() {
             assert_eq!(sends(open), (OutboundNotAllowed, class::SMB));
             let echo = packet.clone().icmp_echo_request(7);
             assert_eq!(sends(echo), (OutboundNotAllowed, class::ECHO));
-            let tunnel = packet.clone().ip_protocol(GRE).data(&[0; 8]);
+            let tunnel = packet.clone().ip_protocol(GRE).data([0; 8]);
             assert_eq!(sends(tunnel), (OutboundNotAllowed, ServiceClass::GRE));
             assert_eq!(world.remembered(), (0, 0, 0));
         }
