@@ -140,9 +140,16 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     if source::is_spoofed(packet, source, place) {
         return Verdict::without_service(Reason::SpoofedSource);
     }
+    // Without addresses, the fast path looks at no source either.
+    let source = match tables.policy().has(flag::ADDRESSES) {
+        true => source,
+        false => AddressClass::ANY,
+    };
     let destination = match place {
-        // Whatever comes in at a host's card is for the host.
-        Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => AddressClass::ANY,
+        // Whatever comes in at a host's card is for the host, or for many.
+        Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => {
+            AddressClass::unnamed(packet.family, &packet.destination)
+        }
         _ => class_of(tables, packet, &packet.destination),
     };
     let verdict = if place == Place::Segment && destination.local != LOCAL_SELF {
@@ -196,12 +203,18 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
         let policy = self.tables.policy();
         let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
         let source = packet.network.source();
+        let destination = packet.network.destination();
+        let names_local = policy.has(flag::ADDRESSES)
+            && (self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES));
+        if !names_local && destination.may_be_group(L3::FAMILY) {
+            return None;
+        }
         if policy.has(flag::ADDRESSES)
             && let Some(trie) = self.tables.trie()
         {
             let class = |address| address::classify(trie, L3::FAMILY, &address);
-            if self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES) {
-                local = class(packet.network.destination()).local;
+            if names_local {
+                local = class(destination).local;
             }
             let source = class(source);
             if source::is_suspect(source, self.place) {
@@ -289,7 +302,7 @@ fn refusal(
     reason: Reason,
     service: ServiceClass,
 ) -> Verdict {
-    if local == AddressClass::ANY.local && policy.has(flag::LISTED_ONLY) {
+    if is_unlisted(policy, local) {
         return Verdict::of_service(Reason::UnlistedHost, service);
     }
     Verdict {
@@ -297,6 +310,12 @@ fn refusal(
         service,
         peer: policy.peer_of(pair),
     }
+}
+
+/// Whether systems of a local class are none of those that the policy lists.
+#[inline(always)]
+const fn is_unlisted(policy: &Policy, local: u16) -> bool {
+    local == AddressClass::ANY.local && policy.has(flag::LISTED_ONLY)
 }
 
 /// The service of a packet whose server is at `port`.
@@ -330,7 +349,7 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
     match tables.policy().has(flag::ADDRESSES) {
         true => look_up(tables, packet, address),
-        false => AddressClass::ANY,
+        false => AddressClass::unnamed(packet.family, address),
     }
 }
 

@@ -84,8 +84,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.protocol.copy_from_slice(&classes.protocol);
     // Who is behind a gateway, no arithmetic tells.
     let machine = request.machine;
-    let tells_apart =
-        !scopes.prefixes.is_empty() || machine.is_bridge || !machine.routes.is_empty();
+    let tells_apart = scopes.names_any || machine.is_bridge || !machine.routes.is_empty();
     policy.flags = flags(request, tells_apart);
     policy.own = own_filter(machine);
     for essential in &request.policy.without {

@@ -3,6 +3,7 @@
 mod candidates;
 mod flows;
 mod fragments;
+mod groups;
 mod icmp_errors;
 mod outbound;
 mod places;
@@ -10,3 +11,4 @@ mod sources;
 mod tftp;
 mod tftp_ends;
 mod timeouts;
+mod unlisted;
