@@ -32,6 +32,12 @@ use std::{collections::BTreeSet, error::Error, fmt, sync::OnceLock};
 pub struct Catalog {
     /// The edition that the table is of.
     pub edition: Edition,
+    /// Ids of links that the document states in a sentence from [`ANY`], not in a table.
+    #[serde(default, skip_serializing)]
+    pub sentences: Vec<String>,
+    /// Services that the end that listens sends to groups, unasked or to all who asked.
+    #[serde(default, skip_serializing)]
+    pub sent_to_many: Vec<String>,
     /// The computers that the table speaks of. `any` is not one of them.
     pub roles: Vec<Role>,
     /// The entries in the document's order. Ids are not unique: links that name
@@ -97,6 +103,12 @@ impl Catalog {
                 let lineage = self.lineage(role);
                 lineage.iter().any(|id| id.as_str() == asked)
             })
+    }
+
+    /// Whether the document states a link in a sentence, not in a table.
+    #[must_use]
+    pub fn is_sentence(&self, link: &Link) -> bool {
+        self.sentences.contains(&link.id)
     }
 
     /// The features that the table's `opt_in` links wait for, sorted.

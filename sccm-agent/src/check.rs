@@ -13,7 +13,7 @@ mod text;
 mod warnings;
 
 pub use difference::{Change, Difference, Live};
-pub use matrix::{Matrix, Right, Rules, System};
+pub use matrix::{Matrix, Narrowed, Right, Rules, System};
 pub use size::Size;
 pub use warnings::Warning;
 

@@ -59,6 +59,22 @@ impl Address {
         }
     }
 
+    /// Whether this stands for many: [`Self::is_multicast`], or 255.255.255.255.
+    #[inline(always)]
+    pub const fn is_group(&self, family: Family) -> bool {
+        let broadcast = matches!(family, Family::V4) && self.low as u32 == u32::MAX;
+        self.is_multicast(family) || broadcast
+    }
+
+    /// Whether this may stand for many, by one comparison: true of all that do, and of 240.0.0.0/4.
+    #[inline(always)]
+    pub const fn may_be_group(&self, family: Family) -> bool {
+        match family {
+            Family::V4 => self.low as u32 >= 0xe000_0000,
+            Family::V6 => self.high >= 0xff << 56,
+        }
+    }
+
     /// Whether this is fe80::/10 or `::`, the sources of a link-local protocol.
     #[inline(always)]
     pub const fn is_link_local_or_unspecified_v6(&self) -> bool {
@@ -78,6 +94,19 @@ pub struct AddressClass {
 impl AddressClass {
     /// The class of every address that no prefix names.
     pub const ANY: Self = Self { local: 0, peer: 0 };
+
+    /// The class of what stands for many, where the policy tells no other addresses apart. As the
+    /// protected end, that is where it names no protected system.
+    pub const GROUP: Self = Self { local: 2, peer: 1 };
+
+    /// The class of an address where the policy names none.
+    #[inline(always)]
+    pub const fn unnamed(family: Family, address: &Address) -> Self {
+        match address.is_group(family) {
+            true => Self::GROUP,
+            false => Self::ANY,
+        }
+    }
 }
 
 /// The local class of a gateway's own addresses.

@@ -135,10 +135,16 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
         Continue(packet) => packet,
         Break(reason) => return ended(tables.policy(), reason),
     };
-    let source = class_of(tables, packet, &packet.source);
+    // Without addresses, the fast path looks at no source either.
+    let source = match tables.policy().has(flag::ADDRESSES) {
+        true => class_of(tables, packet, &packet.source),
+        false => AddressClass::ANY,
+    };
     let destination = match place {
-        // Whatever comes in at a host's card is for the host.
-        Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => AddressClass::ANY,
+        // Whatever comes in at a host's card is for the host, or for many.
+        Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => {
+            AddressClass::unnamed(packet.family, &packet.destination)
+        }
         _ => class_of(tables, packet, &packet.destination),
     };
     let verdict = if place == Place::Segment && destination.local != LOCAL_SELF {
@@ -191,12 +197,18 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
     ) -> Option<Verdict> {
         let policy = self.tables.policy();
         let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
+        let destination = packet.network.destination();
+        let names_local = policy.has(flag::ADDRESSES)
+            && (self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES));
+        if !names_local && destination.may_be_group(L3::FAMILY) {
+            return None;
+        }
         if policy.has(flag::ADDRESSES)
             && let Some(trie) = self.tables.trie()
         {
             let class = |address| address::classify(trie, L3::FAMILY, &address);
-            if self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES) {
-                local = class(packet.network.destination()).local;
+            if names_local {
+                local = class(destination).local;
             }
             pair = policy.pair(local, class(packet.network.source()).peer);
         }
@@ -278,7 +290,7 @@ fn refusal(
     reason: Reason,
     service: ServiceClass,
 ) -> Verdict {
-    if local == AddressClass::ANY.local && policy.has(flag::LISTED_ONLY) {
+    if is_unlisted(policy, local) {
         return Verdict::of_service(Reason::UnlistedHost, service);
     }
     Verdict {
@@ -286,6 +298,12 @@ fn refusal(
         service,
         peer: policy.peer_of(pair),
     }
+}
+
+/// Whether systems of a local class are none of those that the policy lists.
+#[inline(always)]
+const fn is_unlisted(policy: &Policy, local: u16) -> bool {
+    local == AddressClass::ANY.local && policy.has(flag::LISTED_ONLY)
 }
 
 /// The service of a packet whose server is at `port`.
@@ -318,7 +336,7 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
 #[inline(always)]
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
     if !tables.policy().has(flag::ADDRESSES) {
-        return AddressClass::ANY;
+        return AddressClass::unnamed(packet.family, address);
     }
     match tables.trie() {
         Some(trie) => address::classify_either(trie, packet.family, address),

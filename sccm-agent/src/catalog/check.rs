@@ -11,6 +11,23 @@ use std::collections::HashSet;
 pub(super) fn check(catalog: &Catalog) -> Result<()> {
     roles(catalog)?;
     notes(catalog)?;
+    for id in &catalog.sentences {
+        let mut named = catalog
+            .links
+            .iter()
+            .filter(|link| link.id == *id)
+            .peekable();
+        ensure!(named.peek().is_some(), "sentence `{id}` is no link");
+        ensure!(
+            named.all(|link| link.from.as_str() == ANY),
+            "sentence `{id}` is not from `{ANY}`"
+        );
+    }
+    for id in &catalog.sent_to_many {
+        let mut rows = catalog.links.iter().flat_map(|link| &link.services);
+        let sent = |row: &Service| row.service == *id && row.protocol == Protocol::Udp;
+        ensure!(rows.any(sent), "service `{id}` is in no row for UDP");
+    }
     for link in &catalog.links {
         check_link(catalog, link)
             .with_context(|| format!("link {} ({} to {})", link.id, link.from, link.to))?;

@@ -13,6 +13,8 @@ pub struct Matrix {
     pub outbound: &'static str,
     /// The protected systems, in the order of the policy.
     pub protect: Vec<System>,
+    /// Links that the document states for anybody, and to which `[peers]` leave fewer.
+    pub narrowed: Vec<Narrowed>,
     /// `[[allow]]`, in the order of the policy.
     pub allow: Vec<Rules>,
     /// `[[management.allow]]`, in the order of the policy.
@@ -31,6 +33,7 @@ impl Matrix {
         Self {
             outbound: outbound(policy.outbound),
             protect: systems(view),
+            narrowed: narrowed(view),
             allow: policy.allow.iter().map(Rules::new).collect(),
             management: policy.management.iter().map(Rules::new).collect(),
         }
@@ -67,6 +70,17 @@ pub struct Right {
     pub ports: String,
     /// The links of the document that say so.
     pub links: Vec<String>,
+}
+
+/// A link from `any` that means some roles only, because the policy names peers.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Narrowed {
+    /// The link's id.
+    pub link: String,
+    /// The role that listens.
+    pub to: String,
+    /// The roles that it means.
+    pub from: Vec<String>,
 }
 
 /// A rule of the site.
@@ -106,6 +120,25 @@ fn systems(view: &View<'_>) -> Vec<System> {
         outbound: rights(view, entry, &view.outbound),
     };
     view.policy.protect.iter().map(system).collect()
+}
+
+/// The narrowed links of the protected systems, each once.
+fn narrowed(view: &View<'_>) -> Vec<Narrowed> {
+    let mut found: Vec<Narrowed> = Vec::new();
+    for row in &view.inbound {
+        let (link, to) = (&row.link.id, row.link.to.as_str());
+        let mut known = found.iter();
+        if !view.policy.narrows(row.link) || known.any(|it| it.link == *link && it.to == to) {
+            continue;
+        }
+        let from = view.policy.site.openers_by_tables(row.link);
+        found.push(Narrowed {
+            link: link.clone(),
+            to: to.to_owned(),
+            from: from.iter().map(ToString::to_string).collect(),
+        });
+    }
+    found
 }
 
 fn rights(view: &View<'_>, entry: &Protected, rows: &[Row<'_>]) -> Vec<Right> {

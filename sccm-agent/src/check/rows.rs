@@ -69,7 +69,11 @@ impl<'a> View<'a> {
                     service,
                     targets: Target::of_service(service, &policy.site),
                 };
-                let into = policy.site.links_into(role).map(row);
+                let meant = |(link, peer, service): Found| {
+                    let others = policy.others(link, peer).into_iter();
+                    others.map(move |peer| (link, peer, service))
+                };
+                let into = policy.site.links_into(role).flat_map(meant).map(row);
                 view.inbound
                     .extend(into.flat_map(|row| booting(policy, row)));
                 let out = policy.site.links_out_of(role).map(row);

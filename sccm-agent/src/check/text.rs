@@ -1,6 +1,6 @@
 //! The report for people.
 
-use super::matrix::{Right, Rules, shown};
+use super::matrix::{Narrowed, Right, Rules, shown};
 use super::{Difference, Report, System};
 use crate::output;
 use crate::units::KIB;
@@ -22,6 +22,9 @@ impl Report {
             .iter()
             .map(|entry| self.system(entry))
             .collect();
+        if !matrix.narrowed.is_empty() {
+            parts.push(narrowed(&matrix.narrowed));
+        }
         let rules = [
             ("Rules of this site", "all", &matrix.allow),
             ("At the gateway itself", "itself", &matrix.management),
@@ -92,6 +95,22 @@ impl Report {
             output::lines(&table)
         ))
     }
+}
+
+/// Which sentences about anybody mean fewer, one by one.
+fn narrowed(narrowed: &[Narrowed]) -> String {
+    let mut table = output::plain();
+    for link in narrowed {
+        let roles = link.from.join(", ");
+        table.add_row([
+            format!("link {}", link.link),
+            format!("from any to {}: {roles} only", link.to),
+        ]);
+    }
+    format!(
+        "Narrowed by [peers] to the roles that the document's tables name\n{}",
+        output::lines(&table)
+    )
 }
 
 fn difference(difference: &Difference) -> String {

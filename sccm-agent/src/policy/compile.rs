@@ -79,7 +79,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     policy.icmp.copy_from_slice(&classes.icmp);
     policy.icmpv6.copy_from_slice(&classes.icmpv6);
     policy.protocol.copy_from_slice(&classes.protocol);
-    policy.flags = flags(request, !scopes.prefixes.is_empty());
+    policy.flags = flags(request, scopes.names_any);
     for essential in &request.policy.without {
         policy.essentials.remove(essential.0);
     }

@@ -3,7 +3,7 @@
 //! The answer is the compiled policy's own; the grounds are looked for among
 //! the same rows and rules that it was compiled from.
 
-use super::rights::{Rights, Row, Way};
+use super::rights::{Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
 use super::{Outbound, Request, Rule, ServiceNames, Target, compile, vocabulary};
 use crate::catalog::{ANY, Link, RoleId, Service};
@@ -110,34 +110,35 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     let class = compiled.class_of(&question.target);
     let (allowed, way) = match question.opener {
         Opener::Peer => (access.inbound.contains(class), Way::Inbound),
-        Opener::Protected => (
-            access.outbound.contains(class) || policy.outbound != Outbound::Enforce,
-            Way::Outbound,
-        ),
+        Opener::Protected => {
+            let passes = match policy.outbound {
+                Outbound::Enforce => access.outbound.contains(class),
+                Outbound::Track => !is_unlisted(&local),
+                Outbound::Off => true,
+            };
+            (passes, Way::Outbound)
+        }
     };
-    let speaks =
-        |row: &&Row<'_>| row.way == way && row.targets.iter().any(|t| t.covers(&question.target));
-    let rows: Vec<&Row<'_>> = entries(&local, policy.protect.len())
-        .into_iter()
-        .flat_map(|entry| rights.rows(entry))
+    let to_many = is_to_many(way, &local, &peer);
+    let speaks = |row: &&Row<'_>| {
+        let asked = &question.target;
+        row.targets.iter().any(|target| target.covers(asked)) && (!to_many || is_datagram(asked))
+    };
+    let (open, closed): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rights
+        .concerning(&local)
         .filter(speaks)
-        .collect();
-    let to_many = |row: &Row<'_>| way == Way::Outbound && peer.group && row.is_datagram();
-    let (open, closed): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows
-        .into_iter()
-        .partition(|row| rights.opens(row, &peer, &roles) || to_many(row));
+        .partition(|row| rights.grants(row, way, &local, &peer, &roles));
+    let closed = closed.into_iter().filter(|row| row.way == way);
     let mut because: Vec<Ground> = open.into_iter().map(ground).collect();
     if question.opener == Opener::Peer {
         let rules = match local {
             Local::Own => &policy.management,
             _ => &policy.allow,
         };
-        because.extend(
-            rules
-                .iter()
-                .filter(|rule| applies(rule, question))
-                .map(rule_ground),
-        );
+        let reaches = |rule: &&Rule| {
+            applies(rule, question) && (!to_many || may_reach_many(&question.target))
+        };
+        because.extend(rules.iter().filter(reaches).map(rule_ground));
     } else {
         if matches!(local, Local::Own) {
             because.push(Ground::Gateway);
@@ -146,7 +147,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
             because.push(Ground::OutboundNotEnforced);
         }
     }
-    let mut would_allow: Vec<Ground> = closed.into_iter().map(ground).collect();
+    let mut would_allow: Vec<Ground> = closed.map(ground).collect();
     if would_allow.is_empty() {
         would_allow = in_catalog(&policy.site, &question.target);
     }
@@ -168,18 +169,21 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     })
 }
 
-fn entries(local: &Local<'_>, all: usize) -> Vec<usize> {
+/// Whether an address is no protected system, nor named by any rule.
+fn is_unlisted(local: &Local<'_>) -> bool {
     match local {
-        Local::Own => Vec::new(),
-        Local::Group => (0..all).collect(),
-        Local::Systems { entries, .. } => entries.clone(),
+        Local::Own | Local::Group { .. } => false,
+        Local::Systems {
+            entries,
+            destinations,
+        } => entries.is_empty() && destinations.is_empty(),
     }
 }
 
 fn describe(local: &Local<'_>, request: &Request<'_>) -> String {
     match local {
         Local::Own => "this gateway".to_owned(),
-        Local::Group => "everybody (a group address)".to_owned(),
+        Local::Group { .. } => "everybody (a group address)".to_owned(),
         Local::Systems { entries, .. } if entries.is_empty() => "not listed".to_owned(),
         Local::Systems { entries, .. } => {
             let names = entries
@@ -217,9 +221,13 @@ fn rule_ground(rule: &Rule) -> Ground {
 }
 
 fn ground(row: &Row<'_>) -> Ground {
-    let (from, to) = match (row.way, row.other == &row.link.from) {
-        (Way::Inbound, true) | (Way::Outbound, false) => (&row.link.from, &row.link.to),
-        (Way::Inbound, false) | (Way::Outbound, true) => (&row.link.to, &row.link.from),
+    let near = match row.other == &row.link.to {
+        true => &row.link.from,
+        false => &row.link.to,
+    };
+    let (from, to) = match row.way {
+        Way::Inbound => (row.other, near),
+        Way::Outbound => (near, row.other),
     };
     link_ground(row.link, row.service, from, to)
 }

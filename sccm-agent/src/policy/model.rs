@@ -4,7 +4,7 @@
 //! reason. The compiler turns it into tables; nothing here depends on how.
 
 use super::{Essential, Target};
-use crate::catalog::RoleId;
+use crate::catalog::{ANY, Link, RoleId};
 use crate::site::Site;
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -124,6 +124,21 @@ impl SitePolicy {
             }
         }
         roles
+    }
+
+    /// Whether peers narrow a link: a sentence about anybody then means the roles to which the
+    /// document's tables give the service ([`Site::openers_by_tables`]).
+    #[must_use]
+    pub fn narrows(&self, link: &Link) -> bool {
+        self.peers.is_some() && self.site.catalog.is_sentence(link)
+    }
+
+    /// The roles that a link means by `other`, its end beyond a protected system.
+    pub(crate) fn others(&self, link: &Link, other: &'static RoleId) -> Vec<&'static RoleId> {
+        match other.as_str() == ANY && self.narrows(link) {
+            true => self.site.openers_by_tables(link),
+            false => vec![other],
+        }
     }
 }
 

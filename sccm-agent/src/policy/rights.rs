@@ -2,9 +2,11 @@
 
 use super::groups::{self, RuleGroup};
 use super::scopes::{Local, Peer};
+use super::target::{ICMP_ECHO_REQUEST, ICMPV6_ECHO_REQUEST};
 use super::vocabulary::rows;
 use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy, Target};
-use crate::catalog::{ANY, Link, Protocol, RoleId, Service};
+use crate::catalog::{ANY, Link, RoleId, Service};
+use crate::site::Found;
 use anyhow::Result;
 use sccm_common::policy::Access;
 use sccm_common::service::ServiceSet;
@@ -29,13 +31,10 @@ pub(super) struct Row<'a> {
     pub service: &'a Service,
     pub targets: Vec<Target>,
     classes: ServiceSet,
-}
-
-impl Row<'_> {
-    /// Whether it is carried by UDP, which alone can be sent to many.
-    pub(crate) fn is_datagram(&self) -> bool {
-        self.service.protocol == Protocol::Udp
-    }
+    /// Those of UDP, which alone can be sent to many.
+    datagrams: ServiceSet,
+    /// Whether the end that listens sends it to many.
+    sent_to_many: bool,
 }
 
 /// The rights of one policy.
@@ -44,8 +43,27 @@ pub(super) struct Rights<'a> {
     /// For each protected entry, the rows of its roles.
     entries: Vec<Vec<Row<'a>>>,
     /// For each group of rules, its classes.
-    allow: Vec<(RuleGroup<'a>, ServiceSet)>,
-    management: Vec<(RuleGroup<'a>, ServiceSet)>,
+    allow: Vec<Ruled<'a>>,
+    management: Vec<Ruled<'a>>,
+}
+
+/// A group of rules.
+struct Ruled<'a> {
+    group: RuleGroup<'a>,
+    classes: ServiceSet,
+    /// Those of them that can be sent to many.
+    to_many: ServiceSet,
+}
+
+/// Whether rules let a target be sent to many: TCP cannot be, and an echo request to many is
+/// answered by all of them.
+pub(super) fn may_reach_many(target: &Target) -> bool {
+    match target {
+        Target::Tcp(_) => false,
+        Target::Icmp(kind) => *kind != ICMP_ECHO_REQUEST,
+        Target::Icmpv6(kind) => *kind != ICMPV6_ECHO_REQUEST,
+        Target::Udp(_) | Target::Protocol(_) => true,
+    }
 }
 
 impl<'a> Rights<'a> {
@@ -57,10 +75,14 @@ impl<'a> Rights<'a> {
         policy: &'a SitePolicy,
         set_of: &impl Fn(&Target) -> ServiceSet,
     ) -> Result<Self> {
-        let row = |way, (link, other, service)| {
+        let row = |way, (link, other, service): Found| {
             let named = rows(service, &policy.site).into_iter();
             let targets: Vec<Target> = named.map(|(_, target)| target).collect();
+            let datagrams = targets.iter().filter(|target| is_datagram(target));
+            let sent_to_many = &policy.site.catalog.sent_to_many;
             Row {
+                datagrams: union(datagrams.map(set_of)),
+                sent_to_many: sent_to_many.contains(&service.service),
                 way,
                 link,
                 other,
@@ -74,16 +96,22 @@ impl<'a> Rights<'a> {
             let mut rows = Vec::new();
             for id in &protected.roles {
                 let role = policy.site.catalog.role(id.as_str())?;
-                let into = policy.site.links_into(role);
-                rows.extend(into.map(|found| row(Way::Inbound, found)));
+                for (link, other, service) in policy.site.links_into(role) {
+                    let others = policy.others(link, other).into_iter();
+                    rows.extend(others.map(|other| row(Way::Inbound, (link, other, service))));
+                }
                 let out = policy.site.links_out_of(role);
                 rows.extend(out.map(|found| row(Way::Outbound, found)));
             }
             entries.push(rows);
         }
         let classes = |group: RuleGroup<'a>| {
-            let classes = union(group.targets.iter().map(set_of));
-            (group, classes)
+            let to_many = group.targets.iter().filter(|target| may_reach_many(target));
+            Ruled {
+                classes: union(group.targets.iter().map(set_of)),
+                to_many: union(to_many.map(set_of)),
+                group,
+            }
         };
         Ok(Self {
             policy,
@@ -98,19 +126,32 @@ impl<'a> Rights<'a> {
 
     /// What `local` and `peer` may open to each other.
     pub(crate) fn between(&self, local: &Local<'_>, peer: &Peer<'_>) -> Access {
-        match local {
-            Local::Own => Access {
-                inbound: ruled(&self.management, &peer.manager, |_| true),
+        if matches!(local, Local::Own) {
+            return Access {
+                inbound: ruled(
+                    &self.management,
+                    &peer.manager,
+                    |_| true,
+                    |rule| rule.classes,
+                ),
                 outbound: ServiceSet::ALL,
-            },
-            Local::Group => {
-                let all: Vec<usize> = (0..self.entries.len()).collect();
-                let links = self.links(&all, peer, |row| row.is_datagram());
-                let rules = ruled(&self.allow, &peer.allowed, |_| true);
-                Access {
-                    inbound: links.inbound.union(rules),
-                    outbound: links.outbound,
-                }
+            };
+        }
+        let roles = self.roles(peer);
+        let granted = |way| {
+            let rows = self.concerning(local);
+            let rows = rows.filter(|row| self.grants(row, way, local, peer, &roles));
+            union(rows.map(|row| match is_to_many(way, local, peer) {
+                true => row.datagrams,
+                false => row.classes,
+            }))
+        };
+        let rules = match local {
+            Local::Own => ServiceSet::default(),
+            Local::Group { destinations } => {
+                let to =
+                    |group: &RuleGroup<'_>| group.to.is_empty() || destinations.contains(&group.to);
+                ruled(&self.allow, &peer.allowed, to, |rule| rule.to_many)
             }
             Local::Systems {
                 entries,
@@ -120,48 +161,42 @@ impl<'a> Rights<'a> {
                     true => !entries.is_empty(),
                     false => destinations.contains(&group.to),
                 };
-                let links = self.links(entries, peer, |_| true);
-                let rules = ruled(&self.allow, &peer.allowed, to);
-                Access {
-                    inbound: links.inbound.union(rules),
-                    outbound: links.outbound,
-                }
+                ruled(&self.allow, &peer.allowed, to, |rule| rule.classes)
             }
+        };
+        Access {
+            inbound: granted(Way::Inbound).union(rules),
+            outbound: granted(Way::Outbound),
         }
     }
 
-    /// What the document's links say.
-    fn links(
+    /// The rows of all entries that an address belongs to. A group belongs to none, and is told
+    /// from what any of them offers.
+    pub(crate) fn concerning(&self, local: &Local<'_>) -> impl Iterator<Item = &Row<'a>> {
+        let entries = match local {
+            Local::Own => Vec::new(),
+            Local::Group { .. } => (0..self.entries.len()).collect(),
+            Local::Systems { entries, .. } => entries.clone(),
+        };
+        entries.into_iter().flat_map(|entry| &self.entries[entry])
+    }
+
+    /// Whether a row of the protected end lets something be opened this way.
+    pub(crate) fn grants(
         &self,
-        entries: &[usize],
+        row: &Row<'_>,
+        way: Way,
+        local: &Local<'_>,
         peer: &Peer<'_>,
-        about: impl Fn(&Row<'_>) -> bool,
-    ) -> Access {
-        let roles = self.roles(peer);
-        let mut access = Access::NONE;
-        for row in entries.iter().flat_map(|index| &self.entries[*index]) {
-            if !about(row) {
-                continue;
-            }
-            if self.opens(row, peer, &roles) {
-                let side = match row.way {
-                    Way::Inbound => &mut access.inbound,
-                    Way::Outbound => &mut access.outbound,
-                };
-                *side = side.union(row.classes);
-            }
-            // A group as destination: offers of a service go to everybody (DHCP's
-            // do), and so does what a role sends to many.
-            if peer.group && row.is_datagram() {
-                access.outbound = access.outbound.union(row.classes);
-            }
+        roles: &BTreeSet<&str>,
+    ) -> bool {
+        match (way, local) {
+            // Nobody sends in the name of a group.
+            (Way::Outbound, Local::Group { .. }) => false,
+            // To a group, nobody's roles are asked for but the sender's.
+            (Way::Outbound, _) if peer.group => row.way == Way::Outbound || row.sent_to_many,
+            _ => row.way == way && self.opens(row, peer, roles),
         }
-        access
-    }
-
-    /// The rows of a protected entry.
-    pub(crate) fn rows(&self, entry: usize) -> &[Row<'a>] {
-        &self.entries[entry]
     }
 
     /// Every role that a peer holds, those that it is by its roles included.
@@ -211,17 +246,30 @@ impl<'a> Rights<'a> {
     }
 }
 
+/// Whether what is opened goes to a group.
+pub(super) fn is_to_many(way: Way, local: &Local<'_>, peer: &Peer<'_>) -> bool {
+    match way {
+        Way::Inbound => matches!(local, Local::Group { .. }),
+        Way::Outbound => peer.group,
+    }
+}
+
+pub(super) fn is_datagram(target: &Target) -> bool {
+    matches!(target, Target::Udp(_))
+}
+
 /// What rules let a peer open that is in these groups of them.
 fn ruled(
-    rules: &[(RuleGroup<'_>, ServiceSet)],
+    rules: &[Ruled<'_>],
     groups: &[usize],
     applies: impl Fn(&RuleGroup<'_>) -> bool,
+    classes: impl Fn(&Ruled<'_>) -> ServiceSet,
 ) -> ServiceSet {
-    let named = |index: &usize| groups.contains(index);
     let rules = rules.iter().enumerate();
-    let open =
-        rules.filter(|(index, (group, _))| (group.everybody || named(index)) && applies(group));
-    union(open.map(|(_, (_, classes))| *classes))
+    let open = rules.filter(|(index, rule)| {
+        (rule.group.everybody || groups.contains(index)) && applies(&rule.group)
+    });
+    union(open.map(|(_, rule)| classes(rule)))
 }
 
 fn union(sets: impl IntoIterator<Item = ServiceSet>) -> ServiceSet {

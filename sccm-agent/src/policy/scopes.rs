@@ -64,7 +64,10 @@ pub(super) enum Local<'a> {
     /// This machine, as a gateway.
     Own,
     /// Everybody: a broadcast or multicast address.
-    Group,
+    Group {
+        /// The destination lists that it is in.
+        destinations: Vec<&'a [IpNet]>,
+    },
     /// Protected systems.
     Systems {
         /// The entries of the policy that it is.
@@ -78,6 +81,8 @@ pub(super) enum Local<'a> {
 pub(super) struct Scopes<'a> {
     /// What is to be sorted into classes.
     pub prefixes: Vec<(IpNet, Tag)>,
+    /// Whether the policy, or a gateway's own addresses, name any of them.
+    pub names_any: bool,
     peers: Vec<PeerScope<'a>>,
     locals: Vec<LocalScope<'a>>,
     /// Entries without addresses: they are whatever no other entry is.
@@ -88,6 +93,7 @@ pub(super) struct Scopes<'a> {
 pub(super) fn of<'a>(policy: &'a SitePolicy, own: &[IpAddr]) -> Scopes<'a> {
     let mut scopes = Scopes {
         prefixes: Vec::new(),
+        names_any: false,
         peers: Vec::new(),
         locals: Vec::new(),
         elsewhere: Vec::new(),
@@ -121,13 +127,14 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, own: &[IpAddr]) -> Scopes<'a> {
         scopes.peer(PeerScope::Internal, &policy.internal);
         scopes.peer(PeerScope::Internal, &named);
         scopes.peer(PeerScope::Unconfigured, &unspecified());
-        scopes.peer(PeerScope::Group, &group_addresses());
-    }
-    if !scopes.locals.is_empty() {
-        scopes.local(LocalScope::Group, &group_addresses());
     }
     let own = own.iter().map(|address| (IpNet::from(*address), Tag::Own));
     scopes.prefixes.extend(own);
+    scopes.names_any = !scopes.prefixes.is_empty();
+    // Where nothing else is named these are the only classes, which programs then know by
+    // themselves: `AddressClass::GROUP`.
+    scopes.peer(PeerScope::Group, &group_addresses());
+    scopes.local(LocalScope::Group, &group_addresses());
     scopes
 }
 
@@ -206,12 +213,16 @@ impl<'a> Scopes<'a> {
     fn local_with(&self, tags: &BTreeSet<u16>) -> Local<'a> {
         let mut entries = Vec::new();
         let mut destinations = Vec::new();
+        let mut group = false;
         for tag in tags {
             match self.locals[usize::from(*tag)] {
                 LocalScope::Entry(index) => entries.push(index),
                 LocalScope::Destination(list) => destinations.push(list),
-                LocalScope::Group => return Local::Group,
+                LocalScope::Group => group = true,
             }
+        }
+        if group {
+            return Local::Group { destinations };
         }
         if entries.is_empty() {
             entries.clone_from(&self.elsewhere);

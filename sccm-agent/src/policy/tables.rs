@@ -88,7 +88,9 @@ impl Tables {
         let mut stretches = Vec::new();
         if !self.policy.has(flag::ADDRESSES) {
             // The policy looks at no address, whatever the trie says.
-            extend(&mut stretches, 0, u128::MAX, AddressClass::ANY);
+            for (first, class) in unnamed(family) {
+                extend_from(&mut stretches, first, class);
+            }
             return stretches;
         }
         for first in 0..=u16::MAX {
@@ -154,6 +156,28 @@ fn extend(stretches: &mut Vec<Stretch>, first: u128, last: u128, class: AddressC
         Some(before) if before.class == class => before.last = last,
         _ => stretches.push(Stretch { first, last, class }),
     }
+}
+
+/// Where the classes of a policy begin that names no address, left-aligned.
+fn unnamed(family: Family) -> Vec<(u128, AddressClass)> {
+    let v4 = |address: [u8; 4]| u128::from(u32::from_be_bytes(address)) << 96;
+    match family {
+        Family::V4 => vec![
+            (0, AddressClass::ANY),
+            (v4([224, 0, 0, 0]), AddressClass::GROUP),
+            (v4([240, 0, 0, 0]), AddressClass::ANY),
+            (v4([255; 4]), AddressClass::GROUP),
+        ],
+        Family::V6 => vec![(0, AddressClass::ANY), (0xff << 120, AddressClass::GROUP)],
+    }
+}
+
+/// Ends the last stretch, and adds one up to the last address.
+fn extend_from(stretches: &mut Vec<Stretch>, first: u128, class: AddressClass) {
+    if let Some(before) = stretches.last_mut() {
+        before.last = first - 1;
+    }
+    extend(stretches, first, u128::MAX, class);
 }
 
 /// The address with these bits.

@@ -6,7 +6,7 @@
 //! which end of an arrow both ways may still open.
 
 use super::Site;
-use crate::catalog::{Direction, Link, Role, RoleId, Service};
+use crate::catalog::{ANY, Direction, Link, Role, RoleId, Service};
 
 const RPC_DYNAMIC: &str = "rpc-dynamic";
 
@@ -29,6 +29,29 @@ impl Site {
         self.walk(role, |lineage, opener, listener| {
             lineage.contains(&opener).then_some(listener)
         })
+    }
+
+    /// The roles that a sentence about [`ANY`](crate::catalog::ANY) means where peers are named:
+    /// those to which a table gives one of its services at the same listener.
+    #[must_use]
+    pub fn openers_by_tables(&self, sentence: &Link) -> Vec<&'static RoleId> {
+        let alike = |link: &&Link| link.id == sentence.id && link.to == sentence.to;
+        let alike = self.catalog.links.iter().filter(alike);
+        let spoken: Vec<&Service> = alike.flat_map(|link| &link.services).collect();
+        let same = |row: &Service| {
+            let mut spoken = spoken.iter();
+            spoken.any(|other| (&other.service, other.protocol) == (&row.service, row.protocol))
+        };
+        let tables = self.catalog.links.iter();
+        let mut openers: Vec<&RoleId> = tables
+            .filter(|link| link.from.as_str() != ANY && link.services.iter().any(same))
+            .flat_map(|link| self.openings(link))
+            .filter(|(_, listener)| **listener == sentence.to)
+            .map(|(opener, _)| opener)
+            .collect();
+        openers.sort();
+        openers.dedup();
+        openers
     }
 
     fn walk(&self, role: &Role, peer: Peer) -> impl Iterator<Item = Found> {

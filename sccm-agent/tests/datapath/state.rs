@@ -10,6 +10,7 @@ mod flood;
 mod flows;
 mod fragments;
 mod gateway;
+mod groups;
 mod outbound;
 mod tftp;
 

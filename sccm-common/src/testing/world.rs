@@ -51,6 +51,8 @@ impl World {
         ] {
             policy.tcp[port] = class;
         }
+        // Groups are told apart as peers, as in every compiled policy.
+        policy.peers = 2;
         policy.udp[53] = class::DNS;
         policy.udp[69] = class::TFTP;
         policy.icmp[8] = class::ECHO;
@@ -79,20 +81,44 @@ impl World {
             let index = trie::root(family) + usize::from(first);
             world.trie[index] = Entry::encode(Next::Class(own)).0;
         }
-        world.access(LOCAL_SELF).outbound = ServiceSet::ALL;
+        let groups = (0xe000..0xf000)
+            .chain([0xffff])
+            .map(|first| (Family::V4, first));
+        let groups = groups.chain((0xff00..=0xffff).map(|first| (Family::V6, first)));
+        for (family, first) in groups {
+            let index = trie::root(family) + first;
+            world.trie[index] = Entry::encode(Next::Class(AddressClass::GROUP)).0;
+        }
+        for peer in [AddressClass::ANY.peer, AddressClass::GROUP.peer] {
+            world.access(LOCAL_SELF, peer).outbound = ServiceSet::ALL;
+        }
         world
     }
 
     /// Lets peers open `services` at the protected systems.
     pub(crate) fn inbound(mut self, services: &[ServiceClass]) -> Self {
-        let set = &mut self.access(0).inbound;
+        let set = &mut self.access(0, 0).inbound;
+        services.iter().for_each(|class| set.insert(*class));
+        self
+    }
+
+    /// Lets peers send `services` to groups.
+    pub(crate) fn inbound_to_groups(mut self, services: &[ServiceClass]) -> Self {
+        let set = &mut self.access(AddressClass::GROUP.local, 0).inbound;
+        services.iter().for_each(|class| set.insert(*class));
+        self
+    }
+
+    /// Lets the protected systems send `services` to groups.
+    pub(crate) fn outbound_to_groups(mut self, services: &[ServiceClass]) -> Self {
+        let set = &mut self.access(0, AddressClass::GROUP.peer).outbound;
         services.iter().for_each(|class| set.insert(*class));
         self
     }
 
     /// Lets peers open `services` at the gateway.
     pub(crate) fn manage(mut self, services: &[ServiceClass]) -> Self {
-        let set = &mut self.access(LOCAL_SELF).inbound;
+        let set = &mut self.access(LOCAL_SELF, 0).inbound;
         services.iter().for_each(|class| set.insert(*class));
         self
     }
@@ -100,7 +126,7 @@ impl World {
     /// Lets the protected systems open `services`, and nothing else.
     pub(crate) fn enforcing(mut self, services: &[ServiceClass]) -> Self {
         self.policy.flags |= flag::OUTBOUND_ENFORCE;
-        let set = &mut self.access(0).outbound;
+        let set = &mut self.access(0, 0).outbound;
         services.iter().for_each(|class| set.insert(*class));
         self
     }
@@ -187,8 +213,14 @@ impl World {
         self
     }
 
-    fn access(&mut self, local: u16) -> &mut Access {
-        &mut self.policy.access[usize::from(local)]
+    /// From where it is seen.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    fn access(&mut self, local: u16, peer: u16) -> &mut Access {
+        let pair = usize::from(local) * self.policy.peers as usize + usize::from(peer);
+        &mut self.policy.access[pair]
     }
 }
 

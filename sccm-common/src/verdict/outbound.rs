@@ -1,7 +1,9 @@
 //! Outbound: what the protected system sends. What it opens is noted, and judged if the policy says
 //! so.
 
-use super::{Tables, Verdict, answered_service, essential, later_fragment, refusal, service_at};
+use super::{
+    Tables, Verdict, answered_service, essential, is_unlisted, later_fragment, refusal, service_at,
+};
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
 use crate::packet::{Fragment, Packet, Protocol};
@@ -24,7 +26,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     peer: u16,
 ) -> Verdict {
     let policy = tables.policy();
-    let enforcing = policy.has(flag::OUTBOUND_ENFORCE);
+    // Whoever is not listed has no rights, also where those of others are not asked for.
+    let unlisted = is_unlisted(policy, local) && !policy.has(flag::OUTBOUND_OFF);
+    let enforcing = policy.has(flag::OUTBOUND_ENFORCE) || unlisted;
     if packet.fragment == Fragment::Later {
         return match enforcing {
             true => later_fragment(tables, packet),
@@ -45,6 +49,13 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     }
     let pair = policy.pair(local, peer);
     let rights = policy.access(pair);
+    if packet.destination.is_group(packet.family) {
+        // A group has asked for nothing, and answers nothing: no flow is looked for or noted.
+        return match !enforcing || rights.outbound.contains(asked) {
+            true => passes(asked),
+            false => refusal(policy, local, pair, Reason::OutboundNotAllowed, asked),
+        };
+    }
     let answered = answered_service(policy, packet);
 
     let key = FlowKey::of_outbound(packet);
@@ -68,9 +79,6 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         _ => {
             if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
                 return passes(answered);
-            }
-            if is_to_group(packet) && (allowed || rights.inbound.contains(asked)) {
-                return passes(asked);
             }
             if answers(packet) && rights.inbound.contains(answered) {
                 note_pptp(tables, packet, &key);
@@ -101,19 +109,11 @@ const fn passes(service: ServiceClass) -> Verdict {
     Verdict::of_service(Reason::Outbound, service)
 }
 
-/// Whether a packet is a stream's to a group of clients, whose service is told by
-/// the port that it goes to: a group has asked for nothing.
-#[inline(always)]
-const fn is_to_group(packet: &Packet) -> bool {
-    packet.protocol.0 == Protocol::UDP.0 && packet.destination.is_multicast(packet.family)
-}
-
-/// Whether a packet may be the answer of a service: a bare SYN is none, of ICMP
-/// only the echo reply, and of UDP nothing to a group.
+/// Whether a packet may be the answer of a service: a bare SYN is none, and of ICMP
+/// only the echo reply.
 #[inline(always)]
 const fn answers(packet: &Packet) -> bool {
     match packet.protocol {
-        Protocol::UDP => !is_to_group(packet),
         Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
         Protocol::ICMP => packet.icmp_type == wire::transport::ICMP_ECHO_REPLY,
         Protocol::ICMPV6 => packet.icmp_type == wire::transport::ICMPV6_ECHO_REPLY,

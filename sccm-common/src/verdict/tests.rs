@@ -3,9 +3,11 @@
 mod candidates;
 mod flows;
 mod fragments;
+mod groups;
 mod icmp_errors;
 mod outbound;
 mod places;
 mod tftp;
 mod tftp_ends;
 mod timeouts;
+mod unlisted;

@@ -38,17 +38,31 @@ impl Interpreter<'_> {
                 Way::In => ruled(&document.management.allow, None, peer),
             };
         }
-        let for_all = local.is_some_and(is_group) && self.tells_apart();
+        let for_all = local.is_some_and(is_group);
         let entries = match for_all {
             true => (0..document.protect.len()).collect(),
             false => self.entries(local),
         };
-        let mut open = self.linked(&entries, for_all, way, peer);
-        if way == Way::In && !entries.is_empty() {
-            let at = if for_all { None } else { Some(local) };
-            open.extend(ruled(&document.allow, at, peer));
+        match way {
+            Way::In if for_all => {
+                let mut open = self.linked(&entries, Way::In, peer);
+                open.retain(|span| span.carrier == Carrier::Udp);
+                let mut rules = ruled(&document.allow, Some(local), peer);
+                rules.retain(|span| span.carrier != Carrier::Tcp);
+                open.extend(rules.into_iter().flat_map(without_echo));
+                open
+            }
+            Way::In if entries.is_empty() => Vec::new(),
+            Way::In => {
+                let mut open = self.linked(&entries, Way::In, peer);
+                open.extend(ruled(&document.allow, Some(local), peer));
+                open
+            }
+            // Nobody sends in the name of a group.
+            Way::Out if for_all => Vec::new(),
+            Way::Out if is_group(peer) => self.sent_to_many(&entries),
+            Way::Out => self.linked(&entries, Way::Out, peer),
         }
-        open
     }
 
     /// Whether any protected address is named.
@@ -67,7 +81,7 @@ impl Interpreter<'_> {
             return false;
         };
         self.own.contains(&local)
-            || is_group(local) && self.tells_apart()
+            || is_group(local)
             || self
                 .document
                 .protect
@@ -96,9 +110,30 @@ impl Interpreter<'_> {
             .collect()
     }
 
-    /// What links let pass between some entries and a peer; if it is `for_all` of them at once,
-    /// only what can be sent to many.
-    fn linked(&self, entries: &[usize], for_all: bool, way: Way, peer: IpAddr) -> Vec<Span> {
+    /// What links let some entries send to groups, over UDP: what they may open to anybody, and
+    /// DHCP's offers and the streams of multicast deployment from those that offer these.
+    fn sent_to_many(&self, entries: &[usize]) -> Vec<Span> {
+        let mut open = Vec::new();
+        let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
+        let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
+        let links = self.catalog.links.iter();
+        for link in links.filter(|link| self.document.site.applies(link)) {
+            for (opener, listener) in self.openings(link) {
+                let asked = roles.iter().any(|role| self.is(role, opener));
+                let offered = roles.iter().any(|role| self.is(role, listener));
+                for (service, span) in self.document.site.services(link) {
+                    let many = offered && matches!(service, "dhcp" | "multicast");
+                    if (asked || many) && span.carrier == Carrier::Udp {
+                        open.push(span);
+                    }
+                }
+            }
+        }
+        open
+    }
+
+    /// What links let pass between some entries and a peer.
+    fn linked(&self, entries: &[usize], way: Way, peer: IpAddr) -> Vec<Span> {
         let mut open = Vec::new();
         let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
         let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
@@ -110,14 +145,13 @@ impl Interpreter<'_> {
                 if !offered && !asked {
                     continue;
                 }
-                let to_all = self.document.peers.is_some() && is_group(peer);
                 let reaches = asked && self.holds(listener, peer);
-                for (service, span, to_many) in self.document.site.services(link) {
+                for (service, span) in self.document.site.services(link) {
                     let opens = match way {
                         Way::In => offered && self.may_open(link, opener, service, peer),
-                        Way::Out => reaches || to_all && to_many,
+                        Way::Out => reaches,
                     };
-                    if opens && (to_many || !for_all) {
+                    if opens {
                         open.push(span);
                     }
                 }
@@ -144,6 +178,9 @@ impl Interpreter<'_> {
         let Some(peers) = &self.document.peers else {
             return true;
         };
+        if opener == "any" && link.id == "sql" {
+            return self.speaks_sql(link, peer);
+        }
         if link.to.as_str() != "pxe-service-point" || opener != "client" {
             return self.holds(opener, peer);
         }
@@ -152,6 +189,16 @@ impl Interpreter<'_> {
             false => self.holds("client", peer),
         };
         booting || service == "dhcp" && (peer.is_unspecified() || self.holds("dhcp-relay", peer))
+    }
+
+    /// Link `sql` is a sentence about anybody. Once peers are named, it means whom a numbered link
+    /// lets open SQL at the same role.
+    fn speaks_sql(&self, sentence: &Link, peer: IpAddr) -> bool {
+        let numbered = |link: &&Link| link.id.parse::<u8>().is_ok();
+        let speaks = |link: &&Link| link.services.iter().any(|row| row.service == "sql");
+        let links = self.catalog.links.iter().filter(numbered).filter(speaks);
+        let mut of_listener = links.filter(|link| link.to == sentence.to);
+        of_listener.any(|link| self.holds(link.from.as_str(), peer))
     }
 
     /// Whether an address holds a role.
@@ -225,6 +272,20 @@ fn ruled(rules: &[Rule], at: Option<Option<IpAddr>>, peer: IpAddr) -> Vec<Span> 
     };
     let spans = rules.iter().filter(applies).flat_map(Rule::spans);
     spans.map(|(_, span)| span).collect()
+}
+
+/// What an echo request to many would be answered by, every one of them.
+fn without_echo(span: Span) -> Vec<Span> {
+    let echo = match span.carrier {
+        Carrier::Icmp => 8,
+        Carrier::Icmpv6 => 128,
+        _ => return vec![span],
+    };
+    let below =
+        (span.first < echo).then(|| Span::new(span.carrier, span.first, span.last.min(echo - 1)));
+    let above =
+        (span.last > echo).then(|| Span::new(span.carrier, span.first.max(echo + 1), span.last));
+    below.into_iter().chain(above).collect()
 }
 
 fn everything() -> Vec<Span> {

@@ -23,7 +23,7 @@ impl Names {
     pub fn new(catalog: &Catalog, document: &Document) -> Self {
         let rows = catalog.links.iter().flat_map(|link| {
             let services = document.site.services(link).into_iter();
-            services.map(|(name, span, _)| (name.to_owned(), span))
+            services.map(|(name, span)| (name.to_owned(), span))
         });
         let rules = document.allow.iter().chain(&document.management.allow);
         Self {

@@ -9,7 +9,7 @@ use sccm_common::essential::ESSENTIALS;
 use super::{Addresses, Document, Entry, Management, Outbound, Rule, Site};
 
 /// Prefixes that lie within, beside and over each other, and whole families.
-const PREFIXES: [&str; 24] = [
+const PREFIXES: [&str; 26] = [
     "10.0.0.0/8",
     "10.1.0.0/16",
     "10.1.2.0/23",
@@ -24,6 +24,7 @@ const PREFIXES: [&str; 24] = [
     "203.0.113.200/32",
     "128.0.0.0/1",
     "0.0.0.0/0",
+    "239.0.0.0/8",
     "fc00::/7",
     "fd00:1::/32",
     "fd00:1:2::/48",
@@ -33,6 +34,7 @@ const PREFIXES: [&str; 24] = [
     "2001:db8::/33",
     "2001:db8:8000::1/128",
     "fe80::/10",
+    "ff15::/16",
     "::/0",
 ];
 

@@ -72,24 +72,22 @@ impl Site {
         link.opt_in.as_ref().is_none_or(opted)
     }
 
-    /// The services of a link, each with the numbers that it means here, and whether it can be
-    /// sent to many: what UDP carries, with all that it brings.
-    pub(super) fn services<'a>(&self, link: &'a Link) -> Vec<(&'a str, Span, bool)> {
+    /// The services of a link, each with the numbers that it means here.
+    pub(super) fn services<'a>(&self, link: &'a Link) -> Vec<(&'a str, Span)> {
         let mut spans = Vec::new();
         for row in &link.services {
-            let to_many = row.protocol == Protocol::Udp;
             let named = self.row(row).into_iter();
-            spans.extend(named.map(|span| (row.service.as_str(), span, to_many)));
+            spans.extend(named.map(|span| (row.service.as_str(), span)));
             if row.service == "ike" {
                 let traversal = Span::new(Carrier::Udp, 4500, 4500);
-                spans.push(("ipsec-nat-traversal", traversal, to_many));
-                spans.push(("esp", Span::new(Carrier::Ip, 50, 50), to_many));
-                spans.push(("ah", Span::new(Carrier::Ip, 51, 51), to_many));
+                spans.push(("ipsec-nat-traversal", traversal));
+                spans.push(("esp", Span::new(Carrier::Ip, 50, 50)));
+                spans.push(("ah", Span::new(Carrier::Ip, 51, 51)));
             }
         }
         if self.rpc_dynamic_with_mapper && has_mapper_alone(link) {
             let (first, last) = self.dynamic();
-            spans.push(("rpc-dynamic", Span::new(Carrier::Tcp, first, last), false));
+            spans.push(("rpc-dynamic", Span::new(Carrier::Tcp, first, last)));
         }
         spans
     }

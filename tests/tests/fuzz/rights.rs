@@ -22,6 +22,16 @@ const PORTS: [u16; 30] = [
     4999, 5000, 5010, 5011, 8530, 8531, 49152, 49250, 63000, 64000, 65535,
 ];
 
+/// What is asked about beside them.
+const PROTOCOLS: [(Carrier, u16); 6] = [
+    (Carrier::Icmp, 8),
+    (Carrier::Icmp, 13),
+    (Carrier::Icmpv6, 128),
+    (Carrier::Ip, 50),
+    (Carrier::Ip, 89),
+    (Carrier::Ip, 132),
+];
+
 #[test]
 fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
     let catalog = Catalog::of(Edition::V2007);
@@ -62,10 +72,18 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
             let ways = ways.map(|(way, set)| (way, set, interpreter.open(way, Some(local), peer)));
             for port in random.choose_multiple(PORTS, PORTS_ASKED) {
                 let classes = [
-                    (Carrier::Tcp, compiled.policy.tcp[usize::from(port)]),
-                    (Carrier::Udp, compiled.policy.udp[usize::from(port)]),
+                    (Carrier::Tcp, port, compiled.policy.tcp[usize::from(port)]),
+                    (Carrier::Udp, port, compiled.policy.udp[usize::from(port)]),
                 ];
-                for (carrier, class) in classes {
+                let others = PROTOCOLS.map(|(carrier, number)| {
+                    let table = match carrier {
+                        Carrier::Icmp => &compiled.policy.icmp,
+                        Carrier::Icmpv6 => &compiled.policy.icmpv6,
+                        _ => &compiled.policy.protocol,
+                    };
+                    (carrier, number, table[usize::from(number)])
+                });
+                for (carrier, port, class) in classes.into_iter().chain(others) {
                     for (way, set, open) in &ways {
                         let expected = open.iter().any(|span| span.has(carrier, port));
                         assert_eq!(

@@ -28,9 +28,10 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
         add(links, row.link);
     }
     let of_links = found.into_iter().map(|(what, peers, links)| {
-        let remedy = match peers.contains(&ANY) {
-            true => "the document asks nobody who it is there".to_owned(),
-            false => format!("name the holders of {} in [peers]", peers.join(", ")),
+        let named_peers: Vec<&str> = peers.into_iter().filter(|peer| *peer != ANY).collect();
+        let remedy = match &named_peers[..] {
+            [] => "the document asks nobody who it is there".to_owned(),
+            roles => format!("name the holders of {} in [peers]", roles.join(", ")),
         };
         Warning {
             kind: "open-to-anybody",

@@ -69,7 +69,10 @@ impl<'a> RoleDetail<'a> {
             edition: catalog.edition,
             role,
             notes: catalog.notes.iter().filter(|note| cited(note)).collect(),
-            hints: mapper_hint(links, site).into_iter().collect(),
+            hints: mapper_hint(links.clone(), site)
+                .into_iter()
+                .chain(sentence_hint(links, site))
+                .collect(),
             inbound,
             outbound,
         }
@@ -213,6 +216,19 @@ fn mapper_hint<'a>(links: impl Iterator<Item = &'a Link>, site: &Site) -> Option
             ids.join(", ")
         )
     })
+}
+
+/// Whom a sentence about anybody means, once a policy names peers.
+fn sentence_hint<'a>(mut links: impl Iterator<Item = &'a Link>, site: &Site) -> Option<String> {
+    let link = links.find(|link| site.catalog.is_sentence(link))?;
+    let roles = site.openers_by_tables(link);
+    let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    Some(format!(
+        "Link {}: the document says in a sentence that anybody may. Where a policy names [peers], \
+         it means the roles that a table names: {}.",
+        link.id,
+        roles.join(", ")
+    ))
 }
 
 #[cfg(test)]

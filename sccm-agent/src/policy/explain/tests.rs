@@ -27,8 +27,18 @@ fn policy() -> SitePolicy {
 }
 
 fn ask(opener: Opener, protected: &str, peer: &str, target: Target) -> Explanation {
+    ask_of(&policy(), opener, protected, peer, target)
+}
+
+fn ask_of(
+    policy: &SitePolicy,
+    opener: Opener,
+    protected: &str,
+    peer: &str,
+    target: Target,
+) -> Explanation {
     let request = Request {
-        policy: &policy(),
+        policy,
         own: &["192.168.1.1".parse().unwrap()],
         observe: false,
     };
@@ -143,4 +153,165 @@ fn an_address_that_nobody_listed_is_called_so() {
     );
     assert!(!answer.allowed);
     assert_eq!(answer.protected, "not listed");
+}
+
+/// A site database, and perhaps the peers that it has.
+fn database(peers: &[(&str, &str)]) -> SitePolicy {
+    let peers = peers
+        .iter()
+        .map(|(role, prefix)| ((*role).into(), vec![prefix.parse().unwrap()]))
+        .collect::<BTreeMap<_, _>>();
+    let mut policy = SitePolicy {
+        peers: (!peers.is_empty()).then_some(peers),
+        protect: vec![Protected {
+            name: "db".to_owned(),
+            roles: vec!["sql-server".into()],
+            addresses: Vec::new(),
+        }],
+        ..SitePolicy::default()
+    };
+    policy.site.features.insert("named-pipes".to_owned());
+    policy
+}
+
+#[test]
+fn where_peers_are_named_sql_is_for_those_whom_a_table_names() {
+    let named = database(&[
+        ("client", "10.0.0.0/8"),
+        ("management-point", "10.1.0.6/32"),
+        ("primary-site-server", "2001:db8::5/128"),
+    ]);
+    // SQL, and SQL by named pipes.
+    for port in [1433, 139] {
+        let asks = |policy: &SitePolicy, peer: &str| {
+            let target = Target::Tcp(port..=port);
+            let local = if peer.contains(':') {
+                "2001:db8::9"
+            } else {
+                "10.1.0.9"
+            };
+            ask_of(policy, Opener::Peer, local, peer, target)
+        };
+        for stranger in ["8.8.8.8", "10.9.9.9", "2600::1"] {
+            let answer = asks(&named, stranger);
+            assert!(!answer.allowed, "{stranger} tcp/{port}");
+            let would = links(&answer.would_allow);
+            assert!(
+                would.contains(&("sql", "provider", "sql-server")),
+                "{would:?}"
+            );
+            assert!(would.iter().all(|(_, from, _)| *from != "any"), "{would:?}");
+        }
+        for (peer, role) in [
+            ("10.1.0.6", "management-point"),
+            ("2001:db8::5", "primary-site-server"),
+        ] {
+            let answer = asks(&named, peer);
+            assert!(answer.allowed, "{peer} tcp/{port}");
+            let because = links(&answer.because);
+            assert!(
+                because.contains(&("sql", role, "sql-server")),
+                "{because:?}"
+            );
+        }
+        let answer = asks(&database(&[]), "8.8.8.8");
+        assert!(answer.allowed);
+        assert!(links(&answer.because).contains(&("sql", "any", "sql-server")));
+    }
+}
+
+/// Who may send what to a group: a policy of every shape, and the ground that it names.
+#[test]
+fn a_group_is_sent_only_what_is_for_many() {
+    let dp = |addresses: &[&str], peers: bool| SitePolicy {
+        peers: peers.then(|| policy().peers.unwrap()),
+        protect: vec![Protected {
+            name: "dp".to_owned(),
+            roles: vec!["distribution-point".into(), "pxe-service-point".into()],
+            addresses: addresses.iter().map(|p| p.parse().unwrap()).collect(),
+        }],
+        allow: vec![
+            Rule {
+                name: "everywhere".to_owned(),
+                targets: vec![
+                    Target::Tcp(10000..=10000),
+                    Target::Udp(10001..=10001),
+                    Target::Icmp(8),
+                    Target::Protocol(89),
+                ],
+                from: Vec::new(),
+                to: Vec::new(),
+                reason: String::new(),
+            },
+            Rule {
+                name: "one-group".to_owned(),
+                targets: vec![Target::Udp(10002..=10002), Target::Tcp(10002..=10002)],
+                from: Vec::new(),
+                to: vec!["239.1.0.0/16".parse().unwrap()],
+                reason: String::new(),
+            },
+        ],
+        outbound: Outbound::Enforce,
+        ..SitePolicy::default()
+    };
+    let client = "10.9.9.9";
+    let tcp = |port| Target::Tcp(port..=port);
+    let udp = |port| Target::Udp(port..=port);
+    let shapes = [
+        dp(&[], false),
+        dp(&[], true),
+        dp(&["192.168.1.2/32"], false),
+        dp(&["192.168.1.2/32"], true),
+    ];
+    for policy in shapes {
+        for group in ["255.255.255.255", "224.0.0.1", "239.1.2.3"] {
+            let asks = |target| {
+                let answer = ask_of(&policy, Opener::Peer, group, client, target);
+                assert_eq!(answer.allowed, !answer.because.is_empty());
+                answer.allowed
+            };
+            for refused in [tcp(80), tcp(445), tcp(10000), tcp(10002), Target::Icmp(8)] {
+                assert!(!asks(refused.clone()), "{refused} to {group}");
+            }
+            for passes in [udp(63000), udp(10001), Target::Protocol(89)] {
+                assert!(asks(passes.clone()), "{passes} to {group}");
+            }
+            assert_eq!(asks(udp(10002)), group == "239.1.2.3");
+
+            let sends = |target| {
+                let dp = "192.168.1.2";
+                let answer = ask_of(&policy, Opener::Protected, dp, group, target);
+                assert_eq!(answer.allowed, !answer.because.is_empty());
+                answer.allowed
+            };
+            // Streams and offers are for many, and so is what the roles open by UDP (link 9); other
+            // services only answer.
+            assert!(sends(udp(63000)) && sends(udp(68)) && sends(udp(135)));
+            for refused in [udp(69), udp(4011), udp(10001), tcp(80), tcp(135), tcp(1433)] {
+                assert!(!sends(refused.clone()), "{refused} to {group}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_is_not_listed_opens_nothing_unless_nobody_looks() {
+    let mut policy = policy();
+    for (outbound, allowed) in [
+        (Outbound::Enforce, false),
+        (Outbound::Track, false),
+        (Outbound::Off, true),
+    ] {
+        policy.outbound = outbound;
+        let answer = ask_of(
+            &policy,
+            Opener::Protected,
+            "192.168.1.3",
+            "8.8.8.8",
+            Target::Tcp(443..=443),
+        );
+        assert_eq!(answer.allowed, allowed, "{outbound:?}");
+        assert_eq!(answer.because.is_empty(), !allowed);
+        assert_eq!(answer.protected, "not listed");
+    }
 }

@@ -140,3 +140,31 @@ fn dynamic_ports_join_the_mapper_when_asked() {
         "it has them already"
     );
 }
+
+#[test]
+fn a_sentence_about_anybody_means_whom_the_tables_name() {
+    let site = Site::default();
+    let mut sentences = site
+        .catalog
+        .links
+        .iter()
+        .filter(|link| site.catalog.is_sentence(link));
+    for link in sentences.by_ref() {
+        let openers = site.openers_by_tables(link);
+        let openers: Vec<&str> = openers.into_iter().map(RoleId::as_str).collect();
+        assert_eq!(
+            openers,
+            [
+                "client-status-reporting-host",
+                "management-point",
+                "multicast-distribution-point",
+                "primary-site-server",
+                "provider",
+                "pxe-service-point",
+                "reporting-point",
+                "reporting-services-point",
+                "server-locator-point",
+            ]
+        );
+    }
+}

@@ -4,7 +4,6 @@ use crate::Reason::{
     DhcpRequest, EssentialRemoved, IcmpError, NotAllowed, Outbound, OutboundNotAllowed, Reply,
     Service,
 };
-use crate::address::Family;
 use crate::policy::flag;
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class, v4, v6};
 use crate::{Reason, ServiceClass};
@@ -94,31 +93,6 @@ fn enforce_lets_out_answers_to_allowed_services() {
         let other = out.tcp(445, 50000, SYN | ACK);
         leaves(&world, &other, OutboundNotAllowed, class::SMB);
         assert_eq!(world.remembered(), (0, 0, 0));
-    }
-}
-
-#[test]
-fn a_stream_to_a_group_is_told_by_the_port_that_it_goes_to() {
-    for out in ways() {
-        let group = match out.family {
-            Family::V4 => "239.2.0.1",
-            Family::V6 => "ff15::1",
-        };
-        let group = |from, to| out.packet_to(group).udp(from, to).data(b"part").build();
-        let world = World::host().inbound(&[class::DNS]).enforcing(&[]);
-        // A session has one port for both; other senders pick one.
-        leaves(&world, &group(53, 53), Outbound, class::DNS);
-        leaves(&world, &group(40000, 53), Outbound, class::DNS);
-        leaves(&world, &group(53, 54), OutboundNotAllowed, UDP_NONE);
-        // To one system, only an answer.
-        let unicast = |from, to| out.udp(from, to, b"part");
-        leaves(&world, &unicast(53, 54), Outbound, class::DNS);
-        leaves(&world, &unicast(40000, 53), OutboundNotAllowed, class::DNS);
-        assert_eq!(world.flows(), 0);
-
-        let tracking = World::host().inbound(&[class::DNS]);
-        leaves(&tracking, &group(40000, 53), Outbound, class::DNS);
-        assert_eq!(tracking.flows(), 0);
     }
 }
 

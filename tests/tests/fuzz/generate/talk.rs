@@ -51,7 +51,7 @@ impl Ends {
 pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> {
     let ends = places.ends(random);
     let outward = random.bool();
-    match random.u8(..32) {
+    match random.u8(..34) {
         0..8 => tcp(random, &ends, outward),
         8..14 => udp(random, &ends, outward),
         14 | 15 => echo(random, &ends, outward),
@@ -64,6 +64,7 @@ pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> 
         28 => talk_more::neighbours(random, &ends, outward),
         29 => talk_more::membership(random, &ends, outward),
         30 => talk_more::link(random, outward),
+        31 | 32 => talk_more::to_group(random, &ends, outward),
         _ => talk_more::odd(random, &ends, outward),
     }
 }

@@ -207,6 +207,50 @@ pub fn link(random: &mut Rng, outward: bool) -> Vec<Said> {
     vec![Said { outward, frame }]
 }
 
+/// All kinds of packets to broadcast and multicast addresses, and what would answer them.
+pub fn to_group(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
+    const GROUPS: [&str; 3] = ["224.0.0.9", "255.255.255.255", "239.1.2.3"];
+    const GROUPS_V6: [&str; 3] = ["ff02::1", "ff15::1", "ff0e::1:3"];
+    const PORTS: [u16; 12] = [9, 67, 68, 80, 135, 138, 445, 500, 546, 4011, 63_000, 63_500];
+    let mut ip = ends.ip(outward, UDP);
+    let groups = if ends.is_v4() { GROUPS } else { GROUPS_V6 };
+    ip.destination = groups[random.usize(..groups.len())]
+        .parse()
+        .expect("an address");
+    let mut talk = Vec::new();
+    for _ in 0..random.usize(1..6) {
+        let mut port = || match random.u8(..4) {
+            0 => ends.client,
+            1 => ends.server,
+            _ => PORTS[random.usize(..PORTS.len())],
+        };
+        let ports = (port(), port());
+        let payload = match random.u8(..8) {
+            0 | 1 => {
+                ip.protocol = TCP;
+                frame::tcp(ports, random.u8(..32), &[])
+            }
+            2 => {
+                ip.protocol = ends.icmp();
+                let kinds = [8, 0, 13, 128, 129];
+                frame::control(kinds[random.usize(..kinds.len())], ends.client, &[])
+            }
+            3 => {
+                ip.protocol = [2, 47, 50, 51, 89, 112, 132][random.usize(..7)];
+                vec![8; 12]
+            }
+            _ => {
+                ip.protocol = UDP;
+                frame::udp(ports, &[0, 1, 2, 3])
+            }
+        };
+        let frame = ip.frame(&payload);
+        talk.push(Said { outward, frame });
+    }
+    talk.push(ends.udp(!outward, (ends.server, ends.client), &[5]));
+    talk
+}
+
 /// Protocols without ports, and lengths that do not fit.
 pub fn odd(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
     const PROTOCOLS: [u8; 12] = [0, 1, 2, 4, 47, 50, 51, 58, 59, 89, 132, 255];

@@ -44,7 +44,9 @@ impl Oracle<'_> {
 
     /// From the protected end `local`.
     pub(super) fn outbound(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
-        let enforce = self.mode() == Outbound::Enforce;
+        // Whoever is not listed may open nothing, also where others are only followed.
+        let unlisted = self.rights.is_unlisted(local) && self.mode() != Outbound::Off;
+        let enforce = self.mode() == Outbound::Enforce || unlisted;
         if packet.part == Part::Later {
             return match enforce {
                 true => self.later(packet),
@@ -65,6 +67,13 @@ impl Oracle<'_> {
             }
         }
         let may = |way, what| self.rights.may(way, local, packet.destination, what);
+        if is_group(packet.destination) {
+            // A group asked nothing and answers nothing.
+            return match !enforce || may(Way::Out, asked) {
+                true => passes(asked),
+                false => self.refused(Reason::OutboundNotAllowed, local, asked),
+            };
+        }
         let flow = flow_of(packet, packet.source, packet.destination, ends(packet));
         // A tunnel is opened by its control connection.
         let tunnel = packet.protocol == GRE && self.is_alive(&flow);
@@ -72,12 +81,8 @@ impl Oracle<'_> {
         let goes_on = !begins(packet) && self.flows.contains_key(&flow);
         if !(goes_on && allowed) {
             let may_answer = may(Way::In, answered);
-            let may_ask_group = allowed || may(Way::In, asked);
             if self.follows_transfer(packet) {
                 return passes(answered);
-            }
-            if is_stream_to_group(packet) && may_ask_group {
-                return passes(asked);
             }
             if is_answer(packet) && may_answer {
                 self.open_tunnel(packet);
@@ -271,14 +276,14 @@ fn begins(packet: &Seen<'_>) -> bool {
     is_bare_syn(packet) && !closes(packet)
 }
 
-/// A stream to a group is told by where it goes: a group asks nothing.
-fn is_stream_to_group(packet: &Seen<'_>) -> bool {
-    packet.protocol == 17 && packet.destination.is_multicast()
+/// Broadcast and multicast.
+pub(super) fn is_group(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::from([255; 4])
 }
 
 fn is_answer(packet: &Seen<'_>) -> bool {
     match packet.transport {
-        Transport::Udp { .. } => !is_stream_to_group(packet),
+        Transport::Udp { .. } => true,
         Transport::Tcp { .. } => !is_bare_syn(packet),
         Transport::Control { kind, .. } => match packet.protocol {
             1 => kind == 0,

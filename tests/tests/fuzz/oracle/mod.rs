@@ -148,8 +148,10 @@ impl<'a> Oracle<'a> {
             let local = Some(packet.source).filter(|source| !own(*source));
             self.outbound(&packet, local)
         } else {
-            // Whatever reaches a host that is not told apart by addresses, is for it.
-            let anywhere = place == Spot::Host && !self.rights.tells_apart();
+            // Whatever reaches a host that is not told apart by addresses, is for it, or for many.
+            let anywhere = place == Spot::Host
+                && !self.rights.tells_apart()
+                && !judge::is_group(packet.destination);
             self.inbound(&packet, (!anywhere).then_some(packet.destination))
         };
         self.note_first(&packet, end)
