@@ -7,31 +7,39 @@
 mod explainer;
 pub mod log;
 mod names;
+mod party;
 
 pub use explainer::Explainer;
 pub use names::Names;
+pub use party::Party;
 
 use crate::policy::{Ground, Target, in_catalog};
 use crate::site::Site;
 use sccm_common::Reason;
-use sccm_common::blocked::BlockedFlow;
+use sccm_common::blocked::{BlockedFlow, mark};
 use sccm_common::packet::Protocol;
 use serde::Serialize;
-use std::net::IpAddr;
 
 /// Who was refused what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Refused {
     /// Who sent.
-    pub source: IpAddr,
+    pub source: Party,
     /// To whom.
-    pub destination: IpAddr,
-    /// `tcp`, `udp` ...; the number of an IP protocol without a name here.
+    pub destination: Party,
+    /// `tcp`, `udp` ...; the number of an IP protocol without a name here; `ethernet`, `snap` or
+    /// `llc` where no IP packet was found.
     pub protocol: String,
     /// Destination port, for protocols that have ports.
     pub port: Option<u16>,
     /// Type of an ICMP or ICMPv6 message.
     pub icmp_type: Option<u16>,
+    /// The ethertype of a frame that is `ethernet`, such as `0x88b5`.
+    pub ethertype: Option<String>,
+    /// Organization and protocol of a frame that is `snap`, such as `00000c-010b`.
+    pub snap: Option<String>,
+    /// The service access points of a frame that is `llc`, such as `f0-f0`.
+    pub llc: Option<String>,
     /// The service that it wanted; `none` where none is known.
     pub service: String,
     /// Label of the [`Reason`].
@@ -45,16 +53,34 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// What it wanted, in a word or two: `tcp/445 smb`, `icmp/8`.
+    /// What it wanted, in a word or two: `tcp/445 smb`, `icmp/8`, `ethernet/0x88b5`.
     #[must_use]
     pub fn what(&self) -> String {
-        let number = self.port.or(self.icmp_type);
-        let number = number.map_or_else(String::new, |number| format!("/{number}"));
+        let number = match self.number() {
+            number if number.is_empty() => number,
+            number => format!("/{number}"),
+        };
         let service = match self.service.as_str() {
             "none" => String::new(),
             service => format!(" {service}"),
         };
         format!("{}{number}{service}", self.protocol)
+    }
+
+    /// What stands behind the protocol: a port, a type, or an id; empty if there is none.
+    #[must_use]
+    pub fn number(&self) -> String {
+        let number = self
+            .port
+            .or(self.icmp_type)
+            .map(|number| number.to_string());
+        let kinds = [&number, &self.ethertype, &self.snap, &self.llc];
+        kinds
+            .into_iter()
+            .flatten()
+            .next()
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -97,7 +123,8 @@ pub fn target(flow: &BlockedFlow) -> Option<Target> {
         Reason::OutboundNotAllowed,
         Reason::UnlistedHost,
     ];
-    if !policy.iter().any(|reason| *reason as u8 == key.reason) {
+    let is_ip = key.marks & mark::LINK == 0;
+    if !is_ip || !policy.iter().any(|reason| *reason as u8 == key.reason) {
         return None;
     }
     Some(match Protocol(key.protocol) {

@@ -10,6 +10,7 @@ use crate::address::{Address, Family};
 use crate::counter::Direction;
 use crate::judgement::Judgement;
 use crate::packet::Packet;
+use crate::wire::ethernet::Header;
 
 /// Sets of a table.
 pub const SETS: u32 = 2048;
@@ -30,6 +31,10 @@ pub const BUCKETS: u32 = 256;
 pub const EVENTS_BYTES: u32 = 256 * 1024;
 
 /// What tells blocked flows apart. All zero: no flow.
+///
+/// A frame in which no IP packet was found has [`mark::LINK`], its hardware addresses in the last
+/// six bytes of both addresses, and its ethertype as port. The port of an 802.3 frame is 0; the
+/// first half of its destination is the LLC header, with the SNAP id if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
 pub struct BlockedKey {
@@ -37,9 +42,9 @@ pub struct BlockedKey {
     pub source: Address,
     /// The receiver.
     pub destination: Address,
-    /// Destination port, or type of an ICMP message.
+    /// Destination port, type of an ICMP message, or ethertype.
     pub port: u16,
-    /// IP protocol number.
+    /// IP protocol number; 0 with [`mark::LINK`].
     pub protocol: u8,
     /// Number of the [`Reason`](crate::Reason); never 0, which is no reason to block.
     pub reason: u8,
@@ -59,6 +64,8 @@ pub mod mark {
     pub const OUTBOUND: u8 = 1 << 0;
     /// Observe mode: it was let pass.
     pub const OBSERVED: u8 = 1 << 1;
+    /// No IP packet was found: the addresses are hardware addresses.
+    pub const LINK: u8 = 1 << 2;
 }
 
 const _: () = assert!(size_of::<BlockedKey>() == 40);
@@ -80,14 +87,6 @@ impl BlockedKey {
     /// The flow of a packet that was refused.
     #[inline(always)]
     pub const fn of(packet: &Packet, judgement: &Judgement) -> Self {
-        let outbound = match judgement.direction {
-            Direction::Inbound => 0,
-            Direction::Outbound => mark::OUTBOUND,
-        };
-        let observed = match judgement.observing {
-            true => mark::OBSERVED,
-            false => 0,
-        };
         Self {
             source: packet.source,
             destination: packet.destination,
@@ -97,12 +96,55 @@ impl BlockedKey {
                 kind => kind as u16,
             },
             protocol: packet.protocol.0,
+            family: packet.family as u8,
+            ..Self::of_frame(judgement)
+        }
+    }
+
+    /// The same for a frame in which no IP packet was found, before [`BlockedKey::set_link`].
+    #[inline(always)]
+    pub const fn of_frame(judgement: &Judgement) -> Self {
+        let outbound = match judgement.direction {
+            Direction::Inbound => 0,
+            Direction::Outbound => mark::OUTBOUND,
+        };
+        let observed = match judgement.observing {
+            true => mark::OBSERVED,
+            false => 0,
+        };
+        Self {
             reason: judgement.verdict.reason as u8,
             service: judgement.verdict.service.0,
             slot: judgement.slot as u8,
-            family: packet.family as u8,
             marks: outbound | observed,
+            ..Self::NONE
         }
+    }
+
+    /// Takes addresses and type from the link header.
+    #[inline(always)]
+    pub const fn set_link(&mut self, header: &Header) {
+        self.source.low = header.source;
+        self.destination = Address {
+            high: header.llc,
+            low: header.destination,
+        };
+        self.port = header.ethertype;
+        self.marks |= mark::LINK;
+    }
+
+    /// The link header; `None` unless [`mark::LINK`] is set.
+    #[must_use]
+    pub const fn link(&self) -> Option<Header> {
+        if self.marks & mark::LINK == 0 {
+            return None;
+        }
+        Some(Header {
+            destination: self.destination.low,
+            source: self.source.low,
+            ethertype: self.port,
+            llc: self.destination.high,
+        })
     }
 
     /// The family of both addresses.

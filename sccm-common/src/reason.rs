@@ -150,7 +150,7 @@ reasons! {
         "Name the interface behind the device that takes the outer tags off.";
     EthertypeRefused = 67, "ethertype-refused", Drop,
         "The frame is neither IP nor an essential of the link layer.",
-        "Run `sccm-agent capture --dropped --reason ethertype-refused` to see what it is. If your site needs it, use `--pass-other-ethertypes`.";
+        "`sccm-agent blocked --reason ethertype-refused` says what it is and who sends it. If your site needs it, use `--pass-other-ethertypes`.";
     EssentialRemoved = 68, "essential-removed", Drop,
         "An essential that the settings removed.",
         "Nothing, if that is what you want. Otherwise remove it from `--without-essential` or `without-essentials`.";

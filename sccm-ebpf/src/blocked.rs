@@ -1,11 +1,16 @@
 //! Notes the flows of packets that are refused: the kernel's side of [`Notebook`].
 
+use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use aya_ebpf::programs::XdpContext;
+use core::hint::black_box;
 use sccm_common::abi::map;
 use sccm_common::blocked::{self, BlockedKey, Bucket, Event, Notebook, Set};
+use sccm_common::wire::ethernet::{HEADER, Header};
 use sccm_common::{Judgement, Packet};
 
+use crate::cursor::Frame;
 use crate::maps::{per_cpu_array, ring_buf};
 use crate::tables::now;
 
@@ -17,6 +22,18 @@ static BUCKETS: PerCpuArray<Bucket> = per_cpu_array(&map::BUCKETS);
 
 #[map]
 static EVENTS: RingBuf = ring_buf(&map::EVENTS);
+
+/// Where the ingress program works out what it notes.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Workspace {
+    key: BlockedKey,
+    /// The link header of a frame in which no IP packet was found; zeros behind a shorter frame.
+    bytes: [u8; HEADER],
+}
+
+#[map]
+static WORKSPACE: PerCpuArray<Workspace> = PerCpuArray::with_max_entries(1, 0);
 
 /// This CPU's part of the maps.
 struct OfCpu;
@@ -46,6 +63,53 @@ impl Notebook for OfCpu {
 /// Notes the flow of a packet that is refused.
 #[inline(always)]
 pub fn note(packet: &Packet, judgement: &Judgement) {
-    let key = BlockedKey::of(packet, judgement);
-    blocked::note(&mut OfCpu, &key, judgement.length as u32, now());
+    note_key(&BlockedKey::of(packet, judgement), judgement);
+}
+
+/// Notes the packet that was parsed from a frame that comes in and is refused, or the frame itself
+/// if there is none. The key takes a detour through the memory of a map, after which the verifier
+/// follows the noting of both once; and it needs no stack.
+#[inline(always)]
+pub fn note_either(packet: Option<&Packet>, ctx: *mut xdp_md, judgement: &Judgement) {
+    let Some(workspace) = WORKSPACE.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: the element is this CPU's, and only the ingress program's on it.
+    let workspace = unsafe { &mut *workspace };
+    match packet {
+        Some(packet) => workspace.key = BlockedKey::of(packet, judgement),
+        None => {
+            workspace.key = BlockedKey::of_frame(judgement);
+            read_link(ctx);
+        }
+    }
+    note_key(black_box(&workspace.key), judgement);
+}
+
+/// Reads the frame's link header once more, into the key. Not inlined, so that other frames pay
+/// nothing for it.
+#[inline(never)]
+fn read_link(ctx: *mut xdp_md) {
+    let Some(workspace) = WORKSPACE.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: as in `note_either`.
+    let Workspace { key, bytes } = unsafe { &mut *workspace };
+    *bytes = [0; HEADER];
+    let frame = XdpContext::new(ctx);
+    let length = frame.length();
+    let count = if length < HEADER as u32 {
+        length
+    } else {
+        HEADER as u32
+    };
+    // From 1 to HEADER, in a form that every verifier can follow.
+    let count = (black_box(count.wrapping_sub(1)) & (HEADER as u32 - 1)) + 1;
+    frame.copy_to(bytes, count);
+    key.set_link(&Header::of(bytes, length));
+}
+
+#[inline(always)]
+fn note_key(key: &BlockedKey, judgement: &Judgement) {
+    blocked::note(&mut OfCpu, key, judgement.length as u32, now());
 }

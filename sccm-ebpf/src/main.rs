@@ -179,10 +179,8 @@ fn ingress(ctx: &XdpContext, interface: &impl Interface) -> u32 {
     if judgement.verdict.reason.passes() {
         return xdp_action::XDP_PASS;
     }
-    if tables.noting()
-        && let Continue(packet) = parsed
-    {
-        blocked::note(packet, &judgement);
+    if tables.noting() {
+        blocked::note_either(parsed.continue_value(), ctx.ctx, &judgement);
     }
     capture::ingress(ctx.ctx, &judgement);
     refused(judgement.observing)

@@ -28,6 +28,7 @@ use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::BANKS;
 use sccm_common::tftp::{TransferKey, TransferState};
+use sccm_common::wire::ethernet::{HEADER, Header};
 use sccm_common::{Hook, Reason};
 
 pub use counted::{Counts, Place};
@@ -279,6 +280,16 @@ impl Datapath {
         let data = MapData::from_pin(self.pins.map(name))?;
         Ok(T::try_from(Map::from_map_data(data)?)?)
     }
+}
+
+/// What the kernel should note of a frame in which it finds no IP packet.
+#[must_use]
+pub fn link_header(frame: &[u8]) -> Header {
+    let mut bytes = [0; HEADER];
+    for (byte, value) in bytes.iter_mut().zip(frame) {
+        *byte = *value;
+    }
+    Header::of(&bytes, frame.len() as u32)
 }
 
 /// Runs the XDP program on a frame, and returns its decision.

@@ -1,12 +1,13 @@
 //! From the numbers of a flow to what people call them.
 
-use super::Refused;
+use super::{Party, Refused};
 use crate::kernel::Maps;
 use crate::policy::ServiceNames;
 use anyhow::Result;
 use sccm_common::address::{Address, Family};
 use sccm_common::blocked::{BlockedKey, mark};
 use sccm_common::packet::Protocol;
+use sccm_common::wire::ethernet::Header;
 use sccm_common::{Reason, ServiceClass};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -37,6 +38,7 @@ impl Names {
     #[must_use]
     pub fn of(&self, key: &BlockedKey) -> Refused {
         let protocol = Protocol(key.protocol);
+        let link = key.link();
         let (is_icmp, has_ports) = (
             matches!(protocol, Protocol::ICMP | Protocol::ICMPV6),
             matches!(protocol, Protocol::TCP | Protocol::UDP),
@@ -44,11 +46,20 @@ impl Names {
         let service = self.services.get(ServiceClass(key.service));
         let interface = self.interfaces.get(&u32::from(key.slot));
         Refused {
-            source: ip(key.source, key.family()),
-            destination: ip(key.destination, key.family()),
-            protocol: protocol_name(protocol),
+            source: link.map_or_else(
+                || Party::Ip(ip(key.source, key.family())),
+                |link| Party::hardware(link.source),
+            ),
+            destination: link.map_or_else(
+                || Party::Ip(ip(key.destination, key.family())),
+                |link| Party::hardware(link.destination),
+            ),
+            protocol: link.map_or_else(|| protocol_name(protocol), link_name),
             port: has_ports.then_some(key.port),
             icmp_type: is_icmp.then_some(key.port),
+            ethertype: link.and_then(ethertype),
+            snap: link.and_then(snap),
+            llc: link.and_then(llc),
             service: service.map_or_else(|| "none".to_owned(), |name| name.service.clone()),
             reason: reason(key).map_or("unknown", Reason::label),
             interface: interface.cloned().unwrap_or_else(|| key.slot.to_string()),
@@ -74,6 +85,30 @@ fn ip(address: Address, family: Family) -> IpAddr {
             IpAddr::V6(Ipv6Addr::from_bits(bits))
         }
     }
+}
+
+fn link_name(link: Header) -> String {
+    let name = match (link.ethertype, link.snap()) {
+        (0, Some(_)) => "snap",
+        (0, None) => "llc",
+        _ => "ethernet",
+    };
+    name.to_owned()
+}
+
+fn ethertype(link: Header) -> Option<String> {
+    (link.ethertype != 0).then(|| format!("{:#06x}", link.ethertype))
+}
+
+fn snap(link: Header) -> Option<String> {
+    let ([a, b, c], protocol) = link.snap()?;
+    Some(format!("{a:02x}{b:02x}{c:02x}-{protocol:04x}"))
+}
+
+fn llc(link: Header) -> Option<String> {
+    let [to, from, ..] = link.llc.to_be_bytes();
+    let is_llc = link.ethertype == 0 && link.snap().is_none();
+    is_llc.then(|| format!("{to:02x}-{from:02x}"))
 }
 
 fn protocol_name(protocol: Protocol) -> String {

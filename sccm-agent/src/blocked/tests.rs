@@ -61,6 +61,42 @@ fn numbers_get_their_names() {
 }
 
 #[test]
+fn a_frame_without_an_ip_packet_has_hardware_addresses() {
+    let key = |ethertype, llc| BlockedKey {
+        source: Address {
+            high: 0,
+            low: 0x0200_0000_0009,
+        },
+        destination: Address {
+            high: llc,
+            low: 0xffff_ffff_ffff,
+        },
+        port: ethertype,
+        protocol: 0,
+        marks: mark::LINK,
+        ..flow(Protocol(0), 0, Reason::EthertypeRefused).key
+    };
+    for (ethertype, llc, what) in [
+        (0x88b5, 0, "ethernet/0x88b5"),
+        (0x0800, 0, "ethernet/0x0800"),
+        (0, 0xaaaa_0300_000c_010b, "snap/00000c-010b"),
+        (0, 0xf0f0 << 48, "llc/f0-f0"),
+    ] {
+        let refused = names().of(&key(ethertype, llc));
+        assert_eq!(refused.what(), what);
+        assert_eq!(refused.source.to_string(), "02:00:00:00:00:09");
+        assert_eq!(refused.destination.to_string(), "ff:ff:ff:ff:ff:ff");
+        assert_eq!(
+            (refused.port, refused.icmp_type, refused.source.ip()),
+            (None, None, None)
+        );
+    }
+    let json = serde_json::to_value(names().of(&key(0x88b5, 0))).unwrap();
+    assert_eq!(json["source"], "02:00:00:00:00:09");
+    assert_eq!(json["ethertype"], "0x88b5");
+}
+
+#[test]
 fn links_of_the_own_roles_come_first() {
     let smb = target(&flow(Protocol::TCP, 445, Reason::NotAllowed)).unwrap();
     let roles = ["distribution-point".to_owned()];

@@ -2,7 +2,7 @@
 //! let it pass. Reads the pins, and needs no agent.
 
 use super::PinArgs;
-use crate::blocked::{Explainer, Flow, Names};
+use crate::blocked::{Explainer, Flow, Names, Party};
 use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policy::{self, Ground};
@@ -10,16 +10,22 @@ use crate::state;
 use crate::units;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use comfy_table::{ColumnConstraint, Width};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::blocked::BlockedFlow;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// Links that a table names for each flow; JSON has all.
 const LINKS_SHOWN: usize = 2;
+
+/// The columns From, To and What: hardware addresses and SNAP ids are not broken in two.
+const UNBROKEN: [usize; 3] = [2, 3, 4];
+
+/// How long a hardware address is.
+const LENGTH: u16 = 17;
 
 /// List blocked flows, why they were blocked, and what would let them pass
 #[derive(Debug, Clone, Args)]
@@ -123,8 +129,8 @@ pub(super) fn reason(text: &str) -> Result<Reason, String> {
 impl BlockedArgs {
     fn wants(&self, flow: &BlockedFlow, names: &Names, clock: Clock) -> bool {
         let refused = names.of(&flow.key);
-        let covers = |prefix: &Option<IpNet>, address: IpAddr| {
-            prefix.is_none_or(|prefix| prefix.contains(&address))
+        let covers = |prefix: &Option<IpNet>, party: Party| {
+            prefix.is_none_or(|prefix| party.ip().is_some_and(|ip| prefix.contains(&ip)))
         };
         let in_time = |since: Duration| clock.age(flow.last) <= since.as_secs();
         covers(&self.source, refused.source)
@@ -175,6 +181,12 @@ fn table(flows: &[Flow], clock: Clock) -> String {
         "Why",
         "Would allow",
     ]);
+    for column in UNBROKEN {
+        if let Some(column) = table.column_mut(column) {
+            let whole = Width::Fixed(LENGTH + column.padding_width());
+            column.set_constraint(ColumnConstraint::LowerBoundary(whole));
+        }
+    }
     for flow in flows {
         let refused = &flow.refused;
         table.add_row([

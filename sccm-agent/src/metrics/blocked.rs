@@ -43,19 +43,18 @@ fn tell_top(
     let mut sums = BTreeMap::<_, u64>::new();
     for flow in flows.iter().take(top) {
         let refused = names.of(&flow.key);
-        let port = refused.port.or(refused.icmp_type);
         let labels = (
             refused.source.to_string(),
             refused.destination.to_string(),
+            refused.number(),
             refused.protocol,
-            port.map_or_else(String::new, |port| port.to_string()),
             refused.reason,
             refused.interface,
         );
         *sums.entry(labels).or_default() += flow.packets;
     }
     let mut packets = Series::new(&table::BLOCKED_FLOW_PACKETS);
-    for ((source, destination, protocol, port, reason, interface), sum) in &sums {
+    for ((source, destination, port, protocol, reason, interface), sum) in &sums {
         let labels = [source, destination, protocol, port, *reason, interface];
         packets.add(&labels, *sum as f64)?;
     }

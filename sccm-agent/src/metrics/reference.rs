@@ -62,9 +62,9 @@ labels! {
     RELEASE = "version", "the agent's version; one at a time";
     ABI = "abi", "the layout version of its pinned maps; one at a time";
     RULE = "rule", "a rule of the running policy, by its name";
-    SOURCE = "source", "an address; only with `--metrics-top-flows`";
-    DESTINATION = "destination", "an address; only with `--metrics-top-flows`";
-    PORT = "port", "a port, or the type of an ICMP message; only with `--metrics-top-flows`";
+    SOURCE = "source", "an IP or hardware address; only with `--metrics-top-flows`";
+    DESTINATION = "destination", "an IP or hardware address; only with `--metrics-top-flows`";
+    PORT = "port", "a port, the type of an ICMP message, or an ethertype; only with `--metrics-top-flows`";
 }
 
 /// What packets are counted by.

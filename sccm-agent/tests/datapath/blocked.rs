@@ -6,7 +6,7 @@ use sccm_agent::kernel::Clock;
 use sccm_agent::policy::Outbound;
 use sccm_common::blocked::{BURST, mark};
 use sccm_common::{Place, Reason};
-use sccm_tests::datapath::{Datapath, Settings};
+use sccm_tests::datapath::{Datapath, Settings, link_header};
 use sccm_tests::packet::Packet;
 
 const ROLES: [&str; 1] = ["distribution-point"];
@@ -104,6 +104,95 @@ fn what_is_only_counted_is_not_noted() -> Result<()> {
     assert_eq!(of(Reason::Service), 4);
     assert!(kernel.blocked()?.is_empty());
     assert_eq!(kernel.unnoted(Reason::NotAllowed)?.suppressed, 0);
+    Ok(())
+}
+
+/// Field case 08 among them.
+#[test]
+fn frames_without_an_ip_packet_are_noted_by_their_hardware_addresses() -> Result<()> {
+    const BRIDGES: [u8; 6] = [0x01, 0, 0x0c, 0xcc, 0xcc, 0xcd];
+    const SENDER: [u8; 6] = [0, 0x1f, 0x6d, 0x96, 0xec, 0x04];
+    let settings = Settings {
+        without: vec![Reason::Arp],
+        ..Settings::roles(&ROLES)
+    };
+    let mut kernel = loaded(Place::Segment, &settings)?;
+    let [v4, _] = arriving();
+    let pvst = Packet::llc(0xaa, 0xaa).data([0, 0, 0x0c, 0x01, 0x0b, 0, 0, 2, 2, 0x0e]);
+    let frames = [
+        (pvst, Reason::EthertypeRefused),
+        (
+            Packet::llc(0xf0, 0xf0).payload(43),
+            Reason::EthertypeRefused,
+        ),
+        (
+            Packet::ethertype(0x8035).payload(46),
+            Reason::EthertypeRefused,
+        ),
+        (Packet::ethertype(0x0800).payload(8), Reason::Ipv4Truncated),
+        (Packet::ethertype(0x86dd).payload(39), Reason::Ipv6Truncated),
+        (v4.vlan(7).vlan(8).vlan(9), Reason::VlanDepth),
+        (Packet::ethertype(0x8100), Reason::VlanTruncated),
+        (
+            Packet::arp_request("198.51.100.7", "192.0.2.10"),
+            Reason::EssentialRemoved,
+        ),
+    ];
+    for (packet, reason) in frames {
+        let packet = packet.source_mac(SENDER).destination_mac(BRIDGES);
+        // The same within tags is the same flow.
+        let mut frames = vec![packet.build()];
+        if !matches!(reason, Reason::VlanDepth | Reason::VlanTruncated) {
+            frames.push(packet.clone().vlan(20).build());
+            frames.push(packet.qinq(7, 20).build());
+        }
+        let before = kernel.blocked()?;
+        for frame in &frames {
+            assert!(!kernel.run_inbound(frame)?.passes(), "{reason:?}");
+        }
+        let mut flows = kernel.blocked()?;
+        flows.retain(|flow| !before.contains(flow));
+        let [flow] = flows[..] else {
+            panic!("{reason:?}: {flows:?}");
+        };
+        assert_eq!(flow.key.reason, reason as u8);
+        assert_eq!(
+            (flow.key.marks, flow.key.slot),
+            (mark::LINK | mark::OUTBOUND, 1)
+        );
+        let header = link_header(&frames[0]);
+        assert_eq!(flow.key.link(), Some(header), "{reason:?}");
+        assert_eq!(
+            (header.source, header.destination),
+            (0x001f_6d96_ec04, 0x0100_0ccc_cccd)
+        );
+        let bytes = frames.iter().map(|frame| frame.len() as u64).sum();
+        assert_eq!((flow.packets, flow.bytes), (frames.len() as u64, bytes));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_flood_of_hardware_addresses_is_bounded() -> Result<()> {
+    const SENDERS: u32 = 5000;
+    let mut kernel = loaded(Place::Host, &Settings::roles(&ROLES))?;
+    let mut frame = Packet::ethertype(0x88b5).payload(46).build();
+    for sender in 0..SENDERS {
+        frame[8..12].copy_from_slice(&sender.to_be_bytes());
+        kernel.run_inbound(&frame)?;
+    }
+    let flows = kernel.blocked()?.len() as u64;
+    let suppressed = kernel.unnoted(Reason::EthertypeRefused)?.suppressed;
+    assert!(flows >= u64::from(BURST / 2) && suppressed > 0, "{flows}");
+    assert!(flows + suppressed <= u64::from(SENDERS));
+
+    let counting = Settings {
+        count_only: true,
+        ..Settings::roles(&ROLES)
+    };
+    let mut kernel = loaded(Place::Host, &counting)?;
+    assert!(!kernel.run_inbound(&frame)?.passes());
+    assert!(kernel.blocked()?.is_empty());
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT};
+use sccm_tests::packet::Packet;
 use serde_json::Value;
 
 /// Sends this many SYNs to [`FORBIDDEN`] in each family, and waits until they are counted.
@@ -124,6 +125,71 @@ fn a_forbidden_connection_is_told_to_everybody() -> Result<()> {
         agent.metrics()?.sum("sccm_blocked_flow_packets_total", &[]),
         0.0
     );
+    Ok(())
+}
+
+/// RARP, and spanning tree in Cisco's way: frames in which no IP packet is found.
+#[test]
+fn a_frame_without_an_ip_packet_is_told_to_everybody() -> Result<()> {
+    const BRIDGES: [u8; 6] = [0x01, 0, 0x0c, 0xcc, 0xcc, 0xcd];
+    let hosts = Hosts::new()?;
+    let arguments = format!("{POINT} --log-format json --metrics-top-flows 50");
+    let agent = hosts.enforce(&arguments)?;
+    let sender = hosts.client.interface("eth0").mac()?;
+    let pvst = Packet::llc(0xaa, 0xaa)
+        .data([0, 0, 0x0c, 0x01, 0x0b, 0, 0, 2, 2, 0x0e])
+        .destination_mac(BRIDGES);
+    let rarp = Packet::ethertype(0x8035)
+        .payload(46)
+        .destination_mac([0xff; 6]);
+    for packet in [&pvst, &rarp] {
+        hosts.send(&packet.clone().source_mac(sender).build(), 3)?;
+    }
+    let labels = [("reason", "ethertype-refused")];
+    agent.metrics_when(|metrics| metrics.dropped(&labels) >= 6)?;
+
+    let [a, b, c, d, e, f] = sender;
+    let sender = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+    let expected = [
+        ("01:00:0c:cc:cc:cd", "snap", "snap", "00000c-010b"),
+        ("ff:ff:ff:ff:ff:ff", "ethernet", "ethertype", "0x8035"),
+    ];
+    let listing = listed(&hosts, "--reason ethertype-refused")?;
+    let (table, log) = (hosts.run("blocked")?.stdout, agent.log()?);
+    let metrics = agent.metrics()?;
+    for (destination, protocol, field, value) in expected {
+        let flows = listing["flows"].as_array().into_iter().flatten();
+        let is_it = |flow: &&Value| flow["destination"] == destination;
+        let flow = flows.clone().find(is_it).expect("it is listed");
+        assert_eq!(flow["source"], sender.as_str());
+        assert_eq!(
+            (&flow["protocol"], &flow[field]),
+            (&protocol.into(), &value.into())
+        );
+        assert_eq!(
+            (&flow["interface"], &flow["packets"]),
+            (&"eth0".into(), &3.into())
+        );
+        assert_eq!(flow["would_allow"], Value::Array(Vec::new()));
+        for part in [destination, sender.as_str(), &format!("{protocol}/{value}")] {
+            assert!(table.contains(part), "no {part} in {table}");
+        }
+        let line = format!("\"{field}\":\"{value}\"");
+        let of_it = log.lines().filter(|one| one.contains(&line));
+        assert_eq!(of_it.clone().count(), 1, "{log}");
+        for part in [destination, sender.as_str(), "\"interface\":\"eth0\""] {
+            assert!(of_it.clone().all(|one| one.contains(part)), "{log}");
+        }
+        let labels = [
+            ("source", sender.as_str()),
+            ("protocol", protocol),
+            ("port", value),
+        ];
+        assert_eq!(metrics.sum("sccm_blocked_flow_packets_total", &labels), 3.0);
+    }
+    // An address names no frame without one.
+    let none = listed(&hosts, "--reason ethertype-refused --source 0.0.0.0/0")?;
+    assert_eq!(none["matching"], 0);
     Ok(())
 }
 

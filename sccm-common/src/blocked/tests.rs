@@ -1,5 +1,7 @@
 use super::*;
 use crate::Reason;
+use crate::wire::ethernet::HEADER;
+use sccm_packets::Packet;
 use std::vec;
 use std::vec::Vec;
 
@@ -160,7 +162,7 @@ fn flows_spread_over_the_sets() {
 
 #[test]
 fn the_port_is_what_people_would_name() {
-    let packet = |destination_port, icmp_type| Packet {
+    let packet = |destination_port, icmp_type| crate::packet::Packet {
         family: Family::V4,
         source: Address::v4([192, 0, 2, 1]),
         destination: Address::v4([192, 0, 2, 2]),
@@ -188,4 +190,89 @@ fn the_port_is_what_people_would_name() {
     // Echo requests carry their identifier as a port.
     assert_eq!(port(packet(0x1234, 8)), 8);
     assert_eq!(port(packet(0, 13)), 13);
+}
+
+fn link_key(frame: &[u8]) -> BlockedKey {
+    let mut bytes = [0; HEADER];
+    for (byte, value) in bytes.iter_mut().zip(frame) {
+        *byte = *value;
+    }
+    let header = Header::of(&bytes, frame.len() as u32);
+    let judgement = Judgement {
+        slot: 3,
+        direction: Direction::Outbound,
+        observing: false,
+        verdict: crate::Verdict::without_service(Reason::EthertypeRefused),
+        length: frame.len() as u64,
+    };
+    let mut key = BlockedKey::of_frame(&judgement);
+    key.set_link(&header);
+    assert_eq!(key.link(), Some(header));
+    assert_eq!(key.reason, Reason::EthertypeRefused as u8);
+    assert_eq!((key.slot, key.marks), (3, mark::OUTBOUND | mark::LINK));
+    key
+}
+
+#[test]
+fn a_frame_without_an_ip_packet_has_its_hardware_addresses() {
+    let frame = Packet::ethertype(0x88b5)
+        .source_mac([2, 0, 0, 0, 0, 9])
+        .destination_mac([1, 0, 0x0c, 0xcc, 0xcc, 0xcd]);
+    // However long, and in whatever VLAN.
+    let frames = [
+        frame.clone(),
+        frame.clone().payload(46),
+        frame.clone().vlan(7),
+        frame.qinq(7, 8).payload(100),
+    ];
+    let header = Header {
+        destination: 0x0100_0ccc_cccd,
+        source: 0x0200_0000_0009,
+        ethertype: 0x88b5,
+        llc: 0,
+    };
+    let keys = frames.map(|frame| link_key(&frame.build()));
+    assert!(keys.iter().all(|key| *key == keys[0]));
+    assert_eq!(keys[0].link(), Some(header));
+    // Other addresses, or another type, are another flow.
+    assert_ne!(keys[0], link_key(&Packet::ethertype(0x88b5).build()));
+    assert_ne!(
+        link_key(&Packet::ethertype(0x88b5).build()),
+        link_key(&Packet::ethertype(0x88b6).build())
+    );
+}
+
+#[test]
+fn an_802_3_frame_is_known_by_its_llc_header() {
+    let link = |packet: Packet| link_key(&packet.build()).link().unwrap();
+    let pvst = [0, 0, 0x0c, 0x01, 0x0b, 2, 2, 0x0e];
+    for packet in [
+        Packet::llc(0xaa, 0xaa).data(pvst),
+        Packet::llc(0xaa, 0xaa).data(pvst).pad(200).vlan(7),
+    ] {
+        let header = link(packet);
+        assert_eq!(header.ethertype, 0);
+        assert_eq!(header.snap(), Some(([0, 0, 0x0c], 0x010b)));
+        assert_eq!(header.llc, 0xaaaa_0300_000c_010b);
+    }
+    let netbios = link(Packet::llc(0xf0, 0xf0).payload(43));
+    assert_eq!((netbios.llc >> 48, netbios.snap()), (0xf0f0, None));
+    // Only the access points count.
+    assert_eq!(netbios, link(Packet::llc(0xf0, 0xf0).data([7; 50])));
+}
+
+#[test]
+fn what_is_cut_off_is_zero() {
+    let frame = Packet::llc(0xaa, 0xaa).data([0, 0, 0x0c, 1, 0x0b]).build();
+    for length in 0..frame.len() {
+        let header = link_key(&frame[..length]).link().unwrap();
+        assert_eq!(header.destination == 0, length == 0);
+        assert_eq!(header.source == 0, length < 7);
+        assert_eq!(header.llc == 0, length < 15, "{length}");
+        assert_eq!(header.snap().is_some(), length >= 17, "{length}");
+    }
+    let deep = Packet::ethertype(0x88b5).vlan(7).vlan(8).vlan(9);
+    assert_eq!(link_key(&deep.build()).port, 0x8100);
+    let half = Packet::ethertype(0x8100).data([0, 7]);
+    assert_eq!(link_key(&half.build()).port, 0x8100);
 }

@@ -97,7 +97,7 @@ function showBlocked({ blocked, taken }) {
 }
 
 function what(flow) {
-  const number = flow.port ?? flow.icmp_type;
+  const number = flow.port ?? flow.icmp_type ?? flow.ethertype ?? flow.snap ?? flow.llc;
   const service = flow.service === "none" ? "" : `\n${flow.service}`;
   return `${flow.protocol}${number === null ? "" : `/${number}`}${service}`;
 }

@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use sccm_common::Disposition;
+use sccm_tests::packet::Packet;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
@@ -96,6 +97,28 @@ fn the_numbers_are_the_kernels() -> Result<()> {
 }
 
 #[test]
+fn a_frame_without_an_ip_packet_is_shown_by_its_hardware_addresses() -> Result<()> {
+    let stage = Stage::new()?;
+    let _agent = stage.enforce("")?;
+    let browser = Browser::start(&stage.hosts.point)?;
+    browser.open()?;
+    let rarp = Packet::ethertype(0x8035).payload(46);
+    stage.hosts.send(&rarp.build(), 3)?;
+    let is_it = |row: &Vec<String>| {
+        let expected = [
+            "3",
+            "02:00:00:00:00:01",
+            "02:00:00:00:00:02",
+            "ethernet/0x8035",
+        ];
+        [0, 2, 3, 4].map(|cell| row[cell].as_str()) == expected && row[5].contains("eth0 inbound")
+    };
+    browser.wait_for("the frame", || {
+        Ok(cells(&browser, "#blocked")?.iter().any(is_it))
+    })
+}
+
+#[test]
 fn the_policy_and_the_blocked_flows_are_those_of_the_commands() -> Result<()> {
     let stage = Stage::new()?;
     let written = fs::read_to_string(stage.policy())?;
@@ -106,7 +129,7 @@ fn the_policy_and_the_blocked_flows_are_those_of_the_commands() -> Result<()> {
     let browser = Browser::start(&stage.hosts.point)?;
     browser.open()?;
     stage.send(3)?;
-    browser.wait_for("four flows", || Ok(cells(&browser, "#blocked")?.len() == 4))?;
+    browser.wait_for("five flows", || Ok(cells(&browser, "#blocked")?.len() == 5))?;
 
     let status = stage.hosts.status()?.json;
     let policy = &status["policy"];
@@ -125,11 +148,16 @@ fn the_policy_and_the_blocked_flows_are_those_of_the_commands() -> Result<()> {
     let listing = stage.hosts.run("blocked -o json")?.stdout;
     let listing: Value = serde_json::from_str(&listing)?;
     let flows = listing["flows"].as_array().context("no flows")?;
-    assert_eq!(flows.len(), 4);
+    assert_eq!(flows.len(), 5);
     let rows = cells(&browser, "#blocked")?;
     for flow in flows {
         let text = |key: &str| flow[key].as_str().unwrap_or_default();
-        let what = format!("{}/{}", text("protocol"), flow["port"]);
+        // A frame that is cut off has an ethertype.
+        let number = match flow["port"].as_u64() {
+            Some(port) => port.to_string(),
+            None => text("ethertype").to_owned(),
+        };
+        let what = format!("{}/{number}", text("protocol"));
         let is_it = |row: &&Vec<String>| {
             row[0].parse().ok() == flow["packets"].as_u64()
                 && row[2] == text("source")
