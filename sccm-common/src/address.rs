@@ -9,6 +9,8 @@ pub mod trie;
 pub use source::OwnFilter;
 pub use trie::{Trie, classify, classify_either};
 
+use crate::as_written;
+
 /// An IPv6 address, or an IPv4 address mapped into one (RFC 4291, 2.5.5.2): its
 /// two halves in host byte order, because the kernel program handles two words
 /// better than sixteen bytes.
@@ -122,12 +124,15 @@ impl AddressClass {
     /// protected end, that is where it names no protected system.
     pub const GROUP: Self = Self { local: 2, peer: 1 };
 
-    /// The class of an address where the policy names none.
+    /// The class of an address where the policy names none. The `key` is any number that the
+    /// verifier does not know: it then follows the decision once, whatever the class.
     #[inline(always)]
-    pub const fn unnamed(family: Family, address: &Address) -> Self {
-        match address.is_group(family) {
-            true => Self::GROUP,
-            false => Self::ANY,
+    pub fn unnamed(family: Family, address: &Address, key: u32) -> Self {
+        let group = as_written::opaque(address.is_group(family).into(), key.into());
+        let group = as_written::and::<1>(group) as u16;
+        Self {
+            local: group * Self::GROUP.local,
+            peer: group * Self::GROUP.peer,
         }
     }
 }

@@ -148,7 +148,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     let destination = match place {
         // Whatever comes in at a host's card is for the host, or for many.
         Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => {
-            AddressClass::unnamed(packet.family, &packet.destination)
+            unnamed(tables, packet, &packet.destination)
         }
         _ => class_of(tables, packet, &packet.destination),
     };
@@ -344,12 +344,18 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
     }
 }
 
+/// The classes of an address of which no prefix is looked up.
+#[inline(always)]
+fn unnamed<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
+    AddressClass::unnamed(packet.family, address, tables.policy().flags)
+}
+
 /// The classes of an address. Nothing is looked up if the policy names no address.
 #[inline(always)]
 fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
     match tables.policy().has(flag::ADDRESSES) {
         true => look_up(tables, packet, address),
-        false => AddressClass::unnamed(packet.family, address),
+        false => unnamed(tables, packet, address),
     }
 }
 

@@ -15,7 +15,7 @@ use anyhow::Result;
 use joint::{Answer, Joint};
 use sccm_common::abi::PolicyInfo;
 use serde::Serialize;
-use words::Words;
+use words::{GROUPS, Words};
 
 /// The running policy, as the kernel has it.
 pub struct Live {
@@ -96,6 +96,26 @@ impl Difference {
                 changes.push(change);
             }
         });
+        // Groups belong to no system, but are told of only where no system changes alike.
+        let of_systems: Vec<Change> = changes
+            .iter()
+            .filter(|it| it.systems != GROUPS)
+            .cloned()
+            .collect();
+        let implied = |change: &Change| {
+            let alike = |other: &Change| {
+                let systems = change.systems.clone();
+                let example = change.example.clone();
+                *change
+                    == Change {
+                        systems,
+                        example,
+                        ..other.clone()
+                    }
+            };
+            change.systems == GROUPS && of_systems.iter().any(alike)
+        };
+        changes.retain(|change| !implied(change));
         changes.sort();
         Ok(Self {
             generation: live.info.generation,

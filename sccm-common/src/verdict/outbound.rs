@@ -10,7 +10,7 @@ use crate::packet::{Fragment, Packet, Protocol};
 use crate::policy::flag;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
-use crate::{tftp, wire};
+use crate::{as_written, tftp, wire};
 
 /// The control port of PPTP (RFC 2637).
 const PPTP: u16 = 1723;
@@ -29,6 +29,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     // Whoever is not listed has no rights, also where those of others are not asked for.
     let unlisted = is_unlisted(policy, local) && !policy.has(flag::OUTBOUND_OFF);
     let enforcing = policy.has(flag::OUTBOUND_ENFORCE) || unlisted;
+    // The verifier follows the rest once, whichever of them it was.
+    let enforcing = as_written::opaque(enforcing.into(), policy.flags.into()) != 0;
     if packet.fragment == Fragment::Later {
         return match enforcing {
             true => later_fragment(tables, packet),
@@ -49,7 +51,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     }
     let pair = policy.pair(local, peer);
     let rights = policy.access(pair);
-    if packet.destination.is_group(packet.family) {
+    let to_group = packet.destination.is_group(packet.family);
+    if as_written::opaque(to_group.into(), policy.flags.into()) != 0 {
         // A group has asked for nothing, and answers nothing: no flow is looked for or noted.
         return match !enforcing || rights.outbound.contains(asked) {
             true => passes(asked),

@@ -10,6 +10,9 @@ use sccm_common::address::LOCAL_SELF;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+/// What [`Change::systems`] says of what is sent to groups.
+pub(super) const GROUPS: &str = "broadcast and multicast";
+
 /// What is needed to name things.
 pub(super) struct Words<'a> {
     view: &'a View<'a>,
@@ -86,7 +89,7 @@ impl<'a> Words<'a> {
         let roles: Vec<&str> = holding.map(|(role, _)| RoleId::as_str(role)).collect();
         match (roles.is_empty(), is_group(peer)) {
             (false, _) => roles.join(", "),
-            (true, true) => "broadcast and multicast".to_owned(),
+            (true, true) => GROUPS.to_owned(),
             (true, false) => "without a role".to_owned(),
         }
     }
@@ -157,7 +160,7 @@ fn systems(answer: &Answer<'_>, entries: &[&Protected]) -> String {
         return "the gateway itself".to_owned();
     }
     if is_group(answer.local) {
-        return "broadcast and multicast".to_owned();
+        return GROUPS.to_owned();
     }
     if entries.is_empty() {
         return "not protected by the file".to_owned();
