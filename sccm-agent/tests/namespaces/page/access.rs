@@ -71,7 +71,7 @@ fn ready(stage: &Stage) -> Result<Browser<'_>> {
     browser.open_enforcing()?;
     stage.send(2)?;
     browser.wait_for("all parts", || {
-        browser.is("document.querySelectorAll('#blocked tbody tr').length === 4 &&
+        browser.is("document.querySelectorAll('#blocked tbody tr').length === 5 &&
             document.querySelector('#rights table') && document.querySelector('#chart-dropped path')")
     })?;
     Ok(browser)
