@@ -141,11 +141,18 @@ fn is_first(attached: &Attached, interface: &str) -> Result<()> {
     Ok(())
 }
 
+/// The number of the loopback interface in every network namespace (`LOOPBACK_IFINDEX` in
+/// include/net/flow.h).
+const LOOPBACK_INDEX: u32 = 1;
+
 fn load(loader: &mut Loader, slot: u32, card: &Card) -> Result<Programs> {
     if card.is_trunk() {
         return loader.load_trunk(slot);
     }
-    let place = card.lanes.first().map_or(Place::Host, |lane| lane.place);
+    let place = match card.lanes.first().map_or(Place::Host, |lane| lane.place) {
+        Place::Host if card.index == LOOPBACK_INDEX => Place::Loopback,
+        place => place,
+    };
     loader.load(slot, place)
 }
 

@@ -24,7 +24,7 @@ impl Hook {
     #[must_use]
     pub const fn direction(self, place: Place) -> Direction {
         match (self, place) {
-            (Self::Xdp, Place::Host | Place::Uplink) => Direction::Inbound,
+            (Self::Xdp, Place::Host | Place::Uplink | Place::Loopback) => Direction::Inbound,
             (Self::Xdp, Place::Segment) | (Self::Egress, _) => Direction::Outbound,
         }
     }

@@ -72,6 +72,8 @@ pub enum Place {
     Uplink = 1,
     /// On a gateway, on the side of the protected systems.
     Segment = 2,
+    /// The loopback interface of a host, by which it sends to itself.
+    Loopback = 3,
 }
 
 impl Place {
@@ -81,16 +83,24 @@ impl Place {
         match number {
             1 => Self::Uplink,
             2 => Self::Segment,
+            3 => Self::Loopback,
             _ => Self::Host,
         }
     }
 
-    /// Whether frames that come in here can take the fast path, which judges inbound only.
+    /// Whether whatever comes in here is for this machine, and whatever goes out is from it.
+    #[inline(always)]
+    pub const fn is_host(self) -> bool {
+        matches!(self, Self::Host | Self::Loopback)
+    }
+
+    /// Whether frames that come in here can take the fast path, which judges inbound only, and
+    /// leaves the machine's own addresses to the slow path.
     #[inline(always)]
     pub const fn has_fast_path(self) -> bool {
         match self {
             Self::Host | Self::Uplink => true,
-            Self::Segment => false,
+            Self::Segment | Self::Loopback => false,
         }
     }
 }
@@ -147,7 +157,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     };
     let destination = match place {
         // Whatever comes in at a host's card is for the host, or for many.
-        Place::Host if !tables.policy().has(flag::LOCAL_ADDRESSES) => {
+        Place::Host | Place::Loopback if !tables.policy().has(flag::LOCAL_ADDRESSES) => {
             unnamed(tables, packet, &packet.destination)
         }
         _ => class_of(tables, packet, &packet.destination),
@@ -238,7 +248,7 @@ pub fn egress<T: Tables, P: Payload + ?Sized>(
     place: Place,
 ) -> Option<Verdict> {
     let source = class_of(tables, packet, &packet.source);
-    if place != Place::Host && source.local != LOCAL_SELF {
+    if !place.is_host() && source.local != LOCAL_SELF {
         return None;
     }
     let destination = class_of(tables, packet, &packet.destination);
@@ -251,7 +261,7 @@ pub fn egress<T: Tables, P: Payload + ?Sized>(
 #[inline(always)]
 pub const fn egress_ended(place: Place) -> Option<Verdict> {
     match place {
-        Place::Host => Some(Verdict::without_service(Reason::Outbound)),
+        Place::Host | Place::Loopback => Some(Verdict::without_service(Reason::Outbound)),
         Place::Uplink | Place::Segment => None,
     }
 }

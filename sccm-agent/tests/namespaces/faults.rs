@@ -1,6 +1,6 @@
 //! Agents that end, are killed, fail half way, or find a card that cannot do it natively.
 
-use std::net::Ipv6Addr;
+use std::net::SocketAddr;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -178,12 +178,14 @@ fn auto_falls_back_to_generic_only_where_it_must_and_says_so() -> Result<()> {
     assert_eq!(status.of("eth0"), ("enforcing", "native"));
     assert_eq!(status.of("lo"), ("generic", "generic"));
     hosts.assert_enforced();
-    let inside = |port, patience| {
-        let to = (Ipv6Addr::LOCALHOST, port).into();
-        tcp_connect(&hosts.point, to, patience)
-    };
-    assert_eq!(inside(ALLOWED, LONG), Outcome::Connected);
-    assert_eq!(inside(FORBIDDEN, PATIENCE), Outcome::TimedOut);
+    // What goes to an address of its own takes the same way as what goes to loopback.
+    for address in ["::1", "127.0.0.1", "2001:db8::2", "192.0.2.2"] {
+        let to = address.parse()?;
+        let inside =
+            |port, patience| tcp_connect(&hosts.point, SocketAddr::new(to, port), patience);
+        assert_eq!(inside(ALLOWED, LONG), Outcome::Connected, "{address}");
+        assert_eq!(inside(FORBIDDEN, PATIENCE), Outcome::TimedOut, "{address}");
+    }
     Ok(())
 }
 

@@ -18,6 +18,8 @@ pub(super) const fn is_suspect(source: AddressClass, place: Place) -> bool {
         Place::Host | Place::Uplink => AddressClass::INSIDE | AddressClass::NOBODY,
         // The protected systems themselves are there.
         Place::Segment => AddressClass::NOBODY,
+        // The machine itself sends, from whichever of its addresses.
+        Place::Loopback => 0,
     })
 }
 

@@ -14,7 +14,7 @@ const PLACES: [Place; 2] = [Place::Host, Place::Segment];
 
 fn sends(kernel: &mut Datapath, place: Place, packet: &Packet) -> Result<Reason> {
     match place {
-        Place::Host => kernel.leaves(packet),
+        Place::Host | Place::Loopback => kernel.leaves(packet),
         Place::Uplink | Place::Segment => kernel.arrives(packet),
     }
 }

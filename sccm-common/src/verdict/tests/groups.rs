@@ -76,7 +76,7 @@ fn a_plain_packet_to_a_group_is_left_to_the_slow_path() {
 fn sends(world: &World, packet: Packet) -> (Reason, ServiceClass) {
     let frame = packet.build();
     let verdict = match world.place() {
-        Place::Host => world.egress(&frame).unwrap(),
+        Place::Host | Place::Loopback => world.egress(&frame).unwrap(),
         Place::Uplink | Place::Segment => world.ingress(&frame),
     };
     (verdict.reason, verdict.service)

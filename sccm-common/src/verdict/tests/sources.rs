@@ -74,6 +74,23 @@ fn nobody_has_an_address_that_stands_for_no_single_system() {
 }
 
 #[test]
+fn over_loopback_a_host_sends_to_itself_from_whichever_address() {
+    for world in [World::host(), World::host().telling_apart()] {
+        let world = world.inbound(&[class::HTTP]).own(PROTECTED);
+        let world = world.at(Place::Loopback);
+        for source in ["127.0.0.1", "::1"] {
+            let to = |port| from(source).tcp(50000, port).syn().build();
+            assert_eq!(world.arrives(&to(80)), Service, "{source}");
+            assert_eq!(world.arrives(&to(22)), NotAllowed, "{source}");
+        }
+        for own in [v4(PROTECTED, PROTECTED), v6(PROTECTED, PROTECTED)] {
+            assert_eq!(world.arrives(&own.tcp(50000, 80, SYN)), Service);
+            assert_eq!(world.leaves(&own.tcp(50000, 80, SYN)), Outbound);
+        }
+    }
+}
+
+#[test]
 fn the_neighbours_of_such_addresses_are_somebodys() {
     for world in [
         World::host().inbound(&[class::HTTP]),

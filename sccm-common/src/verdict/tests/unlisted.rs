@@ -18,7 +18,7 @@ fn worlds(mode: u32) -> [World; 2] {
 
 fn sends(world: &World, frame: &[u8]) -> (Reason, ServiceClass) {
     let verdict = match world.place() {
-        Place::Host => world.egress(frame).unwrap(),
+        Place::Host | Place::Loopback => world.egress(frame).unwrap(),
         Place::Uplink | Place::Segment => world.ingress(frame),
     };
     (verdict.reason, verdict.service)
