@@ -36,6 +36,12 @@ pub enum Family {
 const V4_MAPPED: u64 = 0xffff_0000_0000;
 
 impl Address {
+    /// 255.255.255.255.
+    pub const V4_BROADCAST: Self = Self::v4([255; 4]);
+
+    /// 0.0.0.0.
+    pub const V4_UNSPECIFIED: Self = Self::v4([0; 4]);
+
     /// The IPv4 address `bytes`, mapped.
     #[inline(always)]
     pub const fn v4(bytes: [u8; 4]) -> Self {

@@ -49,16 +49,23 @@ impl FragmentKey {
     }
 }
 
-/// When the first fragment passed, in seconds since boot.
+/// When the first fragment passed, in seconds since boot, and above that where in the datagram
+/// its transport header ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct FragmentState(u64);
 
 impl FragmentState {
-    /// A first fragment that passed at `now`.
+    /// A first fragment that passed at `now`; its transport header ends at byte `header_end`.
     #[inline(always)]
-    pub const fn new(now: u32) -> Self {
-        Self(now as u64)
+    pub const fn new(now: u32, header_end: u16) -> Self {
+        Self((header_end as u64) << 32 | now as u64)
+    }
+
+    /// The byte of the datagram before which a later fragment would overwrite the header.
+    #[inline(always)]
+    pub const fn header_end(self) -> u16 {
+        (self.0 >> 32) as u16
     }
 
     /// Whether later fragments still follow it at `now`.

@@ -29,6 +29,7 @@ pub mod memory;
 pub mod packet;
 pub mod peer;
 pub mod policy;
+pub mod question;
 pub mod reason;
 pub mod service;
 pub mod tftp;

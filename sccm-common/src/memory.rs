@@ -10,9 +10,10 @@ use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::packet::Packet;
 use crate::policy::Policy;
+use crate::question::QuestionKey;
 use crate::tftp::{TransferKey, TransferState};
 use crate::verdict::{self, Place, Tables, Verdict};
-use crate::wire::{self, Parsed, fast};
+use crate::wire::{self, fast};
 use core::ops::ControlFlow::{Break, Continue};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ pub struct State {
     pub fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
     /// The TFTP transfers that were asked for.
     pub transfers: RefCell<HashMap<TransferKey, TransferState>>,
+    /// When each question was asked last.
+    pub questions: RefCell<HashMap<QuestionKey, u32>>,
     /// Seconds since boot; it moves only when somebody sets it.
     pub now: Cell<u32>,
 }
@@ -93,8 +96,9 @@ impl<'a> MemoryTables<'a> {
     /// The slow path of [`Self::ingress`], which judges every frame.
     #[must_use]
     pub fn slow_ingress(&self, frame: &[u8], place: Place) -> Verdict {
-        let parsed = wire::parse(&mut SliceCursor::new(frame));
-        verdict::ingress(self, by_reference(&parsed), frame, place)
+        let mut packet = Packet::NONE;
+        let end = wire::parse_into(&mut SliceCursor::new(frame), &mut packet).break_value();
+        verdict::ingress(self, &packet, end, frame, place)
     }
 
     /// Judges a frame that goes out through a card, as the kernel's egress program does. `None`:
@@ -106,16 +110,9 @@ impl<'a> MemoryTables<'a> {
             None => wire::parse(&mut SliceCursor::new(frame)),
         };
         match parsed {
-            Continue(packet) => verdict::egress(self, &packet, frame, place),
+            Continue(packet) => verdict::egress(self, &packet, frame, place).into(),
             Break(_) => verdict::egress_ended(place),
         }
-    }
-}
-
-const fn by_reference(parsed: &Parsed) -> Parsed<&Packet> {
-    match parsed {
-        Continue(packet) => Continue(packet),
-        Break(reason) => Break(*reason),
     }
 }
 
@@ -167,6 +164,17 @@ impl Tables for MemoryTables<'_> {
 
     fn note_transfer(&self, key: &TransferKey, state: TransferState) {
         self.state.transfers.borrow_mut().insert(*key, state);
+    }
+
+    fn note_question(&self, key: &QuestionKey) {
+        self.state.questions.borrow_mut().insert(*key, self.now());
+    }
+
+    fn was_asked(&self, key: &QuestionKey, within: u32) -> bool {
+        let questions = self.state.questions.borrow();
+        questions
+            .get(key)
+            .is_some_and(|asked| self.now() - asked <= within)
     }
 
     fn now(&self) -> u32 {

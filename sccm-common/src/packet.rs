@@ -1,6 +1,7 @@
 //! What the parser hands to the verdict: the few facts that decide.
 
 use crate::address::{Address, Family};
+use crate::wire::transport::{ICMP_ECHO, ICMP_ECHO_REPLY, ICMPV6_ECHO, ICMPV6_ECHO_REPLY};
 
 /// An IP protocol number (IANA "Protocol Numbers").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +78,46 @@ pub enum Fragment {
     Later,
 }
 
+impl Packet {
+    /// Before anything was read.
+    pub const NONE: Self = Self {
+        family: Family::V4,
+        source: Address::V4_UNSPECIFIED,
+        destination: Address::V4_UNSPECIFIED,
+        protocol: Protocol(0),
+        hop_limit: 0,
+        has_options: false,
+        source_routed: false,
+        fragment: Fragment::Whole,
+        source_port: 0,
+        destination_port: 0,
+        tcp_flags: TcpFlags(0),
+        icmp_type: 0,
+        fragment_id: 0,
+        fragment_edge: 0,
+        payload_offset: 0,
+        payload: 0,
+    };
+
+    /// Whether this is an echo request, of either ICMP.
+    #[inline(always)]
+    pub const fn is_echo_request(&self) -> bool {
+        matches!(
+            (self.protocol, self.icmp_type),
+            (Protocol::ICMP, ICMP_ECHO) | (Protocol::ICMPV6, ICMPV6_ECHO)
+        )
+    }
+
+    /// Whether this is an echo reply, of either ICMP.
+    #[inline(always)]
+    pub const fn is_echo_reply(&self) -> bool {
+        matches!(
+            (self.protocol, self.icmp_type),
+            (Protocol::ICMP, ICMP_ECHO_REPLY) | (Protocol::ICMPV6, ICMPV6_ECHO_REPLY)
+        )
+    }
+}
+
 /// A parsed IP packet. Ports are in host byte order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
@@ -92,6 +133,9 @@ pub struct Packet {
     pub hop_limit: u8,
     /// IPv4 options or an IPv6 hop-by-hop header are present.
     pub has_options: bool,
+    /// An IPv4 source route, or an IPv6 routing header with segments left: the packet goes on
+    /// to others than its destination.
+    pub source_routed: bool,
     /// Which part of the datagram this is.
     pub fragment: Fragment,
     /// TCP and UDP: the port; ICMP echo reply: the identifier; otherwise 0.
@@ -107,6 +151,9 @@ pub struct Packet {
     pub icmp_type: u8,
     /// Identification of the datagram that a fragment belongs to; of no meaning in a whole packet.
     pub fragment_id: u32,
+    /// Of a first fragment: where in its datagram the transport header ends, in bytes, counted
+    /// as fragment offsets are. Of a later one: where it begins. Otherwise of no meaning.
+    pub fragment_edge: u16,
     /// Where in the frame the transport header ends; 0 if none was read.
     pub payload_offset: u32,
     /// TCP and UDP: bytes behind the transport header, by its own account;

@@ -48,9 +48,11 @@ pub mod flag {
     pub const LISTED_ONLY: u32 = 1 << 7;
     /// Refused flows are counted, and not noted.
     pub const COUNT_ONLY: u32 = 1 << 8;
+    /// Packets pass that a source route or a routing header sends on to others.
+    pub const PASS_SOURCE_ROUTES: u32 = 1 << 9;
 }
 
-/// Seconds without a packet after which a flow is forgotten.
+/// Seconds without a packet after which a flow or a question is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Timeouts {
@@ -62,6 +64,9 @@ pub struct Timeouts {
     pub tcp_closing: u32,
     /// Everything else.
     pub other: u32,
+    /// What a peer asked a service without connections, where an answer needs a question; at
+    /// most [`MAX_AGE`](crate::question::MAX_AGE).
+    pub answer: u32,
 }
 
 impl Timeouts {
@@ -72,6 +77,7 @@ impl Timeouts {
         tcp_established: 24 * 3600,
         tcp_closing: 30,
         other: 180,
+        answer: 60,
     };
 }
 
@@ -118,6 +124,8 @@ pub struct Policy {
     pub essentials: EssentialSet,
     /// How long flows live.
     pub timeouts: Timeouts,
+    /// How many peer classes there are: the width of a row of `access`.
+    pub peers: u32,
     /// The machine's own addresses, for sources that are looked up nowhere else. Beside the flags,
     /// so that both share a line of the cache.
     pub own: OwnFilter,
@@ -131,10 +139,6 @@ pub struct Policy {
     pub icmpv6: [ServiceClass; 256],
     /// Any other IP protocol -> class.
     pub protocol: [ServiceClass; 256],
-    /// How many peer classes there are: the width of a row of `access`.
-    pub peers: u32,
-    /// Always 0.
-    pub reserved: u32,
     /// What each pair of classes may open, at `local * peers + peer`.
     pub access: [Access; MAX_PAIRS],
     /// Who the peer of each pair is, apart from what they may, because only refusals ask.
@@ -154,7 +158,6 @@ impl Policy {
         icmpv6: [ServiceClass::ICMPV6; 256],
         protocol: [ServiceClass::OTHER; 256],
         peers: 1,
-        reserved: 0,
         access: [Access::NONE; MAX_PAIRS],
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
     };

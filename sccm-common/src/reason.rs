@@ -206,7 +206,7 @@ reasons! {
         "The first fragment is too short for its transport header (RFC 1858, 7112).",
         "No network stack makes such fragments. Somebody may be trying to hide the port: look at who sends them.";
     FragmentOverlap = 86, "fragment-overlap", Drop,
-        "The fragment would overwrite the TCP header of its datagram (RFC 1858, 3128).",
+        "The fragment would overwrite the transport header of its datagram (RFC 1858, 3128).",
         "No network stack makes such fragments. Somebody may be trying to change a header that was judged: look at who sends them.";
     FragmentOversize = 87, "fragment-oversize", Drop,
         "The fragment ends beyond 65,535 bytes, where no datagram can.",
@@ -226,6 +226,15 @@ reasons! {
     SpoofedSource = 92, "spoofed-source", Drop,
         "The source is an address that nobody has on that side: this machine's own, that of a protected system behind this machine, or one that stands for no single system, such as a loopback, group or IPv4-mapped address.",
         "Somebody forges it: find the sender by its hardware address, with `sccm-agent capture`. If the address is that of a protected system behind another gateway, say `elsewhere = true` in its `[[protect]]`. If your routing brings such packets in on this side, name the address under `pass-sources`.";
+    Ipv4SourceRoute = 93, "ipv4-source-route", Drop,
+        "The packet has a source route (IPv4 option LSRR or SSRR), by which it would go on to others than its destination.",
+        "Look at who sends it: almost nothing uses source routes but attempts to get round a filter. If you need them, use `--pass-source-routes`.";
+    Ipv6RoutingHeader = 94, "ipv6-routing-header", Drop,
+        "The packet has an IPv6 routing header with segments left, by which it would go on to others than its destination.",
+        "Look at who sends it. If this network uses segment routing or Mobile IPv6, use `--pass-source-routes`.";
+    Ipv4Options = 95, "ipv4-options", Drop,
+        "An IPv4 option is shorter than two bytes, or longer than the header.",
+        "Capture some, and look at who sends them: somebody may be trying to hide a source route.";
 }
 
 impl Reason {

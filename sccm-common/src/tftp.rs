@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::cursor::Payload;
 use crate::packet::{Packet, Protocol};
 use crate::verdict::Tables;
+use core::hint::black_box;
 
 /// Where requests go.
 pub const PORT: u16 = 69;
@@ -59,71 +60,86 @@ pub struct TransferKey {
 
 const _: () = assert!(size_of::<TransferKey>() == 40);
 
-/// How far a transfer has come.
+/// How far a transfer has come, in one word that is read and replaced as a whole. From the lowest
+/// bit on: 30 of the seconds since boot of the last packet that counts; 16 of the data bytes of a
+/// full block, 0 while both sides have agreed on a size that no block has shown yet; 16 of the
+/// number of the short block, once it was sent; 2 of the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub struct TransferState {
-    /// Seconds since boot of the last packet that counts.
-    seen: u32,
-    /// Data bytes of a full block; 0 while both sides have agreed on a size
-    /// that no block has shown yet.
-    block_size: u16,
-    /// Number of the short block, once it was sent.
-    last_block: u16,
-    /// 1 once a short block was sent, 2 once nothing new will come.
-    progress: u32,
-    /// Always 0.
-    reserved: u32,
-}
+#[repr(transparent)]
+pub struct TransferState(u64);
 
-const _: () = assert!(size_of::<TransferState>() == 16);
+const BLOCK_SIZE: u32 = 30;
+const LAST_BLOCK: u32 = 46;
+const PROGRESS: u32 = 62;
 
-const LAST_BLOCK_SENT: u32 = 1;
-const ENDED: u32 = 2;
+/// A short block was sent.
+const LAST_BLOCK_SENT: u64 = 1;
+/// Nothing new will come.
+const ENDED: u64 = 2;
 
 impl TransferState {
     #[inline(always)]
     const fn new(now: u32) -> Self {
-        Self {
-            seen: now,
-            block_size: DEFAULT_BLOCK,
-            last_block: 0,
-            progress: 0,
-            reserved: 0,
-        }
+        Self::of(now, DEFAULT_BLOCK, 0, 0)
+    }
+
+    #[inline(always)]
+    const fn of(seen: u32, block_size: u16, last_block: u16, progress: u64) -> Self {
+        let seen = seen as u64 & ((1 << BLOCK_SIZE) - 1);
+        let (block_size, last_block) = (block_size as u64, last_block as u64);
+        Self(seen | block_size << BLOCK_SIZE | last_block << LAST_BLOCK | progress << PROGRESS)
+    }
+
+    #[inline(always)]
+    const fn seen(self) -> u32 {
+        self.0 as u32 & ((1 << BLOCK_SIZE) - 1)
+    }
+
+    #[inline(always)]
+    const fn block_size(self) -> u16 {
+        (self.0 >> BLOCK_SIZE) as u16
+    }
+
+    #[inline(always)]
+    const fn last_block(self) -> u16 {
+        (self.0 >> LAST_BLOCK) as u16
+    }
+
+    #[inline(always)]
+    const fn progress(self) -> u64 {
+        self.0 >> PROGRESS
     }
 
     /// Whether the transfer goes on, or its end may still be repeated.
     #[inline(always)]
     pub const fn is_alive(self, now: u32) -> bool {
-        let limit = if self.progress == ENDED { TAIL } else { IDLE };
-        now.saturating_sub(self.seen) <= limit
+        let limit = if self.progress() == ENDED { TAIL } else { IDLE };
+        now.saturating_sub(self.seen()) <= limit
     }
 
     /// Where a packet brings it. `number` is the block's, `data` counts its bytes.
     #[inline(always)]
     const fn after(self, code: u16, number: u16, data: u16, now: u32) -> Self {
-        if self.progress == ENDED {
+        if self.progress() == ENDED {
             return self;
         }
-        let mut next = Self { seen: now, ..self };
+        let (mut block_size, mut last_block) = (self.block_size(), self.last_block());
+        let mut progress = self.progress();
         match code {
             // The first block is a full one, or the only one: that ends by silence.
-            opcode::DATA if self.block_size == 0 => next.block_size = data,
-            opcode::DATA if data < self.block_size => {
-                next.progress = LAST_BLOCK_SENT;
-                next.last_block = number;
+            opcode::DATA if block_size == 0 => block_size = data,
+            opcode::DATA if data < block_size => {
+                progress = LAST_BLOCK_SENT;
+                last_block = number;
             }
-            opcode::ACKNOWLEDGE
-                if self.progress == LAST_BLOCK_SENT && number == self.last_block =>
-            {
-                next.progress = ENDED;
+            opcode::ACKNOWLEDGE if progress == LAST_BLOCK_SENT && number == last_block => {
+                progress = ENDED;
             }
-            opcode::ERROR => next.progress = ENDED,
-            opcode::OPTIONS => next.block_size = 0,
+            opcode::ERROR => progress = ENDED,
+            opcode::OPTIONS => block_size = 0,
             _ => {}
         }
-        next
+        Self::of(now, block_size, last_block, progress)
     }
 }
 
@@ -180,26 +196,17 @@ pub(crate) fn follows<T: Tables, P: Payload + ?Sized>(
     if packet.protocol != Protocol::UDP {
         return false;
     }
-    let Some((code, number)) = header(payload, packet) else {
-        return false;
-    };
-    let Some((mut key, state)) = find(tables, packet) else {
-        return false;
-    };
-    let data = (packet.payload as u16).wrapping_sub(HEADER);
-    let next = state.after(code, number, data, tables.now());
-    if key.server_port == 0 {
-        key.server_port = packet.source_port;
+    match header(payload, packet) {
+        Some((code, number)) => moves_on(tables, packet, code, number),
+        None => false,
     }
-    tables.note_transfer(&key, next);
-    true
 }
 
-/// The transfer of a packet, from its server, expected or not, or from its client.
-#[inline(always)]
-fn find<T: Tables>(tables: &T, packet: &Packet) -> Option<(TransferKey, TransferState)> {
-    let now = tables.now();
-    // One key in three shapes: the kernel's stack is short.
+/// Not inlined: its part of the stack is then its own.
+#[inline(never)]
+fn moves_on<T: Tables>(tables: &T, packet: &Packet, code: u16, number: u16) -> bool {
+    // One key, which changes in its place: the kernel's stack is short, and the compiler would
+    // make one of each shape.
     let mut key = TransferKey {
         server: packet.source,
         client: packet.destination,
@@ -207,33 +214,48 @@ fn find<T: Tables>(tables: &T, packet: &Packet) -> Option<(TransferKey, Transfer
         client_port: packet.destination_port,
         family: packet.family as u32,
     };
-    let known = tables.transfer(&key);
+    let key = black_box(&mut key);
+    let Some(state) = find(tables, packet, key) else {
+        return false;
+    };
+    let data = (packet.payload as u16).wrapping_sub(HEADER);
+    let next = state.after(code, number, data, tables.now());
+    if key.server_port == 0 {
+        key.server_port = packet.source_port;
+    }
+    tables.note_transfer(key, next);
+    true
+}
+
+/// The transfer of a packet, from its server, expected or not, or from its client. `key` is that of
+/// a packet from the server, and becomes that of the transfer.
+#[inline(always)]
+fn find<T: Tables>(tables: &T, packet: &Packet, key: &mut TransferKey) -> Option<TransferState> {
+    let now = tables.now();
+    let known = tables.transfer(key);
     if let Some(state) = known
         && state.is_alive(now)
     {
-        return Some((key, state));
+        return Some(state);
     }
     key.server_port = 0;
     // A late block does not begin a transfer again that is over: only a request
     // since then does. A number, because what is compared only if it is there would
     // share a register with the pointer to it, which the verifier refuses.
     let since = match known {
-        Some(over) => over.seen.saturating_add(1),
+        Some(over) => over.seen() + 1,
         None => 0,
     };
-    if let Some(request) = tables.transfer(&key)
+    if let Some(request) = tables.transfer(key)
         && request.is_alive(now)
-        && request.seen >= since
+        && request.seen() >= since
     {
-        return Some((key, request));
+        return Some(request);
     }
-    key = TransferKey {
-        server: packet.destination,
-        client: packet.source,
-        server_port: packet.destination_port,
-        client_port: packet.source_port,
-        family: packet.family as u32,
-    };
-    let state = tables.transfer(&key)?;
-    state.is_alive(now).then_some((key, state))
+    key.server = packet.destination;
+    key.client = packet.source;
+    key.server_port = packet.destination_port;
+    key.client_port = packet.source_port;
+    let state = tables.transfer(key)?;
+    state.is_alive(now).then_some(state)
 }

@@ -11,28 +11,31 @@
 //! goes out is parsed, then judged by [`egress`].
 
 mod candidate;
+mod dhcp;
 mod essential;
 mod icmp_error;
 mod inbound;
 mod outbound;
+mod questions;
 mod source;
 
 #[cfg(test)]
 mod tests;
 
 use crate::address::{self, AddressClass, Family, LOCAL_SELF, Trie};
+use crate::counter::Direction;
 use crate::cursor::{Contiguous, Payload};
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::peer::Peer;
 use crate::policy::{Pair, Policy, flag};
+use crate::question::QuestionKey;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::{TransferKey, TransferState};
+use crate::wire;
 use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
-use crate::wire::{self, Parsed};
-use core::ops::ControlFlow::{Break, Continue};
 
 pub use candidate::Turn;
 
@@ -46,6 +49,14 @@ pub trait Tables {
     fn policy(&self) -> &Policy;
     /// The policy's classes of addresses.
     fn trie(&self) -> Option<&Trie>;
+    /// The classes of an address, looked up on the slow path. The kernel program does it in a
+    /// function of its own: that costs a call, and the verifier follows it once.
+    fn class_apart(&self, family: Family, address: &crate::Address) -> AddressClass {
+        match self.trie() {
+            Some(trie) => address::classify_either(trie, family, address),
+            None => AddressClass::ANY,
+        }
+    }
     /// The state of a flow, if it is known.
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
     /// Remembers a flow.
@@ -58,6 +69,23 @@ pub trait Tables {
     fn transfer(&self, key: &TransferKey) -> Option<TransferState>;
     /// Remembers a transfer as it is now.
     fn note_transfer(&self, key: &TransferKey, state: TransferState);
+    /// Remembers for a while that something was asked.
+    fn note_question(&self, key: &QuestionKey);
+    /// Whether it was asked within so many seconds (at most [`MAX_AGE`](crate::question::MAX_AGE)).
+    fn was_asked(&self, key: &QuestionKey, within: u32) -> bool;
+    /// The same word. The kernel's verifier knows nothing of it any more, and so follows what
+    /// comes next once, by whatever way the word was found.
+    fn opaque(&self, word: u64) -> u64 {
+        word
+    }
+    /// The same for an answer.
+    fn opaque_answer(&self, answer: bool) -> bool {
+        self.opaque(answer.into()) != 0
+    }
+    /// The same verdict. The kernel's verifier knows nothing of it any more.
+    fn opaque_verdict(&self, verdict: Verdict) -> Verdict {
+        verdict
+    }
     /// Seconds of a clock that only goes forward; only differences mean something.
     fn now(&self) -> u32;
 }
@@ -134,21 +162,25 @@ impl Verdict {
     }
 }
 
-/// The slow path of a frame that comes in at `place`: judges whatever the parser made of it.
+/// The slow path of a frame that comes in at `place`: judges whatever the parser made of it, a
+/// packet, or the reason at which the frame ends.
 #[inline(always)]
 pub fn ingress<T: Tables, P: Payload + ?Sized>(
     tables: &T,
-    parsed: Parsed<&Packet>,
+    packet: &Packet,
+    end: Option<Reason>,
     payload: &P,
     place: Place,
 ) -> Verdict {
-    let packet = match parsed {
-        Continue(packet) => packet,
-        Break(reason) => return ended(tables.policy(), reason),
-    };
-    let source = look_up(tables, packet, &packet.source);
-    if source::is_spoofed(packet, source, place) {
+    if let Some(reason) = end {
+        return ended(tables.policy(), reason);
+    }
+    let source = tables.class_apart(packet.family, &packet.source);
+    if tables.opaque_answer(source::is_spoofed(packet, source, place)) {
         return Verdict::without_service(Reason::SpoofedSource);
+    }
+    if let Some(reason) = refused_route(tables.policy(), packet) {
+        return Verdict::without_service(reason);
     }
     // Without addresses, the fast path looks at no source either.
     let source = match tables.policy().has(flag::ADDRESSES) {
@@ -158,20 +190,31 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     let destination = match place {
         // Whatever comes in at a host's card is for the host, or for many.
         Place::Host | Place::Loopback if !tables.policy().has(flag::LOCAL_ADDRESSES) => {
-            unnamed(tables, packet, &packet.destination)
+            unnamed(tables, packet.family, &packet.destination)
         }
-        _ => class_of(tables, packet, &packet.destination),
+        _ => class_of(tables, packet.family, &packet.destination),
     };
-    let verdict = if place == Place::Segment && destination.local != LOCAL_SELF {
-        // Nobody on the segment gets the gateway's own rights by using its address as source.
-        let local = match source.local {
-            LOCAL_SELF => AddressClass::ANY.local,
-            local => local,
-        };
-        outbound::judge(tables, payload, packet, local, destination.peer)
-    } else {
-        inbound::judge(tables, payload, packet, destination.local, source.peer)
+    let direction = match place {
+        Place::Segment if destination.local != LOCAL_SELF => Direction::Outbound,
+        _ => Direction::Inbound,
     };
+    let asked = questions::are_answered(tables, payload, packet, direction);
+    let verdict = match direction {
+        Direction::Inbound => {
+            let (local, peer) = (destination.local, source.peer);
+            inbound::judge(tables, payload, packet, local, peer, asked)
+        }
+        Direction::Outbound => {
+            // Nobody on the segment gets the gateway's own rights by using its address as source.
+            let local = match source.local {
+                LOCAL_SELF => AddressClass::ANY.local,
+                local => local,
+            };
+            outbound::judge(tables, payload, packet, local, destination.peer, asked)
+        }
+    };
+    let verdict = tables.opaque_verdict(verdict);
+    questions::note(tables, payload, packet, direction, &verdict);
     remember_first(tables, packet, verdict)
 }
 
@@ -238,25 +281,68 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
     }
 }
 
-/// Judges a packet that goes out at `place`. `None`: a gateway forwards the frame, and judged and
-/// counted it where it came in.
+/// What the egress hook says of a frame. An `Option` would hold no verdict where it is `None`, and
+/// the kernel's verifier refuses to have that copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Whether the frame is judged here. Otherwise a gateway forwards it, and judged and counted
+    /// it where it came in.
+    pub is_judged: bool,
+    /// The verdict, if it is judged here.
+    pub verdict: Verdict,
+}
+
+impl Outgoing {
+    const FORWARDED: Self = Self {
+        is_judged: false,
+        verdict: Verdict::without_service(Reason::Outbound),
+    };
+
+    #[inline(always)]
+    const fn judged(verdict: Verdict) -> Self {
+        Self {
+            is_judged: true,
+            verdict,
+        }
+    }
+}
+
+impl From<Outgoing> for Option<Verdict> {
+    #[inline(always)]
+    fn from(outgoing: Outgoing) -> Self {
+        outgoing.is_judged.then_some(outgoing.verdict)
+    }
+}
+
+/// Judges a packet that goes out at `place`.
 #[inline(always)]
 pub fn egress<T: Tables, P: Payload + ?Sized>(
     tables: &T,
     packet: &Packet,
     payload: &P,
     place: Place,
-) -> Option<Verdict> {
-    let source = class_of(tables, packet, &packet.source);
-    if !place.is_host() && source.local != LOCAL_SELF {
-        return None;
+) -> Outgoing {
+    let mut local = class_of(tables, packet.family, &packet.source).local;
+    // A gateway may ask for its own address.
+    if !place.is_host() && dhcp::is_from_nowhere(packet) {
+        local = LOCAL_SELF;
     }
-    let destination = class_of(tables, packet, &packet.destination);
-    let verdict = outbound::judge(tables, payload, packet, source.local, destination.peer);
-    Some(remember_first(tables, packet, verdict))
+    if !place.is_host() && local != LOCAL_SELF {
+        return Outgoing::FORWARDED;
+    }
+    if let Some(reason) = refused_route(tables.policy(), packet) {
+        return Outgoing::judged(Verdict::without_service(reason));
+    }
+    let destination = class_of(tables, packet.family, &packet.destination);
+    let direction = Direction::Outbound;
+    let asked = questions::are_answered(tables, payload, packet, direction);
+    let verdict = outbound::judge(tables, payload, packet, local, destination.peer, asked);
+    let verdict = tables.opaque_verdict(verdict);
+    questions::note(tables, payload, packet, direction, &verdict);
+    Outgoing::judged(remember_first(tables, packet, verdict))
 }
 
-/// The verdict on a frame that goes out and ended in the parser; `None` as in [`egress`]. What a
+/// The verdict on a frame that goes out and ended in the parser; `None`: it is not judged here. What a
 /// host's own network stack makes need not be known here.
 #[inline(always)]
 pub const fn egress_ended(place: Place) -> Option<Verdict> {
@@ -282,24 +368,42 @@ fn ended(policy: &Policy, reason: Reason) -> Verdict {
 fn remember_first<T: Tables>(tables: &T, packet: &Packet, verdict: Verdict) -> Verdict {
     let judged = verdict.reason != Reason::Outbound || tables.policy().has(flag::OUTBOUND_ENFORCE);
     if packet.fragment == Fragment::First && verdict.reason.passes() && judged {
-        let state = FragmentState::new(tables.now());
-        tables.note_fragment(&FragmentKey::of(packet), state);
+        note_first(tables, packet);
     }
     verdict
 }
 
+/// Not inlined, as nothing that is rare: its part of the stack is then its own.
+#[inline(never)]
+fn note_first<T: Tables>(tables: &T, packet: &Packet) {
+    let key = FragmentKey::of(packet);
+    let now = tables.now();
+    // Of two first fragments, the receiver may take either.
+    let before = match tables.fragment(&key) {
+        Some(before) if before.is_fresh(now) => before.header_end(),
+        _ => 0,
+    };
+    let header_end = packet.fragment_edge.max(before);
+    tables.note_fragment(&key, FragmentState::new(now, header_end));
+}
+
 /// The verdict on a later fragment.
-#[inline(always)]
-fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Verdict {
+#[inline(never)]
+fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Reason {
     let known = tables.fragment(&FragmentKey::of(packet));
-    if known.is_some_and(|first| first.is_fresh(tables.now())) {
-        return Verdict::without_service(Reason::FragmentFollows);
+    if let Some(first) = known
+        && first.is_fresh(tables.now())
+    {
+        return match packet.fragment_edge < first.header_end() {
+            true => Reason::FragmentOverlap,
+            false => Reason::FragmentFollows,
+        };
     }
-    Verdict::without_service(if tables.policy().has(flag::PASS_ORPHAN_FRAGMENTS) {
+    if tables.policy().has(flag::PASS_ORPHAN_FRAGMENTS) {
         Reason::LaterFragment
     } else {
         Reason::LaterFragmentRefused
-    })
+    }
 }
 
 /// The verdict on a packet for which the pair has no right. `local` is the class of the protected
@@ -331,11 +435,29 @@ const fn is_unlisted(policy: &Policy, local: u16) -> bool {
 /// The service of a packet whose server is at `port`.
 #[inline(always)]
 fn service_at(policy: &Policy, packet: &Packet, port: u16) -> ServiceClass {
-    match (packet.family, packet.protocol) {
+    service_of(
+        policy,
+        packet.family,
+        packet.protocol,
+        port,
+        packet.icmp_type,
+    )
+}
+
+/// The service at `port`, or of an ICMP type, or of a protocol without either.
+#[inline(always)]
+fn service_of(
+    policy: &Policy,
+    family: Family,
+    protocol: Protocol,
+    port: u16,
+    icmp_type: u8,
+) -> ServiceClass {
+    match (family, protocol) {
         (_, Protocol::TCP) => policy.tcp[port as usize],
         (_, Protocol::UDP) => policy.udp[port as usize],
-        (Family::V4, Protocol::ICMP) => policy.icmp[packet.icmp_type as usize],
-        (Family::V6, Protocol::ICMPV6) => policy.icmpv6[packet.icmp_type as usize],
+        (Family::V4, Protocol::ICMP) => policy.icmp[icmp_type as usize],
+        (Family::V6, Protocol::ICMPV6) => policy.icmpv6[icmp_type as usize],
         (_, protocol) => policy.protocol[protocol.0 as usize],
     }
 }
@@ -356,25 +478,27 @@ fn answered_service(policy: &Policy, packet: &Packet) -> ServiceClass {
 
 /// The classes of an address of which no prefix is looked up.
 #[inline(always)]
-fn unnamed<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
-    AddressClass::unnamed(packet.family, address, tables.policy().flags)
+fn unnamed<T: Tables>(tables: &T, family: Family, address: &crate::Address) -> AddressClass {
+    AddressClass::unnamed(family, address, tables.policy().flags)
 }
 
 /// The classes of an address. Nothing is looked up if the policy names no address.
 #[inline(always)]
-fn class_of<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
+fn class_of<T: Tables>(tables: &T, family: Family, address: &crate::Address) -> AddressClass {
     match tables.policy().has(flag::ADDRESSES) {
-        true => look_up(tables, packet, address),
-        false => unnamed(tables, packet, address),
+        true => tables.class_apart(family, address),
+        false => unnamed(tables, family, address),
     }
 }
 
-/// The classes of an address. If the policy names no address, this finds only those that nobody
-/// else has.
+/// The reason to drop a packet that would go on to others than its destination.
 #[inline(always)]
-fn look_up<T: Tables>(tables: &T, packet: &Packet, address: &crate::Address) -> AddressClass {
-    match tables.trie() {
-        Some(trie) => address::classify_either(trie, packet.family, address),
-        None => AddressClass::ANY,
+fn refused_route(policy: &Policy, packet: &Packet) -> Option<Reason> {
+    if !packet.source_routed || policy.has(flag::PASS_SOURCE_ROUTES) {
+        return None;
     }
+    Some(match packet.family {
+        Family::V4 => Reason::Ipv4SourceRoute,
+        Family::V6 => Reason::Ipv6RoutingHeader,
+    })
 }

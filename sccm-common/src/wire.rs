@@ -38,12 +38,19 @@ impl<Value> OrEnd<Value> for Option<Value> {
 }
 
 /// Parses a frame from its Ethernet header on.
-#[inline(always)]
 pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
+    let mut packet = Packet::NONE;
+    parse_into(cursor, &mut packet)?;
+    Continue(packet)
+}
+
+/// The same, into a packet that is there already: the kernel's stack is short.
+#[inline(always)]
+pub fn parse_into<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     let network = ethernet::parse(cursor)?;
     cursor.forget_path();
     match network {
-        ethernet::Network::Ipv4 => ipv4::parse(cursor),
-        ethernet::Network::Ipv6 => ipv6::parse(cursor),
+        ethernet::Network::Ipv4 => ipv4::parse(cursor, packet),
+        ethernet::Network::Ipv6 => ipv6::parse(cursor, packet),
     }
 }

@@ -15,7 +15,7 @@ mod opaque;
 mod shadow;
 mod tables;
 
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
+use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
@@ -25,7 +25,7 @@ use sccm_common::abi::map;
 use sccm_common::counter::Direction;
 use sccm_common::verdict::{self, Verdict};
 use sccm_common::wire::{self, fast};
-use sccm_common::{Hook, Judgement, Peer, Reason, ServiceClass};
+use sccm_common::{Hook, Judgement, Peer, Reason};
 
 use crate::cursor::{Bytes, Linear, PacketCursor, length};
 use crate::interface::{Card, Interface, Vlan};
@@ -63,12 +63,11 @@ fn sccm_xdp(ctx: XdpContext) -> u32 {
             return xdp_action::XDP_PASS;
         }
         account::count(&judgement);
-        let observing = judgement.observing;
         let noting = tables.noting();
         if noting || capture::is_ordered() {
-            report_fast(ctx.ctx, verdict.reason, verdict.service, observing, noting);
+            report_fast(ctx.ctx, noting, opaque::pack(&judgement));
         }
-        return refused(observing);
+        return refused(judgement.observing);
     }
     slow_path(ctx.ctx)
 }
@@ -76,21 +75,9 @@ fn sccm_xdp(ctx: XdpContext) -> u32 {
 /// Notes and captures a packet that the fast path refused and counted. Reads the packet once more.
 /// Not inlined, so that a packet that passes pays nothing for it, not even a register.
 #[inline(never)]
-fn report_fast(
-    ctx: *mut xdp_md,
-    reason: Reason,
-    service: ServiceClass,
-    observing: bool,
-    noting: bool,
-) {
+fn report_fast(ctx: *mut xdp_md, noting: bool, judgement: u64) {
     let ctx = XdpContext::new(ctx);
-    let judgement = Judgement {
-        slot: Card.slot(),
-        direction: Direction::Inbound,
-        observing,
-        verdict: Verdict::of_service(reason, service),
-        length: length(&ctx),
-    };
+    let judgement = opaque::unpack(judgement, length(&ctx));
     if noting && let Some(packet) = fast::parse(Linear::of_xdp(&ctx)) {
         blocked::note(&packet, &judgement);
     }
@@ -99,8 +86,9 @@ fn report_fast(
 
 /// Judges any frame. Not inlined, so that the fast path has all registers to itself; the call
 /// costs about 7 ns.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn slow_path(ctx: *mut xdp_md) -> u32 {
+extern "C" fn slow_path(ctx: *mut xdp_md) -> u32 {
     ingress(&XdpContext::new(ctx), &Card)
 }
 
@@ -142,7 +130,6 @@ fn sccm_egress_trunk(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn ingress(ctx: &XdpContext, interface: &impl Interface) -> u32 {
     let hook = Hook::Xdp;
-    let mut cursor = PacketCursor::of_xdp(ctx);
     let Some(tables) = Bank::active() else {
         error!(ctx, "no active policy: dropping");
         let judgement = Judgement {
@@ -150,40 +137,57 @@ fn ingress(ctx: &XdpContext, interface: &impl Interface) -> u32 {
             direction: hook.direction(interface.place()),
             observing: false,
             verdict: Verdict::without_service(Reason::NoPolicy),
-            length: cursor.length().into(),
+            length: length(ctx),
         };
         account::count(&judgement);
         capture::ingress(ctx.ctx, &judgement);
         return xdp_action::XDP_DROP;
     };
-    let parsed = match wire::parse(&mut cursor) {
-        Continue(packet) => match opaque::packet(packet, hook) {
-            Some(packet) => Continue(packet),
-            None => Break(Reason::NoPolicy),
-        },
-        Break(reason) => Break(opaque::reason(reason, &tables)),
+    let Some(packet) = opaque::parsed(hook) else {
+        return xdp_action::XDP_DROP;
+    };
+    let end = match wire::parse_into(&mut PacketCursor::of_xdp(ctx), packet) {
+        Continue(()) => None,
+        Break(reason) => Some(opaque::reason(reason, &tables)),
     };
     let place = interface.place();
     let verdict = shadow::in_turns(&tables, hook, |tables| {
-        verdict::ingress(tables, parsed, &Bytes(ctx), place)
+        verdict::ingress(tables, packet, end, &Bytes(ctx), place)
     });
     let judgement = Judgement {
         verdict: opaque::verdict(verdict, &tables),
         slot: interface.slot(),
         direction: hook.direction(place),
         observing: tables.observing(),
-        length: cursor.length().into(),
+        length: length(ctx),
     };
     shadow::count(hook, &judgement);
     account::count(&judgement);
     if judgement.verdict.reason.passes() {
         return xdp_action::XDP_PASS;
     }
-    if tables.noting() {
-        blocked::note_either(parsed.continue_value(), ctx.ctx, &judgement);
-    }
-    capture::ingress(ctx.ctx, &judgement);
+    report(
+        ctx.ctx,
+        end.is_none(),
+        tables.noting(),
+        opaque::pack(&judgement),
+    );
     refused(judgement.observing)
+}
+
+/// Notes and captures a frame that comes in and is refused. Not inlined: its part of the stack is
+/// then its own.
+#[inline(never)]
+fn report(ctx: *mut xdp_md, has_packet: bool, noting: bool, judgement: u64) {
+    let judgement = &opaque::unpack(judgement, length(&XdpContext::new(ctx)));
+    if noting {
+        let packet = match has_packet {
+            true => opaque::parsed(Hook::Xdp),
+            false => None,
+        };
+        blocked::note_either(packet.as_deref(), ctx, judgement);
+    }
+    capture::ingress(ctx, judgement);
 }
 
 /// What XDP does with a frame that is refused.
@@ -202,15 +206,18 @@ fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
     let Some(tables) = Bank::active() else {
         return TC_ACT_UNSPEC;
     };
+    let Some(packet) = opaque::parsed(hook) else {
+        return TC_ACT_UNSPEC;
+    };
     let parsed = match fast::parse(cursor.linear()) {
-        Some(packet) => Continue(packet),
-        None => wire::parse(&mut cursor),
+        Some(fast) => {
+            *packet = fast;
+            Continue(())
+        }
+        None => wire::parse_into(&mut cursor, packet),
     };
     let packet = match parsed {
-        Continue(packet) => match opaque::packet(packet, hook) {
-            Some(packet) => Some(packet),
-            None => return TC_ACT_UNSPEC,
-        },
+        Continue(()) => opaque::parsed(hook).map(|packet| &*packet),
         Break(_) => None,
     };
     let place = interface.place();
@@ -218,13 +225,13 @@ fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
     // only. Each side returns by itself: merged, the two would pass on a verdict without a value.
     let verdict = match packet {
         Some(packet) => {
-            let verdict = shadow::in_turns(&tables, hook, |tables| {
+            let outgoing = shadow::in_turns(&tables, hook, |tables| {
                 verdict::egress(tables, packet, &Bytes(ctx), place)
             });
-            match verdict {
-                Some(verdict) => verdict,
-                None => return TC_ACT_UNSPEC,
+            if !outgoing.is_judged {
+                return TC_ACT_UNSPEC;
             }
+            outgoing.verdict
         }
         None => match verdict::egress_ended(place) {
             Some(verdict) => verdict,
@@ -244,16 +251,23 @@ fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
         // The other programs on the hook decide.
         return TC_ACT_UNSPEC;
     }
-    if tables.noting()
-        && let Some(packet) = packet
-    {
-        blocked::note(packet, &judgement);
-    }
-    capture::egress(ctx.skb.skb, &judgement);
+    let noting = packet.is_some() && tables.noting();
+    report_egress(ctx.skb.skb, noting, opaque::pack(&judgement));
     match judgement.observing {
         true => TC_ACT_UNSPEC,
         false => TC_ACT_SHOT,
     }
+}
+
+/// Notes and captures a frame that goes out and is refused. Not inlined, like [`report`].
+#[inline(never)]
+fn report_egress(ctx: *mut __sk_buff, noting: bool, judgement: u64) {
+    let length = TcContext::new(ctx).len().into();
+    let judgement = &opaque::unpack(judgement, length);
+    if noting && let Some(packet) = opaque::parsed(Hook::Egress) {
+        blocked::note(packet, judgement);
+    }
+    capture::egress(ctx, judgement);
 }
 
 /// A frame of a VLAN that nobody named: it passes, and is counted under its card.

@@ -1,5 +1,7 @@
 //! The maps behind safe accessors: the kernel's side of [`Tables`].
 
+use core::cell::Cell;
+
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_EXIST, BPF_NOEXIST};
 use aya_ebpf::helpers::bpf_jiffies64;
@@ -8,14 +10,18 @@ use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray};
 use sccm_common::abi::{
     InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS, map,
 };
-use sccm_common::address::Trie;
+use sccm_common::address::trie::{Entry, Next};
+use sccm_common::address::{self, Address, AddressClass, Family, Trie};
+use sccm_common::as_written;
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::{Policy, SHADOW_BANK, SHADOWED, flag};
+use sccm_common::question::{self, Bucket, Fingerprint, QuestionKey};
 use sccm_common::tftp::{TransferKey, TransferState};
-use sccm_common::verdict::Tables;
+use sccm_common::verdict::{Tables, Verdict};
 
 use crate::maps::{array, lru_hash_map, per_cpu_array};
+use crate::opaque;
 
 #[map]
 static ACTIVE: Array<u32> = array(&map::ACTIVE);
@@ -38,6 +44,12 @@ static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = lru_hash_map(&map::FR
 
 #[map]
 static TRANSFERS: LruHashMap<TransferKey, TransferState> = lru_hash_map(&map::TRANSFERS);
+
+#[map]
+static QUESTIONS: Array<question::Words> = array(&map::QUESTIONS);
+
+#[map]
+static SECRET: Array<u64> = array(&map::SECRET);
 
 /// Read by agents only: what they say about each bank.
 #[map]
@@ -148,6 +160,12 @@ impl Tables for Bank {
     }
 
     #[inline(always)]
+    fn class_apart(&self, family: Family, address: &Address) -> AddressClass {
+        let entry = address_class(self.number, family as u32, address.high, address.low);
+        Entry(entry).class()
+    }
+
+    #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<MapSlot> {
         FLOWS.get_ptr_mut(key).map(MapSlot)
     }
@@ -183,9 +201,90 @@ impl Tables for Bank {
     }
 
     #[inline(always)]
+    fn note_question(&self, key: &QuestionKey) {
+        note_question(key);
+    }
+
+    #[inline(always)]
+    fn was_asked(&self, key: &QuestionKey, within: u32) -> bool {
+        was_asked(key, within)
+    }
+
+    #[inline(always)]
+    fn opaque(&self, word: u64) -> u64 {
+        as_written::opaque(word, self.policy.flags.into())
+    }
+
+    #[inline(always)]
+    fn opaque_verdict(&self, verdict: Verdict) -> Verdict {
+        opaque::verdict(verdict, self)
+    }
+
+    #[inline(always)]
     fn now(&self) -> u32 {
         now()
     }
+}
+
+/// The classes of an address, as an entry of the trie, by the bank's number. With global linkage,
+/// like the two functions below.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn address_class(bank: u32, family: u32, high: u64, low: u64) -> u32 {
+    let family = match family {
+        0 => Family::V4,
+        _ => Family::V6,
+    };
+    let class = match TRIES.get(bank) {
+        Some(trie) => address::classify_either(trie, family, &Address { high, low }),
+        None => AddressClass::ANY,
+    };
+    Entry::encode(Next::Class(class)).0
+}
+
+// The two functions that walk through a bucket have global linkage: the verifier follows each of
+// them once, whoever calls it, and knows nothing of what it returns.
+
+#[inline(always)]
+fn note_question(key: &QuestionKey) {
+    if let Some(secret) = SECRET.get(0) {
+        let (bucket, question) = key.place(*secret);
+        question_note(bucket, question.0);
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn question_note(number: u32, question: u32) -> u32 {
+    if let Some(bucket) = bucket(number) {
+        bucket.note(Fingerprint(question), now());
+    }
+    0
+}
+
+#[inline(always)]
+fn was_asked(key: &QuestionKey, within: u32) -> bool {
+    let Some(secret) = SECRET.get(0) else {
+        return false;
+    };
+    let (bucket, question) = key.place(*secret);
+    question_was_asked(bucket, question.0, within) != 0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn question_was_asked(number: u32, question: u32, within: u32) -> u32 {
+    let known = |bucket: Bucket<'_>| bucket.has(Fingerprint(question), now(), within);
+    bucket(number).is_some_and(known).into()
+}
+
+#[inline(always)]
+fn bucket(number: u32) -> Option<Bucket<'static>> {
+    let words = QUESTIONS.get_ptr_mut(number)?;
+    // SAFETY: the pointer is a map value, valid while the program runs. A `Cell` has the layout of
+    // what is in it, and every access to it is one aligned word.
+    let words = unsafe { &*words.cast::<[Cell<u32>; size_of::<question::Words>() / 4]>() };
+    Some(Bucket::of(words))
 }
 
 /// Writes a flow, and counts it if it is new. Not inlined: the verifier would follow each of its

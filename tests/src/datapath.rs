@@ -27,6 +27,7 @@ use sccm_common::counter::Direction;
 use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::BANKS;
+use sccm_common::question::{BUCKETS, Words};
 use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::wire::ethernet::{HEADER, Header};
 use sccm_common::{Hook, Reason};
@@ -256,6 +257,28 @@ impl Datapath {
             let seen = state.seen().checked_sub(seconds);
             let seen = seen.context("the kernel came up only just now")?;
             flows.insert(key, FlowState::new(state.phase(), seen), 0)?;
+        }
+        Ok(())
+    }
+
+    /// Lets all questions seem to have been asked so many seconds earlier.
+    ///
+    /// # Errors
+    /// When the table cannot be read or written, or the kernel came up only just now.
+    pub fn age_questions(&mut self, seconds: u32) -> Result<()> {
+        let mut questions: Array<MapData, Words> = self.open(map::QUESTIONS.name)?;
+        for bucket in 0..BUCKETS {
+            let mut words = questions.get(&bucket, 0)?;
+            let [written, _, slots @ ..] = &mut words;
+            if *written == 0 {
+                continue;
+            }
+            let earlier = written.checked_sub(seconds);
+            *written = earlier.context("the kernel came up only just now")?;
+            for slot in slots.iter_mut().filter(|slot| **slot != 0) {
+                *slot = *slot & !0xff | slot.wrapping_sub(seconds) & 0xff;
+            }
+            questions.set(bucket, words, 0)?;
         }
         Ok(())
     }

@@ -13,6 +13,6 @@ mod random;
 mod rows;
 
 pub use document::{Addresses, Document, Entry, Management, Outbound, Rule, Site};
-pub use interpreter::{Interpreter, Way};
+pub use interpreter::{Interpreter, THIS_MACHINE, Way};
 pub use names::Names;
 pub use rows::{Carrier, Span};

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
+use sccm_common::question::MAX_AGE;
 use std::path::PathBuf;
 
 /// The groups of all flags that say what passes. clap makes one of each structure, but leaves
@@ -59,6 +60,10 @@ struct FilterArgs {
     #[arg(long)]
     pass_orphan_fragments: bool,
 
+    /// Pass packets with an IPv4 source route, or an IPv6 routing header with segments left
+    #[arg(long)]
+    pass_source_routes: bool,
+
     /// Pass frames that are neither IP nor an essential
     #[arg(long)]
     pass_other_ethertypes: bool,
@@ -93,6 +98,16 @@ struct TimeoutArgs {
     /// UDP, ICMP echo and everything else
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.other)]
     timeout_other: u32,
+
+    /// Questions of UDP, ICMP and everything else but TCP, for whose answers `--outbound enforce`
+    /// waits; 120 at most
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = Timeouts::DEFAULT.answer,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_AGE)),
+    )]
+    timeout_answer: u32,
 }
 
 impl PolicyArgs {
@@ -126,9 +141,11 @@ impl PolicyArgs {
                 tcp_established: timeouts.timeout_tcp_established,
                 tcp_closing: timeouts.timeout_tcp_closing,
                 other: timeouts.timeout_other,
+                answer: timeouts.timeout_answer,
             },
             without: filter.without_essential.clone(),
             pass_orphan_fragments: filter.pass_orphan_fragments,
+            pass_source_routes: filter.pass_source_routes,
             pass_other_ethertypes: filter.pass_other_ethertypes,
             count_only: filter.count_only,
             pass_sources: filter.pass_source.clone(),

@@ -13,6 +13,7 @@ use crate::policy::{Outbound, SitePolicy};
 use crate::site::{PortRange, SiteArgs, known_feature, parse_port};
 use clap::ValueEnum;
 use sccm_common::policy::Timeouts;
+use sccm_common::question::MAX_AGE;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
@@ -52,6 +53,7 @@ pub(super) fn read(
             .collect();
     }
     policy.pass_orphan_fragments = flag(&mut table, "pass-orphan-fragments", cx);
+    policy.pass_source_routes = flag(&mut table, "pass-source-routes", cx);
     policy.pass_other_ethertypes = flag(&mut table, "pass-other-ethertypes", cx);
     if let Some(node) = table.take("pass-sources") {
         policy.pass_sources = prefixes::listed(node, cx);
@@ -107,17 +109,22 @@ pub(super) fn timeouts(table: Option<Table<'_>>, cx: &mut Context<'_>) -> Timeou
     let Some(mut table) = table else {
         return timeouts;
     };
-    for (key, seconds) in [
-        ("tcp-opening", &mut timeouts.tcp_opening),
-        ("tcp-established", &mut timeouts.tcp_established),
-        ("tcp-closing", &mut timeouts.tcp_closing),
-        ("other", &mut timeouts.other),
+    for (key, seconds, most) in [
+        ("tcp-opening", &mut timeouts.tcp_opening, u32::MAX),
+        ("tcp-established", &mut timeouts.tcp_established, u32::MAX),
+        ("tcp-closing", &mut timeouts.tcp_closing, u32::MAX),
+        ("other", &mut timeouts.other, u32::MAX),
+        ("answer", &mut timeouts.answer, MAX_AGE),
     ] {
         let Some(text) = table.take(key).and_then(|node| node.text_or_number(cx)) else {
             continue;
         };
         match text.text.parse() {
-            Ok(number @ 1..) => *seconds = number,
+            Ok(number) if (1..=most).contains(&number) => *seconds = number,
+            Ok(number) if number > most => {
+                let message = format!("`{number}` is too long here: write {most} or less");
+                cx.refuse(text.span, message);
+            }
             _ => {
                 let message = format!(
                     "`{}` is not a number of seconds: write 1 or more",

@@ -16,6 +16,7 @@ use sccm_common::blocked;
 use sccm_common::counter::{Page, PeerPage};
 use sccm_common::policy::{LIVE_BANKS, SHADOWED};
 use sccm_common::trunk::VlanTable;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) use open::{has_shape, info, open};
@@ -46,6 +47,7 @@ pub struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceRecord>,
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
+    secret: Array<MapData, u64>,
     services: Array<MapData, ServiceRecord>,
     /// The same map, to be read in one call.
     all_services: Table<u32, ServiceRecord>,
@@ -69,6 +71,7 @@ impl Maps {
             interfaces: open(pins, map::INTERFACES)?,
             vlans: open(pins, map::VLANS)?,
             entrances: open(pins, map::ENTRANCES)?,
+            secret: open(pins, map::SECRET)?,
             services: open(pins, map::SERVICES)?,
             all_services: Table::open(pins, map::SERVICES)?,
             blocked: Table::open(pins, map::BLOCKED)?,
@@ -79,6 +82,11 @@ impl Maps {
 
     /// Marks fresh maps as finished, once a policy is in them.
     pub fn finish(&mut self) -> Result<()> {
+        // The standard library draws its keys from the kernel's random numbers.
+        let secret = RandomState::new().hash_one(0);
+        self.secret
+            .set(0, secret, 0)
+            .context("writing the secret of the questions")?;
         self.abi
             .set(0, abi::VERSION, 0)
             .context("writing the layout version")

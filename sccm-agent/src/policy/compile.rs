@@ -157,6 +157,7 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         (policy.outbound == Outbound::Enforce, flag::OUTBOUND_ENFORCE),
         (policy.outbound == Outbound::Off, flag::OUTBOUND_OFF),
         (policy.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
+        (policy.pass_source_routes, flag::PASS_SOURCE_ROUTES),
         (policy.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
         (policy.count_only, flag::COUNT_ONLY),
         (local_addresses, flag::LOCAL_ADDRESSES),

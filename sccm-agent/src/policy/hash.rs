@@ -28,6 +28,7 @@ pub(super) fn of(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
         limits.tcp_established,
         limits.tcp_closing,
         limits.other,
+        limits.answer,
     ] {
         hasher.update(number.to_le_bytes());
     }

@@ -37,6 +37,8 @@ pub struct SitePolicy {
     pub without: Vec<Essential>,
     /// Pass later fragments whose first was not seen.
     pub pass_orphan_fragments: bool,
+    /// Pass packets that a source route or a routing header sends on to others.
+    pub pass_source_routes: bool,
     /// Pass frames that carry neither IP nor an essential.
     pub pass_other_ethertypes: bool,
     /// Count what is refused, and note none of its flows.
@@ -106,6 +108,7 @@ impl Default for SitePolicy {
             timeouts: Timeouts::DEFAULT,
             without: Vec::new(),
             pass_orphan_fragments: false,
+            pass_source_routes: false,
             pass_other_ethertypes: false,
             count_only: false,
             pass_sources: Vec::new(),

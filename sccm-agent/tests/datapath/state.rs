@@ -12,6 +12,7 @@ mod fragments;
 mod gateway;
 mod groups;
 mod outbound;
+mod questions;
 mod tftp;
 
 use anyhow::Result;

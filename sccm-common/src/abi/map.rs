@@ -11,6 +11,7 @@ use crate::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
 use crate::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use crate::fragment::{self, FragmentKey, FragmentState};
 use crate::policy::BANKS;
+use crate::question;
 use crate::tftp::{self, TransferKey, TransferState};
 use crate::trunk::VlanTable;
 use crate::{Peer, Policy, ServiceClass};
@@ -64,6 +65,11 @@ maps! {
     FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = Entries(fragment::CAPACITY);
     /// TFTP requests that passed, and the transfers that followed.
     TRANSFERS: LruHashMap<TransferKey, TransferState> = Entries(tftp::CAPACITY);
+
+    /// What was asked lately, where answers need a question.
+    QUESTIONS: Array<question::Words> = Entries(question::BUCKETS);
+    /// A number that nobody else knows, by which questions find their buckets.
+    SECRET: Array<u64> = Entries(1);
 
     /// What each VLAN id stands for, by the slot of the hook.
     VLANS: Array<VlanTable> = Entries(MAX_INTERFACES);

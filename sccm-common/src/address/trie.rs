@@ -135,7 +135,8 @@ impl Entry {
     }
 
     #[inline(always)]
-    const fn class(self) -> AddressClass {
+    /// The class of an entry that is one.
+    pub const fn class(self) -> AddressClass {
         AddressClass {
             local: (self.0 >> 16) as u16,
             peer: self.0 as u16,

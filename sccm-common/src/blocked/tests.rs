@@ -163,6 +163,8 @@ fn flows_spread_over_the_sets() {
 #[test]
 fn the_port_is_what_people_would_name() {
     let packet = |destination_port, icmp_type| crate::packet::Packet {
+        source_routed: false,
+        fragment_edge: 0,
         family: Family::V4,
         source: Address::v4([192, 0, 2, 1]),
         destination: Address::v4([192, 0, 2, 2]),

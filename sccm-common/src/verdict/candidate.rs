@@ -1,11 +1,12 @@
 //! A candidate (the policy of a shadow) judges the frames that the active policy judges, and
 //! changes nothing.
 
-use super::Tables;
+use super::{Tables, Verdict};
 use crate::Policy;
-use crate::address::Trie;
+use crate::address::{Address, AddressClass, Family, Trie};
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
+use crate::question::QuestionKey;
 use crate::tftp::{TransferKey, TransferState};
 
 /// The tables of the policy that judges now: the candidate, or the active one after it. Which of
@@ -38,6 +39,17 @@ impl<S: FlowSlot> FlowSlot for Seen<S> {
     }
 }
 
+impl<T> Turn<T> {
+    /// The question as this policy knows it.
+    #[inline(always)]
+    fn own(&self, key: &QuestionKey) -> QuestionKey {
+        match self.is_candidate {
+            true => key.of_candidate(),
+            false => *key,
+        }
+    }
+}
+
 impl<T: Tables> Tables for Turn<T> {
     type Flow = Seen<T::Flow>;
 
@@ -49,6 +61,11 @@ impl<T: Tables> Tables for Turn<T> {
     #[inline(always)]
     fn trie(&self) -> Option<&Trie> {
         self.tables.trie()
+    }
+
+    #[inline(always)]
+    fn class_apart(&self, family: Family, address: &Address) -> AddressClass {
+        self.tables.class_apart(family, address)
     }
 
     #[inline(always)]
@@ -88,6 +105,27 @@ impl<T: Tables> Tables for Turn<T> {
         if !self.is_candidate {
             self.tables.note_transfer(key, state);
         }
+    }
+
+    // A candidate must see the answers to what it would let in. What it notes, only it sees.
+    #[inline(always)]
+    fn note_question(&self, key: &QuestionKey) {
+        self.tables.note_question(&self.own(key));
+    }
+
+    #[inline(always)]
+    fn was_asked(&self, key: &QuestionKey, within: u32) -> bool {
+        self.tables.was_asked(&self.own(key), within)
+    }
+
+    #[inline(always)]
+    fn opaque(&self, word: u64) -> u64 {
+        self.tables.opaque(word)
+    }
+
+    #[inline(always)]
+    fn opaque_verdict(&self, verdict: Verdict) -> Verdict {
+        self.tables.opaque_verdict(verdict)
     }
 
     #[inline(always)]

@@ -18,13 +18,9 @@ mod icmpv6 {
     pub(crate) const ROUTER_SOLICITATION: u8 = 133;
     pub(crate) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
     pub(crate) const LISTENER_REPORT_V2: u8 = 143;
-}
-
-mod dhcp {
-    pub(crate) const SERVER: u16 = 67;
-    pub(crate) const CLIENT: u16 = 68;
-    pub(crate) const SERVER_V6: u16 = 547;
-    pub(crate) const CLIENT_V6: u16 = 546;
+    /// Multicast router discovery (RFC 4286), which IPv4 has within IGMP.
+    pub(crate) const ROUTER_ADVERTISEMENT: u8 = 151;
+    pub(crate) const ROUTER_TERMINATION: u8 = 153;
 }
 
 /// The essential that a packet is, or the forgery of one; `None` for others.
@@ -47,7 +43,9 @@ pub(super) fn of(packet: &Packet) -> Option<Reason> {
                     Reason::NeighbourDiscoveryForged
                 })
             }
-            icmpv6::LISTENER_QUERY..=icmpv6::LISTENER_DONE | icmpv6::LISTENER_REPORT_V2 => {
+            icmpv6::LISTENER_QUERY..=icmpv6::LISTENER_DONE
+            | icmpv6::LISTENER_REPORT_V2
+            | icmpv6::ROUTER_ADVERTISEMENT..=icmpv6::ROUTER_TERMINATION => {
                 let genuine = packet.hop_limit == 1
                     && packet.has_options
                     && packet.source.is_link_local_or_unspecified_v6();
@@ -70,32 +68,4 @@ pub(super) fn of(packet: &Packet) -> Option<Reason> {
         }
         _ => None,
     }
-}
-
-/// Whether a packet comes from a DHCP server to a client.
-#[inline(always)]
-pub(super) const fn is_dhcp_reply(packet: &Packet) -> bool {
-    packet.protocol.0 == Protocol::UDP.0
-        && matches!(
-            (packet.family, packet.source_port, packet.destination_port),
-            (Family::V4, dhcp::SERVER, dhcp::CLIENT)
-                | (Family::V6, dhcp::SERVER_V6, dhcp::CLIENT_V6)
-        )
-}
-
-/// Whether a datagram to `port` may come from a DHCP server to a client.
-#[inline(always)]
-pub(super) const fn is_dhcp_client(port: u16) -> bool {
-    matches!(port, dhcp::CLIENT | dhcp::CLIENT_V6)
-}
-
-/// Whether a packet comes from a DHCP client to a server.
-#[inline(always)]
-pub(super) const fn is_dhcp_request(packet: &Packet) -> bool {
-    packet.protocol.0 == Protocol::UDP.0
-        && matches!(
-            (packet.family, packet.source_port, packet.destination_port),
-            (Family::V4, dhcp::CLIENT, dhcp::SERVER)
-                | (Family::V6, dhcp::CLIENT_V6, dhcp::SERVER_V6)
-        )
 }

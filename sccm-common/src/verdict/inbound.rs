@@ -1,18 +1,20 @@
 //! Inbound: what peers send to the protected system.
 
 use super::{
-    Tables, Verdict, answered_service, essential, icmp_error, later_fragment, refusal, service_at,
+    Tables, Verdict, answered_service, dhcp, essential, icmp_error, later_fragment, refusal,
+    service_at,
 };
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::packet::{Fragment, Packet, Protocol};
-use crate::policy::Pair;
+use crate::policy::{Pair, flag};
 use crate::reason::Reason;
 use crate::tftp;
 use crate::wire::fast::{FastPacket, Network, Transport};
 
 /// Asks in this order: is it an essential, may the peer use the service, is it an answer to
-/// something that the protected system opened.
+/// something that the protected system opened. `asked`: it answers what a protected client asked
+/// of DHCP.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -20,9 +22,10 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     packet: &Packet,
     local: u16,
     peer: u16,
+    asked: bool,
 ) -> Verdict {
     if packet.fragment == Fragment::Later {
-        return later_fragment(tables, packet);
+        return Verdict::without_service(later_fragment(tables, packet));
     }
     let policy = tables.policy();
     if let Some(reason) = essential::of(packet) {
@@ -34,7 +37,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             policy.essentials.judge(reason)
         });
     }
-    if essential::is_dhcp_reply(packet) {
+    if asked {
         return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
     }
     let service = service_at(policy, packet, packet.destination_port);
@@ -52,7 +55,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
 }
 
 /// [`judge`] for a packet of the fast path, which is no fragment, and an essential at most by its
-/// port. `None`: the slow path must decide, because DHCP or TFTP need a look at more.
+/// port. `None`: the slow path must decide, because DHCP or TFTP need a look at more, or because
+/// something must be noted.
 #[inline(always)]
 pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4: Transport<'a>>(
     tables: &T,
@@ -64,7 +68,7 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
     let policy = tables.policy();
     let port = packet.transport.destination_port();
     let udp = L4::PROTOCOL == Protocol::UDP;
-    if udp && (essential::is_dhcp_client(port) || port == tftp::PORT) {
+    if udp && (dhcp::is_client_port(port) || port == tftp::PORT) {
         return None;
     }
     let service = match udp {
@@ -72,6 +76,10 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         false => policy.tcp[port as usize],
     };
     if policy.access(pair).inbound.contains(service) {
+        // The slow path notes the question.
+        if udp && policy.has(flag::OUTBOUND_ENFORCE) {
+            return None;
+        }
         return Some(Verdict::of_service(Reason::Service, service));
     }
     let refused = || Some(refusal(policy, local, pair, Reason::NotAllowed, service));
@@ -94,8 +102,13 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
 /// alive, or closes it.
 #[inline(always)]
 fn is_reply<T: Tables>(tables: &T, packet: &Packet) -> bool {
-    // A bare SYN opens, and so never answers.
-    if packet.protocol == Protocol::TCP && packet.tcp_flags.is_bare_syn() {
+    // A bare SYN opens, and so never answers; of ICMP only the echo reply answers.
+    let may_answer = match packet.protocol {
+        Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
+        Protocol::ICMP | Protocol::ICMPV6 => packet.is_echo_reply(),
+        _ => true,
+    };
+    if !may_answer {
         return false;
     }
     let Some(flow) = tables.flow(&FlowKey::of_inbound(packet)) else {

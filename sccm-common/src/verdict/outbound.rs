@@ -2,7 +2,8 @@
 //! so.
 
 use super::{
-    Tables, Verdict, answered_service, essential, is_unlisted, later_fragment, refusal, service_at,
+    Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal,
+    service_at,
 };
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
@@ -10,13 +11,13 @@ use crate::packet::{Fragment, Packet, Protocol};
 use crate::policy::flag;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
-use crate::{as_written, tftp, wire};
+use crate::tftp;
 
 /// The control port of PPTP (RFC 2637).
 const PPTP: u16 = 1723;
 
 /// Answers of allowed services pass and write no flow; everything else opens
-/// one, if it may.
+/// one, if it may. `asked`: it answers a question of its receiver.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -24,39 +25,44 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     packet: &Packet,
     local: u16,
     peer: u16,
+    asked: bool,
 ) -> Verdict {
     let policy = tables.policy();
     // Whoever is not listed has no rights, also where those of others are not asked for.
     let unlisted = is_unlisted(policy, local) && !policy.has(flag::OUTBOUND_OFF);
     let enforcing = policy.has(flag::OUTBOUND_ENFORCE) || unlisted;
     // The verifier follows the rest once, whichever of them it was.
-    let enforcing = as_written::opaque(enforcing.into(), policy.flags.into()) != 0;
+    let enforcing = tables.opaque_answer(enforcing);
     if packet.fragment == Fragment::Later {
-        return match enforcing {
+        return Verdict::without_service(match enforcing {
             true => later_fragment(tables, packet),
-            false => Verdict::without_service(Reason::Outbound),
-        };
+            false => Reason::Outbound,
+        });
     }
-    let asked = service_at(policy, packet, packet.destination_port);
+    let wanted = service_at(policy, packet, packet.destination_port);
     if policy.has(flag::OUTBOUND_OFF) {
-        return passes(asked);
+        return passes(wanted);
     }
     if enforcing {
         if let Some(reason) = essential::of(packet) {
+            // Whoever is not listed owes nobody an answer beyond the link.
+            if reason == Reason::IcmpError && is_unlisted(policy, local) {
+                return Verdict::of_service(Reason::UnlistedHost, wanted);
+            }
             return Verdict::without_service(policy.essentials.judge(reason));
         }
-        if essential::is_dhcp_request(packet) {
+        if dhcp::is_from_client(packet) && dhcp::is_to_all_servers(packet) {
             return Verdict::without_service(policy.essentials.judge(Reason::DhcpRequest));
         }
     }
     let pair = policy.pair(local, peer);
     let rights = policy.access(pair);
     let to_group = packet.destination.is_group(packet.family);
-    if as_written::opaque(to_group.into(), policy.flags.into()) != 0 {
+    if tables.opaque_answer(to_group) {
         // A group has asked for nothing, and answers nothing: no flow is looked for or noted.
-        return match !enforcing || rights.outbound.contains(asked) {
-            true => passes(asked),
-            false => refusal(policy, local, pair, Reason::OutboundNotAllowed, asked),
+        return match !enforcing || rights.outbound.contains(wanted) {
+            true => passes(wanted),
+            false => refusal(policy, local, pair, Reason::OutboundNotAllowed, wanted),
         };
     }
     let answered = answered_service(policy, packet);
@@ -65,6 +71,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     // Whatever is known, a bare SYN begins anew: it is written without a look.
     let flow = match packet.protocol {
         Protocol::TCP if packet.tcp_flags.is_bare_syn() && !packet.tcp_flags.is_closing() => None,
+        // Without an identifier, ICMP belongs to no flow.
+        Protocol::ICMP | Protocol::ICMPV6 if !packet.is_echo_request() => None,
         _ => tables.flow(&key),
     };
     let known = flow.as_ref().map(FlowSlot::load);
@@ -72,7 +80,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     // A tunnel is opened by its control connection, not by a right of its own.
     let tunnel = packet.protocol == Protocol::GRE
         && known.is_some_and(|state| state.is_alive(packet.protocol, &policy.timeouts, now));
-    let allowed = !enforcing || rights.outbound.contains(asked) || tunnel;
+    let allowed = !enforcing || rights.outbound.contains(wanted) || tunnel;
     let current = known.map(FlowState::phase);
     let phase = Phase::after_outbound(current, packet.protocol, packet.tcp_flags);
     let state = FlowState::new(phase, now);
@@ -83,13 +91,17 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {
                 return passes(answered);
             }
-            if answers(packet) && rights.inbound.contains(answered) {
-                note_pptp(tables, packet, &key);
+            // TCP needs no question: what is no bare SYN opens nothing at the other end.
+            if answers(packet)
+                && rights.inbound.contains(answered)
+                && (asked || !enforcing || packet.protocol == Protocol::TCP)
+            {
+                note_pptp(tables, packet);
                 return passes(answered);
             }
             // Answers to what was refused on its way in do no harm, and say little.
             let opens = opens(packet);
-            let service = if opens { asked } else { answered };
+            let service = if opens { wanted } else { answered };
             if !allowed {
                 let reason = Reason::OutboundNotAllowed;
                 return refusal(policy, local, pair, reason, service);
@@ -100,11 +112,11 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             tables.open_flow(&key, state);
         }
     }
-    note_pptp(tables, packet, &key);
+    note_pptp(tables, packet);
     if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
         tftp::note_request(tables, payload, packet);
     }
-    passes(asked)
+    passes(wanted)
 }
 
 #[inline(always)]
@@ -118,8 +130,7 @@ const fn passes(service: ServiceClass) -> Verdict {
 const fn answers(packet: &Packet) -> bool {
     match packet.protocol {
         Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
-        Protocol::ICMP => packet.icmp_type == wire::transport::ICMP_ECHO_REPLY,
-        Protocol::ICMPV6 => packet.icmp_type == wire::transport::ICMPV6_ECHO_REPLY,
+        Protocol::ICMP | Protocol::ICMPV6 => packet.is_echo_reply(),
         _ => true,
     }
 }
@@ -130,8 +141,7 @@ const fn answers(packet: &Packet) -> bool {
 const fn opens(packet: &Packet) -> bool {
     match packet.protocol {
         Protocol::TCP => !packet.tcp_flags.is_syn_ack() && !packet.tcp_flags.is_reset(),
-        Protocol::ICMP => packet.icmp_type == wire::transport::ICMP_ECHO,
-        Protocol::ICMPV6 => packet.icmp_type == wire::transport::ICMPV6_ECHO,
+        Protocol::ICMP | Protocol::ICMPV6 => packet.is_echo_request(),
         Protocol::IGMP => false,
         _ => true,
     }
@@ -140,12 +150,17 @@ const fn opens(packet: &Packet) -> bool {
 /// Lets GRE in from the other end of a PPTP control connection (RFC 2637). Data
 /// on it comes only after a handshake, which nobody forges from afar.
 #[inline(always)]
-fn note_pptp<T: Tables>(tables: &T, packet: &Packet, control: &FlowKey) {
+fn note_pptp<T: Tables>(tables: &T, packet: &Packet) {
     let control_data = packet.protocol == Protocol::TCP && packet.payload != 0;
-    if !control_data || (packet.source_port != PPTP && packet.destination_port != PPTP) {
-        return;
+    if control_data && (packet.source_port == PPTP || packet.destination_port == PPTP) {
+        open_tunnel(tables, packet);
     }
-    let (local, peer) = (control.local, control.peer);
+}
+
+/// Not inlined: its part of the stack is then its own.
+#[inline(never)]
+fn open_tunnel<T: Tables>(tables: &T, packet: &Packet) {
+    let (local, peer) = (packet.source, packet.destination);
     let tunnel = FlowKey::new(packet.family, local, peer, (0, 0), Protocol::GRE);
     tables.open_flow(&tunnel, FlowState::new(Phase::Open, tables.now()));
 }

@@ -1,6 +1,6 @@
 //! Sources that a packet cannot have where it comes in.
 
-use super::{Place, essential};
+use super::{Place, dhcp, essential};
 use crate::address::{Address, AddressClass, Family};
 use crate::packet::{Fragment, Packet};
 use crate::reason::Reason;
@@ -34,7 +34,7 @@ fn is_needed(packet: &Packet) -> bool {
     match packet.family {
         Family::V4 => {
             packet.source == Address::v4([0; 4])
-                && (essential::is_dhcp_request(packet)
+                && (dhcp::is_from_client(packet)
                     || matches!(essential::of(packet), Some(Reason::Igmp)))
         }
         Family::V6 => {

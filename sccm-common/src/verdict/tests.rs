@@ -1,12 +1,15 @@
 //! The decision, driven by frames and a clock.
 
 mod candidates;
+mod dhcp;
 mod flows;
 mod fragments;
 mod groups;
 mod icmp_errors;
 mod outbound;
 mod places;
+mod questions;
+mod routes;
 mod sources;
 mod tftp;
 mod tftp_ends;

@@ -100,7 +100,8 @@ fn ipv4_of_every_header_length() {
             }
         }
     }
-    assert!(cfg!(miri) || parsed > 1_000, "{parsed}");
+    // Behind 20 bytes, these are no options, so only headers without any parse.
+    assert!(cfg!(miri) || parsed > 900, "{parsed}");
 }
 
 #[test]

@@ -3,19 +3,30 @@
 use super::transport::{self, Datagram};
 use super::{OrEnd, Parsed};
 use crate::address::{Address, Family};
-use crate::as_written;
 use crate::cursor::Cursor;
-use crate::packet::{Fragment, Protocol};
+use crate::packet::{Fragment, Packet, Protocol};
 use crate::reason::Reason;
-use core::ops::ControlFlow::Break;
+use core::ops::ControlFlow::{Break, Continue};
 
 const MIN_HEADER: u32 = 20;
+
+/// Words of options that fit into a header.
+const MAX_OPTION_WORDS: u32 = 10;
+
+/// Kinds of options (RFC 791, 3.1).
+mod option {
+    pub(crate) const END: u8 = 0;
+    pub(crate) const NO_OPERATION: u8 = 1;
+    pub(crate) const LOOSE_ROUTE: u8 = 131;
+    pub(crate) const STRICT_ROUTE: u8 = 137;
+}
+
 pub(super) const MORE_FRAGMENTS: u16 = 0x2000;
-pub(super) const OFFSET: u16 = 0x1fff;
+pub(crate) const OFFSET: u16 = 0x1fff;
 
 /// Reads an IPv4 header and the transport header behind it.
 #[inline(always)]
-pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
+pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     let [version_length, _, l0, l1, i0, i1, f0, f1] =
         cursor.take().or_end(Reason::Ipv4Truncated)?;
     let [hop_limit, protocol, _, _] = cursor.take().or_end(Reason::Ipv4Truncated)?;
@@ -35,10 +46,9 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
         return Break(Reason::Ipv4TotalLength);
     }
     let has_options = header > MIN_HEADER;
+    let mut source_routed = false;
     if has_options {
-        // 40 bytes at most, which the verifier of Linux 6.1 no longer knows here.
-        let options = as_written::and::<0x3f>((header - MIN_HEADER).into());
-        cursor.skip(options as u32).or_end(Reason::Ipv4Truncated)?;
+        source_routed = options(cursor, header - MIN_HEADER)?;
     }
 
     let fragment = u16::from_be_bytes([f0, f1]);
@@ -49,13 +59,58 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
         protocol: Protocol(protocol),
         hop_limit,
         has_options,
+        source_routed,
         payload: total - header,
         before: header,
         fragment: fragment_of(fragment & OFFSET, fragment & MORE_FRAGMENTS != 0),
         id: u32::from(u16::from_be_bytes([i0, i1])),
         offset: u32::from(fragment & OFFSET) * 8,
     };
-    transport::parse(cursor, datagram)
+    transport::parse(cursor, datagram, packet)
+}
+
+/// Moves past `length` bytes of options, and finds whether a source route is among them.
+#[inline(always)]
+fn options<C: Cursor>(cursor: &mut C, length: u32) -> Parsed<bool> {
+    let mut source_routed = false;
+    // Bytes that belong to an option whose kind and length were read.
+    let mut skip = 0;
+    let mut kind_read = false;
+    let mut left = length;
+    // In words, because the verifier follows no pointer that moves on by single bytes.
+    for _ in 0..MAX_OPTION_WORDS {
+        if left == 0 {
+            break;
+        }
+        let word: [u8; 4] = cursor.take().or_end(Reason::Ipv4Truncated)?;
+        for byte in word {
+            left = left.wrapping_sub(1);
+            if kind_read {
+                // The length counts itself and the kind.
+                let size = u32::from(byte);
+                if size < 2 || size - 2 > left {
+                    return Break(Reason::Ipv4Options);
+                }
+                skip = size - 2;
+                kind_read = false;
+            } else if skip != 0 {
+                skip -= 1;
+            } else {
+                match byte {
+                    option::END => skip = left,
+                    option::NO_OPERATION => {}
+                    _ => {
+                        source_routed |= matches!(byte, option::LOOSE_ROUTE | option::STRICT_ROUTE);
+                        kind_read = true;
+                    }
+                }
+            }
+        }
+    }
+    match kind_read {
+        true => Break(Reason::Ipv4Options),
+        false => Continue(source_routed),
+    }
 }
 
 /// Which part of the datagram an offset (in units of 8 bytes) and the

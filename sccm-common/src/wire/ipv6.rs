@@ -5,29 +5,27 @@ use super::transport::{self, Datagram};
 use super::{OrEnd, Parsed};
 use crate::address::{Address, Family};
 use crate::cursor::Cursor;
-use crate::packet::{Fragment, Protocol};
+use crate::packet::{Fragment, Packet, Protocol};
 use crate::reason::Reason;
 use core::ops::ControlFlow::Break;
 
-/// Extension headers that are skipped. AH and ESP are judged as protocols instead: what follows
-/// ESP is encrypted, and nobody here can check what AH signs.
-mod extension {
+/// Extension headers that are skipped. All others are judged as protocols: what follows ESP is
+/// encrypted, nobody here can check what AH signs, and network stacks read no transport header
+/// behind those of mobility, HIP and Shim6 (135, 139, 140).
+pub(crate) mod extension {
     pub(crate) const HOP_BY_HOP: u8 = 0;
     pub(crate) const ROUTING: u8 = 43;
     pub(crate) const FRAGMENT: u8 = 44;
     pub(crate) const DESTINATION: u8 = 60;
-    pub(crate) const MOBILITY: u8 = 135;
-    pub(crate) const HIP: u8 = 139;
-    pub(crate) const SHIM6: u8 = 140;
 }
 
-const MAX_EXTENSIONS: u32 = 6;
+pub(crate) const MAX_EXTENSIONS: u32 = 6;
 const EXTENSION_UNIT: u32 = 8;
 const MORE_FRAGMENTS: u16 = 0x0001;
 
 /// Reads an IPv6 header, its extension headers and the transport header behind them.
 #[inline(always)]
-pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
+pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     let [version, _, _, _, l0, l1, mut next, hop_limit] =
         cursor.take().or_end(Reason::Ipv6Truncated)?;
     let source = address(cursor).or_end(Reason::Ipv6Truncated)?;
@@ -42,6 +40,7 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
     }
 
     let mut has_options = false;
+    let mut source_routed = false;
     let mut fragment = Fragment::Whole;
     let mut offset = 0;
     let mut id = 0;
@@ -72,6 +71,8 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
             extension::ROUTING if b2 == 0 => return Break(Reason::Ipv6RoutingHeader0),
             _ => {
                 has_options |= next == extension::HOP_BY_HOP;
+                // Segments left (RFC 8200, 4.4).
+                source_routed |= next == extension::ROUTING && b3 != 0;
                 size += u32::from(length) * EXTENSION_UNIT;
             }
         }
@@ -83,6 +84,10 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
             .skip(size - EXTENSION_UNIT)
             .or_end(Reason::Ipv6ExtensionTruncated)?;
         cursor.forget_path();
+        if fragment == Fragment::First && next != extension::FRAGMENT {
+            // Only what is behind the fragment header is put together again.
+            offset += size;
+        }
         next = following;
         walked += 1;
         if fragment == Fragment::Later {
@@ -97,26 +102,21 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
         protocol: Protocol(next),
         hop_limit,
         has_options,
+        source_routed,
         payload,
         before: 0,
         fragment,
         id,
         offset,
     };
-    transport::parse(cursor, datagram)
+    transport::parse(cursor, datagram, packet)
 }
 
 #[inline(always)]
-const fn is_extension(next: u8) -> bool {
+pub(crate) const fn is_extension(next: u8) -> bool {
     matches!(
         next,
-        extension::HOP_BY_HOP
-            | extension::ROUTING
-            | extension::FRAGMENT
-            | extension::DESTINATION
-            | extension::MOBILITY
-            | extension::HIP
-            | extension::SHIM6
+        extension::HOP_BY_HOP | extension::ROUTING | extension::FRAGMENT | extension::DESTINATION
     )
 }
 

@@ -25,6 +25,7 @@ pub(super) struct Datagram {
     pub protocol: Protocol,
     pub hop_limit: u8,
     pub has_options: bool,
+    pub source_routed: bool,
     /// Bytes behind the network headers, by their own account.
     pub payload: u32,
     /// Bytes before those that count towards the size of a datagram: the header
@@ -33,36 +34,45 @@ pub(super) struct Datagram {
     pub fragment: Fragment,
     /// Identification of the datagram, where it is in fragments.
     pub id: u32,
-    /// Where in the datagram this fragment begins, in bytes.
+    /// Where in the datagram what follows these headers begins, in bytes.
     pub offset: u32,
 }
 
+/// Reads the transport header, and writes all that is known of the packet.
 #[inline(always)]
-pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Parsed {
-    let mut packet = Packet {
+pub(super) fn parse<C: Cursor>(
+    cursor: &mut C,
+    datagram: Datagram,
+    packet: &mut Packet,
+) -> Parsed<()> {
+    *packet = Packet {
         family: datagram.family,
         source: datagram.source,
         destination: datagram.destination,
         protocol: datagram.protocol,
         hop_limit: datagram.hop_limit,
         has_options: datagram.has_options,
+        source_routed: datagram.source_routed,
         fragment: datagram.fragment,
         source_port: 0,
         destination_port: 0,
         tcp_flags: TcpFlags(0),
         icmp_type: 0,
         fragment_id: datagram.id,
+        fragment_edge: 0,
         payload_offset: 0,
         payload: 0,
     };
     if datagram.fragment == Fragment::Later {
         later_fragment(&datagram)?;
-        return Continue(packet);
+        packet.fragment_edge = datagram.offset as u16;
+        return Continue(());
     }
     cursor.forget_path();
     let first = datagram.fragment == Fragment::First;
     // A first fragment must hold the whole header (RFC 7112): else it is tiny.
     let short = |reason| if first { Reason::FragmentTiny } else { reason };
+    let mut header_size = 0;
     match datagram.protocol {
         Protocol::TCP => {
             if datagram.payload < TCP_HEADER {
@@ -83,6 +93,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Parsed {
             packet.destination_port = u16::from_be_bytes([d0, d1]);
             packet.tcp_flags = TcpFlags(flags);
             packet.payload = datagram.payload - header;
+            header_size = header;
         }
         Protocol::UDP => {
             if datagram.payload < UDP_HEADER {
@@ -96,6 +107,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Parsed {
             packet.source_port = u16::from_be_bytes([s0, s1]);
             packet.destination_port = u16::from_be_bytes([d0, d1]);
             packet.payload = length - UDP_HEADER;
+            header_size = UDP_HEADER;
         }
         Protocol::ICMP | Protocol::ICMPV6 | Protocol::IGMP => {
             if datagram.payload < ICMP_HEADER {
@@ -104,6 +116,7 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Parsed {
             let [kind, _, _, _, i0, i1, _, _] = cursor.take().or_end(Reason::IcmpTruncated)?;
             let identifier = u16::from_be_bytes([i0, i1]);
             packet.icmp_type = kind;
+            header_size = ICMP_HEADER;
             match (datagram.protocol, kind) {
                 (Protocol::ICMP, ICMP_ECHO) | (Protocol::ICMPV6, ICMPV6_ECHO) => {
                     packet.destination_port = identifier;
@@ -116,8 +129,11 @@ pub(super) fn parse<C: Cursor>(cursor: &mut C, datagram: Datagram) -> Parsed {
         }
         _ => {}
     }
+    if first {
+        packet.fragment_edge = (datagram.offset + header_size) as u16;
+    }
     packet.payload_offset = cursor.position();
-    Continue(packet)
+    Continue(())
 }
 
 /// Checks where a fragment without a transport header lands in its datagram.

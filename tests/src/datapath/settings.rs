@@ -39,6 +39,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Pass later fragments whose first was not seen.
     pub pass_orphan_fragments: bool,
+    /// Pass what a source route sends on to others.
+    pub pass_source_routes: bool,
     /// Pass what is neither IP nor essential.
     pub pass_other_ethertypes: bool,
     /// Count what is refused, and note nothing of it.
@@ -83,6 +85,7 @@ impl Settings {
             timeouts: self.timeouts,
             without: self.without.iter().copied().map(Essential).collect(),
             pass_orphan_fragments: self.pass_orphan_fragments,
+            pass_source_routes: self.pass_source_routes,
             pass_other_ethertypes: self.pass_other_ethertypes,
             count_only: self.count_only,
             peers: (!peers.is_empty()).then_some(peers),

@@ -77,6 +77,7 @@ pub struct Site {
     /// Later fragments pass without a first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pass_orphan_fragments: bool,
+    pub pass_source_routes: bool,
     /// Other ethertypes pass.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pass_other_ethertypes: bool,

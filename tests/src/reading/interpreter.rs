@@ -16,6 +16,11 @@ pub enum Way {
     Out,
 }
 
+/// A gateway, whatever its addresses; nobody has this one.
+pub const THIS_MACHINE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(
+    0x100, 0, 0, 0, 0xdead, 0xbeef, 0xfeed, 1,
+));
+
 /// What answers.
 pub struct Interpreter<'a> {
     /// The vendor's table.
@@ -32,7 +37,7 @@ impl Interpreter<'_> {
     #[must_use]
     pub fn open(&self, way: Way, local: Option<IpAddr>, peer: IpAddr) -> Vec<Span> {
         let document = self.document;
-        if local.is_some_and(|local| self.own.contains(&local)) {
+        if self.is_own(local) {
             return match way {
                 Way::Out => everything(),
                 Way::In => ruled(&document.management.allow, None, peer),
@@ -65,6 +70,12 @@ impl Interpreter<'_> {
         }
     }
 
+    /// Whether an end is the gateway.
+    #[must_use]
+    pub fn is_own(&self, local: Option<IpAddr>) -> bool {
+        local.is_some_and(|local| self.own.contains(&local) || local == THIS_MACHINE)
+    }
+
     /// Whether any protected address is named.
     #[must_use]
     pub fn tells_apart(&self) -> bool {
@@ -80,7 +91,7 @@ impl Interpreter<'_> {
         let Some(local) = local else {
             return false;
         };
-        self.own.contains(&local)
+        self.is_own(Some(local))
             || is_group(local)
             || self
                 .document

@@ -158,6 +158,7 @@ impl Site {
             site_server_initiated_only: chance(4),
             rpc_dynamic_with_mapper: chance(4),
             pass_orphan_fragments: chance(4),
+            pass_source_routes: chance(4),
             pass_other_ethertypes: chance(4),
             ..Self::default()
         };

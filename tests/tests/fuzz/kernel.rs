@@ -5,6 +5,8 @@
 //! the verdict in this process gave it. What it has noted is compared entry by entry, and removed,
 //! so that every case begins with nothing known.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
@@ -19,6 +21,7 @@ use sccm_common::counter::{
 };
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::FragmentKey;
+use sccm_common::question::{BUCKETS, Words};
 use sccm_common::tftp::TransferKey;
 use sccm_common::trunk::VlanTable;
 use sccm_tests::bpffs::BpfMount;
@@ -31,6 +34,9 @@ use crate::slots::Slots;
 /// Flows that the table has room for; no case has nearly as many.
 const FLOWS: u32 = 65_536;
 
+/// Whoever does not finish the maps leaves their secret at 0.
+const SECRET: u64 = 0;
+
 /// Programs and maps of one thread.
 pub struct Kernel {
     programs: Vec<(Spot, Programs)>,
@@ -40,7 +46,8 @@ pub struct Kernel {
     peer_counters: PerCpuArray<MapData, PeerPage>,
     flows: HashMap<MapData, FlowKey, FlowState>,
     fragments: HashMap<MapData, FragmentKey, u64>,
-    transfers: HashMap<MapData, TransferKey, [u8; 16]>,
+    transfers: HashMap<MapData, TransferKey, u64>,
+    questions: Array<MapData, Words>,
     /// By page and place, those by peer behind the others: what was counted before, or will have
     /// been.
     counted: Vec<Vec<Counter>>,
@@ -75,6 +82,7 @@ impl Kernel {
             flows: open(&pins, map::FLOWS.name)?,
             fragments: open(&pins, map::FRAGMENTS.name)?,
             transfers: open(&pins, map::TRANSFERS.name)?,
+            questions: open(&pins, map::QUESTIONS.name)?,
             counted: vec![vec![Counter::default(); PAGE_COUNTERS + PEER_COUNTERS]; PAGES as usize],
             _mount: mount,
         })
@@ -181,13 +189,20 @@ impl Kernel {
                 .with_context(|| format!("no {key:?}"))?;
             self.fragments.insert(key, seen - u64::from(seconds), 0)?;
         }
+        self.questions(native, |words| {
+            let (written, slots) = (words[0], &mut words[2..]);
+            for slot in slots.iter_mut().filter(|slot| **slot != 0) {
+                *slot = *slot & !0xff | slot.wrapping_sub(seconds) & 0xff;
+            }
+            words[0] = written - seconds;
+        })?;
         for key in native.tables.state.transfers.borrow().keys() {
             let mut state = self
                 .transfers
                 .get(key, 0)
                 .with_context(|| format!("no {key:?}"))?;
-            let (seen, _) = state.split_first_chunk_mut::<4>().context("16 bytes")?;
-            *seen = (u32::from_ne_bytes(*seen) - seconds).to_ne_bytes();
+            // The lowest bits are the time.
+            state -= u64::from(seconds);
             self.transfers.insert(key, state, 0)?;
         }
         Ok(())
@@ -218,15 +233,16 @@ impl Kernel {
                 .transfers
                 .get(key, 0)
                 .with_context(|| format!("no {key:?}"))?;
-            // SAFETY: the same 16 bytes without padding.
-            let expected: [u8; 16] = unsafe { std::mem::transmute(*state) };
-            // The first word is the time.
+            // SAFETY: it is this word.
+            let expected: u64 = unsafe { std::mem::transmute(*state) };
+            // The lowest 30 bits are the time.
             ensure!(
-                found[4..] == expected[4..],
-                "{key:?} is {found:?}, not {expected:?}"
+                found >> 30 == expected >> 30,
+                "{key:?} is {found:#x}, not {expected:#x}"
             );
             self.transfers.remove(key)?;
         }
+        self.questions(native, |words| words.fill(0))?;
         let more = (
             keys(&self.flows)?,
             keys(&self.fragments)?,
@@ -234,6 +250,18 @@ impl Kernel {
         );
         if !(more.0.is_empty() && more.1.is_empty() && more.2.is_empty()) {
             bail!("the kernel also knows {more:?}");
+        }
+        Ok(())
+    }
+
+    /// Changes the buckets of all questions that were noted.
+    fn questions(&mut self, native: &Native<'_>, mut change: impl FnMut(&mut Words)) -> Result<()> {
+        let keys = native.tables.state.questions.borrow();
+        let buckets: BTreeSet<u32> = keys.keys().map(|key| key.place(SECRET).0).collect();
+        for bucket in buckets {
+            let mut words = self.questions.get(&bucket, 0)?;
+            change(&mut words);
+            self.questions.set(bucket, words, 0)?;
         }
         Ok(())
     }
@@ -251,6 +279,9 @@ impl Kernel {
         keys(&self.transfers)?
             .iter()
             .try_for_each(|key| self.transfers.remove(key))?;
+        for bucket in 0..BUCKETS {
+            self.questions.set(bucket, [0; size_of::<Words>() / 4], 0)?;
+        }
         Ok(())
     }
 

@@ -108,6 +108,7 @@ impl<'a> Joint<'a> {
         differ("outbound", outbound(old), outbound(new));
         for (name, bit) in [
             ("pass-orphan-fragments", flag::PASS_ORPHAN_FRAGMENTS),
+            ("pass-source-routes", flag::PASS_SOURCE_ROUTES),
             ("pass-other-ethertypes", flag::PASS_OTHER_ETHERTYPES),
             ("count-only", flag::COUNT_ONLY),
         ] {
@@ -126,6 +127,7 @@ impl<'a> Joint<'a> {
             ("tcp-established", old.tcp_established, new.tcp_established),
             ("tcp-closing", old.tcp_closing, new.tcp_closing),
             ("other", old.other, new.other),
+            ("answer", old.answer, new.answer),
         ] {
             differ(name, old.to_string(), new.to_string());
         }

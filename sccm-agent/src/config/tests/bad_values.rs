@@ -100,6 +100,11 @@ fn settings_of_a_site_are_checked() {
         &["`0`", "1 or more"],
     );
     refused(
+        &with_entry("[timeouts]\nanswer = 121"),
+        "2:10",
+        &["`121`", "120 or less"],
+    );
+    refused(
         &with_entry("site = 5"),
         "1:8",
         &["a table belongs here, not a number"],

@@ -42,6 +42,7 @@ fn every_setting_of_a_site_arrives() {
         internal = ["10.0.0.0/8"]
         without-essentials = ["lldp"]
         pass-orphan-fragments = true
+        pass-source-routes = true
         pass-other-ethertypes = true
         pass-sources = ["192.0.2.0/24", "fd00::5"]
         count-only = true
@@ -50,6 +51,7 @@ fn every_setting_of_a_site_arrives() {
         tcp-established = 2
         tcp-closing = 3
         other = 4
+        answer = 5
         "#,
     );
     let site = &policy.site;
@@ -74,11 +76,13 @@ fn every_setting_of_a_site_arrives() {
     assert_eq!(policy.pass_sources, nets(&["192.0.2.0/24", "fd00::5/128"]));
     assert_eq!(policy.without, [Essential(Reason::Lldp)]);
     assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes && policy.count_only);
+    assert!(policy.pass_source_routes);
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,
         tcp_closing: 3,
         other: 4,
+        answer: 5,
     };
     assert_eq!(policy.timeouts, timeouts);
 }

@@ -14,6 +14,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     tcp_established: 100_000,
     tcp_closing: 20,
     other: 60,
+    answer: 60,
 };
 
 fn tracking() -> Result<Datapath> {

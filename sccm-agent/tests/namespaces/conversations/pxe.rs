@@ -36,6 +36,8 @@ struct Site {
     /// The machine that boots, if it is not the client of the stage.
     machine: Option<Namespace>,
     servers: Vec<Daemon>,
+    /// More flags.
+    rules: &'static str,
 }
 
 impl Site {
@@ -52,6 +54,7 @@ impl Site {
             leases,
             machine: None,
             servers,
+            rules: "",
         })
     }
 
@@ -65,6 +68,8 @@ impl Site {
         let dhcp = dhcp_server(&site.leases, range)?;
         let boot = boot_server(&stage.server, &["192.0.2.0", "198.51.100.0"], "boot.efi")?;
         site.servers.extend([dhcp, boot]);
+        // Nobody behind this machine asks: the lease goes from one uplink to the other.
+        site.rules = "--allow udp/68@192.0.2.2";
         Ok(site)
     }
 
@@ -111,7 +116,10 @@ impl Site {
     fn enforce(&self, outbound: &str) -> Result<Agent<'_>> {
         self.stage.enforce(
             "distribution-point",
-            &format!("--role pxe-service-point --uplink up1 --outbound {outbound}"),
+            &format!(
+                "--role pxe-service-point --uplink up1 --outbound {outbound} {}",
+                self.rules
+            ),
         )
     }
 
@@ -184,15 +192,17 @@ impl Site {
     }
 }
 
-/// Boots in both outbound modes that track, and asserts how DHCP passed: a reason for each card.
-fn boots(site: &Site, dhcp: &[(&str, &str)]) -> Result<()> {
+/// Boots in both outbound modes that track, and asserts how DHCP passed: a reason and a service for
+/// each card.
+fn boots(site: &Site, dhcp: &[(&str, &str, &str)]) -> Result<()> {
     for outbound in ["track", "enforce"] {
         let metrics = site.boot(outbound)?;
-        for (card, reason) in dhcp {
-            let labels = [("interface", *card), ("reason", *reason)];
-            let named = [&labels[..], &[("service", "dhcp")]].concat();
-            let essential = *reason == "dhcp-reply";
-            metrics.tells_passed(if essential { &labels } else { &named })?;
+        for (card, reason, service) in dhcp {
+            metrics.tells_passed(&[
+                ("interface", *card),
+                ("reason", *reason),
+                ("service", *service),
+            ])?;
         }
     }
     Ok(())
@@ -200,19 +210,22 @@ fn boots(site: &Site, dhcp: &[(&str, &str)]) -> Result<()> {
 
 #[test]
 fn a_machine_boots_through_a_bridge() -> Result<()> {
-    let dhcp = [("seg0", "outbound"), ("up1", "dhcp-reply")];
+    let dhcp = [
+        ("seg0", "outbound", "dhcp+udp/68"),
+        ("up1", "service", "dhcp+udp/68"),
+    ];
     boots(&Site::bridged()?, &dhcp)
 }
 
 #[test]
 fn a_machine_boots_through_a_router_that_is_its_relay() -> Result<()> {
     // Both servers answer what the gateway itself has asked.
-    let dhcp = [("seg0", "reply"), ("up1", "reply")];
+    let dhcp = [("seg0", "reply", "dhcp"), ("up1", "reply", "dhcp")];
     boots(&Site::relayed_by_the_gateway()?, &dhcp)
 }
 
 #[test]
 fn a_machine_boots_through_a_router_behind_its_relay() -> Result<()> {
-    let dhcp = [("seg0", "outbound"), ("up1", "service")];
+    let dhcp = [("seg0", "outbound", "dhcp"), ("up1", "service", "dhcp")];
     boots(&Site::relayed_from_afar()?, &dhcp)
 }

@@ -6,18 +6,17 @@ use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
 use crate::verdict::{self, Turn};
 use crate::wire::fast;
 use crate::{Place, Reason};
-use core::ops::ControlFlow::Continue;
 use sccm_packets::tcp_flag::{ACK, RST, SYN};
 
 fn arrives(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
     let packet = fast::parse(frame).unwrap();
-    verdict::ingress(turn, Continue(&packet), frame, Place::Host).reason
+    verdict::ingress(turn, &packet, None, frame, Place::Host).reason
 }
 
 fn leaves(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
     let packet = fast::parse(frame).unwrap();
-    let verdict = verdict::egress(turn, &packet, frame, Place::Host);
-    verdict.unwrap().reason
+    let outgoing = verdict::egress(turn, &packet, frame, Place::Host);
+    outgoing.verdict.reason
 }
 
 /// What would each write something: a flow, a first fragment, a transfer, an end.

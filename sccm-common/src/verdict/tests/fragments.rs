@@ -8,6 +8,7 @@ use crate::policy::flag;
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, class, v4, v6};
 use sccm_packets::ExtensionHeader;
 use sccm_packets::protocol::{DESTINATION_OPTIONS, TCP, UDP};
+use sccm_packets::tcp_flag::SYN;
 use std::vec;
 use std::vec::Vec;
 
@@ -217,4 +218,58 @@ fn filling_the_table_from_outside_touches_no_flow() {
     }
     assert_eq!(world.remembered(), (1, 500, 0));
     assert_eq!(world.arrives(&out.back().udp(53, 40000, b"me")), Reply);
+}
+
+#[test]
+fn no_later_fragment_overwrites_the_transport_header_wherever_it_was() {
+    let way = v6(PEER, PROTECTED);
+    let world = world();
+    let id = 7;
+    // Options of 24 bytes, and the header behind them, in the first fragment.
+    let first = |protocol| {
+        let options = ExtensionHeader::DestinationOptions {
+            options: vec![1; 20],
+        };
+        let packet = way.fragment(id, 0, true).extension(options);
+        match protocol {
+            UDP => packet.udp(3000, 53).payload(16).build(),
+            _ => packet.tcp(3000, 80).flags(SYN).payload(16).build(),
+        }
+    };
+    for (protocol, end) in [(UDP, 32), (TCP, 48)] {
+        assert_eq!(world.arrives(&first(protocol)), Service);
+        for offset in (24..64).step_by(8) {
+            let expected = match offset < end {
+                true => FragmentOverlap,
+                false => FragmentFollows,
+            };
+            let reason = world.arrives(&at(way, id, offset, protocol));
+            assert_eq!(reason, expected, "{protocol} {offset}");
+        }
+    }
+    // A second first fragment takes nothing back.
+    let plain = way.fragment(id, 0, true).udp(3000, 53).payload(16).build();
+    assert_eq!(world.arrives(&plain), Service);
+    assert_eq!(world.arrives(&at(way, id, 40, TCP)), FragmentOverlap);
+    world.wait(31);
+    assert_eq!(world.arrives(&plain), Service);
+    assert_eq!(world.arrives(&at(way, id, 40, TCP)), FragmentFollows);
+}
+
+#[test]
+fn tcp_options_are_part_of_the_header() {
+    for way in ways() {
+        let world = world();
+        let mut frame = way
+            .fragment(7, 0, true)
+            .tcp(3000, 80)
+            .flags(SYN)
+            .payload(32)
+            .build();
+        let tcp = frame.len() - 52;
+        frame[tcp + 12] = 0xa0;
+        assert_eq!(world.arrives(&frame), Service);
+        assert_eq!(world.arrives(&at(way, 7, 32, TCP)), FragmentOverlap);
+        assert_eq!(world.arrives(&at(way, 7, 40, TCP)), FragmentFollows);
+    }
 }

@@ -1,6 +1,7 @@
 //! ICMP errors belong to the flow whose packet they quote.
 
-use crate::Reason::{EssentialRemoved, IcmpError, IcmpErrorRelated};
+use crate::Reason::{EssentialRemoved, IcmpError, IcmpErrorRelated, NotAllowed, Outbound, Reply};
+use crate::address::Family;
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, quote, v4, v6};
 use sccm_packets::ExtensionHeader;
 use sccm_packets::tcp_flag::SYN;
@@ -190,5 +191,38 @@ fn nonsense_in_a_quote_is_no_flow() {
             let reason = world.arrives(&error(family, &[byte; 64]));
             assert_eq!(reason, IcmpError, "{byte:#x}");
         }
+    }
+}
+
+#[test]
+fn icmp_without_an_identifier_belongs_to_no_flow() {
+    for (family, echoes, others) in [
+        (Family::V4, [8, 0], vec![4, 5, 9, 10, 13, 14, 17, 40, 255]),
+        (
+            Family::V6,
+            [128, 129],
+            vec![0, 100, 127, 137, 138, 139, 160, 255],
+        ),
+    ] {
+        let (out, back) = (
+            Link::new(family, PROTECTED, PEER),
+            Link::new(family, PEER, PROTECTED),
+        );
+        // An echo with identifier 0 has the key that all other types would have.
+        let world = World::host();
+        world.leaves(&out.echo(0));
+        assert_eq!(world.arrives(&back.echo_reply(0)), Reply);
+        for kind in others.into_iter().chain([echoes[0]]) {
+            assert_eq!(
+                world.arrives(&back.control(kind, &[0; 8])),
+                NotAllowed,
+                "{kind}"
+            );
+        }
+        // Nor does what leaves keep that flow alive, or come in its name.
+        world.wait(world.policy.timeouts.other);
+        assert_eq!(world.leaves(&out.control(13, &[0; 8])), Outbound);
+        world.wait(1);
+        assert_eq!(world.arrives(&back.echo_reply(0)), NotAllowed);
     }
 }

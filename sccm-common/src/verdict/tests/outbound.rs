@@ -5,7 +5,7 @@ use crate::Reason::{
     Service,
 };
 use crate::policy::flag;
-use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class, v4, v6};
+use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class, quote, v4, v6};
 use crate::{Reason, ServiceClass};
 use sccm_packets::protocol::{GRE, UDP};
 use sccm_packets::tcp_flag::{ACK, FIN, RST, SYN};
@@ -80,14 +80,6 @@ fn enforce_lets_out_answers_to_allowed_services() {
             let frame = out.tcp(80, 50000, flags);
             leaves(&world, &frame, Outbound, class::HTTP);
         }
-        leaves(&world, &out.udp(53, 50000, b"me"), Outbound, class::DNS);
-        leaves(
-            &world,
-            &out.udp(69, 50000, b"\x00\x05"),
-            Outbound,
-            class::TFTP,
-        );
-        leaves(&world, &out.echo_reply(7), Outbound, class::ECHO);
         // A service's port opens nothing, and other services answer nobody.
         leaves(&world, &out.tcp(80, 50000, SYN), OutboundNotAllowed, TCP);
         let other = out.tcp(445, 50000, SYN | ACK);
@@ -100,25 +92,41 @@ fn enforce_lets_out_answers_to_allowed_services() {
 fn enforce_lets_out_the_essentials() {
     for out in ways() {
         let world = World::host().enforcing(&[]);
-        assert_eq!(world.leaves(&out.unreachable(&[0; 28])), IcmpError);
+        let echo = out.back().echo(7);
+        let about_echo = out.unreachable(quote(&echo));
+        let world = world.inbound(&[class::ECHO]);
+        assert_eq!(world.leaves(&about_echo), IcmpError);
         let mut world = World::host().enforcing(&[]);
         world.policy.essentials.remove(IcmpError);
-        let removed = world.leaves(&out.unreachable(&[0; 28]));
-        assert_eq!(removed, EssentialRemoved);
+        assert_eq!(world.leaves(&about_echo), EssentialRemoved);
     }
     let world = World::host().enforcing(&[]);
+    let (v4, v6) = (v4(PROTECTED, PEER), v6(PROTECTED, PEER));
     let requests = [
-        v4(PROTECTED, PEER).udp(68, 67, b"discover"),
-        v6(PROTECTED, PEER).udp(546, 547, b"solicit"),
+        v4.packet_to("255.255.255.255").udp(68, 67),
+        v6.packet_to("ff02::1:2").udp(546, 547),
+        v6.packet_to("ff05::1:3").udp(546, 547),
     ];
     for request in requests {
-        assert_eq!(world.leaves(&request), DhcpRequest);
+        assert_eq!(
+            world.leaves(&request.data(b"discover").build()),
+            DhcpRequest
+        );
     }
     // Only from a client's port to a server's.
-    let relayed = v4(PROTECTED, PEER).udp(67, 67, b"discover");
+    let relayed = v4.packet_to("255.255.255.255").udp(67, 67).build();
     assert_eq!(world.leaves(&relayed), OutboundNotAllowed);
-    let mixed = v6(PROTECTED, PEER).udp(68, 67, b"discover");
+    let mixed = v6.packet_to("ff02::1:2").udp(68, 67).build();
     assert_eq!(world.leaves(&mixed), OutboundNotAllowed);
+    // One server is asked only where the policy allows it, and no other group.
+    for (request, service) in [
+        (v4.packet().udp(68, 67), UDP_NONE),
+        (v4.packet_to("239.1.1.1").udp(68, 67), UDP_NONE),
+        (v6.packet().udp(546, 547), UDP_NONE),
+        (v6.packet_to("ff0e::1:3").udp(546, 547), UDP_NONE),
+    ] {
+        leaves(&world, &request.build(), OutboundNotAllowed, service);
+    }
     assert_eq!(world.flows(), 0);
 }
 

@@ -12,6 +12,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     tcp_opening: 11,
     tcp_established: 1000,
     tcp_closing: 5,
+    answer: 60,
     other: 70,
 };
 

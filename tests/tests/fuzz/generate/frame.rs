@@ -70,7 +70,8 @@ impl Ip {
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let mut extra = extra.to_vec();
-                if self.more || self.offset != 0 {
+                let has_its_place = extra.iter().any(|(number, _)| *number == 44);
+                if (self.more || self.offset != 0) && !has_its_place {
                     extra.push((44, self.fragment()));
                 }
                 let mut chain = Vec::new();

@@ -143,6 +143,7 @@ fn echo(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
         (request, reply)
     };
     let other = random.u8(..);
+    let identifier = if random.bool() { 0 } else { ends.client };
     [
         (true, request),
         (false, reply),
@@ -152,7 +153,7 @@ fn echo(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
     .into_iter()
     .take(random.usize(1..=4))
     .map(|(forth, kind)| {
-        let message = frame::control(kind, ends.client, &[]);
+        let message = frame::control(kind, identifier, &[]);
         ends.said(outward == forth, protocol, &message)
     })
     .collect()

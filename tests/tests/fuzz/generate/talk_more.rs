@@ -12,15 +12,66 @@ const UDP: u8 = 17;
 /// Extension headers, and two that only look like some.
 const EXTENSIONS: [u8; 9] = [0, 43, 44, 60, 135, 139, 140, 51, 50];
 
+/// A client and a server, with addresses or without, directly or by a relay.
 pub fn dhcp(random: &mut Rng, ends: &Ends) -> Vec<Said> {
+    const GROUPS: [&str; 3] = ["ff02::1:2", "ff05::1:3", "ff02::fb"];
     let (client, server) = if ends.is_v4() { (68, 67) } else { (546, 547) };
     let outward = random.bool();
-    let said = |outward, ports| ends.udp(outward, ports, &[1; 30]);
-    vec![
-        said(outward, (client, server)),
-        said(!outward, (server, client)),
-        said(random.bool(), (server, server)),
-    ]
+    let transactions = [random.u8(..4), random.u8(..4)];
+    let message = |transaction| {
+        let mut message = vec![1; 30];
+        message[4..8].fill(transaction);
+        message
+    };
+    let mut talk = Vec::new();
+    let mut say = |outward, ports, transaction, ends: &Ends, to_all: bool, nowhere: bool| {
+        let mut ip = ends.ip(outward, UDP);
+        let everybody = match ends.is_v4() {
+            true => "255.255.255.255",
+            false => GROUPS[usize::from(transaction) % GROUPS.len()],
+        };
+        if to_all {
+            ip.destination = everybody.parse().expect("an address");
+        }
+        if nowhere && ends.is_v4() {
+            ip.source = std::net::Ipv4Addr::UNSPECIFIED.into();
+        }
+        let frame = ip.frame(&frame::udp(ports, &message(transaction)));
+        talk.push(Said { outward, frame });
+    };
+    let [asked, answered] = transactions;
+    let relay = random.u8(..4) == 0;
+    let asker = if relay { server } else { client };
+    say(
+        outward,
+        (asker, server),
+        asked,
+        ends,
+        random.bool(),
+        random.bool(),
+    );
+    let from = match random.u8(..4) {
+        0 => random.u16(..),
+        _ => server,
+    };
+    say(
+        !outward,
+        (from, asker),
+        answered,
+        ends,
+        random.bool() && ends.is_v4(),
+        false,
+    );
+    say(
+        !outward,
+        (server, client),
+        asked,
+        ends,
+        random.bool() && ends.is_v4(),
+        false,
+    );
+    say(random.bool(), (server, server), asked, ends, false, false);
+    talk
 }
 
 /// An error that quotes a frame that was seen, or nothing of the kind.
@@ -83,12 +134,17 @@ pub fn fragments(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
         _ => payload.len() & !7,
     };
     let chained = !ends.is_v4() && random.u8(..4) == 0;
+    // Behind the fragment header, where it moves the transport header.
+    let behind = random.bool();
+    let units = random.u8(..4);
+    let mut padding = vec![0; 8 + usize::from(units) * 8];
+    padding[1] = units;
     let part = |ip: &mut frame::Ip, offset: u16, more: bool, data: &[u8]| {
         (ip.offset, ip.more) = (offset, more);
-        let extra = if chained {
-            vec![(60, vec![0; 8])]
-        } else {
-            Vec::new()
+        let extra = match chained {
+            true if behind && offset == 0 => vec![(44, ip.fragment()), (60, padding.clone())],
+            true => vec![(60, padding.clone())],
+            false => Vec::new(),
         };
         let frame = ip.frame_with(&extra, data);
         Said { outward, frame }
@@ -97,7 +153,7 @@ pub fn fragments(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
         part(&mut ip, 0, true, &payload[..first]),
         part(&mut ip, (first / 8) as u16, false, &[1; 20]),
     ];
-    let offset = [1, 2, 3, 100, 8_180, 8_188, 8_191];
+    let offset = [1, 2, 3, 4, 5, 100, 8_180, 8_188, 8_191];
     let offset = offset[random.usize(..offset.len())];
     ip.id += random.u32(..2);
     let more = random.bool();
@@ -131,7 +187,12 @@ pub fn chain(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
             _ => EXTENSIONS[random.usize(1..EXTENSIONS.len())],
         };
         let body = match (ends.is_v4(), number) {
-            (true, _) => vec![1; 4],
+            (true, _) => match random.u8(..6) {
+                0 => vec![random.u8(..), random.u8(..6), random.u8(..), random.u8(..)],
+                1 => vec![[131, 137][random.usize(..2)], 4, 4, 0],
+                2 => vec![0, 131, 4, 4],
+                _ => vec![1; 4],
+            },
             (false, 44) => ip.fragment(),
             (false, _) => {
                 let units = random.u8(..3);
@@ -165,12 +226,17 @@ pub fn neighbours(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
 /// Group membership, genuine or not.
 pub fn membership(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
     let (number, group, link, kind): (u8, _, _, u8) = match ends.is_v4() {
-        true => (2, "224.0.0.22", "10.1.2.9", random.u8(0x11..0x24)),
+        true => (
+            2,
+            "224.0.0.22",
+            "10.1.2.9",
+            [0x11, 0x16, 0x22, 0x30, 0x31, 0x32][random.usize(..6)],
+        ),
         false => (
             58,
             "ff02::16",
             "fe80::1",
-            [130, 131, 132, 143][random.usize(..4)],
+            [130, 131, 132, 143, 151, 152, 153, 154][random.usize(..8)],
         ),
     };
     let mut ip = ends.ip(outward, number);

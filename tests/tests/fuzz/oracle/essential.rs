@@ -37,7 +37,7 @@ pub fn of(packet: &Seen<'_>) -> Option<Reason> {
             Reason::NeighbourDiscovery,
             Reason::NeighbourDiscoveryForged,
         ),
-        (58, false, 130..=132 | 143) => genuine(
+        (58, false, 130..=132 | 143 | 151..=153) => genuine(
             // RFC 3810, 5: hop limit 1, a hop-by-hop header, a source of the link.
             packet.hop_limit == 1 && packet.has_options && is_of_link(packet.source),
             Reason::Mld,
@@ -52,15 +52,32 @@ pub fn of(packet: &Seen<'_>) -> Option<Reason> {
     }
 }
 
-/// `Some(true)` for what a DHCP server tells a client, `Some(false)` for what a client asks.
-pub fn dhcp(packet: &Seen<'_>) -> Option<bool> {
-    let Transport::Udp { ports, .. } = packet.transport else {
-        return None;
-    };
-    match (packet.is_v4(), ports) {
-        (true, (67, 68)) | (false, (547, 546)) => Some(true),
-        (true, (68, 67)) | (false, (546, 547)) => Some(false),
-        _ => None,
+/// Whether it is from a DHCP server or a relay to a client.
+pub fn is_to_dhcp_client(packet: &Seen<'_>) -> bool {
+    match (packet.is_v4(), packet.transport) {
+        (true, Transport::Udp { ports, .. }) => ports == (67, 68),
+        // A server of DHCPv6 may answer from any port.
+        (false, Transport::Udp { ports, .. }) => ports.1 == 546,
+        _ => false,
+    }
+}
+
+/// Whether it is from a DHCP client to a server.
+pub fn is_from_dhcp_client(packet: &Seen<'_>) -> bool {
+    match (packet.is_v4(), packet.transport) {
+        (true, Transport::Udp { ports, .. }) => ports == (68, 67),
+        (false, Transport::Udp { ports, .. }) => ports == (546, 547),
+        _ => false,
+    }
+}
+
+/// Whether it goes to every server of DHCP: to broadcast, or to the groups of RFC 8415, 7.1.
+pub fn is_to_dhcp_servers(packet: &Seen<'_>) -> bool {
+    match packet.destination {
+        IpAddr::V4(destination) => destination.is_broadcast(),
+        IpAddr::V6(destination) => ["ff02::1:2", "ff05::1:3"]
+            .map(str::parse)
+            .contains(&Ok(destination)),
     }
 }
 

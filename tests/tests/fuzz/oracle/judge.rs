@@ -6,14 +6,14 @@ use sccm_common::Reason;
 use sccm_tests::reading::{Carrier, Outbound, Way};
 
 use super::parse::{Part, Seen, Transport};
-use super::state::{Datagram, Flow, FlowState, Phase};
+use super::state::{DHCP, Datagram, Flow, FlowState, Phase, Question, transaction};
 use super::{End, Oracle, essential};
 
 const GRE: u8 = 47;
 const PPTP: u16 = 1723;
 
 /// Seconds for which fragments follow.
-const REASSEMBLY: u64 = 30;
+pub(super) const REASSEMBLY: u64 = 30;
 
 impl Oracle<'_> {
     /// Towards the protected end `local`.
@@ -28,12 +28,15 @@ impl Oracle<'_> {
             Some(reason) => return (self.unless_removed(reason), None),
             None => {}
         }
-        if essential::dhcp(packet) == Some(true) {
+        if essential::is_to_dhcp_client(packet) && self.answers_dhcp(packet) {
             return (self.unless_removed(Reason::DhcpReply), None);
         }
         let asked = asked(packet);
         if self.rights.may(Way::In, local, packet.source, asked) {
             self.note_request(packet);
+            if self.mode() == Outbound::Enforce {
+                self.note_question(packet);
+            }
             return (Reason::Service, Some(self.rights.name(asked)));
         }
         if self.answers_a_flow(packet) || self.follows_transfer(packet) {
@@ -44,6 +47,21 @@ impl Oracle<'_> {
 
     /// From the protected end `local`.
     pub(super) fn outbound(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
+        let end = self.opens_or_answers(packet, local);
+        // Whoever may ask for an address is answered.
+        if packet.part != Part::Later && end.0.passes() && essential::is_from_dhcp_client(packet) {
+            if packet.is_v4() {
+                self.ask(Question::Dhcp {
+                    of_peer: false,
+                    transaction: transaction(packet),
+                });
+            }
+            self.ask(Question::DhcpBy(packet.source));
+        }
+        end
+    }
+
+    fn opens_or_answers(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
         // Whoever is not listed may open nothing, also where others are only followed.
         let unlisted = self.rights.is_unlisted(local) && self.mode() != Outbound::Off;
         let enforce = self.mode() == Outbound::Enforce || unlisted;
@@ -59,10 +77,19 @@ impl Oracle<'_> {
             return passes(asked);
         }
         if enforce {
-            if let Some(reason) = essential::of(packet) {
-                return (self.unless_removed(reason), None);
+            let own = self.rights.is_own(local);
+            match essential::of(packet) {
+                // A gateway tells of what it does not forward.
+                Some(Reason::IcmpError) if !own => {
+                    if self.rights.is_unlisted(local) {
+                        return self.refused(Reason::UnlistedHost, local, asked);
+                    }
+                    return (self.unless_removed(Reason::IcmpError), None);
+                }
+                Some(reason) => return (self.unless_removed(reason), None),
+                None => {}
             }
-            if essential::dhcp(packet) == Some(false) {
+            if essential::is_from_dhcp_client(packet) && essential::is_to_dhcp_servers(packet) {
                 return (self.unless_removed(Reason::DhcpRequest), None);
             }
         }
@@ -78,13 +105,18 @@ impl Oracle<'_> {
         // A tunnel is opened by its control connection.
         let tunnel = packet.protocol == GRE && self.is_alive(&flow);
         let allowed = !enforce || tunnel || may(Way::Out, asked);
-        let goes_on = !begins(packet) && self.flows.contains_key(&flow);
+        // ICMP without an identifier belongs to no flow.
+        let has_flow = match packet.transport {
+            Transport::Control { .. } => !matches!(packet.protocol, 1 | 58) || opens(packet),
+            _ => true,
+        };
+        let goes_on = !begins(packet) && has_flow && self.flows.contains_key(&flow);
         if !(goes_on && allowed) {
             let may_answer = may(Way::In, answered);
             if self.follows_transfer(packet) {
                 return passes(answered);
             }
-            if is_answer(packet) && may_answer {
+            if is_answer(packet) && may_answer && (!enforce || self.asked_for(packet)) {
                 self.open_tunnel(packet);
                 return passes(answered);
             }
@@ -109,8 +141,12 @@ impl Oracle<'_> {
 
     fn later(&self, packet: &Seen<'_>) -> End {
         let first = self.firsts.get(&Datagram::of(packet));
-        let reason = if first.is_some_and(|seen| self.now - seen <= REASSEMBLY) {
-            Reason::FragmentFollows
+        let first = first.filter(|(seen, _)| self.now - seen <= REASSEMBLY);
+        let reason = if let Some((_, edge)) = first {
+            match packet.edge < *edge {
+                true => Reason::FragmentOverlap,
+                false => Reason::FragmentFollows,
+            }
         } else if self.setting.document.site.pass_orphan_fragments {
             Reason::LaterFragment
         } else {
@@ -131,7 +167,12 @@ impl Oracle<'_> {
     fn answers_a_flow(&mut self, packet: &Seen<'_>) -> bool {
         let (from, to) = ends(packet);
         let flow = flow_of(packet, packet.destination, packet.source, (to, from));
-        if is_bare_syn(packet) || !self.is_alive(&flow) {
+        // Of ICMP, only an echo's answer belongs to a flow.
+        let other_control = match packet.transport {
+            Transport::Control { .. } => matches!(packet.protocol, 1 | 58) && !is_answer(packet),
+            _ => false,
+        };
+        if is_bare_syn(packet) || other_control || !self.is_alive(&flow) {
             return false;
         }
         let Some(state) = self.flows.get_mut(&flow) else {
@@ -174,6 +215,57 @@ impl Oracle<'_> {
         }
     }
 
+    /// What a peer asks, of a protocol without connections. One member of a group answers.
+    fn note_question(&mut self, packet: &Seen<'_>) {
+        if matches!(packet.transport, Transport::Tcp { .. }) {
+            return;
+        }
+        let (from, to) = ends(packet);
+        self.ask(Question::Ends {
+            protocol: packet.protocol,
+            asked: (!is_group(packet.destination)).then_some(packet.destination),
+            port: to,
+            asker: packet.source,
+            asker_port: from,
+        });
+        if is_dhcp_v4(packet, to) {
+            self.ask(Question::Dhcp {
+                of_peer: true,
+                transaction: transaction(packet),
+            });
+        }
+    }
+
+    /// Whether who gets this has asked for it. What is no bare SYN opens nothing.
+    fn asked_for(&self, packet: &Seen<'_>) -> bool {
+        let (from, to) = ends(packet);
+        let question = |asked| Question::Ends {
+            protocol: packet.protocol,
+            asked,
+            port: from,
+            asker: packet.destination,
+            asker_port: to,
+        };
+        let dhcp = Question::Dhcp {
+            of_peer: true,
+            transaction: transaction(packet),
+        };
+        matches!(packet.transport, Transport::Tcp { .. })
+            || self.was_asked(&question(Some(packet.source)), self.answer_time())
+            || self.was_asked(&question(None), self.answer_time())
+            || is_dhcp_v4(packet, from) && matches!(to, 67 | 68) && self.was_asked(&dhcp, DHCP)
+    }
+
+    /// Whether a protected system has asked for what a DHCP server says.
+    fn answers_dhcp(&self, packet: &Seen<'_>) -> bool {
+        let dhcp = Question::Dhcp {
+            of_peer: false,
+            transaction: transaction(packet),
+        };
+        self.was_asked(&Question::DhcpBy(packet.destination), DHCP)
+            || packet.is_v4() && self.was_asked(&dhcp, DHCP)
+    }
+
     /// Whether an ICMP error is about a packet that its receiver sent in a live flow. The quote
     /// is read by the family of the packet that carries it, as far as the frame reaches.
     fn quotes_a_flow(&self, packet: &Seen<'_>) -> bool {
@@ -208,6 +300,10 @@ impl Oracle<'_> {
         };
         read().is_some_and(|flow| self.is_alive(&flow))
     }
+}
+
+fn is_dhcp_v4(packet: &Seen<'_>, server_port: u16) -> bool {
+    packet.is_v4() && packet.protocol == 17 && server_port == 67
 }
 
 /// What a packet wants, told by where it goes.

@@ -23,15 +23,16 @@ mod state;
 pub use rights::Rights as PolicyRights;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use sccm_common::Reason;
-use sccm_tests::reading::Outbound;
+use sccm_tests::reading::{Outbound, THIS_MACHINE};
 
 use crate::case::{HOST_ID, SEGMENT_ID, Setting, Spot, Step, UPLINK_ID};
 use parse::{Part, Seen};
 use rights::Rights;
-use state::{Datagram, Flow, FlowState, Progress, Transfer};
+use state::{Datagram, Flow, FlowState, Progress, Question, Transfer};
 
 /// In whose name a frame is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,8 +73,10 @@ pub struct Oracle<'a> {
     rights: &'a Rights<'a>,
     now: u64,
     flows: HashMap<Flow, FlowState>,
-    firsts: HashMap<Datagram, u64>,
+    /// When a first fragment passed, and where its transport header ends.
+    firsts: HashMap<Datagram, (u64, usize)>,
     transfers: HashMap<Transfer, Progress>,
+    questions: HashMap<Question, u64>,
 }
 
 /// A reason, with a service where it has one.
@@ -88,6 +91,7 @@ impl<'a> Oracle<'a> {
             flows: HashMap::new(),
             firsts: HashMap::new(),
             transfers: HashMap::new(),
+            questions: HashMap::new(),
         }
     }
 
@@ -144,6 +148,9 @@ impl<'a> Oracle<'a> {
         if self.is_spoofed(place, &packet) {
             return (Reason::SpoofedSource, None);
         }
+        if let Some(reason) = self.refused_route(&packet) {
+            return (reason, None);
+        }
         let own = |address| self.setting.own_rights().contains(&address);
         let end = if place == Spot::Segment && !own(packet.destination) {
             // Nobody there is the gateway, whatever the packet claims.
@@ -154,7 +161,8 @@ impl<'a> Oracle<'a> {
             let anywhere = place == Spot::Host
                 && !self.rights.tells_apart()
                 && !judge::is_group(packet.destination);
-            self.inbound(&packet, (!anywhere).then_some(packet.destination))
+            let local = (!anywhere).then_some(packet.destination);
+            self.inbound(&packet, local)
         };
         self.note_first(&packet, end)
     }
@@ -163,10 +171,18 @@ impl<'a> Oracle<'a> {
         let Ok(packet) = parse::parse(frame) else {
             return (place == Spot::Host).then_some((Reason::Outbound, None));
         };
-        if place != Spot::Host && !self.setting.own_rights().contains(&packet.source) {
-            return None;
+        let asks = packet.source == IpAddr::from([0; 4]) && essential::is_from_dhcp_client(&packet);
+        let local = match place {
+            Spot::Host => packet.source,
+            // A gateway that asks for an address asks as itself.
+            _ if asks => THIS_MACHINE,
+            _ if self.setting.own_rights().contains(&packet.source) => packet.source,
+            _ => return None,
+        };
+        if let Some(reason) = self.refused_route(&packet) {
+            return Some((reason, None));
         }
-        let end = self.outbound(&packet, Some(packet.source));
+        let end = self.outbound(&packet, Some(local));
         Some(self.note_first(&packet, end))
     }
 
@@ -174,9 +190,25 @@ impl<'a> Oracle<'a> {
     fn note_first(&mut self, packet: &Seen<'_>, end: End) -> End {
         let judged = end.0 != Reason::Outbound || self.mode() == Outbound::Enforce;
         if packet.part == Part::First && end.0.passes() && judged {
-            self.firsts.insert(Datagram::of(packet), self.now);
+            let datagram = Datagram::of(packet);
+            // Of two first ones, the receiver may take either.
+            let before = match self.firsts.get(&datagram) {
+                Some((seen, edge)) if self.now - seen <= judge::REASSEMBLY => *edge,
+                _ => 0,
+            };
+            let edge = packet.edge.max(before);
+            self.firsts.insert(datagram, (self.now, edge));
         }
         end
+    }
+
+    /// What says by which way it goes on is dropped unless a setting passes it.
+    fn refused_route(&self, packet: &Seen<'_>) -> Option<Reason> {
+        let refused = packet.routed && !self.setting.document.site.pass_source_routes;
+        refused.then_some(match packet.is_v4() {
+            true => Reason::Ipv4SourceRoute,
+            false => Reason::Ipv6RoutingHeader,
+        })
     }
 
     fn mode(&self) -> Outbound {

@@ -50,7 +50,11 @@ pub struct Seen<'a> {
     pub protocol: u8,
     pub hop_limit: u8,
     pub has_options: bool,
+    /// It says by which way it goes on: a source route, a routing header with segments left.
+    pub routed: bool,
     pub part: Part,
+    /// In its datagram: where a later part begins, or the transport header of a first one ends.
+    pub edge: usize,
     pub id: u32,
     pub transport: Transport,
     /// The frame behind the transport header.
@@ -141,6 +145,8 @@ fn ipv4(rest: &[u8]) -> Result<Seen<'_>, Reason> {
         protocol: header.protocol().0,
         hop_limit: header.ttl(),
         has_options: header.ihl() > 5,
+        routed: source_route(header.options())?,
+        edge: offset,
         part: match (offset, header.more_fragments()) {
             (0, false) => Part::Whole,
             (0, true) => Part::First,
@@ -154,6 +160,22 @@ fn ipv4(rest: &[u8]) -> Result<Seen<'_>, Reason> {
         return later(seen, total + offset, offset);
     }
     transport(seen, total - size)
+}
+
+/// Whether there is a loose or strict source route among options (RFC 791, 3.1).
+fn source_route(mut options: &[u8]) -> Result<bool, Reason> {
+    let mut found = false;
+    loop {
+        options = match *options {
+            [] | [0, ..] => return Ok(found),
+            [1, ref rest @ ..] => rest,
+            [kind, size, ..] if (2..=options.len()).contains(&size.into()) => {
+                found |= kind == 131 || kind == 137;
+                &options[usize::from(size)..]
+            }
+            _ => return Err(Reason::Ipv4Options),
+        };
+    }
 }
 
 fn ipv6(rest: &[u8]) -> Result<Seen<'_>, Reason> {
@@ -173,9 +195,11 @@ fn ipv6(rest: &[u8]) -> Result<Seen<'_>, Reason> {
         return Err(Reason::Ipv6PayloadLength);
     }
     let (mut part, mut offset, mut id, mut has_options) = (Part::Whole, 0, 0, false);
+    let mut routed = false;
     for walked in 0.. {
-        // Hop by hop, routing, fragment, destination options, mobility, HIP, Shim6.
-        if !matches!(next.0, 0 | 43 | 44 | 60 | 135 | 139 | 140) {
+        // Hop by hop, routing, fragment, destination options. No stack reads a transport header
+        // behind mobility, HIP or Shim6.
+        if !matches!(next.0, 0 | 43 | 44 | 60) {
             break;
         }
         match (walked, next) {
@@ -204,11 +228,15 @@ fn ipv6(rest: &[u8]) -> Result<Seen<'_>, Reason> {
                 return Err(Reason::Ipv6RoutingHeader0);
             }
             has_options |= next == IpNumber::IPV6_HEADER_HOP_BY_HOP;
+            routed |= next == IpNumber::IPV6_ROUTE_HEADER && start[3] > 0;
             let packet = &rest[..left];
             let header = Ipv6RawExtHeaderSlice::from_slice(packet)
                 .map_err(|_| Reason::Ipv6ExtensionTruncated)?;
             size = header.slice().len();
             next = header.next_header();
+            if part == Part::First {
+                offset += size;
+            }
         }
         left = left
             .checked_sub(size)
@@ -224,7 +252,9 @@ fn ipv6(rest: &[u8]) -> Result<Seen<'_>, Reason> {
         protocol: next.0,
         hop_limit: header.hop_limit(),
         has_options,
+        routed,
         part,
+        edge: offset,
         id,
         transport: Transport::Other,
         rest,
@@ -269,6 +299,7 @@ fn transport(mut seen: Seen<'_>, left: usize) -> Result<Seen<'_>, Reason> {
                 rst: tcp.rst(),
                 has_data: packet.len() > tcp.slice().len(),
             };
+            seen.edge += tcp.slice().len();
             20
         }
         17 => {
@@ -282,6 +313,7 @@ fn transport(mut seen: Seen<'_>, left: usize) -> Result<Seen<'_>, Reason> {
                 ports: (udp.source_port(), udp.destination_port()),
                 data: length - 8,
             };
+            seen.edge += 8;
             8
         }
         1 | 58 | 2 => {
@@ -294,6 +326,7 @@ fn transport(mut seen: Seen<'_>, left: usize) -> Result<Seen<'_>, Reason> {
                 kind,
                 identifier: u16::from_be_bytes([high, low]),
             };
+            seen.edge += 8;
             8
         }
         _ => 0,

@@ -63,6 +63,11 @@ impl<'a> Rights<'a> {
         self.tells_apart
     }
 
+    /// Whether an end is this machine as a gateway.
+    pub fn is_own(&self, local: Option<IpAddr>) -> bool {
+        self.interpreter.is_own(local)
+    }
+
     /// Whether an address is nobody's: no list names it, and no entry stands for the rest.
     pub fn is_unlisted(&self, local: Option<IpAddr>) -> bool {
         !self.has_rest && !self.interpreter.is_listed(local)

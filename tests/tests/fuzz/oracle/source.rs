@@ -96,7 +96,7 @@ fn is_needed(packet: &Seen<'_>) -> bool {
         IpAddr::V6(source) => source.is_unspecified() || source.is_unicast_link_local(),
     };
     let genuine = [Reason::Igmp, Reason::Mld, Reason::NeighbourDiscovery];
-    let asks_for_address = packet.is_v4() && essential::dhcp(packet) == Some(false);
+    let asks_for_address = packet.is_v4() && essential::is_from_dhcp_client(packet);
     let is_genuine = essential::of(packet).is_some_and(|reason| genuine.contains(&reason));
     of_link && (asks_for_address || is_genuine)
 }

@@ -60,6 +60,53 @@ pub struct Progress {
     pub over: bool,
 }
 
+/// What was asked, so that the answer passes to who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// Of `asked`, unless a group was, at `port`; by `asker`.
+    Ends {
+        protocol: u8,
+        asked: Option<IpAddr>,
+        port: u16,
+        asker: IpAddr,
+        asker_port: u16,
+    },
+    /// By DHCP, in a transaction that a peer began, or a protected system.
+    Dhcp { of_peer: bool, transaction: u32 },
+    /// By DHCP, by a protected system.
+    DhcpBy(IpAddr),
+}
+
+/// The transaction of a DHCP message (RFC 2131, 2).
+pub fn transaction(packet: &Seen<'_>) -> u32 {
+    let number = packet
+        .rest
+        .get(4..8)
+        .and_then(|bytes| bytes.try_into().ok());
+    number.map_or(0, u32::from_be_bytes)
+}
+
+/// Seconds for which the answer to a question of DHCP passes, and to any other.
+pub const DHCP: u64 = 60;
+const ANSWER: u32 = 60;
+
+impl Oracle<'_> {
+    pub(super) fn ask(&mut self, question: Question) {
+        self.questions.insert(question, self.now);
+    }
+
+    pub(super) fn was_asked(&self, question: &Question, within: u64) -> bool {
+        let asked = self.questions.get(question);
+        asked.is_some_and(|asked| self.now - asked <= within)
+    }
+
+    /// For how long an answer passes.
+    pub(super) fn answer_time(&self) -> u64 {
+        let set = self.setting.document.timeouts.get("answer");
+        set.copied().unwrap_or(ANSWER).into()
+    }
+}
+
 impl Progress {
     pub fn begun(now: u64) -> Self {
         Self {
