@@ -166,28 +166,31 @@ fn ingress(ctx: &XdpContext, interface: &impl Interface) -> u32 {
     if judgement.verdict.reason.passes() {
         return xdp_action::XDP_PASS;
     }
-    report(
-        ctx.ctx,
-        end.is_none(),
-        tables.noting(),
-        opaque::pack(&judgement),
-    );
+    let word = opaque::pack(&judgement);
+    if tables.noting() {
+        note(ctx.ctx, end.is_none(), word);
+    }
+    capture_refused(ctx.ctx, word);
     refused(judgement.observing)
 }
 
-/// Notes and captures a frame that comes in and is refused. Not inlined: its part of the stack is
-/// then its own.
+/// Notes a frame that comes in and is refused. Not inlined, nor is the next: their parts of the
+/// stack are then their own.
 #[inline(never)]
-fn report(ctx: *mut xdp_md, has_packet: bool, noting: bool, judgement: u64) {
-    let judgement = &opaque::unpack(judgement, length(&XdpContext::new(ctx)));
-    if noting {
-        let packet = match has_packet {
-            true => opaque::parsed(Hook::Xdp),
-            false => None,
-        };
-        blocked::note_either(packet.as_deref(), ctx, judgement);
-    }
-    capture::ingress(ctx, judgement);
+fn note(ctx: *mut xdp_md, has_packet: bool, judgement: u64) {
+    let judgement = opaque::unpack(judgement, length(&XdpContext::new(ctx)));
+    let packet = match has_packet {
+        true => opaque::parsed(Hook::Xdp),
+        false => None,
+    };
+    blocked::note_either(packet.as_deref(), ctx, &judgement);
+}
+
+/// Captures a frame that comes in and is refused.
+#[inline(never)]
+fn capture_refused(ctx: *mut xdp_md, judgement: u64) {
+    let judgement = opaque::unpack(judgement, length(&XdpContext::new(ctx)));
+    capture::ingress(ctx, &judgement);
 }
 
 /// What XDP does with a frame that is refused.
@@ -251,23 +254,31 @@ fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
         // The other programs on the hook decide.
         return TC_ACT_UNSPEC;
     }
-    let noting = packet.is_some() && tables.noting();
-    report_egress(ctx.skb.skb, noting, opaque::pack(&judgement));
+    let word = opaque::pack(&judgement);
+    if packet.is_some() && tables.noting() {
+        note_egress(ctx.skb.skb, word);
+    }
+    capture_egress(ctx.skb.skb, word);
     match judgement.observing {
         true => TC_ACT_UNSPEC,
         false => TC_ACT_SHOT,
     }
 }
 
-/// Notes and captures a frame that goes out and is refused. Not inlined, like [`report`].
+/// Notes a frame that goes out and is refused.
 #[inline(never)]
-fn report_egress(ctx: *mut __sk_buff, noting: bool, judgement: u64) {
-    let length = TcContext::new(ctx).len().into();
-    let judgement = &opaque::unpack(judgement, length);
-    if noting && let Some(packet) = opaque::parsed(Hook::Egress) {
-        blocked::note(packet, judgement);
+fn note_egress(ctx: *mut __sk_buff, judgement: u64) {
+    let judgement = opaque::unpack(judgement, TcContext::new(ctx).len().into());
+    if let Some(packet) = opaque::parsed(Hook::Egress) {
+        blocked::note(packet, &judgement);
     }
-    capture::egress(ctx, judgement);
+}
+
+/// Captures a frame that goes out and is refused.
+#[inline(never)]
+fn capture_egress(ctx: *mut __sk_buff, judgement: u64) {
+    let judgement = opaque::unpack(judgement, TcContext::new(ctx).len().into());
+    capture::egress(ctx, &judgement);
 }
 
 /// A frame of a VLAN that nobody named: it passes, and is counted under its card.
