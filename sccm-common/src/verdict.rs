@@ -342,8 +342,8 @@ pub fn egress<T: Tables, P: Payload + ?Sized>(
     Outgoing::judged(remember_first(tables, packet, verdict))
 }
 
-/// The verdict on a frame that goes out and ended in the parser; `None`: it is not judged here. What a
-/// host's own network stack makes need not be known here.
+/// The verdict on a frame that goes out and ended in the parser; `None`: it is not judged here.
+/// What a host's own network stack makes need not be known.
 #[inline(always)]
 pub const fn egress_ended(place: Place) -> Option<Verdict> {
     match place {
@@ -373,7 +373,7 @@ fn remember_first<T: Tables>(tables: &T, packet: &Packet, verdict: Verdict) -> V
     verdict
 }
 
-/// Not inlined, as nothing that is rare: its part of the stack is then its own.
+/// Not inlined, because it is rare: its part of the stack is then its own.
 #[inline(never)]
 fn note_first<T: Tables>(tables: &T, packet: &Packet) {
     let key = FragmentKey::of(packet);
@@ -387,7 +387,7 @@ fn note_first<T: Tables>(tables: &T, packet: &Packet) {
     tables.note_fragment(&key, FragmentState::new(now, header_end));
 }
 
-/// The verdict on a later fragment.
+/// The reason for a later fragment. Not inlined, like [`note_first`].
 #[inline(never)]
 fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Reason {
     let known = tables.fragment(&FragmentKey::of(packet));
