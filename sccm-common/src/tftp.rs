@@ -218,6 +218,7 @@ fn moves_on<T: Tables>(tables: &T, packet: &Packet, code: u16, number: u16) -> b
     let Some(state) = find(tables, packet, key) else {
         return false;
     };
+    let packet = black_box(packet);
     let data = (packet.payload as u16).wrapping_sub(HEADER);
     let next = state.after(code, number, data, tables.now());
     if key.server_port == 0 {
@@ -239,6 +240,8 @@ fn find<T: Tables>(tables: &T, packet: &Packet, key: &mut TransferKey) -> Option
         return Some(state);
     }
     key.server_port = 0;
+    // Read once more: kept, what was read would take half of the stack.
+    let packet = black_box(packet);
     // A late block does not begin a transfer again that is over: only a request
     // since then does. A number, because what is compared only if it is there would
     // share a register with the pointer to it, which the verifier refuses.

@@ -59,6 +59,11 @@ pub trait Tables {
     }
     /// The state of a flow, if it is known.
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
+    /// The state of the flow that a leaving packet belongs to, looked up on the slow path. The kernel
+    /// program does it in a function of its own, whose part of the stack is its own.
+    fn flow_apart(&self, packet: &Packet) -> Option<Self::Flow> {
+        self.flow(&FlowKey::of_outbound(packet))
+    }
     /// Remembers a flow.
     fn open_flow(&self, key: &FlowKey, state: FlowState);
     /// The first fragment of a datagram, if it passed.
@@ -281,57 +286,25 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
     }
 }
 
-/// What the egress hook says of a frame. An `Option` would hold no verdict where it is `None`, and
-/// the kernel's verifier refuses to have that copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Whether the frame is judged here. Otherwise a gateway forwards it, and judged and counted
-    /// it where it came in.
-    pub is_judged: bool,
-    /// The verdict, if it is judged here.
-    pub verdict: Verdict,
-}
-
-impl Outgoing {
-    const FORWARDED: Self = Self {
-        is_judged: false,
-        verdict: Verdict::without_service(Reason::Outbound),
-    };
-
-    #[inline(always)]
-    const fn judged(verdict: Verdict) -> Self {
-        Self {
-            is_judged: true,
-            verdict,
-        }
-    }
-}
-
-impl From<Outgoing> for Option<Verdict> {
-    #[inline(always)]
-    fn from(outgoing: Outgoing) -> Self {
-        outgoing.is_judged.then_some(outgoing.verdict)
-    }
-}
-
-/// Judges a packet that goes out at `place`.
+/// Judges a packet that goes out at `place`. `None`: a gateway forwards it, and judged and counted
+/// it where it came in.
 #[inline(always)]
 pub fn egress<T: Tables, P: Payload + ?Sized>(
     tables: &T,
     packet: &Packet,
     payload: &P,
     place: Place,
-) -> Outgoing {
+) -> Option<Verdict> {
     let mut local = class_of(tables, packet.family, &packet.source).local;
     // A gateway may ask for its own address.
     if !place.is_host() && dhcp::is_from_nowhere(packet) {
         local = LOCAL_SELF;
     }
     if !place.is_host() && local != LOCAL_SELF {
-        return Outgoing::FORWARDED;
+        return None;
     }
     if let Some(reason) = refused_route(tables.policy(), packet) {
-        return Outgoing::judged(Verdict::without_service(reason));
+        return Some(Verdict::without_service(reason));
     }
     let destination = class_of(tables, packet.family, &packet.destination);
     let direction = Direction::Outbound;
@@ -339,7 +312,7 @@ pub fn egress<T: Tables, P: Payload + ?Sized>(
     let verdict = outbound::judge(tables, payload, packet, local, destination.peer, asked);
     let verdict = tables.opaque_verdict(verdict);
     questions::note(tables, payload, packet, direction, &verdict);
-    Outgoing::judged(remember_first(tables, packet, verdict))
+    Some(remember_first(tables, packet, verdict))
 }
 
 /// The verdict on a frame that goes out and ended in the parser; `None`: it is not judged here.

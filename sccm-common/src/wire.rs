@@ -47,6 +47,9 @@ pub fn parse<C: Cursor>(cursor: &mut C) -> Parsed {
 /// The same, into a packet that is there already: the kernel's stack is short.
 #[inline(always)]
 pub fn parse_into<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
+    // Once, before the paths part: of zeros in several places the compiler makes one loop, which
+    // the verifier follows byte by byte.
+    *packet = Packet::NONE;
     let network = ethernet::parse(cursor)?;
     cursor.forget_path();
     match network {

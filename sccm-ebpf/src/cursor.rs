@@ -254,13 +254,6 @@ impl<'a, F: Frame> PacketCursor<'a, F> {
             end: self.end,
         }
     }
-
-    /// The length of the frame in bytes, as far as the cursor had to know it. It asks the kernel
-    /// for the whole length only when a header claims more than the first buffer holds.
-    #[inline(always)]
-    pub fn length(&self) -> u32 {
-        self.length
-    }
 }
 
 impl<F: Frame> Cursor for PacketCursor<'_, F> {

@@ -10,27 +10,29 @@ mod blocked;
 mod capture;
 mod cursor;
 mod interface;
+mod judge;
 mod maps;
-mod opaque;
+mod parse;
 mod shadow;
 mod tables;
+mod word;
 
 use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
-use core::ops::ControlFlow::{Break, Continue};
 use sccm_common::abi::map;
 use sccm_common::counter::Direction;
 use sccm_common::verdict::{self, Verdict};
-use sccm_common::wire::{self, fast};
-use sccm_common::{Hook, Judgement, Peer, Reason};
+use sccm_common::wire::fast;
+use sccm_common::{Hook, Judgement, Peer, Place, Reason};
 
-use crate::cursor::{Bytes, Linear, PacketCursor, length};
+use crate::cursor::{Bytes, Linear, length};
 use crate::interface::{Card, Interface, Vlan};
 use crate::maps::array;
 use crate::tables::Bank;
+use crate::word::Word;
 
 /// Read by agents only: which layout these maps have.
 #[map]
@@ -65,7 +67,10 @@ fn sccm_xdp(ctx: XdpContext) -> u32 {
         account::count(&judgement);
         let noting = tables.noting();
         if noting || capture::is_ordered() {
-            report_fast(ctx.ctx, noting, opaque::pack(&judgement));
+            let said = Word::of(verdict, true)
+                .at(judgement.slot, judgement.direction)
+                .observed(judgement.observing);
+            report_fast(ctx.ctx, noting, said.0);
         }
         return refused(judgement.observing);
     }
@@ -75,9 +80,9 @@ fn sccm_xdp(ctx: XdpContext) -> u32 {
 /// Notes and captures a packet that the fast path refused and counted. Reads the packet once more.
 /// Not inlined, so that a packet that passes pays nothing for it, not even a register.
 #[inline(never)]
-fn report_fast(ctx: *mut xdp_md, noting: bool, judgement: u64) {
+fn report_fast(ctx: *mut xdp_md, noting: bool, said: u64) {
     let ctx = XdpContext::new(ctx);
-    let judgement = opaque::unpack(judgement, length(&ctx));
+    let judgement = Word(said).judgement(length(&ctx));
     if noting && let Some(packet) = fast::parse(Linear::of_xdp(&ctx)) {
         blocked::note(&packet, &judgement);
     }
@@ -89,7 +94,7 @@ fn report_fast(ctx: *mut xdp_md, noting: bool, judgement: u64) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn slow_path(ctx: *mut xdp_md) -> u32 {
-    ingress(&XdpContext::new(ctx), &Card)
+    ingress(ctx, &Card)
 }
 
 /// The ingress program of a trunk.
@@ -100,7 +105,7 @@ fn sccm_xdp_trunk(ctx: XdpContext) -> u32 {
         account::count(&other_vlan(Direction::Inbound, length(&ctx)));
         return xdp_action::XDP_PASS;
     };
-    ingress(&ctx, &vlan)
+    ingress(ctx.ctx, &vlan)
 }
 
 /// The egress program of a card: judges what a host, or a gateway itself, sends.
@@ -128,59 +133,65 @@ fn sccm_egress_trunk(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn ingress(ctx: &XdpContext, interface: &impl Interface) -> u32 {
-    let hook = Hook::Xdp;
+fn ingress(ctx: *mut xdp_md, interface: &impl Interface) -> u32 {
+    let (slot, place) = (interface.slot(), interface.place());
     let Some(tables) = Bank::active() else {
-        error!(ctx, "no active policy: dropping");
-        let judgement = Judgement {
-            slot: interface.slot(),
-            direction: hook.direction(interface.place()),
-            observing: false,
-            verdict: Verdict::without_service(Reason::NoPolicy),
-            length: length(ctx),
-        };
-        account::count(&judgement);
-        capture::ingress(ctx.ctx, &judgement);
-        return xdp_action::XDP_DROP;
+        return no_policy(ctx, slot, place as u32);
     };
-    let Some(packet) = opaque::parsed(hook) else {
-        return xdp_action::XDP_DROP;
-    };
-    let end = match wire::parse_into(&mut PacketCursor::of_xdp(ctx), packet) {
-        Continue(()) => None,
-        Break(reason) => Some(opaque::reason(reason, &tables)),
-    };
-    let place = interface.place();
-    let verdict = shadow::in_turns(&tables, hook, |tables| {
-        verdict::ingress(tables, packet, end, &Bytes(ctx), place)
+    let end = parse::ingress(ctx);
+    let said = shadow::in_turns(&tables, Hook::Xdp, |bank| {
+        judge::ingress(ctx, bank, end, place)
     });
+    let said = said.at(slot, Hook::Xdp.direction(place));
+    conclude_ingress(ctx, said.0, tables.number())
+}
+
+/// Drops whatever comes in before there is a policy.
+#[inline(never)]
+fn no_policy(ctx: *mut xdp_md, slot: u32, place: u32) -> u32 {
+    let ctx = XdpContext::new(ctx);
+    error!(&ctx, "no active policy: dropping");
     let judgement = Judgement {
-        verdict: opaque::verdict(verdict, &tables),
-        slot: interface.slot(),
-        direction: hook.direction(place),
-        observing: tables.observing(),
-        length: length(ctx),
+        slot,
+        direction: Hook::Xdp.direction(Place::from_number(place)),
+        observing: false,
+        verdict: Verdict::without_service(Reason::NoPolicy),
+        length: length(&ctx),
     };
-    shadow::count(hook, &judgement);
+    account::count(&judgement);
+    capture::ingress(ctx.ctx, &judgement);
+    xdp_action::XDP_DROP
+}
+
+/// Counts, notes and captures a frame that came in, and says what XDP does with it. Not inlined,
+/// nor is what it calls: their parts of the stack are then their own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn conclude_ingress(ctx: *mut xdp_md, said: u64, bank: u32) -> u32 {
+    let Some(tables) = Bank::of(bank) else {
+        return xdp_action::XDP_DROP;
+    };
+    let said = Word(said).observed(tables.observing());
+    let judgement = said.judgement(length(&XdpContext::new(ctx)));
+    shadow::count(Hook::Xdp, &judgement);
     account::count(&judgement);
     if judgement.verdict.reason.passes() {
         return xdp_action::XDP_PASS;
     }
-    let word = opaque::pack(&judgement);
     if tables.noting() {
-        note(ctx.ctx, end.is_none(), word);
+        note_ingress(ctx, said.0);
     }
-    capture_refused(ctx.ctx, word);
+    capture_ingress(ctx, said.0);
     refused(judgement.observing)
 }
 
-/// Notes a frame that comes in and is refused. Not inlined, nor is the next: their parts of the
-/// stack are then their own.
+/// Notes a frame that comes in and is refused.
 #[inline(never)]
-fn note(ctx: *mut xdp_md, has_packet: bool, judgement: u64) {
-    let judgement = opaque::unpack(judgement, length(&XdpContext::new(ctx)));
-    let packet = match has_packet {
-        true => opaque::parsed(Hook::Xdp),
+fn note_ingress(ctx: *mut xdp_md, said: u64) {
+    let said = Word(said);
+    let judgement = said.judgement(length(&XdpContext::new(ctx)));
+    let packet = match said.has_packet() {
+        true => parse::packet(Hook::Xdp),
         false => None,
     };
     blocked::note_either(packet.as_deref(), ctx, &judgement);
@@ -188,8 +199,8 @@ fn note(ctx: *mut xdp_md, has_packet: bool, judgement: u64) {
 
 /// Captures a frame that comes in and is refused.
 #[inline(never)]
-fn capture_refused(ctx: *mut xdp_md, judgement: u64) {
-    let judgement = opaque::unpack(judgement, length(&XdpContext::new(ctx)));
+fn capture_ingress(ctx: *mut xdp_md, said: u64) {
+    let judgement = Word(said).judgement(length(&XdpContext::new(ctx)));
     capture::ingress(ctx, &judgement);
 }
 
@@ -204,61 +215,45 @@ fn refused(observing: bool) -> u32 {
 
 #[inline(always)]
 fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
-    let hook = Hook::Egress;
-    let mut cursor = PacketCursor::of_skb(ctx);
     let Some(tables) = Bank::active() else {
         return TC_ACT_UNSPEC;
     };
-    let Some(packet) = opaque::parsed(hook) else {
-        return TC_ACT_UNSPEC;
-    };
-    let parsed = match fast::parse(cursor.linear()) {
-        Some(fast) => {
-            *packet = fast;
-            Continue(())
-        }
-        None => wire::parse_into(&mut cursor, packet),
-    };
-    let packet = match parsed {
-        Continue(()) => opaque::parsed(hook).map(|packet| &*packet),
-        Break(_) => None,
-    };
-    let place = interface.place();
-    // A frame without a packet is decided apart, so that the verifier follows the turns for packets
-    // only. Each side returns by itself: merged, the two would pass on a verdict without a value.
-    let verdict = match packet {
-        Some(packet) => {
-            let outgoing = shadow::in_turns(&tables, hook, |tables| {
-                verdict::egress(tables, packet, &Bytes(ctx), place)
-            });
-            if !outgoing.is_judged {
-                return TC_ACT_UNSPEC;
-            }
-            outgoing.verdict
-        }
-        None => match verdict::egress_ended(place) {
-            Some(verdict) => verdict,
-            None => return TC_ACT_UNSPEC,
+    let (ctx, place) = (ctx.skb.skb, interface.place());
+    let said = match parse::egress(ctx) {
+        true => shadow::in_turns(&tables, Hook::Egress, |bank| {
+            judge::egress(ctx, bank, place)
+        }),
+        false => match verdict::egress_ended(place) {
+            Some(verdict) => Word::of(verdict, false),
+            None => Word::NOT_JUDGED,
         },
     };
-    let judgement = Judgement {
-        verdict: opaque::verdict(verdict, &tables),
-        slot: interface.slot(),
-        direction: hook.direction(place),
-        observing: tables.observing(),
-        length: cursor.length().into(),
+    if said.verdict().is_none() {
+        return TC_ACT_UNSPEC;
+    }
+    let said = said.at(interface.slot(), Hook::Egress.direction(place));
+    conclude_egress(ctx, said.0, tables.number())
+}
+
+/// Counts, notes and captures a frame that goes out and was judged here.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn conclude_egress(ctx: *mut __sk_buff, said: u64, bank: u32) -> i32 {
+    let Some(tables) = Bank::of(bank) else {
+        return TC_ACT_UNSPEC;
     };
-    shadow::count(hook, &judgement);
+    let said = Word(said).observed(tables.observing());
+    let judgement = said.judgement(TcContext::new(ctx).len().into());
+    shadow::count(Hook::Egress, &judgement);
     account::count(&judgement);
     if judgement.verdict.reason.passes() {
         // The other programs on the hook decide.
         return TC_ACT_UNSPEC;
     }
-    let word = opaque::pack(&judgement);
-    if packet.is_some() && tables.noting() {
-        note_egress(ctx.skb.skb, word);
+    if tables.noting() && said.has_packet() {
+        note_egress(ctx, said.0);
     }
-    capture_egress(ctx.skb.skb, word);
+    capture_egress(ctx, said.0);
     match judgement.observing {
         true => TC_ACT_UNSPEC,
         false => TC_ACT_SHOT,
@@ -267,17 +262,17 @@ fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
 
 /// Notes a frame that goes out and is refused.
 #[inline(never)]
-fn note_egress(ctx: *mut __sk_buff, judgement: u64) {
-    let judgement = opaque::unpack(judgement, TcContext::new(ctx).len().into());
-    if let Some(packet) = opaque::parsed(Hook::Egress) {
+fn note_egress(ctx: *mut __sk_buff, said: u64) {
+    let judgement = Word(said).judgement(TcContext::new(ctx).len().into());
+    if let Some(packet) = parse::packet(Hook::Egress) {
         blocked::note(packet, &judgement);
     }
 }
 
 /// Captures a frame that goes out and is refused.
 #[inline(never)]
-fn capture_egress(ctx: *mut __sk_buff, judgement: u64) {
-    let judgement = opaque::unpack(judgement, TcContext::new(ctx).len().into());
+fn capture_egress(ctx: *mut __sk_buff, said: u64) {
+    let judgement = Word(said).judgement(TcContext::new(ctx).len().into());
     capture::egress(ctx, &judgement);
 }
 

@@ -5,18 +5,18 @@
 //! candidate's verdict waits in a map, which makes it opaque to the verifier. It is counted only
 //! if the active policy decides otherwise.
 
-use core::hint::black_box;
-
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use sccm_common::abi::map;
 use sccm_common::counter::{self, Page};
-use sccm_common::verdict::{Turn, Verdict};
+use sccm_common::policy::SHADOW_BANK;
+use sccm_common::verdict::Verdict;
 use sccm_common::{Hook, Judgement};
 
 use crate::account;
 use crate::maps::per_cpu_array;
 use crate::tables::Bank;
+use crate::word::Word;
 
 #[map]
 static SHADOW_COUNTERS: PerCpuArray<Page> = per_cpu_array(&map::SHADOW_COUNTERS);
@@ -29,46 +29,22 @@ static SAID_OF: PerCpuArray<u32> = PerCpuArray::with_max_entries(Hook::COUNT, 0)
 const SAID: u32 = 1 << 31;
 const PASSES: u32 = 1 << 30;
 
-/// The active policy's verdict, after the candidate's if there is a shadow. `None`: the frame is
-/// not judged here.
+/// What the active policy says, after the candidate if there is a shadow. `judge` is told the bank.
 #[inline(always)]
-pub fn in_turns<V: Copy + Into<Option<Verdict>>>(
-    active: &Bank,
-    hook: Hook,
-    judge: impl Fn(&Turn<Bank>) -> V,
-) -> V {
-    let of_active = || Turn {
-        tables: *active,
-        is_candidate: false,
-    };
-    let mut turn = match active.shadow() {
-        Some(tables) => Turn {
-            tables,
-            is_candidate: true,
-        },
-        None => of_active(),
-    };
-    loop {
-        let verdict = judge(&turn);
-        if !turn.is_candidate {
-            return verdict;
-        }
-        say(hook, verdict.into());
-        turn = of_active();
-        // Linux 6.1 accepts the way back to the beginning of a loop only as a jump. Without this
-        // jump, which is never taken, the compiler would make it the last instruction of `say`.
-        if black_box(false) {
-            return verdict;
-        }
+pub fn in_turns(active: &Bank, hook: Hook, judge: impl Fn(u32) -> Word) -> Word {
+    if active.is_shadowed() {
+        say(hook, judge(SHADOW_BANK).0);
     }
+    judge(active.number())
 }
 
-#[inline(always)]
-fn say(hook: Hook, verdict: Option<Verdict>) {
+/// Not inlined: its part of the stack is then its own.
+#[inline(never)]
+fn say(hook: Hook, word: u64) {
     let Some(element) = SAID_OF.get_ptr_mut(hook as u32) else {
         return;
     };
-    let said = match verdict {
+    let said = match Word(word).verdict() {
         None => 0,
         Some(Verdict {
             reason, service, ..

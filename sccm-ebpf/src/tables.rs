@@ -1,6 +1,7 @@
 //! The maps behind safe accessors: the kernel's side of [`Tables`].
 
 use core::cell::Cell;
+use core::ptr::{self, NonNull};
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_EXIST, BPF_NOEXIST};
@@ -15,13 +16,14 @@ use sccm_common::address::{self, Address, AddressClass, Family, Trie};
 use sccm_common::as_written;
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
-use sccm_common::policy::{Policy, SHADOW_BANK, SHADOWED, flag};
+use sccm_common::packet::Packet;
+use sccm_common::policy::{Policy, SHADOWED, flag};
 use sccm_common::question::{self, Bucket, Fingerprint, QuestionKey};
 use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::verdict::{Tables, Verdict};
 
 use crate::maps::{array, lru_hash_map, per_cpu_array};
-use crate::opaque;
+use crate::word::Word;
 
 #[map]
 static ACTIVE: Array<u32> = array(&map::ACTIVE);
@@ -96,17 +98,21 @@ impl Bank {
         Self::of(*ACTIVE.get(0)?)
     }
 
-    /// The bank of the candidate, over the same flows, if there is a shadow.
+    /// Whether there is a shadow.
     #[inline(always)]
-    pub fn shadow(&self) -> Option<Self> {
-        match self.shadowed {
-            true => Self::of(SHADOW_BANK),
-            false => None,
-        }
+    pub fn is_shadowed(&self) -> bool {
+        self.shadowed
     }
 
+    /// The number of the bank.
     #[inline(always)]
-    fn of(number: u32) -> Option<Self> {
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The bank with this number.
+    #[inline(always)]
+    pub fn of(number: u32) -> Option<Self> {
         Some(Self {
             number,
             policy: POLICIES.get(number)?,
@@ -129,20 +135,20 @@ impl Bank {
 
 /// The state of a flow, in the map. An element that is evicted and reused meanwhile
 /// is still a valid word; at worst one packet is judged by the age of another flow.
-pub struct MapSlot(*mut FlowState);
+pub struct MapSlot(NonNull<FlowState>);
 
 impl FlowSlot for MapSlot {
     #[inline(always)]
     fn load(&self) -> FlowState {
         // SAFETY: the pointer is a map value, valid while the program runs; the
         // volatile access is one aligned word, so it is never torn.
-        unsafe { self.0.read_volatile() }
+        unsafe { self.0.as_ptr().read_volatile() }
     }
 
     #[inline(always)]
     fn store(&self, state: FlowState) {
         // SAFETY: as in `load`.
-        unsafe { self.0.write_volatile(state) }
+        unsafe { self.0.as_ptr().write_volatile(state) }
     }
 }
 
@@ -167,7 +173,12 @@ impl Tables for Bank {
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<MapSlot> {
-        FLOWS.get_ptr_mut(key).map(MapSlot)
+        FLOWS.get_ptr_mut(key).and_then(NonNull::new).map(MapSlot)
+    }
+
+    #[inline(always)]
+    fn flow_apart(&self, packet: &Packet) -> Option<MapSlot> {
+        NonNull::new(known_flow(packet)).map(MapSlot)
     }
 
     #[inline(always)]
@@ -217,7 +228,8 @@ impl Tables for Bank {
 
     #[inline(always)]
     fn opaque_verdict(&self, verdict: Verdict) -> Verdict {
-        opaque::verdict(verdict, self)
+        let opaque = Word(self.opaque(Word::of(verdict, true).0));
+        opaque.judgement(0).verdict
     }
 
     #[inline(always)]
@@ -285,6 +297,14 @@ fn bucket(number: u32) -> Option<Bucket<'static>> {
     // what is in it, and every access to it is one aligned word.
     let words = unsafe { &*words.cast::<[Cell<u32>; size_of::<question::Words>() / 4]>() };
     Some(Bucket::of(words))
+}
+
+/// The state of the flow that a leaving packet belongs to, or null. An `Option` would be a type that
+/// the kernel does not know: it would refuse all types, and with them the global linkage.
+#[inline(never)]
+fn known_flow(packet: &Packet) -> *mut FlowState {
+    let state = FLOWS.get_ptr_mut(FlowKey::of_outbound(packet));
+    state.unwrap_or(ptr::null_mut())
 }
 
 /// Writes a flow, and counts it if it is new. Not inlined: the verifier would follow each of its

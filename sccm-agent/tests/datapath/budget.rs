@@ -93,6 +93,10 @@ fn measured() -> Result<Programs> {
             ("xdp", programs.xdp()?.info()?),
             ("egress", programs.classifier()?.info()?),
         ] {
+            // Without its types, the verifier follows the functions with global linkage once for
+            // each way to them. The kernel refuses all types for one that it does not know, such
+            // as that of an enum with fields in the signature of a function.
+            ensure!(info.btf_id().is_some(), "the kernel refused the types");
             let figures = Figures::of(&info)?;
             println!("{name}-{hook}: {figures:?}");
             measured.insert(format!("{name}-{hook}"), figures);

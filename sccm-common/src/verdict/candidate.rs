@@ -6,6 +6,7 @@ use crate::Policy;
 use crate::address::{Address, AddressClass, Family, Trie};
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
+use crate::packet::Packet;
 use crate::question::QuestionKey;
 use crate::tftp::{TransferKey, TransferState};
 
@@ -40,6 +41,14 @@ impl<S: FlowSlot> FlowSlot for Seen<S> {
 }
 
 impl<T> Turn<T> {
+    #[inline(always)]
+    fn seen<S>(&self, slot: S) -> Seen<S> {
+        Seen {
+            slot,
+            is_candidate: self.is_candidate,
+        }
+    }
+
     /// The question as this policy knows it.
     #[inline(always)]
     fn own(&self, key: &QuestionKey) -> QuestionKey {
@@ -70,10 +79,12 @@ impl<T: Tables> Tables for Turn<T> {
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow> {
-        self.tables.flow(key).map(|slot| Seen {
-            slot,
-            is_candidate: self.is_candidate,
-        })
+        self.tables.flow(key).map(|slot| self.seen(slot))
+    }
+
+    #[inline(always)]
+    fn flow_apart(&self, packet: &Packet) -> Option<Self::Flow> {
+        self.tables.flow_apart(packet).map(|slot| self.seen(slot))
     }
 
     #[inline(always)]

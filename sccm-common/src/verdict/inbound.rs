@@ -48,7 +48,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         }
         return Verdict::of_service(Reason::Service, service);
     }
-    if is_reply(tables, packet) || tftp::follows(tables, payload, packet) {
+    if is_reply_apart(tables, packet) || tftp::follows(tables, payload, packet) {
         return Verdict::of_service(Reason::Reply, answered_service(policy, packet));
     }
     refusal(policy, local, pair, Reason::NotAllowed, service)
@@ -96,6 +96,12 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         return None;
     }
     refused()
+}
+
+/// [`is_reply`] on the slow path. Not inlined: its part of the stack is then its own.
+#[inline(never)]
+fn is_reply_apart<T: Tables>(tables: &T, packet: &Packet) -> bool {
+    is_reply(tables, packet)
 }
 
 /// Whether a packet is an answer in a flow that the protected system opened. It keeps the flow

@@ -66,14 +66,12 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         };
     }
     let answered = answered_service(policy, packet);
-
-    let key = FlowKey::of_outbound(packet);
     // Whatever is known, a bare SYN begins anew: it is written without a look.
     let flow = match packet.protocol {
         Protocol::TCP if packet.tcp_flags.is_bare_syn() && !packet.tcp_flags.is_closing() => None,
         // Without an identifier, ICMP belongs to no flow.
         Protocol::ICMP | Protocol::ICMPV6 if !packet.is_echo_request() => None,
-        _ => tables.flow(&key),
+        _ => tables.flow_apart(packet),
     };
     let known = flow.as_ref().map(FlowSlot::load);
     let now = tables.now();
@@ -109,7 +107,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             if !opens {
                 return passes(service);
             }
-            tables.open_flow(&key, state);
+            open_flow(tables, packet, state);
         }
     }
     note_pptp(tables, packet);
@@ -117,6 +115,12 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         tftp::note_request(tables, payload, packet);
     }
     passes(wanted)
+}
+
+/// Not inlined: its part of the stack is then its own.
+#[inline(never)]
+fn open_flow<T: Tables>(tables: &T, packet: &Packet, state: FlowState) {
+    tables.open_flow(&FlowKey::of_outbound(packet), state);
 }
 
 #[inline(always)]

@@ -38,31 +38,22 @@ pub(super) struct Datagram {
     pub offset: u32,
 }
 
-/// Reads the transport header, and writes all that is known of the packet.
+/// Reads the transport header, and writes all that is known of a packet that is [`Packet::NONE`].
 #[inline(always)]
 pub(super) fn parse<C: Cursor>(
     cursor: &mut C,
     datagram: Datagram,
     packet: &mut Packet,
 ) -> Parsed<()> {
-    *packet = Packet {
-        family: datagram.family,
-        source: datagram.source,
-        destination: datagram.destination,
-        protocol: datagram.protocol,
-        hop_limit: datagram.hop_limit,
-        has_options: datagram.has_options,
-        source_routed: datagram.source_routed,
-        fragment: datagram.fragment,
-        source_port: 0,
-        destination_port: 0,
-        tcp_flags: TcpFlags(0),
-        icmp_type: 0,
-        fragment_id: datagram.id,
-        fragment_edge: 0,
-        payload_offset: 0,
-        payload: 0,
-    };
+    packet.family = datagram.family;
+    packet.source = datagram.source;
+    packet.destination = datagram.destination;
+    packet.protocol = datagram.protocol;
+    packet.hop_limit = datagram.hop_limit;
+    packet.has_options = datagram.has_options;
+    packet.source_routed = datagram.source_routed;
+    packet.fragment = datagram.fragment;
+    packet.fragment_id = datagram.id;
     if datagram.fragment == Fragment::Later {
         later_fragment(&datagram)?;
         packet.fragment_edge = datagram.offset as u16;

@@ -23,6 +23,7 @@ const MODULES: &[&str] = &[
     "drivers/net/veth",
     "net/sched/sch_ingress",
     "net/sched/cls_bpf",
+    "net/sched/cls_u32",
 ];
 
 /// What the tests start, besides busybox's own.

@@ -1,0 +1,89 @@
+//! The parser, in functions with global linkage: the verifier follows each of them once, by itself,
+//! and knows nothing of what it returns. The packet is handed over in a map.
+//!
+//! The verifier follows every path through the parser (two families, six extension headers,
+//! fragments ...). Without this, it would follow the whole decision behind each of them.
+
+use core::hint::black_box;
+use core::mem;
+use core::ops::ControlFlow::{Break, Continue};
+
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::programs::{TcContext, XdpContext};
+use sccm_common::wire::{self, fast};
+use sccm_common::{Hook, Packet, Reason};
+
+use crate::cursor::PacketCursor;
+
+/// One element for each hook.
+#[map]
+static PARSED: PerCpuArray<Packet> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
+
+/// What the parser made of a frame, as a number: of the reason at which it ends, or that it is a
+/// packet.
+#[derive(Clone, Copy)]
+pub struct End(pub u32);
+
+impl End {
+    const IS_PACKET: Self = Self(1 << 8);
+
+    /// The reason; `None`: it is a packet.
+    #[inline(always)]
+    pub fn reason(self) -> Option<Reason> {
+        if self.0 == Self::IS_PACKET.0 {
+            return None;
+        }
+        // SAFETY: the number was made of a reason.
+        Some(unsafe { mem::transmute::<u8, Reason>(self.0 as u8) })
+    }
+}
+
+/// The packet that was parsed last, of which the compiler and the verifier know nothing.
+#[inline(always)]
+pub fn packet(hook: Hook) -> Option<&'static mut Packet> {
+    let element = black_box(PARSED.get_ptr_mut(hook as u32)?);
+    // SAFETY: the element is this CPU's, and only this program's on it. Before the first packet it
+    // is all zero, which is a packet, too.
+    Some(unsafe { &mut *element })
+}
+
+/// Parses a frame that comes in.
+#[inline(always)]
+pub fn ingress(ctx: *mut xdp_md) -> End {
+    End(parse_ingress(ctx))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn parse_ingress(ctx: *mut xdp_md) -> u32 {
+    let Some(packet) = packet(Hook::Xdp) else {
+        return Reason::NoPolicy as u32;
+    };
+    match wire::parse_into(&mut PacketCursor::of_xdp(&XdpContext::new(ctx)), packet) {
+        Continue(()) => End::IS_PACKET.0,
+        Break(reason) => reason as u32,
+    }
+}
+
+/// Parses a frame that goes out. Whether it is a packet.
+#[inline(always)]
+pub fn egress(ctx: *mut __sk_buff) -> bool {
+    parse_egress(ctx) != 0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn parse_egress(ctx: *mut __sk_buff) -> u32 {
+    let ctx = TcContext::new(ctx);
+    let mut cursor = PacketCursor::of_skb(&ctx);
+    let Some(packet) = packet(Hook::Egress) else {
+        return 0;
+    };
+    if let Some(fast) = fast::parse(cursor.linear()) {
+        *packet = fast;
+        return 1;
+    }
+    wire::parse_into(&mut cursor, packet).is_continue().into()
+}

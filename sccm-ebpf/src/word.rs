@@ -1,0 +1,86 @@
+//! A judgement in one word, as functions of the kernel program hand it on: in memory it would take
+//! six words of a stack of 512 bytes, and the verifier knows nothing of a word that a function
+//! returned.
+
+use core::mem;
+
+use sccm_common::counter::Direction;
+use sccm_common::{Judgement, Peer, Reason, ServiceClass, Verdict};
+
+/// What was found about a frame, by and by.
+#[derive(Clone, Copy)]
+pub struct Word(pub u64);
+
+const SERVICE: u32 = 8;
+const PEER: u32 = 16;
+const SLOT: u32 = 24;
+const OUTBOUND: u64 = 1 << 56;
+const OBSERVING: u64 = 1 << 57;
+const HAS_PACKET: u64 = 1 << 58;
+const IS_JUDGED: u64 = 1 << 59;
+
+impl Word {
+    /// The frame is not judged here.
+    pub const NOT_JUDGED: Self = Self(0);
+
+    /// A verdict, on a packet or on a frame without one.
+    #[inline(always)]
+    pub fn of(verdict: Verdict, has_packet: bool) -> Self {
+        let Verdict {
+            reason,
+            service,
+            peer,
+        } = verdict;
+        let verdict = reason as u64 | u64::from(service.0) << SERVICE | u64::from(peer.0) << PEER;
+        Self(IS_JUDGED | verdict | if has_packet { HAS_PACKET } else { 0 })
+    }
+
+    /// The same, with where the frame was.
+    #[inline(always)]
+    pub fn at(self, slot: u32, direction: Direction) -> Self {
+        let direction = match direction {
+            Direction::Inbound => 0,
+            Direction::Outbound => OUTBOUND,
+        };
+        Self(self.0 | u64::from(slot) << SLOT | direction)
+    }
+
+    /// The same, with whether the verdict is only observed.
+    #[inline(always)]
+    pub fn observed(self, observing: bool) -> Self {
+        Self(self.0 | if observing { OBSERVING } else { 0 })
+    }
+
+    /// Whether the parser found a packet.
+    #[inline(always)]
+    pub fn has_packet(self) -> bool {
+        self.0 & HAS_PACKET != 0
+    }
+
+    /// The verdict; `None`: the frame is not judged here.
+    #[inline(always)]
+    pub fn verdict(self) -> Option<Verdict> {
+        (self.0 & IS_JUDGED != 0).then(|| self.judgement(0).verdict)
+    }
+
+    /// The judgement on a frame of `length` bytes.
+    #[inline(always)]
+    pub fn judgement(self, length: u64) -> Judgement {
+        let Self(word) = self;
+        Judgement {
+            slot: (word >> SLOT) as u32,
+            direction: match word & OUTBOUND {
+                0 => Direction::Inbound,
+                _ => Direction::Outbound,
+            },
+            observing: word & OBSERVING != 0,
+            verdict: Verdict {
+                // SAFETY: it is the number that `of` found, or 0, which is a reason, too.
+                reason: unsafe { mem::transmute::<u8, Reason>(word as u8) },
+                service: ServiceClass((word >> SERVICE) as u8),
+                peer: Peer((word >> PEER) as u8),
+            },
+            length,
+        }
+    }
+}
