@@ -2,9 +2,11 @@
 
 mod addresses;
 mod describe;
+mod forwarding;
 mod routes;
 
 pub use addresses::Addresses;
+pub use forwarding::routes;
 pub use routes::Route;
 
 use anyhow::{Context as _, Result};

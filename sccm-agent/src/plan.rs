@@ -7,6 +7,7 @@
 mod named;
 mod resolve;
 mod sides;
+mod third;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 pub use named::{NamedInterface, check, is_gateway, those_that_exist};
 pub use resolve::{Spot, device, resolve};
 pub use sides::{is_bridge, routed};
+pub use third::not_enforced;
 
 /// A card, which gets one hook whatever it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,13 +192,13 @@ fn judged(
                 }
             }
         };
-        // A group that was not named may get members that are not judged.
+        // What a host routes leaves in its own name, and so opens flows for its answers; what
+        // crosses one of its bridges is the business of others, unless a member comes that nobody
+        // named. A gateway judges nothing twice, and follows its members.
         let is_group = matches!(interface.kind, Kind::Group | Kind::Vrf);
         let follows = !is_group || named.iter().any(|one| one.name == interface.name);
-        // What a host routes leaves in its own name, and so opens flows for its answers; what
-        // crosses one of its bridges is the business of others.
-        let passes_on = is_gateway(named) || interface.controller.is_some();
-        if passes_on && follows && !spots.is_empty() && spots.iter().all(|judged| *judged) {
+        let passes_on = is_gateway(named) || interface.controller.is_some() && follows;
+        if passes_on && !spots.is_empty() && spots.iter().all(|judged| *judged) {
             entrances.insert(interface.index);
         }
         if spots.contains(&true) {

@@ -12,8 +12,9 @@ pub use overall::Overall;
 pub use policy::{PolicyStatus, ShadowStatus};
 pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot};
 
-use crate::interface::Interface;
+use crate::interface::{self, Interface};
 use crate::kernel::{Attached, Found, Maps, PinDir};
+use crate::plan;
 use anyhow::{Result, bail};
 use sccm_common::counter::Direction;
 use sccm_common::policy::flag;
@@ -159,6 +160,18 @@ pub fn interfaces(
         });
     }
     Ok(states)
+}
+
+/// The interfaces by which a gateway forwards, and that nobody enforces.
+///
+/// # Errors
+/// Maps that cannot be read.
+pub fn not_enforced(maps: &Maps, present: &[Interface]) -> Result<Vec<String>> {
+    if maps.info()?.flags & flag::GATEWAY == 0 {
+        return Ok(Vec::new());
+    }
+    let entrances = maps.entrances()?;
+    Ok(plan::not_enforced(&entrances, present, interface::routes))
 }
 
 /// Who sees what leaves before our egress program; `None` if that is not attached.

@@ -14,7 +14,7 @@ use crate::kernel::{Attached, Held, PinDir, Programs};
 use crate::plan::{self, Card, NamedInterface, Plan};
 use crate::policies::Policies;
 use crate::record::{Gaps, Record};
-use crate::state::Machine;
+use crate::state::{self, Machine};
 use anyhow::{Context as _, Result, bail};
 use renamed::InterfaceNames;
 use sccm_common::counter::Direction;
@@ -63,6 +63,8 @@ pub struct Watcher {
     plan: Plan,
     cards: Vec<Watched>,
     trouble: Option<String>,
+    /// The interfaces by which the machine forwards, and that are not enforced.
+    not_enforced: Vec<String>,
 }
 
 impl Watcher {
@@ -94,6 +96,7 @@ impl Watcher {
             cards,
             plan,
             trouble: None,
+            not_enforced: Vec::new(),
         })
     }
 
@@ -133,8 +136,23 @@ impl Watcher {
         for watched in &mut self.cards {
             watched.look_after(&self.settings, &self.record.gaps, &present);
         }
+        self.look_who_else_forwards(&present)?;
         // The machine's own addresses are part of its policy, and so is who is behind it.
         self.policies.follow_machine(&self.plan).await
+    }
+
+    /// Says once by which interfaces the machine forwards without judging what comes in.
+    fn look_who_else_forwards(&mut self, present: &[Interface]) -> Result<()> {
+        let names = state::not_enforced(&self.machine.maps.lock(), present)?;
+        if self.not_enforced != names && !names.is_empty() {
+            tracing::warn!(
+                "this machine also forwards what comes in at {}, which is not enforced: it is judged \
+                 only where it leaves into the segment; name it with --uplink or --segment",
+                names.join(", ")
+            );
+        }
+        self.not_enforced = names;
+        Ok(())
     }
 
     /// A card that has another name keeps its hooks and its slot.

@@ -5,16 +5,17 @@
 //! then the slow one. The differential fuzzer (`fuzz` of the package `sccm-tests`) compares both.
 
 use crate::address::Trie;
+use crate::counter::Direction;
 use crate::cursor::SliceCursor;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::packet::Packet;
 use crate::policy::Policy;
 use crate::question::QuestionKey;
+use crate::reason::Reason;
 use crate::tftp::{TransferKey, TransferState};
-use crate::verdict::{self, Place, Tables, Verdict};
+use crate::verdict::{self, Departure, Place, Tables, Verdict};
 use crate::wire::{self, fast};
-use core::ops::ControlFlow::{Break, Continue};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -101,17 +102,37 @@ impl<'a> MemoryTables<'a> {
         verdict::ingress(self, &packet, end, frame, place)
     }
 
-    /// Judges a frame that goes out through a card, as the kernel's egress program does. `None`:
-    /// a gateway forwards the frame, and judged it where it came in.
+    /// Judges a frame that goes out through a card, as the kernel's egress program does.
+    /// `forwarded`: it came in at an interface that judges nothing. `None`: it is not judged.
     #[must_use]
-    pub fn egress(&self, frame: &[u8], place: Place) -> Option<Verdict> {
-        let parsed = match fast::parse(frame) {
-            Some(packet) => Continue(packet),
-            None => wire::parse(&mut SliceCursor::new(frame)),
+    pub fn egress(
+        &self,
+        frame: &[u8],
+        place: Place,
+        forwarded: bool,
+    ) -> Option<(Direction, Verdict)> {
+        let mut packet = Packet::NONE;
+        let end = match fast::parse(frame) {
+            Some(fast) => {
+                packet = fast;
+                None
+            }
+            None => wire::parse_into(&mut SliceCursor::new(frame), &mut packet).break_value(),
         };
-        match parsed {
-            Continue(packet) => verdict::egress(self, &packet, frame, place).into(),
-            Break(_) => verdict::egress_ended(place),
+        match verdict::departure(self, &packet, end, place, forwarded) {
+            Departure::Unjudged => None,
+            Departure::Inbound => Some((
+                Direction::Inbound,
+                verdict::passing(self, &packet, end, frame),
+            )),
+            Departure::Outbound(local) => Some((
+                Direction::Outbound,
+                verdict::outgoing(self, &packet, frame, local),
+            )),
+            Departure::Passes => Some((
+                Direction::Outbound,
+                Verdict::without_service(Reason::Outbound),
+            )),
         }
     }
 }

@@ -4,7 +4,8 @@
 //! at the uplink of a gateway, is judged *inbound*. What comes in at a gateway's
 //! segment is from the protected systems and is judged *outbound*, like what goes
 //! out of a host. A gateway's own traffic has a local class of its own, and with
-//! it its own rights.
+//! it its own rights. What leaves into a segment and was judged nowhere, because it came in
+//! at a card that nobody enforces, is judged there, inbound.
 //!
 //! A frame that comes in takes the fast path ([`fast_ingress`]) if it can, otherwise
 //! the slow path: [`wire::parse`](crate::wire::parse), then [`ingress`]. A frame that
@@ -286,25 +287,62 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
     }
 }
 
-/// Judges a packet that goes out at `place`. `None`: a gateway forwards it, and judged and counted
-/// it where it came in.
+/// How a frame is judged that goes out and was judged nowhere before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// Not at all: what leaves a gateway by its uplink in the name of others; and what the stack of
+    /// a gateway makes without IP.
+    Unjudged,
+    /// Inbound: a gateway forwards it into its segment, from a card that nobody enforces.
+    Inbound,
+    /// Outbound, for the local class of its sender.
+    Outbound(u16),
+    /// Outbound, although the parser found no packet: what a host's own network stack makes need
+    /// not be known.
+    Passes,
+}
+
+/// Says how a frame is judged that goes out at `place`. `end`: the reason at which the parser ended.
+/// `forwarded`: it came in at some interface, so nobody on this machine made it.
 #[inline(always)]
-pub fn egress<T: Tables, P: Payload + ?Sized>(
+pub fn departure<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    end: Option<Reason>,
+    place: Place,
+    forwarded: bool,
+) -> Departure {
+    // What an uplink lets out in the gateway's name is the gateway's, also if it is translated.
+    let into_segment = place == Place::Segment;
+    if into_segment && forwarded {
+        return Departure::Inbound;
+    }
+    if end.is_some() {
+        return match place.is_host() {
+            true => Departure::Passes,
+            false => Departure::Unjudged,
+        };
+    }
+    let local = class_of(tables, packet.family, &packet.source).local;
+    match (place.is_host(), local) {
+        (true, _) | (false, LOCAL_SELF) => Departure::Outbound(local),
+        // A gateway may ask for its own address.
+        (false, _) if dhcp::is_from_nowhere(packet) => Departure::Outbound(LOCAL_SELF),
+        (false, _) if into_segment => Departure::Inbound,
+        (false, _) => Departure::Unjudged,
+    }
+}
+
+/// Judges a packet that goes out, from a sender of the class `local`.
+#[inline(always)]
+pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     tables: &T,
     packet: &Packet,
     payload: &P,
-    place: Place,
-) -> Option<Verdict> {
-    let mut local = class_of(tables, packet.family, &packet.source).local;
-    // A gateway may ask for its own address.
-    if !place.is_host() && dhcp::is_from_nowhere(packet) {
-        local = LOCAL_SELF;
-    }
-    if !place.is_host() && local != LOCAL_SELF {
-        return None;
-    }
+    local: u16,
+) -> Verdict {
     if let Some(reason) = refused_route(tables.policy(), packet) {
-        return Some(Verdict::without_service(reason));
+        return Verdict::without_service(reason);
     }
     let destination = class_of(tables, packet.family, &packet.destination);
     let direction = Direction::Outbound;
@@ -312,20 +350,22 @@ pub fn egress<T: Tables, P: Payload + ?Sized>(
     let verdict = outbound::judge(tables, payload, packet, local, destination.peer, asked);
     let verdict = tables.opaque_verdict(verdict);
     questions::note(tables, payload, packet, direction, &verdict);
-    Some(remember_first(tables, packet, verdict))
+    remember_first(tables, packet, verdict)
 }
 
-/// The verdict on a frame that goes out and ended in the parser; `None`: it is not judged here.
-/// What a host's own network stack makes need not be known.
+/// Judges a frame that a gateway forwards into its segment and that was judged nowhere before: as
+/// its uplink would have.
 #[inline(always)]
-pub const fn egress_ended(place: Place) -> Option<Verdict> {
-    match place {
-        Place::Host | Place::Loopback => Some(Verdict::without_service(Reason::Outbound)),
-        Place::Uplink | Place::Segment => None,
-    }
+pub fn passing<T: Tables, P: Payload + ?Sized>(
+    tables: &T,
+    packet: &Packet,
+    end: Option<Reason>,
+    payload: &P,
+) -> Verdict {
+    ingress(tables, packet, end, payload, Place::Uplink)
 }
 
-/// The verdict on a frame that came in and ended in the parser.
+/// The verdict on a frame that came in from others and ended in the parser.
 #[inline(always)]
 fn ended(policy: &Policy, reason: Reason) -> Verdict {
     Verdict::without_service(match reason {

@@ -1,14 +1,12 @@
 //! Notes the flows of packets that are refused: the kernel's side of [`Notebook`].
 
-use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
-use aya_ebpf::programs::XdpContext;
 use core::hint::black_box;
 use sccm_common::abi::map;
 use sccm_common::blocked::{self, BlockedKey, Bucket, Event, Notebook, Set};
 use sccm_common::wire::ethernet::{HEADER, Header};
-use sccm_common::{Judgement, Packet};
+use sccm_common::{Hook, Judgement, Packet};
 
 use crate::cursor::Frame;
 use crate::maps::{per_cpu_array, ring_buf};
@@ -23,7 +21,7 @@ static BUCKETS: PerCpuArray<Bucket> = per_cpu_array(&map::BUCKETS);
 #[map]
 static EVENTS: RingBuf = ring_buf(&map::EVENTS);
 
-/// Where the ingress program works out what it notes.
+/// Where a program works out what it notes.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Workspace {
@@ -32,8 +30,9 @@ struct Workspace {
     bytes: [u8; HEADER],
 }
 
+/// One element for each hook.
 #[map]
-static WORKSPACE: PerCpuArray<Workspace> = PerCpuArray::with_max_entries(1, 0);
+static WORKSPACE: PerCpuArray<Workspace> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
 
 /// This CPU's part of the maps.
 struct OfCpu;
@@ -66,21 +65,21 @@ pub fn note(packet: &Packet, judgement: &Judgement) {
     note_key(&BlockedKey::of(packet, judgement), judgement);
 }
 
-/// Notes the packet that was parsed from a frame that comes in and is refused, or the frame itself
-/// if there is none. The key takes a detour through the memory of a map, after which the verifier
-/// follows the noting of both once; and it needs no stack.
+/// Notes the packet that was parsed from a frame that is refused, or the frame itself if there is
+/// none. The key takes a detour through the memory of a map, after which the verifier follows the
+/// noting of both once; and it needs no stack.
 #[inline(always)]
-pub fn note_either(packet: Option<&Packet>, ctx: *mut xdp_md, judgement: &Judgement) {
-    let Some(workspace) = WORKSPACE.get_ptr_mut(0) else {
+pub fn note_either(hook: Hook, packet: Option<&Packet>, frame: &impl Frame, judgement: &Judgement) {
+    let Some(workspace) = WORKSPACE.get_ptr_mut(hook as u32) else {
         return;
     };
-    // SAFETY: the element is this CPU's, and only the ingress program's on it.
+    // SAFETY: the element is this CPU's, and only this program's on it.
     let workspace = unsafe { &mut *workspace };
     match packet {
         Some(packet) => workspace.key = BlockedKey::of(packet, judgement),
         None => {
             workspace.key = BlockedKey::of_frame(judgement);
-            read_link(ctx);
+            read_link(hook, frame);
         }
     }
     note_key(black_box(&workspace.key), judgement);
@@ -89,14 +88,13 @@ pub fn note_either(packet: Option<&Packet>, ctx: *mut xdp_md, judgement: &Judgem
 /// Reads the frame's link header once more, into the key. Not inlined, so that other frames pay
 /// nothing for it.
 #[inline(never)]
-fn read_link(ctx: *mut xdp_md) {
-    let Some(workspace) = WORKSPACE.get_ptr_mut(0) else {
+fn read_link(hook: Hook, frame: &impl Frame) {
+    let Some(workspace) = WORKSPACE.get_ptr_mut(hook as u32) else {
         return;
     };
     // SAFETY: as in `note_either`.
     let Workspace { key, bytes } = unsafe { &mut *workspace };
     *bytes = [0; HEADER];
-    let frame = XdpContext::new(ctx);
     let length = frame.length();
     let count = if length < HEADER as u32 {
         length

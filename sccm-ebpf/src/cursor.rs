@@ -56,6 +56,17 @@ impl<F: Frame> Payload for Bytes<'_, F> {
     }
 }
 
+/// Bytes of the first buffer, from `start` to `end`; `None` if they are not there, or far behind.
+#[inline(always)]
+fn direct<const N: usize>(start: usize, end: usize, offset: u32) -> Option<[u8; N]> {
+    let at = start + (offset & (DIRECT - 1)) as usize;
+    if offset >= DIRECT || at + N > end {
+        return None;
+    }
+    // SAFETY: `at..at + N` was just compared with the end of the packet.
+    Some(unsafe { core::ptr::read_unaligned(at as *const [u8; N]) })
+}
+
 impl Frame for XdpContext {
     #[inline(always)]
     fn start(&self) -> usize {
@@ -70,10 +81,8 @@ impl Frame for XdpContext {
 
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let at = self.data() + (offset & (DIRECT - 1)) as usize;
-        if offset < DIRECT && at + N <= self.data_end() {
-            // SAFETY: `at..at + N` was just compared with the end of the packet.
-            return Some(unsafe { core::ptr::read_unaligned(at as *const [u8; N]) });
+        if let Some(bytes) = direct(self.data(), self.data_end(), offset) {
+            return Some(bytes);
         }
         let mut bytes = [0; N];
         // SAFETY: the context is the kernel's, and `bytes` has room for `N`.
@@ -107,7 +116,15 @@ impl Frame for TcContext {
 
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        self.load(offset as usize).ok()
+        if let Some(bytes) = direct(self.data(), self.data_end(), offset) {
+            return Some(bytes);
+        }
+        let mut bytes = [0; N];
+        let skb = self.skb.skb.cast();
+        // SAFETY: as for XDP.
+        let result =
+            unsafe { bpf_skb_load_bytes(skb, offset, bytes.as_mut_ptr().cast(), N as u32) };
+        (result == 0).then_some(bytes)
     }
 
     #[inline(always)]

@@ -112,7 +112,19 @@ impl Vlan {
 /// again, as if a protected system had sent it, it would open flows in the name of its sender.
 #[inline(always)]
 pub fn was_judged_at_ingress(ctx: &TcContext) -> bool {
-    // SAFETY: the context is the one that the kernel called us with.
-    let from = unsafe { (*ctx.skb.skb).ingress_ifindex };
+    let from = entrance(ctx);
     from != 0 && ENTRANCES.get_ptr(from).is_some()
+}
+
+/// Whether a frame that goes out came in at some interface, instead of being made on this machine.
+#[inline(always)]
+pub fn came_in(ctx: &TcContext) -> bool {
+    entrance(ctx) != 0
+}
+
+/// The number of the interface that the frame came through last; 0 if it came through none.
+#[inline(always)]
+fn entrance(ctx: &TcContext) -> u32 {
+    // SAFETY: the context is the one that the kernel called us with.
+    unsafe { (*ctx.skb.skb).ingress_ifindex }
 }

@@ -4,8 +4,9 @@
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use sccm_common::counter::Direction;
 use sccm_common::policy::SHADOW_BANK;
-use sccm_common::verdict::{self, Place, Turn, Verdict};
+use sccm_common::verdict::{self, Departure, Place, Turn, Verdict};
 use sccm_common::{Hook, Reason};
 
 use crate::cursor::Bytes;
@@ -31,23 +32,46 @@ extern "C" fn judge_ingress(ctx: *mut xdp_md, bank: u32, end: u32, place: u32) -
     Word::of(verdict, end.is_none()).0
 }
 
-/// Judges a packet that goes out, if it is judged here.
+/// Judges a frame that goes out, if it is judged here. Says the direction with the verdict.
 #[inline(always)]
-pub fn egress(ctx: *mut __sk_buff, bank: u32, place: Place) -> Word {
-    Word(judge_egress(ctx, bank, place as u32))
+pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded: bool) -> Word {
+    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
+        return Word::NOT_JUDGED;
+    };
+    match verdict::departure(&turn, packet, end.reason(), place, forwarded) {
+        Departure::Unjudged => Word::NOT_JUDGED,
+        Departure::Inbound => Word(judge_passing(ctx, bank, end.0)).headed(Direction::Inbound),
+        Departure::Outbound(local) => {
+            Word(judge_outgoing(ctx, bank, local.into())).headed(Direction::Outbound)
+        }
+        Departure::Passes => {
+            let passes = Verdict::without_service(Reason::Outbound);
+            Word::of(passes, false).headed(Direction::Outbound)
+        }
+    }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_egress(ctx: *mut __sk_buff, bank: u32, place: u32) -> u64 {
+extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32) -> u64 {
     let ctx = TcContext::new(ctx);
     let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
         return Word::NOT_JUDGED.0;
     };
-    match verdict::egress(&turn, packet, &Bytes(&ctx), Place::from_number(place)) {
-        Some(verdict) => Word::of(verdict, true).0,
-        None => Word::NOT_JUDGED.0,
-    }
+    let verdict = verdict::outgoing(&turn, packet, &Bytes(&ctx), local as u16);
+    Word::of(verdict, true).0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_passing(ctx: *mut __sk_buff, bank: u32, end: u32) -> u64 {
+    let ctx = TcContext::new(ctx);
+    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
+        return Word::NOT_JUDGED.0;
+    };
+    let end = End(end).reason();
+    let verdict = verdict::passing(&turn, packet, end, &Bytes(&ctx));
+    Word::of(verdict, end.is_none()).0
 }
 
 #[inline(always)]

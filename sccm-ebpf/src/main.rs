@@ -68,7 +68,8 @@ fn sccm_xdp(ctx: XdpContext) -> u32 {
         let noting = tables.noting();
         if noting || capture::is_ordered() {
             let said = Word::of(verdict, true)
-                .at(judgement.slot, judgement.direction)
+                .headed(judgement.direction)
+                .at(judgement.slot)
                 .observed(judgement.observing);
             report_fast(ctx.ctx, noting, said.0);
         }
@@ -108,7 +109,8 @@ fn sccm_xdp_trunk(ctx: XdpContext) -> u32 {
     ingress(ctx.ctx, &vlan)
 }
 
-/// The egress program of a card: judges what a host, or a gateway itself, sends.
+/// The egress program of a card: judges what a host, or a gateway itself, sends, and what a gateway
+/// lets into its segment from where nobody judges.
 #[classifier]
 #[inline(always)]
 fn sccm_egress(ctx: TcContext) -> i32 {
@@ -142,7 +144,7 @@ fn ingress(ctx: *mut xdp_md, interface: &impl Interface) -> u32 {
     let said = shadow::in_turns(&tables, Hook::Xdp, |bank| {
         judge::ingress(ctx, bank, end, place)
     });
-    let said = said.at(slot, Hook::Xdp.direction(place));
+    let said = said.headed(Hook::Xdp.direction(place)).at(slot);
     conclude_ingress(ctx, said.0, tables.number())
 }
 
@@ -189,12 +191,13 @@ extern "C" fn conclude_ingress(ctx: *mut xdp_md, said: u64, bank: u32) -> u32 {
 #[inline(never)]
 fn note_ingress(ctx: *mut xdp_md, said: u64) {
     let said = Word(said);
-    let judgement = said.judgement(length(&XdpContext::new(ctx)));
+    let ctx = XdpContext::new(ctx);
+    let judgement = said.judgement(length(&ctx));
     let packet = match said.has_packet() {
         true => parse::packet(Hook::Xdp),
         false => None,
     };
-    blocked::note_either(packet.as_deref(), ctx, &judgement);
+    blocked::note_either(Hook::Xdp, packet.as_deref(), &ctx, &judgement);
 }
 
 /// Captures a frame that comes in and is refused.
@@ -218,20 +221,16 @@ fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
     let Some(tables) = Bank::active() else {
         return TC_ACT_UNSPEC;
     };
+    let forwarded = interface::came_in(ctx);
     let (ctx, place) = (ctx.skb.skb, interface.place());
-    let said = match parse::egress(ctx) {
-        true => shadow::in_turns(&tables, Hook::Egress, |bank| {
-            judge::egress(ctx, bank, place)
-        }),
-        false => match verdict::egress_ended(place) {
-            Some(verdict) => Word::of(verdict, false),
-            None => Word::NOT_JUDGED,
-        },
-    };
+    let end = parse::egress(ctx);
+    let said = shadow::in_turns(&tables, Hook::Egress, |bank| {
+        judge::egress(ctx, bank, end, place, forwarded)
+    });
     if said.verdict().is_none() {
         return TC_ACT_UNSPEC;
     }
-    let said = said.at(interface.slot(), Hook::Egress.direction(place));
+    let said = said.at(interface.slot());
     conclude_egress(ctx, said.0, tables.number())
 }
 
@@ -250,7 +249,7 @@ extern "C" fn conclude_egress(ctx: *mut __sk_buff, said: u64, bank: u32) -> i32 
         // The other programs on the hook decide.
         return TC_ACT_UNSPEC;
     }
-    if tables.noting() && said.has_packet() {
+    if tables.noting() {
         note_egress(ctx, said.0);
     }
     capture_egress(ctx, said.0);
@@ -263,10 +262,14 @@ extern "C" fn conclude_egress(ctx: *mut __sk_buff, said: u64, bank: u32) -> i32 
 /// Notes a frame that goes out and is refused.
 #[inline(never)]
 fn note_egress(ctx: *mut __sk_buff, said: u64) {
-    let judgement = Word(said).judgement(TcContext::new(ctx).len().into());
-    if let Some(packet) = parse::packet(Hook::Egress) {
-        blocked::note(packet, &judgement);
-    }
+    let said = Word(said);
+    let ctx = TcContext::new(ctx);
+    let judgement = said.judgement(ctx.len().into());
+    let packet = match said.has_packet() {
+        true => parse::packet(Hook::Egress),
+        false => None,
+    };
+    blocked::note_either(Hook::Egress, packet.as_deref(), &ctx, &judgement);
 }
 
 /// Captures a frame that goes out and is refused.

@@ -67,10 +67,10 @@ extern "C" fn parse_ingress(ctx: *mut xdp_md) -> u32 {
     }
 }
 
-/// Parses a frame that goes out. Whether it is a packet.
+/// Parses a frame that goes out.
 #[inline(always)]
-pub fn egress(ctx: *mut __sk_buff) -> bool {
-    parse_egress(ctx) != 0
+pub fn egress(ctx: *mut __sk_buff) -> End {
+    End(parse_egress(ctx))
 }
 
 #[unsafe(no_mangle)]
@@ -79,11 +79,14 @@ extern "C" fn parse_egress(ctx: *mut __sk_buff) -> u32 {
     let ctx = TcContext::new(ctx);
     let mut cursor = PacketCursor::of_skb(&ctx);
     let Some(packet) = packet(Hook::Egress) else {
-        return 0;
+        return Reason::NoPolicy as u32;
     };
     if let Some(fast) = fast::parse(cursor.linear()) {
         *packet = fast;
-        return 1;
+        return End::IS_PACKET.0;
     }
-    wire::parse_into(&mut cursor, packet).is_continue().into()
+    match wire::parse_into(&mut cursor, packet) {
+        Continue(()) => End::IS_PACKET.0,
+        Break(reason) => reason as u32,
+    }
 }

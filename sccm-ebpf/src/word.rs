@@ -35,14 +35,20 @@ impl Word {
         Self(IS_JUDGED | verdict | if has_packet { HAS_PACKET } else { 0 })
     }
 
-    /// The same, with where the frame was.
+    /// The same, with the direction of the frame.
     #[inline(always)]
-    pub fn at(self, slot: u32, direction: Direction) -> Self {
+    pub fn headed(self, direction: Direction) -> Self {
         let direction = match direction {
             Direction::Inbound => 0,
             Direction::Outbound => OUTBOUND,
         };
-        Self(self.0 | u64::from(slot) << SLOT | direction)
+        Self(self.0 | direction)
+    }
+
+    /// The same, with the slot that counts the frame.
+    #[inline(always)]
+    pub fn at(self, slot: u32) -> Self {
+        Self(self.0 | u64::from(slot) << SLOT)
     }
 
     /// The same, with whether the verdict is only observed.

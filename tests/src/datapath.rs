@@ -164,6 +164,16 @@ impl Datapath {
         self.counted_once(action, Direction::Outbound, frame)
     }
 
+    /// [`Datapath::run_outbound`] for a frame that a gateway lets into its segment from somebody
+    /// whom it did not judge before: it is counted with what comes in.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn judge_passing(&mut self, frame: &[u8]) -> Result<Judged> {
+        let action = self.run_outbound(frame)?;
+        self.counted_once(action, Direction::Inbound, frame)
+    }
+
     fn counted_once(
         &mut self,
         action: Action,

@@ -42,6 +42,8 @@ struct Status {
     shadow: Option<ShadowStatus>,
     /// Interfaces that are or were enforced.
     interfaces: Vec<InterfaceState>,
+    /// Interfaces by which a gateway forwards, and that are not enforced.
+    not_enforced: Vec<String>,
 }
 
 /// Prints the state and returns its exit code.
@@ -65,6 +67,7 @@ async fn read(pins: &PinDir) -> Result<Status> {
         policy: None,
         shadow: None,
         interfaces: Vec::new(),
+        not_enforced: Vec::new(),
     };
     match pins.look()? {
         Found::Nothing => return Ok(nothing("none")),
@@ -79,6 +82,7 @@ async fn read(pins: &PinDir) -> Result<Status> {
         policy: Some(policy.into()),
         shadow: maps.shadow()?.map(ShadowStatus::from),
         interfaces: state::interfaces(pins, &maps, &present)?,
+        not_enforced: state::not_enforced(&maps, &present)?,
     })
 }
 
@@ -103,7 +107,7 @@ fn print(status: &Status) -> Result<()> {
     }
     let lines = output::lines(&table);
     output::print(format!(
-        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{lines}",
+        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{}{lines}",
         policy.roles.join(", "),
         policy.generation,
         &policy.hash[..12],
@@ -112,6 +116,7 @@ fn print(status: &Status) -> Result<()> {
         trial(policy, now),
         shadow(status.shadow.as_ref(), now),
         before(&status.interfaces),
+        not_enforced(&status.not_enforced),
     ))
 }
 
@@ -138,6 +143,17 @@ fn before(interfaces: &[InterfaceState]) -> String {
         (!one.before.is_empty()).then_some(line)
     };
     interfaces.iter().filter_map(before).collect()
+}
+
+/// What is to be said of interfaces by which the machine forwards, too; else nothing.
+fn not_enforced(names: &[String]) -> String {
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            "Forwards from, but does not enforce: {}\n",
+            names.join(", ")
+        ),
+    }
 }
 
 /// What is to be said of a candidate; else nothing.

@@ -111,7 +111,8 @@ impl Maps {
         self.write_entrances(&before.entrances)
     }
 
-    fn entrances(&self) -> Result<BTreeSet<u32>> {
+    /// The numbers of the interfaces that judge all frames that come in.
+    pub fn entrances(&self) -> Result<BTreeSet<u32>> {
         Ok(self.entrances.keys().collect::<Result<_, _>>()?)
     }
 }

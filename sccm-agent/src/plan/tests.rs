@@ -1,6 +1,7 @@
 //! Cards, VLANs, bridges and bonds of a machine that does not exist.
 
 mod sides;
+mod third;
 
 use super::*;
 use crate::interface::XdpProgram;
@@ -229,6 +230,12 @@ fn what_stands_on_judged_frames_is_an_entrance() {
             "eth3 eth4 br0 bond0 bond0.20",
         ),
         ("br20", "eth1.20 br20 eth0.20", "eth1.20 br20 eth0.20"),
+        // All members of br20 are judged, whoever named them.
+        (
+            "eth1.20 segment eth0.20",
+            "eth1.20 br20 eth0.20",
+            "eth1.20 br20 eth0.20",
+        ),
     ] {
         let plan = plan(&format!("uplink {line}")).unwrap();
         assert_eq!(names(&plan.entrances).join(" "), entrances, "{line}");

@@ -162,6 +162,7 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         (policy.count_only, flag::COUNT_ONLY),
         (local_addresses, flag::LOCAL_ADDRESSES),
         (!listed(false), flag::LISTED_ONLY),
+        (request.machine.is_gateway, flag::GATEWAY),
     ]
     .into_iter()
     .filter(|(set, _)| *set)

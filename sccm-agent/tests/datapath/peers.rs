@@ -250,15 +250,15 @@ fn all_packets_are_counted_once_whoever_sent_them() -> Result<()> {
             frame.truncate(random.usize(14..frame.len()));
         }
         let outbound = random.bool() && runs_outbound(&frame);
-        let (verdict, direction) = match outbound {
-            true => (native.egress(&frame, Seat::Host), Direction::Outbound),
-            false => (Some(native.ingress(&frame, Seat::Host)), Direction::Inbound),
+        let judged = match outbound {
+            true => native.egress(&frame, Seat::Host, false),
+            false => Some((Direction::Inbound, native.ingress(&frame, Seat::Host))),
         };
         match outbound {
             true => kernel.run_outbound(&frame)?,
             false => kernel.run_inbound(&frame)?,
         };
-        let verdict = verdict.expect("a host judges all that leaves");
+        let (direction, verdict) = judged.expect("a host judges all that leaves");
         let bytes = frame.len() as u64;
         expected.add(
             counted(verdict, direction, &compiled),

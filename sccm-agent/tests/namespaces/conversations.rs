@@ -30,6 +30,7 @@ mod support;
 mod tftp;
 mod tftp_requests;
 mod tftp_tail;
+mod third_card;
 mod topology;
 mod trunk;
 mod vlan;

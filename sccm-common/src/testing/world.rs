@@ -3,6 +3,7 @@
 use super::{GATEWAY, Host};
 use crate::address::trie::{self, Entry, Next, Trie};
 use crate::address::{Address, AddressClass, Family, LOCAL_SELF};
+use crate::counter::Direction;
 use crate::flow::{FlowKey, FlowState};
 use crate::memory::{MemoryTables, State};
 use crate::policy::{Access, flag};
@@ -209,9 +210,18 @@ impl World {
         self.egress(frame).expect("not a forwarded one").reason
     }
 
-    /// The same, with the service; `None` for a forwarded frame.
+    /// The same, with the service; `None` if it is not judged here.
     pub(crate) fn egress(&self, frame: &[u8]) -> Option<Verdict> {
-        self.tables().egress(frame, self.place)
+        let (direction, verdict) = self.tables().egress(frame, self.place, false)?;
+        assert_eq!(direction, Direction::Outbound, "{verdict:?}");
+        Some(verdict)
+    }
+
+    /// What becomes of a frame that came in at a card that nobody enforces, and goes out here.
+    pub(crate) fn forwards(&self, frame: &[u8]) -> Option<Verdict> {
+        let (direction, verdict) = self.tables().egress(frame, self.place, true)?;
+        assert_eq!(direction, Direction::Inbound, "{verdict:?}");
+        Some(verdict)
     }
 
     /// Lets time pass.

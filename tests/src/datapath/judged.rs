@@ -109,8 +109,8 @@ impl OnHost for MemoryTables<'_> {
     }
 
     fn outbound(&self, frame: &[u8]) -> Verdict {
-        let verdict = self.egress(frame, sccm_common::Place::Host);
-        verdict.expect("a host judges all that leaves")
+        let judged = self.egress(frame, sccm_common::Place::Host, false);
+        judged.expect("a host judges all that leaves").1
     }
 }
 

@@ -61,13 +61,13 @@ impl<'a> Native<'a> {
                 verdict: Verdict::without_service(Reason::OtherVlan),
             });
         };
-        let verdict = match hook {
-            Hook::Xdp => self.ingress(frame, place),
+        let (direction, verdict) = match hook {
+            Hook::Xdp => (hook.direction(place), self.ingress(frame, place)),
             Hook::Egress => self.egress(frame, place)?,
         };
         Some(Counted {
             slot,
-            direction: hook.direction(place),
+            direction,
             verdict,
         })
     }
@@ -98,7 +98,7 @@ impl<'a> Native<'a> {
         slow
     }
 
-    fn egress(&self, frame: &[u8], place: Place) -> Option<Verdict> {
+    fn egress(&self, frame: &[u8], place: Place) -> Option<(Direction, Verdict)> {
         if let Some(packet) = fast::parse(frame) {
             let parsed = wire::parse(&mut SliceCursor::new(frame));
             assert_eq!(
@@ -107,7 +107,8 @@ impl<'a> Native<'a> {
                 "on the fast path and on the slow one"
             );
         }
-        self.tables.egress(frame, place)
+        // A test run comes in at no interface.
+        self.tables.egress(frame, place, false)
     }
 }
 

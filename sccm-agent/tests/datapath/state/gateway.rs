@@ -4,8 +4,10 @@ use anyhow::Result;
 use sccm_agent::policy::{Outbound, Surroundings};
 use sccm_common::Place;
 use sccm_common::Reason::{
-    NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service, SpoofedSource,
+    self, IcmpError, NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service,
+    SpoofedSource,
 };
+use sccm_common::blocked::mark;
 use sccm_tests::datapath::{Counts, Datapath, Settings};
 use sccm_tests::packet::Packet;
 
@@ -68,20 +70,79 @@ fn the_segment_is_judged_outbound() -> Result<()> {
 }
 
 #[test]
-fn forwarded_frames_are_not_counted_again() -> Result<()> {
-    for place in [Place::Uplink, Place::Segment] {
-        for pair in FAMILIES {
-            let mut kernel = gateway(place, Outbound::Enforce)?;
-            for forwarded in [
-                pair.out().tcp(40000, 443).syn(),
-                pair.back().tcp(1, 2).syn(),
-            ] {
-                let action = kernel.run_outbound(&forwarded.build())?;
-                assert!(action.passes());
-            }
-            assert_eq!(kernel.newly_counted()?, Counts::default());
-            assert_eq!(kernel.flows()?, 0);
+fn what_others_send_by_the_uplink_is_not_counted_again() -> Result<()> {
+    for pair in FAMILIES {
+        let mut kernel = gateway(Place::Uplink, Outbound::Enforce)?;
+        for forwarded in [
+            pair.out().tcp(40000, 443).syn(),
+            pair.back().tcp(1, 2).syn(),
+        ] {
+            let action = kernel.run_outbound(&forwarded.build())?;
+            assert!(action.passes());
         }
+        assert_eq!(kernel.newly_counted()?, Counts::default());
+        assert_eq!(kernel.flows()?, 0);
+    }
+    Ok(())
+}
+
+/// A test run comes in at no interface, like what a raw socket forges: F1 of the field's faults.
+#[test]
+fn what_leaves_into_the_segment_unjudged_is_judged_there_inbound() -> Result<()> {
+    for (pair, own) in FAMILIES.into_iter().zip(OWN) {
+        for outbound in [Outbound::Track, Outbound::Enforce] {
+            let mut kernel = gateway(Place::Segment, outbound)?;
+            let mut passes = |packet: Packet| -> Result<Reason> {
+                let judged = kernel.judge_passing(&packet.build())?;
+                assert_eq!(judged.action.passes(), judged.reason.passes(), "{judged:?}");
+                Ok(judged.reason)
+            };
+            assert_eq!(passes(pair.back().tcp(50000, 80).syn())?, Service);
+            assert_eq!(passes(pair.back().tcp(50000, 23).syn())?, NotAllowed);
+            assert_eq!(passes(pair.back().udp(50000, 53))?, Service);
+            assert_eq!(passes(pair.back().vlan(7).vlan(8).udp(1, 23))?, NotAllowed);
+            assert_eq!(passes(pair.back().icmp_echo_request(7))?, NotAllowed);
+            // An error that quotes something.
+            let (kind, quote) = match pair.is_v6() {
+                true => (1, [0x60; 48]),
+                false => (3, [0x45; 48]),
+            };
+            let error = match pair.is_v6() {
+                true => pair.back().icmpv6(kind, 0),
+                false => pair.back().icmp(kind, 0),
+            };
+            assert_eq!(passes(error.data(quote))?, IcmpError);
+            let nobody = if pair.is_v6() { "::1" } else { "127.0.0.1" };
+            let spoofed = Packet::ip(nobody, pair.protected).tcp(50000, 80).syn();
+            assert_eq!(passes(spoofed)?, SpoofedSource);
+            assert_eq!(kernel.flows()?, 0);
+            // An answer to what the segment opened.
+            let opening = pair.out().tcp(40000, 1433).syn();
+            assert_eq!(kernel.arrives(&opening)?, Left);
+            let answer = pair.back().tcp(1433, 40000).syn().ack().build();
+            assert_eq!(kernel.judge_passing(&answer)?.reason, Reply);
+            // The gateway's own goes out as before.
+            let opening = Packet::ip(own, pair.protected).tcp(40000, 443).syn();
+            assert_eq!(kernel.leaves(&opening)?, Left);
+            assert_eq!(kernel.flows()?, 2);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_refused_on_its_way_into_the_segment_is_noted() -> Result<()> {
+    for pair in FAMILIES {
+        let mut kernel = gateway(Place::Segment, Outbound::Track)?;
+        let frame = pair.back().tcp(50000, 23).syn().build();
+        kernel.judge_passing(&frame)?;
+        let noted = kernel.blocked()?;
+        let [flow] = noted.as_slice() else {
+            panic!("{noted:?}")
+        };
+        assert_eq!(flow.key.reason, NotAllowed as u8);
+        assert_eq!(flow.key.marks & mark::OUTBOUND, 0);
+        assert_eq!((flow.key.port, flow.packets), (23, 1));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A candidate sees what the active policy has noted, and leaves it as it is.
 
 use crate::Reason::{NotAllowed, Outbound, OutboundNotAllowed, Reply, Service};
+use crate::address::AddressClass;
 use crate::memory::MemoryTables;
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
 use crate::verdict::{self, Turn};
@@ -15,8 +16,7 @@ fn arrives(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
 
 fn leaves(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
     let packet = fast::parse(frame).unwrap();
-    let outgoing = verdict::egress(turn, &packet, frame, Place::Host);
-    outgoing.verdict.reason
+    verdict::outgoing(turn, &packet, frame, AddressClass::ANY.local).reason
 }
 
 /// What would each write something: a flow, a first fragment, a transfer, an end.

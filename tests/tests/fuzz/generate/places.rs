@@ -140,10 +140,15 @@ impl Places {
             (true, true) => Spot::Segment,
             (true, false) => Spot::Uplink,
         };
-        // A gateway's own frames leave; what it forwards came in first.
+        // A gateway's own frames leave; what it forwards came in first, unless that was at a card
+        // that nobody enforces.
         let leaves = match self.is_gateway {
             true => random.u8(..6) == 0,
             false => outward,
+        };
+        let spot = match spot {
+            Spot::Uplink if leaves && random.bool() => Spot::Segment,
+            spot => spot,
         };
         let (spot, frame) = match trunk {
             false => (spot, frame),

@@ -114,13 +114,13 @@ impl<'a> Oracle<'a> {
             });
         };
         let place = seat.spot();
-        let (reason, service) = match arrives {
-            true => self.arriving(place, frame),
+        let (outbound, (reason, service)) = match arrives {
+            true => (place == Spot::Segment, self.arriving(place, frame)),
             false => self.leaving(place, frame)?,
         };
         Some(Said {
             seat,
-            outbound: !arrives || place == Spot::Segment,
+            outbound,
             reason,
             service,
         })
@@ -167,9 +167,11 @@ impl<'a> Oracle<'a> {
         self.note_first(&packet, end)
     }
 
-    fn leaving(&mut self, place: Spot, frame: &[u8]) -> Option<End> {
+    /// What goes out, and whether that is outbound. A test run comes in at no interface: this
+    /// machine has made the frame, or somebody hides that it came from elsewhere.
+    fn leaving(&mut self, place: Spot, frame: &[u8]) -> Option<(bool, End)> {
         let Ok(packet) = parse::parse(frame) else {
-            return (place == Spot::Host).then_some((Reason::Outbound, None));
+            return (place == Spot::Host).then_some((true, (Reason::Outbound, None)));
         };
         let asks = packet.source == IpAddr::from([0; 4]) && essential::is_from_dhcp_client(&packet);
         let local = match place {
@@ -177,13 +179,15 @@ impl<'a> Oracle<'a> {
             // A gateway that asks for an address asks as itself.
             _ if asks => THIS_MACHINE,
             _ if self.setting.own_rights().contains(&packet.source) => packet.source,
+            // It is not the gateway's, and nobody has judged it: as if it came from the peers.
+            Spot::Segment => return Some((false, self.arriving(Spot::Uplink, frame))),
             _ => return None,
         };
         if let Some(reason) = self.refused_route(&packet) {
-            return Some((reason, None));
+            return Some((true, (reason, None)));
         }
         let end = self.outbound(&packet, Some(local));
-        Some(self.note_first(&packet, end))
+        Some((true, self.note_first(&packet, end)))
     }
 
     /// Later fragments follow a first one that passed where it was judged.
