@@ -8,6 +8,7 @@ use crate::address::Trie;
 use crate::cursor::SliceCursor;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
+use crate::judgement::Hook;
 use crate::packet::Packet;
 use crate::policy::Policy;
 use crate::question::QuestionKey;
@@ -98,7 +99,8 @@ impl<'a> MemoryTables<'a> {
     pub fn slow_ingress(&self, frame: &[u8], place: Place) -> Verdict {
         let mut packet = Packet::NONE;
         let end = wire::parse_into(&mut SliceCursor::new(frame), &mut packet).break_value();
-        verdict::ingress(self, &packet, end, frame, place)
+        let about = verdict::about(self, &packet, frame, Hook::Xdp, place);
+        verdict::ingress(self, &packet, end, frame, place, about)
     }
 
     /// Judges a frame that goes out through a card, as the kernel's egress program does. `None`:
@@ -110,7 +112,10 @@ impl<'a> MemoryTables<'a> {
             None => wire::parse(&mut SliceCursor::new(frame)),
         };
         match parsed {
-            Continue(packet) => verdict::egress(self, &packet, frame, place).into(),
+            Continue(packet) => {
+                let about = verdict::about(self, &packet, frame, Hook::Egress, place);
+                verdict::egress(self, &packet, frame, place, about)
+            }
             Break(_) => verdict::egress_ended(place),
         }
     }

@@ -4,7 +4,8 @@ use anyhow::Result;
 use sccm_agent::policy::{Outbound, Surroundings};
 use sccm_common::Place;
 use sccm_common::Reason::{
-    NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service, SpoofedSource,
+    IcmpError, IcmpErrorRelated, IcmpErrorUnrelated, NotAllowed, Outbound as Left,
+    OutboundNotAllowed, Reply, Service, SpoofedSource,
 };
 use sccm_tests::datapath::{Counts, Datapath, Settings};
 use sccm_tests::packet::Packet;
@@ -174,3 +175,45 @@ fn a_protected_system_does_not_arrive_at_the_uplink() -> Result<()> {
 }
 
 const SYN_ACK: u8 = 0x12;
+
+/// Unreachable, from one address to another, about a packet.
+fn error(from: &str, to: &str, about: &Packet) -> Packet {
+    let quoted = about.build()[14..].to_vec();
+    match from.contains(':') {
+        true => Packet::ip(from, to).icmpv6(1, 4).data(quoted),
+        false => Packet::ip(from, to).icmp(3, 3).data(quoted),
+    }
+}
+
+#[test]
+fn errors_are_about_what_went_through_the_gateway() -> Result<()> {
+    for (pair, own) in FAMILIES.into_iter().zip(OWN) {
+        for mode in [Outbound::Track, Outbound::Enforce] {
+            let mut uplink = gateway(Place::Uplink, mode)?;
+            let inward = |about: Packet| error(pair.peer, pair.protected, &about);
+            let (served, closed) = (pair.out().tcp(80, 50000), pair.out().tcp(81, 50000));
+            assert_eq!(uplink.arrives(&inward(served))?, IcmpError);
+            assert_eq!(uplink.arrives(&inward(closed))?, IcmpErrorUnrelated);
+            // What the gateway opens itself.
+            let opening = Packet::ip(own, pair.peer).tcp(40000, 443).syn();
+            let unreachable = error(pair.peer, own, &opening);
+            assert_eq!(uplink.arrives(&unreachable)?, IcmpErrorUnrelated);
+            assert_eq!(uplink.leaves(&opening)?, Left);
+            assert_eq!(uplink.arrives(&unreachable)?, IcmpErrorRelated);
+            // It tells a peer of what it cannot forward.
+            let too_big = error(own, pair.peer, &pair.back().tcp(50000, 80).ack());
+            assert!(uplink.leaves(&too_big)?.passes());
+        }
+        let mut segment = gateway(Place::Segment, Outbound::Enforce)?;
+        let outward = |about: Packet| error(pair.protected, pair.peer, &about);
+        let (asked, other) = (pair.back().udp(50000, 53), pair.back().udp(50000, 54));
+        assert_eq!(segment.arrives(&outward(asked))?, IcmpError);
+        assert_eq!(segment.arrives(&outward(other))?, IcmpErrorUnrelated);
+        // Nobody there tells of what the gateway would have received.
+        let managed = Packet::ip(pair.peer, own).tcp(50000, 22).syn();
+        assert_eq!(segment.arrives(&outward(managed))?, IcmpErrorUnrelated);
+        let too_big = error(own, pair.protected, &pair.out().tcp(40000, 443).ack());
+        assert_eq!(segment.leaves(&too_big)?, IcmpError);
+    }
+    Ok(())
+}
