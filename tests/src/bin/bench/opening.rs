@@ -20,10 +20,11 @@ use crate::world::World;
 /// Flows that are opened in a table with room.
 const FLOWS: u32 = 100_000;
 
-/// Where an IPv4 frame without tags names the peer: the destination of what leaves ...
-const PEER_EGRESS: i16 = 30;
+/// Where an IPv4 frame without tags names the peer, but for the first byte, which would soon be that
+/// of an address that nobody has: the destination of what leaves ...
+const PEER_EGRESS: i16 = 31;
 /// ... and the source of what arrives.
-const PEER_XDP: i16 = 26;
+const PEER_XDP: i16 = 27;
 
 /// The measurements of this module.
 pub struct Opening {
