@@ -53,6 +53,21 @@ impl FlowKey {
         Protocol((self.ends >> 32) as u8)
     }
 
+    /// The ports of the protected system and of the other end.
+    #[inline(always)]
+    pub const fn ports(&self) -> (u16, u16) {
+        (self.ends as u16, (self.ends >> 16) as u16)
+    }
+
+    /// The family of both addresses.
+    #[inline(always)]
+    pub const fn family(&self) -> Family {
+        match self.ends >> 40 {
+            0 => Family::V4,
+            _ => Family::V6,
+        }
+    }
+
     /// The flow that an arriving packet would be an answer in.
     #[inline(always)]
     pub const fn of_inbound(packet: &Packet) -> Self {

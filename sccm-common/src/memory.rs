@@ -9,6 +9,7 @@ use crate::counter::Direction;
 use crate::cursor::SliceCursor;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
+use crate::judgement::Hook;
 use crate::packet::Packet;
 use crate::policy::Policy;
 use crate::question::QuestionKey;
@@ -99,7 +100,8 @@ impl<'a> MemoryTables<'a> {
     pub fn slow_ingress(&self, frame: &[u8], place: Place) -> Verdict {
         let mut packet = Packet::NONE;
         let end = wire::parse_into(&mut SliceCursor::new(frame), &mut packet).break_value();
-        verdict::ingress(self, &packet, end, frame, place)
+        let about = verdict::about(self, &packet, frame, Hook::Xdp, place);
+        verdict::ingress(self, &packet, end, frame, place, about)
     }
 
     /// Judges a frame that goes out through a card, as the kernel's egress program does.
@@ -121,14 +123,16 @@ impl<'a> MemoryTables<'a> {
         };
         match verdict::departure(self, &packet, end, place, forwarded) {
             Departure::Unjudged => None,
-            Departure::Inbound => Some((
-                Direction::Inbound,
-                verdict::passing(self, &packet, end, frame),
-            )),
-            Departure::Outbound(local) => Some((
-                Direction::Outbound,
-                verdict::outgoing(self, &packet, frame, local),
-            )),
+            Departure::Inbound => {
+                let about = verdict::about(self, &packet, frame, Hook::Xdp, Place::Uplink);
+                let verdict = verdict::passing(self, &packet, end, frame, about);
+                Some((Direction::Inbound, verdict))
+            }
+            Departure::Outbound(local) => {
+                let about = verdict::about(self, &packet, frame, Hook::Egress, place);
+                let verdict = verdict::outgoing(self, &packet, frame, local, about);
+                Some((Direction::Outbound, verdict))
+            }
             Departure::Passes => Some((
                 Direction::Outbound,
                 Verdict::without_service(Reason::Outbound),

@@ -156,7 +156,7 @@ pub struct Packet {
     pub fragment_edge: u16,
     /// Where in the frame the transport header ends; 0 if none was read.
     pub payload_offset: u32,
-    /// TCP and UDP: bytes behind the transport header, by its own account;
+    /// TCP, UDP, ICMP and IGMP: bytes behind the transport header, by the headers' own account;
     /// otherwise 0.
     pub payload: u32,
 }

@@ -50,8 +50,10 @@ pub mod flag {
     pub const COUNT_ONLY: u32 = 1 << 8;
     /// Packets pass that a source route or a routing header sends on to others.
     pub const PASS_SOURCE_ROUTES: u32 = 1 << 9;
+    /// ICMP errors pass, whatever they are about.
+    pub const PASS_UNRELATED_ICMP_ERRORS: u32 = 1 << 10;
     /// The policy is a gateway's. The programs know their places; agents read it.
-    pub const GATEWAY: u32 = 1 << 10;
+    pub const GATEWAY: u32 = 1 << 11;
 }
 
 /// Seconds without a packet after which a flow or a question is forgotten.

@@ -105,7 +105,7 @@ reasons! {
         "Precision time (IEEE 1588).",
         "Nothing: an essential.";
     IcmpError = 22, "icmp-error", Pass,
-        "An ICMP error: unreachable, too big, time exceeded or parameter problem.",
+        "An ICMP error (unreachable, too big, time exceeded or parameter problem) about a packet of an allowed service, or, outbound, of a known flow. `--pass-unrelated-icmp-errors` lets all others pass under this reason, too.",
         "Nothing: an essential. If there are very many, look for what cannot be reached, or for somebody who forges them.";
     NeighbourDiscovery = 23, "neighbour-discovery", Pass,
         "IPv6 neighbour discovery (RFC 4861).",
@@ -235,6 +235,9 @@ reasons! {
     Ipv4Options = 95, "ipv4-options", Drop,
         "An IPv4 option is shorter than two bytes, or longer than the header.",
         "Capture some, and look at who sends them: somebody may be trying to hide a source route.";
+    IcmpErrorUnrelated = 96, "icmp-error-unrelated", Drop,
+        "An ICMP error about nothing that can have gone this way: it quotes no packet of a known flow, and none of a service that the peer may use.",
+        "After a restart, some are normal: they are about connections that are not known yet. Many from one sender are a probe. To pass them all, use `--pass-unrelated-icmp-errors`.";
 }
 
 impl Reason {

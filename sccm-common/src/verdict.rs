@@ -39,6 +39,8 @@ use crate::wire;
 use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
 
 pub use candidate::Turn;
+pub use essential::is_icmp_error;
+pub use icmp_error::{About, about};
 
 /// What the decision reads and writes: the kernel's maps, or the tables in memory
 /// (`memory`).
@@ -169,7 +171,7 @@ impl Verdict {
 }
 
 /// The slow path of a frame that comes in at `place`: judges whatever the parser made of it, a
-/// packet, or the reason at which the frame ends.
+/// packet, or the reason at which the frame ends. `about` is what [`about`] says of the packet.
 #[inline(always)]
 pub fn ingress<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -177,6 +179,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     end: Option<Reason>,
     payload: &P,
     place: Place,
+    about: About,
 ) -> Verdict {
     if let Some(reason) = end {
         return ended(tables.policy(), reason);
@@ -193,6 +196,38 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
         true => source,
         false => AddressClass::ANY,
     };
+    let (destination, direction) = arrival(tables, packet, place);
+    let asked = questions::are_answered(tables, payload, packet, direction);
+    let verdict = match direction {
+        Direction::Inbound => {
+            let (local, peer) = (destination.local, source.peer);
+            inbound::judge(tables, payload, packet, local, peer, asked, about)
+        }
+        Direction::Outbound => {
+            // Nobody on the segment gets the gateway's own rights by using its address as source.
+            let local = match source.local {
+                LOCAL_SELF => AddressClass::ANY.local,
+                local => local,
+            };
+            outbound::judge(
+                tables,
+                payload,
+                packet,
+                local,
+                destination.peer,
+                asked,
+                about,
+            )
+        }
+    };
+    let verdict = tables.opaque_verdict(verdict);
+    questions::note(tables, payload, packet, direction, &verdict);
+    remember_first(tables, packet, verdict)
+}
+
+/// The classes of the receiver of a packet that comes in at `place`, and which way it goes.
+#[inline(always)]
+fn arrival<T: Tables>(tables: &T, packet: &Packet, place: Place) -> (AddressClass, Direction) {
     let destination = match place {
         // Whatever comes in at a host's card is for the host, or for many.
         Place::Host | Place::Loopback if !tables.policy().has(flag::LOCAL_ADDRESSES) => {
@@ -204,24 +239,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
         Place::Segment if destination.local != LOCAL_SELF => Direction::Outbound,
         _ => Direction::Inbound,
     };
-    let asked = questions::are_answered(tables, payload, packet, direction);
-    let verdict = match direction {
-        Direction::Inbound => {
-            let (local, peer) = (destination.local, source.peer);
-            inbound::judge(tables, payload, packet, local, peer, asked)
-        }
-        Direction::Outbound => {
-            // Nobody on the segment gets the gateway's own rights by using its address as source.
-            let local = match source.local {
-                LOCAL_SELF => AddressClass::ANY.local,
-                local => local,
-            };
-            outbound::judge(tables, payload, packet, local, destination.peer, asked)
-        }
-    };
-    let verdict = tables.opaque_verdict(verdict);
-    questions::note(tables, payload, packet, direction, &verdict);
-    remember_first(tables, packet, verdict)
+    (destination, direction)
 }
 
 /// The fast path of a frame that comes in at `place`. `payload` is the same frame. `None`: the
@@ -333,13 +351,15 @@ pub fn departure<T: Tables>(
     }
 }
 
-/// Judges a packet that goes out, from a sender of the class `local`.
+/// Judges a packet that goes out, from a sender of the class `local`. `about` is what [`about`]
+/// says of the packet.
 #[inline(always)]
 pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     tables: &T,
     packet: &Packet,
     payload: &P,
     local: u16,
+    about: About,
 ) -> Verdict {
     if let Some(reason) = refused_route(tables.policy(), packet) {
         return Verdict::without_service(reason);
@@ -347,7 +367,15 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     let destination = class_of(tables, packet.family, &packet.destination);
     let direction = Direction::Outbound;
     let asked = questions::are_answered(tables, payload, packet, direction);
-    let verdict = outbound::judge(tables, payload, packet, local, destination.peer, asked);
+    let verdict = outbound::judge(
+        tables,
+        payload,
+        packet,
+        local,
+        destination.peer,
+        asked,
+        about,
+    );
     let verdict = tables.opaque_verdict(verdict);
     questions::note(tables, payload, packet, direction, &verdict);
     remember_first(tables, packet, verdict)
@@ -361,8 +389,9 @@ pub fn passing<T: Tables, P: Payload + ?Sized>(
     packet: &Packet,
     end: Option<Reason>,
     payload: &P,
+    about: About,
 ) -> Verdict {
-    ingress(tables, packet, end, payload, Place::Uplink)
+    ingress(tables, packet, end, payload, Place::Uplink, about)
 }
 
 /// The verdict on a frame that came in from others and ended in the parser.

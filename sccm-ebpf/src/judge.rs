@@ -6,7 +6,7 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sccm_common::counter::Direction;
 use sccm_common::policy::SHADOW_BANK;
-use sccm_common::verdict::{self, Departure, Place, Turn, Verdict};
+use sccm_common::verdict::{self, About, Departure, Place, Turn, Verdict};
 use sccm_common::{Hook, Reason};
 
 use crate::cursor::Bytes;
@@ -17,18 +17,23 @@ use crate::word::Word;
 /// Judges what came in: what the parser found, or the reason at which it ended.
 #[inline(always)]
 pub fn ingress(ctx: *mut xdp_md, bank: u32, end: End, place: Place) -> Word {
-    Word(judge_ingress(ctx, bank, end.0, place as u32))
+    let about = match end.reason().is_none() && is_icmp_error(Hook::Xdp) {
+        true => about_ingress(ctx, bank, place as u32),
+        false => About::Nothing as u32,
+    };
+    Word(judge_ingress(ctx, bank, end.0, place as u32, about))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_ingress(ctx: *mut xdp_md, bank: u32, end: u32, place: u32) -> u64 {
+extern "C" fn judge_ingress(ctx: *mut xdp_md, bank: u32, end: u32, place: u32, about: u32) -> u64 {
     let ctx = XdpContext::new(ctx);
     let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Xdp)) else {
         return Word::of(Verdict::without_service(Reason::NoPolicy), false).0;
     };
     let (end, place) = (End(end).reason(), Place::from_number(place));
-    let verdict = verdict::ingress(&turn, packet, end, &Bytes(&ctx), place);
+    let about = About::from_number(about);
+    let verdict = verdict::ingress(&turn, packet, end, &Bytes(&ctx), place, about);
     Word::of(verdict, end.is_none()).0
 }
 
@@ -38,11 +43,19 @@ pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded:
     let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
         return Word::NOT_JUDGED;
     };
+    let about = |direction| match end.reason().is_none() && is_icmp_error(Hook::Egress) {
+        true => about_egress(ctx, bank, direction as u32),
+        false => About::Nothing as u32,
+    };
     match verdict::departure(&turn, packet, end.reason(), place, forwarded) {
         Departure::Unjudged => Word::NOT_JUDGED,
-        Departure::Inbound => Word(judge_passing(ctx, bank, end.0)).headed(Direction::Inbound),
+        Departure::Inbound => {
+            let about = about(Direction::Inbound);
+            Word(judge_passing(ctx, bank, end.0, about)).headed(Direction::Inbound)
+        }
         Departure::Outbound(local) => {
-            Word(judge_outgoing(ctx, bank, local.into())).headed(Direction::Outbound)
+            let about = about(Direction::Outbound);
+            Word(judge_outgoing(ctx, bank, local.into(), about)).headed(Direction::Outbound)
         }
         Departure::Passes => {
             let passes = Verdict::without_service(Reason::Outbound);
@@ -53,25 +66,60 @@ pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded:
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32) -> u64 {
+extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: u32) -> u64 {
     let ctx = TcContext::new(ctx);
     let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
         return Word::NOT_JUDGED.0;
     };
-    let verdict = verdict::outgoing(&turn, packet, &Bytes(&ctx), local as u16);
+    let about = About::from_number(about);
+    let verdict = verdict::outgoing(&turn, packet, &Bytes(&ctx), local as u16, about);
     Word::of(verdict, true).0
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_passing(ctx: *mut __sk_buff, bank: u32, end: u32) -> u64 {
+extern "C" fn judge_passing(ctx: *mut __sk_buff, bank: u32, end: u32, about: u32) -> u64 {
     let ctx = TcContext::new(ctx);
     let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
         return Word::NOT_JUDGED.0;
     };
-    let end = End(end).reason();
-    let verdict = verdict::passing(&turn, packet, end, &Bytes(&ctx));
+    let (end, about) = (End(end).reason(), About::from_number(about));
+    let verdict = verdict::passing(&turn, packet, end, &Bytes(&ctx), about);
     Word::of(verdict, end.is_none()).0
+}
+
+#[inline(always)]
+fn is_icmp_error(hook: Hook) -> bool {
+    parse::packet(hook).is_some_and(|packet| verdict::is_icmp_error(packet))
+}
+
+/// What an ICMP error that comes in is about. Beside the decision and not within it: the two need
+/// much of the stack each.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn about_ingress(ctx: *mut xdp_md, bank: u32, place: u32) -> u32 {
+    let ctx = XdpContext::new(ctx);
+    let (Some(tables), Some(packet)) = (Bank::of(bank), parse::packet(Hook::Xdp)) else {
+        return About::Nothing as u32;
+    };
+    let place = Place::from_number(place);
+    verdict::about(&tables, packet, &Bytes(&ctx), Hook::Xdp, place) as u32
+}
+
+/// What an ICMP error that goes out in a direction is about.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn about_egress(ctx: *mut __sk_buff, bank: u32, direction: u32) -> u32 {
+    let ctx = TcContext::new(ctx);
+    let (Some(tables), Some(packet)) = (Bank::of(bank), parse::packet(Hook::Egress)) else {
+        return About::Nothing as u32;
+    };
+    // Inbound, as the uplink would have seen it.
+    let hook = match direction == Direction::Inbound as u32 {
+        true => Hook::Xdp,
+        false => Hook::Egress,
+    };
+    verdict::about(&tables, packet, &Bytes(&ctx), hook, Place::Uplink) as u32
 }
 
 #[inline(always)]

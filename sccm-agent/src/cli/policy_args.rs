@@ -64,6 +64,10 @@ struct FilterArgs {
     #[arg(long)]
     pass_source_routes: bool,
 
+    /// Pass ICMP errors whatever they quote
+    #[arg(long)]
+    pass_unrelated_icmp_errors: bool,
+
     /// Pass frames that are neither IP nor an essential
     #[arg(long)]
     pass_other_ethertypes: bool,
@@ -146,6 +150,7 @@ impl PolicyArgs {
             without: filter.without_essential.clone(),
             pass_orphan_fragments: filter.pass_orphan_fragments,
             pass_source_routes: filter.pass_source_routes,
+            pass_unrelated_icmp_errors: filter.pass_unrelated_icmp_errors,
             pass_other_ethertypes: filter.pass_other_ethertypes,
             count_only: filter.count_only,
             pass_sources: filter.pass_source.clone(),

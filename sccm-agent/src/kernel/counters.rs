@@ -110,11 +110,13 @@ fn described_by_peer(
 ) -> impl Iterator<Item = (Reason, Option<ServiceName>, Option<String>, Counter)> {
     let counts = sum(page).into_iter().enumerate();
     counts.filter_map(move |(index, count)| {
+        if count == Counter::default() {
+            return None;
+        }
         let (peer, class) = describe_peer(index);
         let service = names.get(class).cloned();
         let peer = names.peers.get(peer).map(str::to_owned);
-        let counted = (peer_reason(direction), service, peer, count);
-        (count != Counter::default()).then_some(counted)
+        Some((peer_reason(direction), service, peer, count))
     })
 }
 

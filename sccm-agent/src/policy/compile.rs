@@ -158,6 +158,10 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         (policy.outbound == Outbound::Off, flag::OUTBOUND_OFF),
         (policy.pass_orphan_fragments, flag::PASS_ORPHAN_FRAGMENTS),
         (policy.pass_source_routes, flag::PASS_SOURCE_ROUTES),
+        (
+            policy.pass_unrelated_icmp_errors,
+            flag::PASS_UNRELATED_ICMP_ERRORS,
+        ),
         (policy.pass_other_ethertypes, flag::PASS_OTHER_ETHERTYPES),
         (policy.count_only, flag::COUNT_ONLY),
         (local_addresses, flag::LOCAL_ADDRESSES),

@@ -39,6 +39,8 @@ pub struct SitePolicy {
     pub pass_orphan_fragments: bool,
     /// Pass packets that a source route or a routing header sends on to others.
     pub pass_source_routes: bool,
+    /// Pass ICMP errors whatever they quote.
+    pub pass_unrelated_icmp_errors: bool,
     /// Pass frames that carry neither IP nor an essential.
     pub pass_other_ethertypes: bool,
     /// Count what is refused, and note none of its flows.
@@ -109,6 +111,7 @@ impl Default for SitePolicy {
             without: Vec::new(),
             pass_orphan_fragments: false,
             pass_source_routes: false,
+            pass_unrelated_icmp_errors: false,
             pass_other_ethertypes: false,
             count_only: false,
             pass_sources: Vec::new(),

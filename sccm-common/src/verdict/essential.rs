@@ -23,17 +23,36 @@ mod icmpv6 {
     pub(crate) const ROUTER_TERMINATION: u8 = 153;
 }
 
+/// Whether a packet is an ICMP error. Later fragments have no type, and are none.
+#[inline(always)]
+pub const fn is_icmp_error(packet: &Packet) -> bool {
+    !matches!(packet.fragment, Fragment::Later)
+        && is_error(packet.family, packet.protocol, packet.icmp_type)
+}
+
+/// Whether a message of this type is an ICMP error. (Type 0 of each family is none.)
+#[inline(always)]
+pub(super) const fn is_error(family: Family, protocol: Protocol, icmp_type: u8) -> bool {
+    match (family, protocol) {
+        (Family::V4, Protocol::ICMP) => matches!(
+            icmp_type,
+            icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAMETER_PROBLEM
+        ),
+        (Family::V6, Protocol::ICMPV6) => {
+            matches!(icmp_type, icmpv6::FIRST_ERROR..=icmpv6::LAST_ERROR)
+        }
+        _ => false,
+    }
+}
+
 /// The essential that a packet is, or the forgery of one; `None` for others.
 #[inline(always)]
 pub(super) fn of(packet: &Packet) -> Option<Reason> {
+    if is_error(packet.family, packet.protocol, packet.icmp_type) {
+        return Some(Reason::IcmpError);
+    }
     match (packet.family, packet.protocol) {
-        (Family::V4, Protocol::ICMP) => matches!(
-            packet.icmp_type,
-            icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAMETER_PROBLEM
-        )
-        .then_some(Reason::IcmpError),
         (Family::V6, Protocol::ICMPV6) => match packet.icmp_type {
-            icmpv6::FIRST_ERROR..=icmpv6::LAST_ERROR => Some(Reason::IcmpError),
             icmpv6::ROUTER_SOLICITATION..=icmpv6::NEIGHBOUR_ADVERTISEMENT => {
                 // A router forwards no hop limit of 255, so the sender is on the link.
                 let genuine = packet.hop_limit == 255 && packet.fragment == Fragment::Whole;

@@ -1,8 +1,8 @@
 //! Inbound: what peers send to the protected system.
 
+use super::icmp_error::About;
 use super::{
-    Tables, Verdict, answered_service, dhcp, essential, icmp_error, later_fragment, refusal,
-    service_at,
+    Tables, Verdict, answered_service, dhcp, essential, later_fragment, refusal, service_at,
 };
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
@@ -14,7 +14,7 @@ use crate::wire::fast::{FastPacket, Network, Transport};
 
 /// Asks in this order: is it an essential, may the peer use the service, is it an answer to
 /// something that the protected system opened. `asked`: it answers what a protected client asked
-/// of DHCP.
+/// of DHCP. `about`: what it quotes, if it is an ICMP error.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -23,18 +23,17 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     local: u16,
     peer: u16,
     asked: bool,
+    about: About,
 ) -> Verdict {
     if packet.fragment == Fragment::Later {
         return Verdict::without_service(later_fragment(tables, packet));
     }
     let policy = tables.policy();
     if let Some(reason) = essential::of(packet) {
-        let related =
-            reason == Reason::IcmpError && icmp_error::quotes_a_flow(tables, payload, packet);
-        return Verdict::without_service(if related {
-            Reason::IcmpErrorRelated
-        } else {
-            policy.essentials.judge(reason)
+        return Verdict::without_service(match reason {
+            Reason::IcmpError if about == About::Flow => Reason::IcmpErrorRelated,
+            Reason::IcmpError => about.reason(policy),
+            reason => policy.essentials.judge(reason),
         });
     }
     if asked {

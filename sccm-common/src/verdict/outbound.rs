@@ -1,10 +1,12 @@
 //! Outbound: what the protected system sends. What it opens is noted, and judged if the policy says
 //! so.
 
+use super::icmp_error::About;
 use super::{
     Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal,
     service_at,
 };
+use crate::address::LOCAL_SELF;
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
 use crate::packet::{Fragment, Packet, Protocol};
@@ -17,7 +19,8 @@ use crate::tftp;
 const PPTP: u16 = 1723;
 
 /// Answers of allowed services pass and write no flow; everything else opens
-/// one, if it may. `asked`: it answers a question of its receiver.
+/// one, if it may. `asked`: it answers a question of its receiver. `about`: what it quotes, if it is
+/// an ICMP error.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -26,6 +29,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     local: u16,
     peer: u16,
     asked: bool,
+    about: About,
 ) -> Verdict {
     let policy = tables.policy();
     // Whoever is not listed has no rights, also where those of others are not asked for.
@@ -49,7 +53,11 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             if reason == Reason::IcmpError && is_unlisted(policy, local) {
                 return Verdict::of_service(Reason::UnlistedHost, wanted);
             }
-            return Verdict::without_service(policy.essentials.judge(reason));
+            return Verdict::without_service(match reason {
+                // A gateway tells either side of what it does not forward.
+                Reason::IcmpError if local != LOCAL_SELF => about.reason(policy),
+                reason => policy.essentials.judge(reason),
+            });
         }
         if dhcp::is_from_client(packet) && dhcp::is_to_all_servers(packet) {
             return Verdict::without_service(policy.essentials.judge(Reason::DhcpRequest));

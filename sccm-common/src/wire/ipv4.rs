@@ -8,7 +8,7 @@ use crate::packet::{Fragment, Packet, Protocol};
 use crate::reason::Reason;
 use core::ops::ControlFlow::{Break, Continue};
 
-const MIN_HEADER: u32 = 20;
+pub(crate) const MIN_HEADER: u32 = 20;
 
 /// Words of options that fit into a header.
 const MAX_OPTION_WORDS: u32 = 10;

@@ -107,6 +107,7 @@ pub(super) fn parse<C: Cursor>(
             let [kind, _, _, _, i0, i1, _, _] = cursor.take().or_end(Reason::IcmpTruncated)?;
             let identifier = u16::from_be_bytes([i0, i1]);
             packet.icmp_type = kind;
+            packet.payload = datagram.payload - ICMP_HEADER;
             header_size = ICMP_HEADER;
             match (datagram.protocol, kind) {
                 (Protocol::ICMP, ICMP_ECHO) | (Protocol::ICMPV6, ICMPV6_ECHO) => {

@@ -41,6 +41,8 @@ pub struct Settings {
     pub pass_orphan_fragments: bool,
     /// Pass what a source route sends on to others.
     pub pass_source_routes: bool,
+    /// Pass ICMP errors whatever they quote.
+    pub pass_unrelated_icmp_errors: bool,
     /// Pass what is neither IP nor essential.
     pub pass_other_ethertypes: bool,
     /// Count what is refused, and note nothing of it.
@@ -86,6 +88,7 @@ impl Settings {
             without: self.without.iter().copied().map(Essential).collect(),
             pass_orphan_fragments: self.pass_orphan_fragments,
             pass_source_routes: self.pass_source_routes,
+            pass_unrelated_icmp_errors: self.pass_unrelated_icmp_errors,
             pass_other_ethertypes: self.pass_other_ethertypes,
             count_only: self.count_only,
             peers: (!peers.is_empty()).then_some(peers),

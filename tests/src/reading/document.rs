@@ -78,6 +78,9 @@ pub struct Site {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pass_orphan_fragments: bool,
     pub pass_source_routes: bool,
+    /// ICMP errors pass whatever they quote.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pass_unrelated_icmp_errors: bool,
     /// Other ethertypes pass.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pass_other_ethertypes: bool,

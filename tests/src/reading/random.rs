@@ -159,6 +159,7 @@ impl Site {
             rpc_dynamic_with_mapper: chance(4),
             pass_orphan_fragments: chance(4),
             pass_source_routes: chance(4),
+            pass_unrelated_icmp_errors: chance(4),
             pass_other_ethertypes: chance(4),
             ..Self::default()
         };

@@ -109,6 +109,10 @@ impl<'a> Joint<'a> {
         for (name, bit) in [
             ("pass-orphan-fragments", flag::PASS_ORPHAN_FRAGMENTS),
             ("pass-source-routes", flag::PASS_SOURCE_ROUTES),
+            (
+                "pass-unrelated-icmp-errors",
+                flag::PASS_UNRELATED_ICMP_ERRORS,
+            ),
             ("pass-other-ethertypes", flag::PASS_OTHER_ETHERTYPES),
             ("count-only", flag::COUNT_ONLY),
         ] {

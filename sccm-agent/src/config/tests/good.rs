@@ -43,6 +43,7 @@ fn every_setting_of_a_site_arrives() {
         without-essentials = ["lldp"]
         pass-orphan-fragments = true
         pass-source-routes = true
+        pass-unrelated-icmp-errors = true
         pass-other-ethertypes = true
         pass-sources = ["192.0.2.0/24", "fd00::5"]
         count-only = true
@@ -76,7 +77,7 @@ fn every_setting_of_a_site_arrives() {
     assert_eq!(policy.pass_sources, nets(&["192.0.2.0/24", "fd00::5/128"]));
     assert_eq!(policy.without, [Essential(Reason::Lldp)]);
     assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes && policy.count_only);
-    assert!(policy.pass_source_routes);
+    assert!(policy.pass_source_routes && policy.pass_unrelated_icmp_errors);
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use sccm_agent::policy::Outbound;
-use sccm_common::Reason::{IcmpError, IcmpErrorRelated, NotAllowed, Outbound as Left, Reply};
+use sccm_common::Reason::{
+    IcmpErrorRelated, IcmpErrorUnrelated, NotAllowed, Outbound as Left, Reply,
+};
 use sccm_common::policy::Timeouts;
 use sccm_tests::datapath::{Datapath, Settings};
 
@@ -139,7 +141,7 @@ fn errors_belong_to_the_flow_that_they_quote() -> Result<()> {
                 true => pair.back().icmpv6(1, 4).data(quoted),
                 false => pair.back().icmp(3, 3).data(quoted),
             };
-            assert_eq!(kernel.arrives(&error)?, IcmpError);
+            assert_eq!(kernel.arrives(&error)?, IcmpErrorUnrelated);
             kernel.leaves(&opening)?;
             assert_eq!(kernel.arrives(&error)?, IcmpErrorRelated);
         }

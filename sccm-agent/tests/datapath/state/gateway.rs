@@ -4,8 +4,8 @@ use anyhow::Result;
 use sccm_agent::policy::{Outbound, Surroundings};
 use sccm_common::Place;
 use sccm_common::Reason::{
-    self, IcmpError, NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service,
-    SpoofedSource,
+    self, IcmpError, IcmpErrorRelated, IcmpErrorUnrelated, NotAllowed, Outbound as Left,
+    OutboundNotAllowed, Reply, Service, SpoofedSource,
 };
 use sccm_common::blocked::mark;
 use sccm_tests::datapath::{Counts, Datapath, Settings};
@@ -102,7 +102,7 @@ fn what_leaves_into_the_segment_unjudged_is_judged_there_inbound() -> Result<()>
             assert_eq!(passes(pair.back().udp(50000, 53))?, Service);
             assert_eq!(passes(pair.back().vlan(7).vlan(8).udp(1, 23))?, NotAllowed);
             assert_eq!(passes(pair.back().icmp_echo_request(7))?, NotAllowed);
-            // An error that quotes something.
+            // An error that quotes nothing.
             let (kind, quote) = match pair.is_v6() {
                 true => (1, [0x60; 48]),
                 false => (3, [0x45; 48]),
@@ -111,7 +111,7 @@ fn what_leaves_into_the_segment_unjudged_is_judged_there_inbound() -> Result<()>
                 true => pair.back().icmpv6(kind, 0),
                 false => pair.back().icmp(kind, 0),
             };
-            assert_eq!(passes(error.data(quote))?, IcmpError);
+            assert_eq!(passes(error.data(quote))?, IcmpErrorUnrelated);
             let nobody = if pair.is_v6() { "::1" } else { "127.0.0.1" };
             let spoofed = Packet::ip(nobody, pair.protected).tcp(50000, 80).syn();
             assert_eq!(passes(spoofed)?, SpoofedSource);
@@ -235,3 +235,45 @@ fn a_protected_system_does_not_arrive_at_the_uplink() -> Result<()> {
 }
 
 const SYN_ACK: u8 = 0x12;
+
+/// Unreachable, from one address to another, about a packet.
+fn error(from: &str, to: &str, about: &Packet) -> Packet {
+    let quoted = about.build()[14..].to_vec();
+    match from.contains(':') {
+        true => Packet::ip(from, to).icmpv6(1, 4).data(quoted),
+        false => Packet::ip(from, to).icmp(3, 3).data(quoted),
+    }
+}
+
+#[test]
+fn errors_are_about_what_went_through_the_gateway() -> Result<()> {
+    for (pair, own) in FAMILIES.into_iter().zip(OWN) {
+        for mode in [Outbound::Track, Outbound::Enforce] {
+            let mut uplink = gateway(Place::Uplink, mode)?;
+            let inward = |about: Packet| error(pair.peer, pair.protected, &about);
+            let (served, closed) = (pair.out().tcp(80, 50000), pair.out().tcp(81, 50000));
+            assert_eq!(uplink.arrives(&inward(served))?, IcmpError);
+            assert_eq!(uplink.arrives(&inward(closed))?, IcmpErrorUnrelated);
+            // What the gateway opens itself.
+            let opening = Packet::ip(own, pair.peer).tcp(40000, 443).syn();
+            let unreachable = error(pair.peer, own, &opening);
+            assert_eq!(uplink.arrives(&unreachable)?, IcmpErrorUnrelated);
+            assert_eq!(uplink.leaves(&opening)?, Left);
+            assert_eq!(uplink.arrives(&unreachable)?, IcmpErrorRelated);
+            // It tells a peer of what it cannot forward.
+            let too_big = error(own, pair.peer, &pair.back().tcp(50000, 80).ack());
+            assert!(uplink.leaves(&too_big)?.passes());
+        }
+        let mut segment = gateway(Place::Segment, Outbound::Enforce)?;
+        let outward = |about: Packet| error(pair.protected, pair.peer, &about);
+        let (asked, other) = (pair.back().udp(50000, 53), pair.back().udp(50000, 54));
+        assert_eq!(segment.arrives(&outward(asked))?, IcmpError);
+        assert_eq!(segment.arrives(&outward(other))?, IcmpErrorUnrelated);
+        // Nobody there tells of what the gateway would have received.
+        let managed = Packet::ip(pair.peer, own).tcp(50000, 22).syn();
+        assert_eq!(segment.arrives(&outward(managed))?, IcmpErrorUnrelated);
+        let too_big = error(own, pair.protected, &pair.out().tcp(40000, 443).ack());
+        assert_eq!(segment.leaves(&too_big)?, IcmpError);
+    }
+    Ok(())
+}

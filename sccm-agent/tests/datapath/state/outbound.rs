@@ -3,7 +3,8 @@
 use anyhow::Result;
 use sccm_agent::policy::Outbound;
 use sccm_common::Reason::{
-    self, Arp, IcmpError, NotAllowed, Outbound as Left, OutboundNotAllowed, Reply, Service,
+    self, Arp, IcmpError, IcmpErrorUnrelated, NotAllowed, Outbound as Left, OutboundNotAllowed,
+    Reply, Service,
 };
 use sccm_tests::datapath::{Action, Datapath, Settings};
 use sccm_tests::packet::Packet;
@@ -69,11 +70,18 @@ fn enforce_lets_out_answers_and_essentials() -> Result<()> {
         assert_eq!(kernel.leaves(&echo_reply)?, Left);
         let echo = pair.out().icmp_echo_request(7);
         assert_eq!(kernel.leaves(&echo)?, OutboundNotAllowed);
-        let error = match pair.is_v6() {
-            true => pair.out().icmpv6(1, 4),
-            false => pair.out().icmp(3, 3),
+        let about = |quoted: Packet| {
+            let quoted = quoted.build()[14..].to_vec();
+            match pair.is_v6() {
+                true => pair.out().icmpv6(1, 4).data(quoted),
+                false => pair.out().icmp(3, 3).data(quoted),
+            }
         };
-        assert_eq!(kernel.leaves(&error.payload(28))?, IcmpError);
+        // Errors about what came in.
+        let question = pair.back().udp(50000, 53);
+        assert_eq!(kernel.leaves(&about(question))?, IcmpError);
+        let nothing = pair.back().udp(50000, 54);
+        assert_eq!(kernel.leaves(&about(nothing))?, IcmpErrorUnrelated);
         assert_eq!(kernel.flows()?, 0);
     }
     let mut kernel = datapath(&settings)?;

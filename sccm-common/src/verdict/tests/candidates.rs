@@ -4,19 +4,20 @@ use crate::Reason::{NotAllowed, Outbound, OutboundNotAllowed, Reply, Service};
 use crate::address::AddressClass;
 use crate::memory::MemoryTables;
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World, class};
-use crate::verdict::{self, Turn};
+use crate::verdict::{self, About, Turn};
 use crate::wire::fast;
 use crate::{Place, Reason};
 use sccm_packets::tcp_flag::{ACK, RST, SYN};
 
 fn arrives(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
     let packet = fast::parse(frame).unwrap();
-    verdict::ingress(turn, &packet, None, frame, Place::Host).reason
+    verdict::ingress(turn, &packet, None, frame, Place::Host, About::Nothing).reason
 }
 
 fn leaves(turn: &Turn<MemoryTables<'_>>, frame: &[u8]) -> Reason {
     let packet = fast::parse(frame).unwrap();
-    verdict::outgoing(turn, &packet, frame, AddressClass::ANY.local).reason
+    let local = AddressClass::ANY.local;
+    verdict::outgoing(turn, &packet, frame, local, About::Nothing).reason
 }
 
 /// What would each write something: a flow, a first fragment, a transfer, an end.

@@ -58,7 +58,7 @@ pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> 
         16..19 => tftp(random, &ends, outward),
         19 => pptp(&ends, outward),
         20 | 21 => talk_more::dhcp(random, &ends),
-        22 | 23 => talk_more::error(random, &ends, seen),
+        22 | 23 => talk_more::errors(random, &ends, seen),
         24..27 => talk_more::fragments(random, &ends, outward),
         27 => talk_more::chain(random, &ends, outward),
         28 => talk_more::neighbours(random, &ends, outward),

@@ -74,8 +74,13 @@ pub fn dhcp(random: &mut Rng, ends: &Ends) -> Vec<Said> {
     talk
 }
 
-/// An error that quotes a frame that was seen, or nothing of the kind.
-pub fn error(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Vec<Said> {
+/// Errors that quote frames that were seen, either way, or nothing of the kind.
+pub fn errors(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Vec<Said> {
+    let count = random.usize(1..4);
+    (0..count).map(|_| error(random, ends, seen)).collect()
+}
+
+fn error(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Said {
     let v4 = ends.is_v4();
     let kind: u8 = match (random.u8(..8), v4) {
         (0, _) => random.u8(..),
@@ -86,6 +91,7 @@ pub fn error(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Vec<Said> {
     let fits = |frame: &&Vec<u8>| frame.get(12..14) == Some(&wanted) && frame.len() >= 54;
     let fitting: Vec<&Vec<u8>> = seen.iter().filter(fits).collect();
     let quoted = random.choice(fitting);
+    let outward = random.u8(..3) == 0;
     let mut ends = *ends;
     let mut quote = vec![0x45; random.usize(..60)];
     if let Some(frame) = quoted {
@@ -96,7 +102,11 @@ pub fn error(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Vec<Said> {
         quote = packet[..size].to_vec();
         // An error goes to the sender of what it quotes.
         if random.u8(..8) != 0 {
-            ends.inside = match v4 {
+            let receiver = match outward {
+                true => &mut ends.outside,
+                false => &mut ends.inside,
+            };
+            *receiver = match v4 {
                 true => <[u8; 4]>::try_from(&packet[12..16])
                     .expect("four bytes")
                     .into(),
@@ -110,7 +120,12 @@ pub fn error(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Vec<Said> {
         }
     }
     let message = frame::control(kind, 0, &quote);
-    vec![ends.said(random.u8(..6) == 0, ends.icmp(), &message)]
+    let mut said = ends.said(outward, ends.icmp(), &message);
+    // What pads a frame is no part of it.
+    if random.u8(..8) == 0 {
+        said.frame.extend([0; 8]);
+    }
+    said
 }
 
 /// A datagram in parts, in some order, sometimes of a form that no host sends.

@@ -6,6 +6,7 @@ use sccm_common::Reason;
 use sccm_tests::reading::{Carrier, Outbound, Way};
 
 use super::parse::{Part, Seen, Transport};
+use super::quote::About;
 use super::state::{DHCP, Datagram, Flow, FlowState, Phase, Question, transaction};
 use super::{End, Oracle, essential};
 
@@ -22,8 +23,11 @@ impl Oracle<'_> {
             return self.later(packet);
         }
         match essential::of(packet) {
-            Some(Reason::IcmpError) if self.quotes_a_flow(packet) => {
-                return (Reason::IcmpErrorRelated, None);
+            Some(Reason::IcmpError) => {
+                return match self.about_sent(packet, local) {
+                    About::Flow => (Reason::IcmpErrorRelated, None),
+                    about => (self.icmp_error(about), None),
+                };
             }
             Some(reason) => return (self.unless_removed(reason), None),
             None => {}
@@ -84,7 +88,7 @@ impl Oracle<'_> {
                     if self.rights.is_unlisted(local) {
                         return self.refused(Reason::UnlistedHost, local, asked);
                     }
-                    return (self.unless_removed(Reason::IcmpError), None);
+                    return (self.icmp_error(self.about_received(packet)), None);
                 }
                 Some(reason) => return (self.unless_removed(reason), None),
                 None => {}
@@ -264,41 +268,6 @@ impl Oracle<'_> {
         };
         self.was_asked(&Question::DhcpBy(packet.destination), DHCP)
             || packet.is_v4() && self.was_asked(&dhcp, DHCP)
-    }
-
-    /// Whether an ICMP error is about a packet that its receiver sent in a live flow. The quote
-    /// is read by the family of the packet that carries it, as far as the frame reaches.
-    fn quotes_a_flow(&self, packet: &Seen<'_>) -> bool {
-        let quote = packet.rest;
-        let address = |at: usize| -> Option<IpAddr> {
-            Some(match packet.is_v4() {
-                true => IpAddr::from(<[u8; 4]>::try_from(quote.get(at..at + 4)?).ok()?),
-                false => IpAddr::from(<[u8; 16]>::try_from(quote.get(at..at + 16)?).ok()?),
-            })
-        };
-        let read = || -> Option<Flow> {
-            let (protocol, source, destination, size) = match packet.is_v4() {
-                true => (
-                    *quote.get(9)?,
-                    address(12)?,
-                    address(16)?,
-                    usize::from(quote[0] & 15) * 4,
-                ),
-                false => (*quote.get(6)?, address(8)?, address(24)?, 40),
-            };
-            let &[a, b, c, d, e, f, _, _] = quote.get(size..size + 8)? else {
-                return None;
-            };
-            let word = |high, low| u16::from_be_bytes([high, low]);
-            let ports = match protocol {
-                6 | 17 => (word(a, b), word(c, d)),
-                1 | 58 => (0, word(e, f)),
-                _ => (0, 0),
-            };
-            let to_sender = source == packet.destination;
-            to_sender.then(|| Flow::new(source, destination, protocol, ports))
-        };
-        read().is_some_and(|flow| self.is_alive(&flow))
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Seen<'a> {
     pub edge: usize,
     pub id: u32,
     pub transport: Transport,
-    /// The frame behind the transport header.
+    /// The frame behind the transport header; of ICMP and IGMP, the packet behind it.
     pub rest: &'a [u8],
 }
 
@@ -331,6 +331,9 @@ fn transport(mut seen: Seen<'_>, left: usize) -> Result<Seen<'_>, Reason> {
         }
         _ => 0,
     };
-    seen.rest = &seen.rest[size..];
+    seen.rest = match seen.transport {
+        Transport::Control { .. } => &packet[size..],
+        _ => &seen.rest[size..],
+    };
     Ok(seen)
 }

@@ -107,6 +107,24 @@ impl Oracle<'_> {
     }
 }
 
+impl Oracle<'_> {
+    /// Whether a datagram with these ends belongs to a transfer that is under way.
+    pub(super) fn has_transfer(&self, one: (IpAddr, u16), other: (IpAddr, u16)) -> bool {
+        [(one, other), (other, one)]
+            .into_iter()
+            .any(|(server, client)| {
+                let transfer = Transfer {
+                    server: server.0,
+                    client: client.0,
+                    server_port: Some(server.1),
+                    client_port: client.1,
+                };
+                let known = self.transfers.get(&transfer);
+                known.is_some_and(|progress| progress.is_alive(self.now))
+            })
+    }
+}
+
 impl Progress {
     pub fn begun(now: u64) -> Self {
         Self {
