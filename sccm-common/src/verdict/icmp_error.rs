@@ -68,6 +68,7 @@ pub fn about<T: Tables, P: Payload + ?Sized>(
     let Some(quote) = Quote::read(payload, packet) else {
         return About::Nothing;
     };
+    let quote = quote.opaque(tables);
     let (sender, direction) = match hook {
         Hook::Xdp => arrival(tables, packet, place),
         Hook::Egress => {
@@ -75,10 +76,22 @@ pub fn about<T: Tables, P: Payload + ?Sized>(
             (class, Direction::Outbound)
         }
     };
+    let sender = opaque_class(tables, sender);
+    let inbound = tables.opaque_answer(direction == Direction::Inbound);
     let receiver = class_of(tables, packet.family, &quote.destination);
-    match direction {
-        Direction::Inbound => about_sent(tables, packet, &quote, sender, receiver),
-        Direction::Outbound => about_received(tables, packet, &quote, sender, receiver),
+    let receiver = opaque_class(tables, receiver);
+    match inbound {
+        true => about_sent(tables, packet, &quote, sender, receiver),
+        false => about_received(tables, packet, &quote, sender, receiver),
+    }
+}
+
+/// The same classes, of which the verifier knows nothing any more.
+#[inline(always)]
+fn opaque_class<T: Tables>(tables: &T, class: AddressClass) -> AddressClass {
+    AddressClass {
+        local: tables.opaque(class.local.into()) as u16,
+        peer: tables.opaque(class.peer.into()) as u16,
     }
 }
 
@@ -300,6 +313,19 @@ impl Quote {
             from,
             to,
             icmp_type,
+        }
+    }
+
+    /// The same, of which the verifier knows nothing any more: it would follow what comes next once
+    /// for each kind of packet that may be quoted, and for each way through its headers.
+    #[inline(always)]
+    fn opaque<T: Tables>(self, tables: &T) -> Self {
+        Self {
+            destination: self.destination,
+            protocol: Protocol(tables.opaque(self.protocol.0.into()) as u8),
+            from: tables.opaque(self.from.into()) as u16,
+            to: tables.opaque(self.to.into()) as u16,
+            icmp_type: tables.opaque(self.icmp_type.into()) as u8,
         }
     }
 
