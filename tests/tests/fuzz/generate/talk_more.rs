@@ -199,6 +199,8 @@ pub fn chain(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
     for place in 0..count {
         let number = match place {
             0 if random.bool() => 0,
+            // Others end the chain, or may stand there only once.
+            _ if count == 7 => 60,
             _ => EXTENSIONS[random.usize(1..EXTENSIONS.len())],
         };
         let body = match (ends.is_v4(), number) {
