@@ -23,17 +23,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("policy", &["catalog", "site"]),
     ("config", &["catalog", "policy", "site", "units"]),
     ("check", &["catalog", "output", "policy", "site", "units"]),
+    // Which cards carry the programs.
+    ("plan", &["catalog", "interface"]),
     // The kernel, and what is read back from it.
     ("kernel", &["policy"]),
     ("blocked", &["catalog", "kernel", "policy", "site"]),
-    ("state", &["blocked", "interface", "kernel", "policy"]),
+    (
+        "state",
+        &["blocked", "interface", "kernel", "plan", "policy"],
+    ),
     ("capture", &["blocked", "changed", "kernel", "state"]),
     (
         "watch",
         &["blocked", "interface", "kernel", "policy", "state", "units"],
     ),
     // What is enforced where.
-    ("plan", &["catalog", "interface"]),
     (
         "hooks",
         &["changed", "interface", "kernel", "plan", "policy", "units"],
