@@ -125,7 +125,7 @@ impl<'a> MemoryTables<'a> {
             Departure::Unjudged => None,
             Departure::Inbound => {
                 let about = verdict::about(self, &packet, frame, Hook::Xdp, Place::Uplink);
-                let verdict = verdict::passing(self, &packet, end, frame, about);
+                let verdict = verdict::ingress(self, &packet, end, frame, Place::Uplink, about);
                 Some((Direction::Inbound, verdict))
             }
             Departure::Outbound(local) => {

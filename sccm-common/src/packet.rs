@@ -27,6 +27,24 @@ impl Protocol {
     pub const NO_NEXT_HEADER: Self = Self(59);
     /// Internet control message protocol for IPv6.
     pub const ICMPV6: Self = Self(58);
+
+    /// Whether a message of this type is an echo request, of either ICMP.
+    #[inline(always)]
+    pub const fn is_echo_request(self, icmp_type: u8) -> bool {
+        matches!(
+            (self, icmp_type),
+            (Self::ICMP, ICMP_ECHO) | (Self::ICMPV6, ICMPV6_ECHO)
+        )
+    }
+
+    /// Whether a message of this type is an echo reply, of either ICMP.
+    #[inline(always)]
+    pub const fn is_echo_reply(self, icmp_type: u8) -> bool {
+        matches!(
+            (self, icmp_type),
+            (Self::ICMP, ICMP_ECHO_REPLY) | (Self::ICMPV6, ICMPV6_ECHO_REPLY)
+        )
+    }
 }
 
 /// The flags byte of a TCP header (RFC 9293, 3.1).
@@ -102,19 +120,13 @@ impl Packet {
     /// Whether this is an echo request, of either ICMP.
     #[inline(always)]
     pub const fn is_echo_request(&self) -> bool {
-        matches!(
-            (self.protocol, self.icmp_type),
-            (Protocol::ICMP, ICMP_ECHO) | (Protocol::ICMPV6, ICMPV6_ECHO)
-        )
+        self.protocol.is_echo_request(self.icmp_type)
     }
 
     /// Whether this is an echo reply, of either ICMP.
     #[inline(always)]
     pub const fn is_echo_reply(&self) -> bool {
-        matches!(
-            (self.protocol, self.icmp_type),
-            (Protocol::ICMP, ICMP_ECHO_REPLY) | (Protocol::ICMPV6, ICMPV6_ECHO_REPLY)
-        )
+        self.protocol.is_echo_reply(self.icmp_type)
     }
 }
 

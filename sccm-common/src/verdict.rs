@@ -9,94 +9,40 @@
 //!
 //! A frame that comes in takes the fast path ([`fast_ingress`]) if it can, otherwise
 //! the slow path: [`wire::parse`](crate::wire::parse), then [`ingress`]. A frame that
-//! goes out is parsed, then judged by [`egress`].
+//! goes out is parsed, and [`departure`] says how it is judged: by [`outgoing`], by [`ingress`] as at
+//! the uplink, or not at all.
 
 mod candidate;
 mod dhcp;
 mod essential;
+mod fragments;
 mod icmp_error;
 mod inbound;
 mod outbound;
 mod questions;
 mod source;
+mod tables;
 
 #[cfg(test)]
 mod tests;
 
-use crate::address::{self, AddressClass, Family, LOCAL_SELF, Trie};
+use crate::address::{self, AddressClass, Family, LOCAL_SELF};
 use crate::counter::Direction;
 use crate::cursor::{Contiguous, Payload};
-use crate::flow::{FlowKey, FlowSlot, FlowState};
-use crate::fragment::{FragmentKey, FragmentState};
-use crate::packet::{Fragment, Packet, Protocol};
+use crate::packet::{Packet, Protocol};
 use crate::peer::Peer;
 use crate::policy::{Pair, Policy, flag};
-use crate::question::QuestionKey;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
-use crate::tftp::{TransferKey, TransferState};
 use crate::wire;
 use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
 
 pub use candidate::Turn;
 pub use essential::is_icmp_error;
 pub use icmp_error::{About, about};
+pub use tables::Tables;
 
-/// What the decision reads and writes: the kernel's maps, or the tables in memory
-/// (`memory`).
-pub trait Tables {
-    /// A reference to the state of one flow.
-    type Flow: FlowSlot;
-
-    /// The policy that judges, the same one for the whole of a decision.
-    fn policy(&self) -> &Policy;
-    /// The policy's classes of addresses.
-    fn trie(&self) -> Option<&Trie>;
-    /// The classes of an address, looked up on the slow path. The kernel program does it in a
-    /// function of its own: that costs a call, and the verifier follows it once.
-    fn class_apart(&self, family: Family, address: &crate::Address) -> AddressClass {
-        match self.trie() {
-            Some(trie) => address::classify_either(trie, family, address),
-            None => AddressClass::ANY,
-        }
-    }
-    /// The state of a flow, if it is known.
-    fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
-    /// The state of the flow that a leaving packet belongs to, looked up on the slow path. The kernel
-    /// program does it in a function of its own, whose part of the stack is its own.
-    fn flow_apart(&self, packet: &Packet) -> Option<Self::Flow> {
-        self.flow(&FlowKey::of_outbound(packet))
-    }
-    /// Remembers a flow.
-    fn open_flow(&self, key: &FlowKey, state: FlowState);
-    /// The first fragment of a datagram, if it passed.
-    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState>;
-    /// Remembers that a first fragment passed.
-    fn note_fragment(&self, key: &FragmentKey, state: FragmentState);
-    /// A TFTP transfer, or a request for one.
-    fn transfer(&self, key: &TransferKey) -> Option<TransferState>;
-    /// Remembers a transfer as it is now.
-    fn note_transfer(&self, key: &TransferKey, state: TransferState);
-    /// Remembers for a while that something was asked.
-    fn note_question(&self, key: &QuestionKey);
-    /// Whether it was asked within so many seconds (at most [`MAX_AGE`](crate::question::MAX_AGE)).
-    fn was_asked(&self, key: &QuestionKey, within: u32) -> bool;
-    /// The same word. The kernel's verifier knows nothing of it any more, and so follows what
-    /// comes next once, by whatever way the word was found.
-    fn opaque(&self, word: u64) -> u64 {
-        word
-    }
-    /// The same for an answer.
-    fn opaque_answer(&self, answer: bool) -> bool {
-        self.opaque(answer.into()) != 0
-    }
-    /// The same verdict. The kernel's verifier knows nothing of it any more.
-    fn opaque_verdict(&self, verdict: Verdict) -> Verdict {
-        verdict
-    }
-    /// Seconds of a clock that only goes forward; only differences mean something.
-    fn now(&self) -> u32;
-}
+use fragments::{later_fragment, remember_first};
 
 /// On which side of the protected systems a card is; fixed when its programs are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -311,7 +257,8 @@ pub enum Departure {
     /// Not at all: what leaves a gateway by its uplink in the name of others; and what the stack of
     /// a gateway makes without IP.
     Unjudged,
-    /// Inbound: a gateway forwards it into its segment, from a card that nobody enforces.
+    /// Inbound, as the uplink would have judged it: a gateway forwards it into its segment, from a
+    /// card that nobody enforces.
     Inbound,
     /// Outbound, for the local class of its sender.
     Outbound(u16),
@@ -381,19 +328,6 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     remember_first(tables, packet, verdict)
 }
 
-/// Judges a frame that a gateway forwards into its segment and that was judged nowhere before: as
-/// its uplink would have.
-#[inline(always)]
-pub fn passing<T: Tables, P: Payload + ?Sized>(
-    tables: &T,
-    packet: &Packet,
-    end: Option<Reason>,
-    payload: &P,
-    about: About,
-) -> Verdict {
-    ingress(tables, packet, end, payload, Place::Uplink, about)
-}
-
 /// The verdict on a frame that came in from others and ended in the parser.
 #[inline(always)]
 fn ended(policy: &Policy, reason: Reason) -> Verdict {
@@ -403,49 +337,6 @@ fn ended(policy: &Policy, reason: Reason) -> Verdict {
         }
         _ => policy.essentials.judge(reason),
     })
-}
-
-/// Remembers a first fragment that passed, if later fragments are judged.
-#[inline(always)]
-fn remember_first<T: Tables>(tables: &T, packet: &Packet, verdict: Verdict) -> Verdict {
-    let judged = verdict.reason != Reason::Outbound || tables.policy().has(flag::OUTBOUND_ENFORCE);
-    if packet.fragment == Fragment::First && verdict.reason.passes() && judged {
-        note_first(tables, packet);
-    }
-    verdict
-}
-
-/// Not inlined, because it is rare: its part of the stack is then its own.
-#[inline(never)]
-fn note_first<T: Tables>(tables: &T, packet: &Packet) {
-    let key = FragmentKey::of(packet);
-    let now = tables.now();
-    // Of two first fragments, the receiver may take either.
-    let before = match tables.fragment(&key) {
-        Some(before) if before.is_fresh(now) => before.header_end(),
-        _ => 0,
-    };
-    let header_end = packet.fragment_edge.max(before);
-    tables.note_fragment(&key, FragmentState::new(now, header_end));
-}
-
-/// The reason for a later fragment. Not inlined, like [`note_first`].
-#[inline(never)]
-fn later_fragment<T: Tables>(tables: &T, packet: &Packet) -> Reason {
-    let known = tables.fragment(&FragmentKey::of(packet));
-    if let Some(first) = known
-        && first.is_fresh(tables.now())
-    {
-        return match packet.fragment_edge < first.header_end() {
-            true => Reason::FragmentOverlap,
-            false => Reason::FragmentFollows,
-        };
-    }
-    if tables.policy().has(flag::PASS_ORPHAN_FRAGMENTS) {
-        Reason::LaterFragment
-    } else {
-        Reason::LaterFragmentRefused
-    }
 }
 
 /// The verdict on a packet for which the pair has no right. `local` is the class of the protected

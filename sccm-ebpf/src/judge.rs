@@ -1,6 +1,7 @@
 //! The decision on a parsed packet, in functions with global linkage: the verifier follows each of
 //! them once, by itself, however many ways lead there, and knows nothing of what it returns. The
-//! packet is handed over in a map, all else in words.
+//! packet is handed over in a map, all else in words. Where one of them finds no bank or no packet,
+//! which its caller has found already, it is only the verifier that must be told what then.
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
@@ -76,6 +77,7 @@ extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: 
     Word::of(verdict, true).0
 }
 
+/// Judges what leaves into a segment as the uplink would have.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_passing(ctx: *mut __sk_buff, bank: u32, end: u32, about: u32) -> u64 {
@@ -84,7 +86,7 @@ extern "C" fn judge_passing(ctx: *mut __sk_buff, bank: u32, end: u32, about: u32
         return Word::NOT_JUDGED.0;
     };
     let (end, about) = (End(end).reason(), About::from_number(about));
-    let verdict = verdict::passing(&turn, packet, end, &Bytes(&ctx), about);
+    let verdict = verdict::ingress(&turn, packet, end, &Bytes(&ctx), Place::Uplink, about);
     Word::of(verdict, end.is_none()).0
 }
 

@@ -7,7 +7,7 @@ use core::mem;
 use sccm_common::counter::Direction;
 use sccm_common::{Judgement, Peer, Reason, ServiceClass, Verdict};
 
-/// What was found about a frame, by and by.
+/// What is known of how a frame ends: the verdict first, then where the frame was.
 #[derive(Clone, Copy)]
 pub struct Word(pub u64);
 

@@ -21,9 +21,9 @@ pub fn not_enforced(
         let controller = present
             .iter()
             .find(|other| one.controller == Some(other.index));
-        match (controller.map(|controller| controller.kind), one.kind) {
+        match (controller, one.kind) {
             // A bridge hands on whatever its members get.
-            (Some(Kind::Group), _) => members(one.controller.unwrap_or_default()).any(is_judged),
+            (Some(group), _) if group.kind == Kind::Group => members(group.index).any(is_judged),
             // Its members are told.
             (_, Kind::Vrf) => false,
             (_, Kind::Group) if members(one.index).any(is_judged) => false,

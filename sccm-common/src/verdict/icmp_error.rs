@@ -12,7 +12,7 @@ use crate::policy::{Policy, flag};
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp::TransferKey;
-use crate::wire::transport::{ICMP_ECHO, ICMP_ECHO_REPLY, ICMPV6_ECHO, ICMPV6_ECHO_REPLY};
+use crate::wire::transport::{ICMP_ECHO, ICMPV6_ECHO};
 use crate::wire::{ipv4, ipv6};
 use core::hint::black_box;
 use core::mem;
@@ -300,10 +300,8 @@ impl Quote {
         let kind = (header >> 56) as u8;
         let (from, to, icmp_type) = match (protocol, kind) {
             (Protocol::TCP | Protocol::UDP, _) => (first, second, 0),
-            (Protocol::ICMP, ICMP_ECHO) | (Protocol::ICMPV6, ICMPV6_ECHO) => (0, identifier, kind),
-            (Protocol::ICMP, ICMP_ECHO_REPLY) | (Protocol::ICMPV6, ICMPV6_ECHO_REPLY) => {
-                (identifier, 0, kind)
-            }
+            _ if protocol.is_echo_request(kind) => (0, identifier, kind),
+            _ if protocol.is_echo_reply(kind) => (identifier, 0, kind),
             (Protocol::ICMP | Protocol::ICMPV6, _) => (0, 0, kind),
             _ => (0, 0, 0),
         };
@@ -336,18 +334,12 @@ impl Quote {
 
     #[inline(always)]
     const fn is_echo_request(&self) -> bool {
-        matches!(
-            (self.protocol, self.icmp_type),
-            (Protocol::ICMP, ICMP_ECHO) | (Protocol::ICMPV6, ICMPV6_ECHO)
-        )
+        self.protocol.is_echo_request(self.icmp_type)
     }
 
     #[inline(always)]
     const fn is_echo_reply(&self) -> bool {
-        matches!(
-            (self.protocol, self.icmp_type),
-            (Protocol::ICMP, ICMP_ECHO_REPLY) | (Protocol::ICMPV6, ICMPV6_ECHO_REPLY)
-        )
+        self.protocol.is_echo_reply(self.icmp_type)
     }
 
     /// The ICMP type that this would be the answer to.

@@ -7,6 +7,7 @@ mod flows;
 mod fragments;
 mod groups;
 mod icmp_errors;
+mod icmp_quotes;
 mod outbound;
 mod places;
 mod questions;

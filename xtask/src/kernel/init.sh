@@ -13,7 +13,9 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t bpf bpf /sys/fs/bpf
+# As it is written, without carriage returns.
 stty -F /dev/ttyS1 raw
+stty -F /dev/ttyS2 raw
 exec </dev/null
 echo begun >/dev/ttyS1
 

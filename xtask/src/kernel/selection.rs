@@ -49,17 +49,8 @@ pub const SELECTION: &[Selected] = &[
             "faults::signals_detach",
         ],
     ),
-    // Not what only repeats: every length of a frame, floods, every kind of flow. Nor what loads the
-    // programs anew for every table: an emulated verifier takes seconds each time.
-    select(
-        "fixtures",
-        &[
-            "check::every_fixture",
-            "check::without",
-            "buffers",
-            "connection",
-        ],
-    ),
+    // Not what only repeats: every length of a frame, floods, every kind of flow.
+    select("fixtures", &["check", "buffers", "connection"]),
 ];
 
 const fn select(name: &'static str, arguments: &'static [&'static str]) -> Selected {

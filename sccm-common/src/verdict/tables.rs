@@ -1,0 +1,66 @@
+//! What the decision needs of the outside.
+
+use super::Verdict;
+use crate::address::{self, AddressClass, Family, Trie};
+use crate::flow::{FlowKey, FlowSlot, FlowState};
+use crate::fragment::{FragmentKey, FragmentState};
+use crate::packet::Packet;
+use crate::policy::Policy;
+use crate::question::QuestionKey;
+use crate::tftp::{TransferKey, TransferState};
+
+/// What the decision reads and writes: the kernel's maps, or the tables in memory
+/// ([`memory`](crate::memory)).
+pub trait Tables {
+    /// A reference to the state of one flow.
+    type Flow: FlowSlot;
+
+    /// The policy that judges, the same one for the whole of a decision.
+    fn policy(&self) -> &Policy;
+    /// The policy's classes of addresses.
+    fn trie(&self) -> Option<&Trie>;
+    /// The classes of an address, looked up on the slow path. The kernel program does it in a
+    /// function of its own: that costs a call, and the verifier follows it once.
+    fn class_apart(&self, family: Family, address: &crate::Address) -> AddressClass {
+        match self.trie() {
+            Some(trie) => address::classify_either(trie, family, address),
+            None => AddressClass::ANY,
+        }
+    }
+    /// The state of a flow, if it is known.
+    fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
+    /// The state of the flow that a leaving packet belongs to, looked up on the slow path. The kernel
+    /// program does it in a function of its own, whose part of the stack is its own.
+    fn flow_apart(&self, packet: &Packet) -> Option<Self::Flow> {
+        self.flow(&FlowKey::of_outbound(packet))
+    }
+    /// Remembers a flow.
+    fn open_flow(&self, key: &FlowKey, state: FlowState);
+    /// The first fragment of a datagram, if it passed.
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState>;
+    /// Remembers that a first fragment passed.
+    fn note_fragment(&self, key: &FragmentKey, state: FragmentState);
+    /// A TFTP transfer, or a request for one.
+    fn transfer(&self, key: &TransferKey) -> Option<TransferState>;
+    /// Remembers a transfer as it is now.
+    fn note_transfer(&self, key: &TransferKey, state: TransferState);
+    /// Remembers for a while that something was asked.
+    fn note_question(&self, key: &QuestionKey);
+    /// Whether it was asked within so many seconds (at most [`MAX_AGE`](crate::question::MAX_AGE)).
+    fn was_asked(&self, key: &QuestionKey, within: u32) -> bool;
+    /// The same word. The kernel's verifier knows nothing of it any more, and so follows what
+    /// comes next once, by whatever way the word was found.
+    fn opaque(&self, word: u64) -> u64 {
+        word
+    }
+    /// The same for an answer.
+    fn opaque_answer(&self, answer: bool) -> bool {
+        self.opaque(answer.into()) != 0
+    }
+    /// The same verdict. The kernel's verifier knows nothing of it any more.
+    fn opaque_verdict(&self, verdict: Verdict) -> Verdict {
+        verdict
+    }
+    /// Seconds of a clock that only goes forward; only differences mean something.
+    fn now(&self) -> u32;
+}
