@@ -16,4 +16,5 @@ mod sources;
 mod tftp;
 mod tftp_ends;
 mod timeouts;
+mod translated;
 mod unlisted;
