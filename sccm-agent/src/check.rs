@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 pub struct Report {
     /// The product edition of the port table.
     pub edition: Edition,
-    /// SHA-256 of the compiled tables, as `status` shows it while they are enforced.
+    /// SHA-256 of the policy as it was written, as `status` shows it while it is enforced.
     pub hash: String,
     /// Who may open what.
     #[serde(flatten)]

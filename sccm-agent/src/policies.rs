@@ -193,7 +193,8 @@ impl Policies {
             machine,
         };
         let active = held.maps.info()?;
-        if compiled.info.hash == active.hash {
+        if compiled.info.tables == active.tables {
+            held.maps.rename(&compiled.info)?;
             self.run(held, next);
             return outcome(held, What::Unchanged);
         }
@@ -261,7 +262,7 @@ impl Policies {
         };
         let (machine, mut compiled) = self.compile(&held, &policy).await?;
         self.guard(&compiled, accept_lockout).await?;
-        compiled.info.withdrawn = held.maps.info()?.source;
+        compiled.info.withdrawn = held.maps.info()?.hash;
         publish(&mut held, compiled, None)?;
         let policy = Some(policy);
         let left = self.run(&mut held, Applied { policy, machine });
@@ -298,7 +299,7 @@ impl Policies {
         };
         let (machine, mut compiled) = self.compile(held, &policy).await?;
         let active = held.maps.info()?;
-        if compiled.info.hash != active.hash {
+        if compiled.info.tables != active.tables {
             compiled.info.withdrawn = active.withdrawn;
             publish(held, compiled, None)?;
             tracing::info!(

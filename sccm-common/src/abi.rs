@@ -61,7 +61,8 @@ pub const ROLES_BYTES: usize = 1024;
 pub struct PolicyInfo {
     /// Counts up with every published policy; 0 is a bank never written.
     pub generation: u64,
-    /// SHA-256 of the compiled tables.
+    /// SHA-256 of the policy as it was written: the same on every machine, and the one that people
+    /// are shown.
     pub hash: [u8; 32],
     /// The policy's own flags.
     pub flags: u32,
@@ -72,9 +73,10 @@ pub struct PolicyInfo {
     /// Until when somebody must confirm it, in seconds since 1970; 0 once it is
     /// confirmed, or where nobody has to.
     pub confirm_by: u64,
-    /// SHA-256 of the policy as it was written, whatever this machine's addresses.
-    pub source: [u8; 32],
-    /// The `source` that was taken back in favour of this policy, and is not
+    /// SHA-256 of the compiled tables, which depend on this machine: its addresses, its routes, and
+    /// the numbers that services got.
+    pub tables: [u8; 32],
+    /// The `hash` that was taken back in favour of this policy, and is not
     /// published again unasked; zeros if there is none.
     pub withdrawn: [u8; 32],
     /// The roles that it was compiled for, as `a,b`, padded with zeros.

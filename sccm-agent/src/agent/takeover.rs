@@ -8,6 +8,8 @@
 use crate::kernel::{Found, Maps, PinDir};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
+use sccm_common::abi::PolicyInfo;
+use sccm_common::policy::flag;
 
 /// What a start does with the policy that it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +66,17 @@ impl Start {
             return Ok(Self::Publish);
         }
         let active = Maps::open(pins)?.info()?;
-        Ok(if active.hash == compiled.info.hash {
+        Ok(if active.tables == compiled.info.tables {
             Self::Unchanged
-        } else if active.withdrawn == compiled.info.source {
+        } else if active.withdrawn == compiled.info.hash && !observes(&compiled.info) {
             Self::Withdrawn
         } else {
             Self::Publish
         })
     }
+}
+
+/// Whether nothing would be dropped: then there is nothing to spare the operator.
+const fn observes(info: &PolicyInfo) -> bool {
+    info.flags & flag::OBSERVE != 0
 }

@@ -148,13 +148,30 @@ impl Maps {
     /// again unless somebody asks for it.
     pub fn take_back(&mut self) -> Result<()> {
         let standby = PolicyInfo {
-            withdrawn: self.info()?.source,
+            withdrawn: self.info()?.hash,
             ..self.standby()?
         };
         self.infos
             .set(self.standby_bank()?, standby, 0)
             .context("writing about the policy before")?;
         self.unpublish()
+    }
+
+    /// Notes that the active tables are those of another written policy, which differs only in
+    /// what decides nothing, such as a reason.
+    pub fn rename(&mut self, policy: &PolicyInfo) -> Result<()> {
+        let active = self.info()?;
+        if active.hash == policy.hash {
+            return Ok(());
+        }
+        let renamed = PolicyInfo {
+            hash: policy.hash,
+            roles: policy.roles,
+            ..active
+        };
+        self.infos
+            .set(self.active_bank()?, renamed, 0)
+            .context("writing about the policy")
     }
 
     /// Ends the trial of the active policy: it stays.

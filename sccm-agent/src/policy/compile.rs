@@ -118,12 +118,12 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     }
     let info = PolicyInfo {
         generation: 0,
-        hash: hash::of(&policy, &sorted.table),
+        hash: hash::of_written(request.policy),
         flags: policy.flags,
         edition: request.policy.site.catalog.edition as u32,
         published: 0,
         confirm_by: 0,
-        source: hash::as_written(request.policy, request.observe),
+        tables: hash::of_tables(&policy, &sorted.table),
         withdrawn: [0; 32],
         roles: role_list(&request.policy.roles()),
     };

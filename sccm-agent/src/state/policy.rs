@@ -10,8 +10,10 @@ use serde::Serialize;
 pub struct PolicyStatus {
     /// Counts up with every published policy.
     pub generation: u64,
-    /// SHA-256 of the compiled tables, in hexadecimal.
+    /// SHA-256 of the policy as it was written, in hexadecimal: the same on every machine.
     pub hash: String,
+    /// SHA-256 of the compiled tables, which depend on this machine.
+    pub tables: String,
     /// The roles of the protected systems.
     pub roles: Vec<String>,
     /// `enforcing` or `observing`.
@@ -38,6 +40,7 @@ impl From<PolicyInfo> for PolicyStatus {
         Self {
             generation: policy.generation,
             hash: hash_text(&policy.hash),
+            tables: hash_text(&policy.tables),
             roles: roles(&policy),
             mode: match policy.flags & flag::OBSERVE {
                 0 => "enforcing",

@@ -187,8 +187,8 @@ fn no_packet_is_judged_by_a_mixture_of_two_policies() -> Result<()> {
         if flip % PERIOD < 2 {
             // Never what the bank holds already: the first writes the active policy there, too,
             // the second the other one over what was active until then.
-            let held = maps.standby()?.hash;
-            let next = policies.iter().find(|policy| policy.info.hash != held);
+            let held = maps.standby()?.tables;
+            let next = policies.iter().find(|policy| policy.info.tables != held);
             maps.publish(next.context("both policies are one")?)?;
         } else {
             maps.unpublish()?;

@@ -19,7 +19,7 @@ impl Maps {
     /// The kernel refuses a write; there is no shadow then.
     pub fn cast_shadow(&mut self, compiled: &Compiled) -> Result<()> {
         let before = self.shadow()?;
-        let same = before.filter(|before| before.source == compiled.info.source);
+        let same = before.filter(|before| before.hash == compiled.info.hash);
         self.end_shadow()?;
         self.write_names(&compiled.services)?;
         // A program may still be reading the candidate before.

@@ -49,7 +49,7 @@ fn hash(catalog: &'static Catalog) -> [u8; 32] {
     compile(&request, ServiceNames::default())
         .unwrap()
         .info
-        .hash
+        .tables
 }
 
 /// Editions number their notes differently: only people may need the numbers.
