@@ -33,5 +33,6 @@ mod tftp_requests;
 mod tftp_tail;
 mod third_card;
 mod topology;
+mod translation;
 mod trunk;
 mod vlan;
