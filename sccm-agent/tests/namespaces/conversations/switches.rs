@@ -71,7 +71,11 @@ fn control_of_switches_crosses_the_bridge_both_ways() -> Result<()> {
     for (name, _) in &control {
         let sent = control.iter().filter(|(other, _)| other == name).count() as u64;
         for (card, direction) in [("up0", "inbound"), ("seg0", "outbound")] {
-            let labels = [("reason", *name), ("interface", card), ("direction", direction)];
+            let labels = [
+                ("reason", *name),
+                ("interface", card),
+                ("direction", direction),
+            ];
             assert_eq!(metrics.passed(&labels), sent, "{labels:?}");
         }
     }
@@ -113,7 +117,10 @@ fn the_bridge_learns_where_a_virtual_machine_has_moved() -> Result<()> {
     assert_eq!(known_at(&stage)?, "up0");
     let metrics = agent.metrics()?;
     for card in ["up0", "seg0", "seg1"] {
-        assert_eq!(metrics.passed(&[("reason", "rarp"), ("interface", card)]), 1);
+        assert_eq!(
+            metrics.passed(&[("reason", "rarp"), ("interface", card)]),
+            1
+        );
     }
     end(agent)
 }
@@ -121,7 +128,11 @@ fn the_bridge_learns_where_a_virtual_machine_has_moved() -> Result<()> {
 #[test]
 fn heartbeats_pass_between_two_cards_of_the_side_that_is_named() -> Result<()> {
     let (stage, second) = stage_with_two_segments()?;
-    let heartbeat = || Packet::ethertype(HEARTBEAT).destination_mac([0xff; 6]).pad(46);
+    let heartbeat = || {
+        Packet::ethertype(HEARTBEAT)
+            .destination_mac([0xff; 6])
+            .pad(46)
+    };
     let cards = "--uplink up0 --segment seg0 --segment seg1";
     for (setting, within, from_outside) in [
         ("", false, false),
@@ -136,7 +147,13 @@ fn heartbeats_pass_between_two_cards_of_the_side_that_is_named() -> Result<()> {
             (&stage.client, &second, from_outside),
         ] {
             let crossed = crosses(from, to, &heartbeat())?;
-            assert_eq!(crossed, expected, "{setting}: {} to {}", from.name(), to.name());
+            assert_eq!(
+                crossed,
+                expected,
+                "{setting}: {} to {}",
+                from.name(),
+                to.name()
+            );
         }
         let another = Packet::ethertype(HEARTBEAT + 1).pad(46);
         ensure!(!crosses(&second, &stage.server, &another)?);
