@@ -8,6 +8,7 @@ mod fragments;
 mod groups;
 mod icmp_errors;
 mod icmp_quotes;
+mod links;
 mod outbound;
 mod places;
 mod questions;
