@@ -6,7 +6,7 @@ mod forwarding;
 mod routes;
 
 pub use addresses::Addresses;
-pub use forwarding::routes;
+pub use forwarding::{routes, routes_broadcasts, routes_multicast};
 pub use routes::Route;
 
 use anyhow::{Context as _, Result};

@@ -45,6 +45,19 @@ pub fn is_bridge(plan: &Plan, present: &[Interface]) -> bool {
     joined.values().any(both)
 }
 
+/// The names of the interfaces that take what comes in from the uplink.
+#[must_use]
+pub fn uplinks<'a>(plan: &Plan, present: &'a [Interface]) -> Vec<&'a str> {
+    let is_member = |one: &Interface| {
+        let mut controllers = present.iter();
+        controllers.any(|other| one.controller == Some(other.index) && other.kind != Kind::Vrf)
+    };
+    let uplinks = present.iter().filter(|one| {
+        one.kind != Kind::Vrf && !is_member(one) && places(plan, one, present).contains(&UPLINK)
+    });
+    uplinks.map(|one| one.name.as_str()).collect()
+}
+
 /// The prefixes of the routes, sorted, and whether they lead to the segment. Of an address the
 /// narrowest counts. Those that say what the next wider one says are left out, and so are those
 /// around which nothing leads to the segment.

@@ -1,7 +1,7 @@
 //! From a policy as it was written to one that can be published, and what speaks against that.
 
 use super::Settings;
-use crate::interface::Netlink;
+use crate::interface::{Netlink, routes_broadcasts, routes_multicast};
 use crate::lockout;
 use crate::plan::{self, Plan};
 use crate::policy::{self, Compiled, Request, ServiceNames, SitePolicy, Surroundings};
@@ -50,8 +50,11 @@ pub async fn surroundings(
     }
     let present = netlink.interfaces().await?;
     let routes = netlink.routes().await?;
+    let uplinks = plan::uplinks(plan, &present);
     Ok(Surroundings {
         is_bridge: plan::is_bridge(plan, &present),
+        routes_multicast: routes_multicast(),
+        routes_broadcasts: uplinks.iter().all(|name| routes_broadcasts(name)),
         routes: plan::routed(plan, &present, &routes),
         ..machine
     })

@@ -135,14 +135,15 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     let closed = closed.into_iter().filter(|row| row.way == way);
     let mut because: Vec<Ground> = open.into_iter().map(ground).collect();
     if question.opener == Opener::Peer {
-        let rules = match local {
-            Local::Own => &policy.management,
-            _ => &policy.allow,
+        let rules: Vec<&Rule> = match local {
+            Local::Own | Local::EndsHere => policy.management.iter().collect(),
+            Local::Group { .. } => policy.allow.iter().chain(&policy.management).collect(),
+            Local::Systems { .. } => policy.allow.iter().collect(),
         };
         let reaches = |rule: &&Rule| {
             applies(rule, question) && (!to_many || may_reach_many(&question.target))
         };
-        because.extend(rules.iter().filter(reaches).map(rule_ground));
+        because.extend(rules.into_iter().filter(reaches).map(rule_ground));
     } else {
         if matches!(local, Local::Own) {
             because.push(Ground::Gateway);
@@ -184,7 +185,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
 /// Whether an address is no protected system, nor named by any rule.
 fn is_unlisted(local: &Local<'_>) -> bool {
     match local {
-        Local::Own | Local::Group { .. } => false,
+        Local::Own | Local::EndsHere | Local::Group { .. } => false,
         Local::Systems {
             entries,
             destinations,
@@ -195,6 +196,7 @@ fn is_unlisted(local: &Local<'_>) -> bool {
 fn describe(local: &Local<'_>, request: &Request<'_>) -> String {
     match local {
         Local::Own => "this gateway".to_owned(),
+        Local::EndsHere => "this gateway (a group address that goes no further)".to_owned(),
         Local::Group { .. } => "everybody (a group address)".to_owned(),
         Local::Systems { entries, .. } if entries.is_empty() => "not listed".to_owned(),
         Local::Systems { entries, .. } => {

@@ -137,6 +137,13 @@ impl<'a> Rights<'a> {
                 outbound: ServiceSet::ALL,
             };
         }
+        let to_gateway = || ruled(&self.management, &peer.manager, |_| true, |rule| rule.to_many);
+        if matches!(local, Local::EndsHere) {
+            return Access {
+                inbound: to_gateway(),
+                ..Access::NONE
+            };
+        }
         let roles = self.roles(peer);
         let granted = |way| {
             let rows = self.concerning(local);
@@ -147,11 +154,12 @@ impl<'a> Rights<'a> {
             }))
         };
         let rules = match local {
-            Local::Own => ServiceSet::default(),
+            Local::Own | Local::EndsHere => ServiceSet::default(),
+            // A bridge hands it to the gateway, too.
             Local::Group { destinations } => {
                 let to =
                     |group: &RuleGroup<'_>| group.to.is_empty() || destinations.contains(&group.to);
-                ruled(&self.allow, &peer.allowed, to, |rule| rule.to_many)
+                ruled(&self.allow, &peer.allowed, to, |rule| rule.to_many).union(to_gateway())
             }
             Local::Systems {
                 entries,
@@ -174,7 +182,7 @@ impl<'a> Rights<'a> {
     /// from what any of them offers.
     pub(crate) fn concerning(&self, local: &Local<'_>) -> impl Iterator<Item = &Row<'a>> {
         let entries = match local {
-            Local::Own => Vec::new(),
+            Local::Own | Local::EndsHere => Vec::new(),
             Local::Group { .. } => (0..self.entries.len()).collect(),
             Local::Systems { entries, .. } => entries.clone(),
         };
@@ -249,7 +257,7 @@ impl<'a> Rights<'a> {
 /// Whether what is opened goes to a group.
 pub(super) fn is_to_many(way: Way, local: &Local<'_>, peer: &Peer<'_>) -> bool {
     match way {
-        Way::Inbound => matches!(local, Local::Group { .. }),
+        Way::Inbound => matches!(local, Local::Group { .. } | Local::EndsHere),
         Way::Outbound => peer.group,
     }
 }

@@ -41,6 +41,8 @@ enum LocalScope<'a> {
     Destination(&'a [IpNet]),
     /// It stands for many.
     Group,
+    /// It stands for many, and of what comes in for it, only this machine gets any.
+    EndsHere,
 }
 
 /// The other end of a packet.
@@ -70,6 +72,8 @@ pub(super) enum Local<'a> {
         /// The destination lists that it is in.
         destinations: Vec<&'a [IpNet]>,
     },
+    /// The same where a gateway hands nothing on: the gateway itself.
+    EndsHere,
     /// Protected systems.
     Systems {
         /// The entries of the policy that it is.
@@ -137,6 +141,7 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, machine: &Surroundings) -> Scopes<'
         let own = machine.own.iter();
         let own = own.map(|address| (IpNet::from(*address), Tag::Own));
         scopes.prefixes.extend(own);
+        scopes.local(LocalScope::EndsHere, &ending_here(machine));
     }
     scopes.names_any = !scopes.prefixes.is_empty();
     // Where nothing else is named these are the only classes, which programs then know by
@@ -221,13 +226,17 @@ impl<'a> Scopes<'a> {
     fn local_with(&self, tags: &BTreeSet<u16>) -> Local<'a> {
         let mut entries = Vec::new();
         let mut destinations = Vec::new();
-        let mut group = false;
+        let (mut group, mut ends_here) = (false, false);
         for tag in tags {
             match self.locals[usize::from(*tag)] {
                 LocalScope::Entry(index) => entries.push(index),
                 LocalScope::Destination(list) => destinations.push(list),
                 LocalScope::Group => group = true,
+                LocalScope::EndsHere => ends_here = true,
             }
+        }
+        if ends_here {
+            return Local::EndsHere;
         }
         if group {
             return Local::Group { destinations };
@@ -258,6 +267,38 @@ fn unspecified() -> [IpNet; 2] {
         IpNet::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         IpNet::from(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
     ]
+}
+
+/// What stands for many, and a gateway does not hand on: a router takes limited broadcasts and the
+/// groups of a link itself, and so it does with directed broadcasts and all groups unless it is told
+/// to route them. A bridge hands on everything.
+fn ending_here(machine: &Surroundings) -> Vec<IpNet> {
+    if machine.is_bridge {
+        return Vec::new();
+    }
+    let [broadcast, multicast @ ..] = group_addresses();
+    let mut ending = vec![broadcast];
+    if !machine.routes_broadcasts {
+        let directed = machine.broadcasts.iter();
+        ending.extend(directed.map(|address| IpNet::from(IpAddr::V4(*address))));
+    }
+    match machine.routes_multicast {
+        true => ending.extend(groups_of_a_link()),
+        false => ending.extend(multicast),
+    }
+    ending
+}
+
+/// 224.0.0.0/24 (RFC 5771, 4), and of IPv6 all groups of interface-local and link-local scope,
+/// whatever their flags (RFC 4291, 2.7).
+fn groups_of_a_link() -> Vec<IpNet> {
+    let v4 = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24);
+    let v6 = (0..16).flat_map(|flags| [1, 2].map(|scope| 0xff00 | flags << 4 | scope));
+    let v6 = v6.map(|first| {
+        let address = Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0);
+        IpNet::V6(ipnet::Ipv6Net::new_assert(address, 16))
+    });
+    v6.chain([IpNet::V4(v4)]).collect()
 }
 
 /// Broadcast (RFC 919) and multicast (RFC 5771, RFC 4291).

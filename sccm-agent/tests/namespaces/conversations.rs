@@ -20,6 +20,7 @@ mod management;
 mod members;
 mod multicast;
 mod multicast_routed;
+mod own_sockets;
 mod outbound;
 mod pptp;
 mod programs;

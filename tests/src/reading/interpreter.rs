@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use sccm_agent::catalog::{Catalog, Direction, Link};
+use sccm_agent::policy::Surroundings;
 
 use super::{Carrier, Document, Rule, Span};
 
@@ -29,6 +30,8 @@ pub struct Interpreter<'a> {
     pub document: &'a Document,
     /// The gateway's own addresses.
     pub own: &'a [IpAddr],
+    /// What is known of the machine.
+    pub machine: &'a Surroundings,
 }
 
 impl Interpreter<'_> {
@@ -43,6 +46,17 @@ impl Interpreter<'_> {
                 Way::In => ruled(&document.management.allow, None, peer),
             };
         }
+        let to_gateway = || {
+            let mut rules = ruled(&document.management.allow, None, peer);
+            rules.retain(|span| span.carrier != Carrier::Tcp);
+            rules.into_iter().flat_map(without_echo)
+        };
+        if local.is_some_and(|local| self.ends_here(local)) {
+            return match way {
+                Way::In => to_gateway().collect(),
+                Way::Out => Vec::new(),
+            };
+        }
         let for_all = local.is_some_and(is_group);
         let entries = match for_all {
             true => (0..document.protect.len()).collect(),
@@ -55,6 +69,7 @@ impl Interpreter<'_> {
                 let mut rules = ruled(&document.allow, Some(local), peer);
                 rules.retain(|span| span.carrier != Carrier::Tcp);
                 open.extend(rules.into_iter().flat_map(without_echo));
+                open.extend(to_gateway());
                 open
             }
             Way::In if entries.is_empty() => Vec::new(),
@@ -76,6 +91,22 @@ impl Interpreter<'_> {
         local.is_some_and(|local| self.own.contains(&local) || local == THIS_MACHINE)
     }
 
+    /// Whether only the gateway gets what comes in for many at this address: a router forwards
+    /// broadcasts and multicast only where it is told to (RFC 1812, 5.3.4 and 5.3.5.2), a bridge
+    /// always.
+    fn ends_here(&self, address: IpAddr) -> bool {
+        let machine = self.machine;
+        let directed = |address| machine.broadcasts.contains(&address);
+        machine.is_gateway
+            && !machine.is_bridge
+            && match address {
+                IpAddr::V4(address) if address.is_broadcast() => true,
+                IpAddr::V4(address) if directed(address) => !machine.routes_broadcasts,
+                _ if !address.is_multicast() => false,
+                _ => !machine.routes_multicast || is_of_a_link(address),
+            }
+    }
+
     /// Whether any protected address is named.
     #[must_use]
     pub fn tells_apart(&self) -> bool {
@@ -93,6 +124,7 @@ impl Interpreter<'_> {
         };
         self.is_own(Some(local))
             || is_group(local)
+            || self.ends_here(local)
             || self
                 .document
                 .protect
@@ -309,6 +341,14 @@ fn everything() -> Vec<Span> {
 
 fn covers(prefixes: &[IpNet], address: IpAddr) -> bool {
     prefixes.iter().any(|prefix| prefix.contains(&address))
+}
+
+/// Groups that no router forwards: 224.0.0.0/24 (RFC 5771, 4), scopes 1 and 2 (RFC 4291, 2.7).
+fn is_of_a_link(group: IpAddr) -> bool {
+    match group {
+        IpAddr::V4(group) => group.octets()[..3] == [224, 0, 0],
+        IpAddr::V6(group) => matches!(group.segments()[0] & 0xf, 1 | 2),
+    }
 }
 
 fn is_group(address: IpAddr) -> bool {

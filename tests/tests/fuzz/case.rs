@@ -5,6 +5,8 @@
 //! own 10.1.2.3
 //! broadcast 10.1.2.255
 //! bridge
+//! routes-multicast
+//! routes-broadcasts
 //! route 10.1.0.0/16 segment
 //! observe
 //! policy
@@ -116,8 +118,14 @@ impl Case {
         for address in &machine.broadcasts {
             text += &format!("broadcast {address}\n");
         }
-        if machine.is_bridge {
-            text += "bridge\n";
+        for (is_so, word) in [
+            (machine.is_bridge, "bridge"),
+            (machine.routes_multicast, "routes-multicast"),
+            (machine.routes_broadcasts, "routes-broadcasts"),
+        ] {
+            if is_so {
+                text += &format!("{word}\n");
+            }
         }
         for (prefix, behind) in &machine.routes {
             text += &format!(
@@ -154,6 +162,8 @@ impl Case {
                 ["own", address] => machine.own.push(address.parse()?),
                 ["broadcast", address] => machine.broadcasts.push(address.parse()?),
                 ["bridge"] => machine.is_bridge = true,
+                ["routes-multicast"] => machine.routes_multicast = true,
+                ["routes-broadcasts"] => machine.routes_broadcasts = true,
                 ["route", prefix, side] => {
                     machine.routes.push((prefix.parse()?, *side == "segment"));
                 }

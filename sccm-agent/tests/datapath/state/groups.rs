@@ -1,9 +1,11 @@
 //! What goes out to groups, and what systems send that no entry lists.
 
 use anyhow::Result;
-use sccm_agent::policy::Outbound;
+use sccm_agent::policy::{Outbound, Surroundings};
 use sccm_common::Place;
-use sccm_common::Reason::{self, Outbound as Left, OutboundNotAllowed, UnlistedHost};
+use sccm_common::Reason::{
+    self, NotAllowed, Outbound as Left, OutboundNotAllowed, Service, UnlistedHost,
+};
 use sccm_tests::datapath::{Datapath, Settings};
 use sccm_tests::packet::Packet;
 
@@ -96,6 +98,83 @@ fn whoever_is_not_listed_opens_nothing() -> Result<()> {
         let open = pair.out().tcp(40000, 443).syn();
         assert_eq!(sends(&mut kernel, place, &open)?, Left);
         assert_eq!(kernel.flows()?, 0);
+    }
+    Ok(())
+}
+
+/// A gateway, and whether what it routes besides reaches its segment: all groups, and directed
+/// broadcasts.
+fn gateway(is_bridge: bool, routes: bool) -> Result<Surroundings> {
+    Ok(Surroundings {
+        broadcasts: vec!["198.51.100.255".parse()?],
+        is_bridge,
+        routes_multicast: routes,
+        routes_broadcasts: routes,
+        ..Surroundings::gateway(&["198.51.100.1".parse()?, "2001:db8:a::1".parse()?])
+    })
+}
+
+/// N1 of the field's faults: a role's services are those of the systems behind the gateway.
+#[test]
+fn what_no_gateway_hands_on_needs_a_right_to_manage_it() -> Result<()> {
+    // Where it goes, and whether a router that routes all it can hands it on.
+    let groups = [
+        ("255.255.255.255", false),
+        ("224.0.0.1", false),
+        ("198.51.100.255", true),
+        ("239.1.2.3", true),
+        ("ff02::1", false),
+        ("ff11::1", false),
+        ("ff15::1", true),
+    ];
+    for (is_bridge, routes) in [(false, false), (false, true), (true, false)] {
+        for addresses in [vec![], vec!["192.0.2.0/24", "2001:db8::/64"]] {
+            let mut kernel = Datapath::load_at(Place::Uplink)?;
+            kernel.publish(&Settings {
+                addresses: addresses.clone(),
+                allow: vec!["udp/514", "ip/89"],
+                manage: vec![
+                    "udp/5000@198.51.100.7/32",
+                    "udp/5000@2001:db8:a::7/128",
+                    "tcp/22",
+                ],
+                machine: gateway(is_bridge, routes)?,
+                ..Settings::roles(&["distribution-point"])
+            })?;
+            for (group, routed) in groups {
+                let of_v4 = !group.contains(':');
+                let [peer, stranger] = match of_v4 {
+                    true => ["198.51.100.7", "198.51.100.8"],
+                    false => ["2001:db8:a::7", "2001:db8:a::8"],
+                };
+                let about = format!("{group} bridge {is_bridge} routes {routes} {addresses:?}");
+                // What a router only routes is judged by the addresses that are listed.
+                let plain = routes && group == "198.51.100.255";
+                if !plain {
+                    let managed = Packet::ip(peer, group).udp(40000, 5000);
+                    assert_eq!(kernel.arrives(&managed)?, Service, "{about}");
+                    let open = Packet::ip(stranger, group).udp(40000, 5000);
+                    assert_eq!(kernel.arrives(&open)?, NotAllowed, "{about}");
+                    let session = Packet::ip(peer, group).tcp(40000, 22).syn();
+                    assert_eq!(kernel.arrives(&session)?, NotAllowed, "{about}");
+                    // The link's streams, and what rules open at the systems behind.
+                    let handed_on = match is_bridge || routes && routed {
+                        true => Service,
+                        false => NotAllowed,
+                    };
+                    for packet in [
+                        Packet::ip(peer, group).udp(40000, 63500),
+                        Packet::ip(peer, group).udp(40000, 514),
+                        Packet::ip(peer, group).ip_protocol(89),
+                    ] {
+                        // To a bridge, the network's own broadcast is an address like others.
+                        if !(is_bridge && group == "198.51.100.255") {
+                            assert_eq!(kernel.arrives(&packet)?, handed_on, "{about}");
+                        }
+                    }
+                }
+            }
+        }
     }
     Ok(())
 }

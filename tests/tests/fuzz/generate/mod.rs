@@ -51,6 +51,8 @@ fn machine(random: &mut Rng) -> Surroundings {
     };
     Surroundings {
         is_bridge: is_gateway && random.u8(..4) == 0,
+        routes_multicast: is_gateway && random.u8(..4) == 0,
+        routes_broadcasts: is_gateway && random.u8(..4) == 0,
         routes: routes
             .into_iter()
             .map(|prefix| (prefix, random.bool()))
