@@ -34,6 +34,7 @@ pub use model::{
     default_internal,
 };
 pub use peers::PeerNames;
+pub(crate) use rights::may_reach_many;
 pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;
 pub use tables::Tables;

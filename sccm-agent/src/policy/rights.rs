@@ -33,8 +33,10 @@ pub(super) struct Row<'a> {
     classes: ServiceSet,
     /// Those of UDP, which alone can be sent to many.
     datagrams: ServiceSet,
-    /// Whether the end that listens sends it to many.
+    /// Whether the end that listens sends it to many, unasked.
     sent_to_many: bool,
+    /// Whether those many get it as a stream, rather than as answers (of DHCP).
+    streamed: bool,
 }
 
 /// The rights of one policy.
@@ -57,7 +59,7 @@ struct Ruled<'a> {
 
 /// Whether rules let a target be sent to many: TCP cannot be, and an echo request to many is
 /// answered by all of them.
-pub(super) fn may_reach_many(target: &Target) -> bool {
+pub(crate) fn may_reach_many(target: &Target) -> bool {
     match target {
         Target::Tcp(_) => false,
         Target::Icmp(kind) => *kind != ICMP_ECHO_REQUEST,
@@ -83,6 +85,7 @@ impl<'a> Rights<'a> {
             Row {
                 datagrams: union(datagrams.map(set_of)),
                 sent_to_many: sent_to_many.contains(&service.service),
+                streamed: sent_to_many.contains(&service.service) && service.service != DHCP,
                 way,
                 link,
                 other,
@@ -137,7 +140,14 @@ impl<'a> Rights<'a> {
                 outbound: ServiceSet::ALL,
             };
         }
-        let to_gateway = || ruled(&self.management, &peer.manager, |_| true, |rule| rule.to_many);
+        let to_gateway = || {
+            ruled(
+                &self.management,
+                &peer.manager,
+                |_| true,
+                |rule| rule.to_many,
+            )
+        };
         if matches!(local, Local::EndsHere) {
             return Access {
                 inbound: to_gateway(),
@@ -201,6 +211,10 @@ impl<'a> Rights<'a> {
         match (way, local) {
             // Nobody sends in the name of a group.
             (Way::Outbound, Local::Group { .. }) => false,
+            // Whoever may open it at the sender gets it by way of a group.
+            (Way::Inbound, Local::Group { .. }) => {
+                (row.way == way || row.streamed) && self.opens(row, peer, roles)
+            }
             // To a group, nobody's roles are asked for but the sender's.
             (Way::Outbound, _) if peer.group => row.way == Way::Outbound || row.sent_to_many,
             _ => row.way == way && self.opens(row, peer, roles),

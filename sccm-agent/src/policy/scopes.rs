@@ -5,6 +5,7 @@
 //! any scope around it says, so rights add up and a narrow prefix never takes
 //! from a wide one. What the sorted classes stand for is read back from here.
 
+mod broadcasts;
 mod sources;
 
 use super::addresses::Tag;
@@ -144,6 +145,12 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, machine: &Surroundings) -> Scopes<'
         scopes.local(LocalScope::EndsHere, &ending_here(machine));
     }
     scopes.names_any = !scopes.prefixes.is_empty();
+    if scopes.names_any {
+        let own = host_prefixes(&machine.broadcasts);
+        scopes.peer(PeerScope::Group, &own);
+        scopes.local(LocalScope::Group, &own);
+        scopes.local(LocalScope::Group, &broadcasts::unlisted(policy, machine));
+    }
     // Where nothing else is named these are the only classes, which programs then know by
     // themselves: `AddressClass::GROUP`.
     scopes.peer(PeerScope::Group, &group_addresses());
@@ -279,14 +286,18 @@ fn ending_here(machine: &Surroundings) -> Vec<IpNet> {
     let [broadcast, multicast @ ..] = group_addresses();
     let mut ending = vec![broadcast];
     if !machine.routes_broadcasts {
-        let directed = machine.broadcasts.iter();
-        ending.extend(directed.map(|address| IpNet::from(IpAddr::V4(*address))));
+        ending.extend(host_prefixes(&machine.broadcasts));
     }
     match machine.routes_multicast {
         true => ending.extend(groups_of_a_link()),
         false => ending.extend(multicast),
     }
     ending
+}
+
+fn host_prefixes(addresses: &[Ipv4Addr]) -> Vec<IpNet> {
+    let prefixes = addresses.iter().copied().map(IpAddr::V4);
+    prefixes.map(IpNet::from).collect()
 }
 
 /// 224.0.0.0/24 (RFC 5771, 4), and of IPv6 all groups of interface-local and link-local scope,

@@ -13,6 +13,8 @@ pub struct Surroundings {
     pub own: Vec<IpAddr>,
     /// Broadcast addresses of its interfaces, sorted.
     pub broadcasts: Vec<Ipv4Addr>,
+    /// Last addresses of further networks to which routes lead through the segment, sorted.
+    pub far_broadcasts: Vec<Ipv4Addr>,
     /// Whether a bridge joins uplink and segment. No route tells then who is behind it, but the
     /// policy does.
     pub is_bridge: bool,

@@ -4,6 +4,7 @@
 //! # Why it is kept.
 //! own 10.1.2.3
 //! broadcast 10.1.2.255
+//! far-broadcast 10.1.3.255
 //! bridge
 //! routes-multicast
 //! routes-broadcasts
@@ -118,6 +119,9 @@ impl Case {
         for address in &machine.broadcasts {
             text += &format!("broadcast {address}\n");
         }
+        for address in &machine.far_broadcasts {
+            text += &format!("far-broadcast {address}\n");
+        }
         for (is_so, word) in [
             (machine.is_bridge, "bridge"),
             (machine.routes_multicast, "routes-multicast"),
@@ -161,6 +165,7 @@ impl Case {
                 ["host"] => host = true,
                 ["own", address] => machine.own.push(address.parse()?),
                 ["broadcast", address] => machine.broadcasts.push(address.parse()?),
+                ["far-broadcast", address] => machine.far_broadcasts.push(address.parse()?),
                 ["bridge"] => machine.is_bridge = true,
                 ["routes-multicast"] => machine.routes_multicast = true,
                 ["routes-broadcasts"] => machine.routes_broadcasts = true,

@@ -52,6 +52,7 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
         let machine = match random.bool() {
             true => Surroundings {
                 broadcasts: vec![Ipv4Addr::new(10, 1, 2, 127)],
+                far_broadcasts: vec![Ipv4Addr::new(10, 1, 2, 255)],
                 is_bridge: random.u8(..4) == 0,
                 routes_multicast: random.bool(),
                 routes_broadcasts: random.bool(),

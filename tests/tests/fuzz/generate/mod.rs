@@ -59,6 +59,10 @@ fn machine(random: &mut Rng) -> Surroundings {
             .collect(),
         is_gateway,
         own: places::OWN.iter().map(address).collect(),
+        far_broadcasts: match random.bool() {
+            true => vec!["10.1.2.255".parse().expect("an address")],
+            false => Vec::new(),
+        },
         broadcasts: vec![places::BROADCAST.parse().expect("an address")],
     }
 }
