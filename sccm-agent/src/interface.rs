@@ -5,10 +5,12 @@ mod describe;
 mod forwarding;
 mod neighbours;
 mod routes;
+mod translation;
 
 pub use addresses::Addresses;
 pub use forwarding::{routes, routes_broadcasts, routes_multicast};
 pub use routes::Route;
+pub use translation::{Translation, translation};
 
 use anyhow::{Context as _, Result};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};

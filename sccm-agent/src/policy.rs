@@ -9,11 +9,13 @@ mod allow;
 mod answers;
 mod compile;
 mod cover;
+pub(crate) mod ethertype;
 mod explain;
 mod groups;
 mod hash;
 mod model;
 mod peers;
+mod publish;
 mod rights;
 mod scopes;
 mod services;
@@ -28,12 +30,14 @@ pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
+pub use ethertype::{Ethertype, Side};
 pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
 pub use model::{
-    CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
+    CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,
 };
 pub use peers::PeerNames;
+pub use publish::{idle, misfit};
 pub(crate) use rights::may_reach_many;
 pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;

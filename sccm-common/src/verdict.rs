@@ -22,6 +22,7 @@ mod outbound;
 mod questions;
 mod source;
 mod tables;
+mod translated;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod tests;
 use crate::address::{self, AddressClass, Family, LOCAL_SELF};
 use crate::counter::Direction;
 use crate::cursor::{Contiguous, Payload};
+use crate::ethertype;
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::peer::Peer;
 use crate::policy::{Pair, Policy, flag};
@@ -41,6 +43,7 @@ pub use candidate::Turn;
 pub use essential::is_icmp_error;
 pub use icmp_error::{About, about};
 pub use tables::Tables;
+pub use translated::leaves_by_uplink;
 
 use fragments::{later_fragment, remember_first};
 
@@ -128,7 +131,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     about: About,
 ) -> Verdict {
     if let Some(reason) = end {
-        return ended(tables.policy(), reason);
+        return ended(tables.policy(), packet, reason, place);
     }
     let source = tables.class_apart(packet.family, &packet.source);
     if tables.opaque_answer(source::is_spoofed(packet, source, place)) {
@@ -144,9 +147,13 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     };
     let (mut destination, mut direction) = arrival(tables, packet, place);
     // What is sent to many in the segment is for the gateway, too, if a rule lets it in there.
-    let is_managed = place == Place::Segment && is_managed(tables.policy(), packet, source.peer);
-    if tables.opaque_answer(is_managed) {
-        (destination.local, direction) = (LOCAL_SELF, Direction::Inbound);
+    if place == Place::Segment {
+        let is_own =
+            direction == Direction::Inbound || is_managed(tables.policy(), packet, source.peer);
+        direction = Direction::Outbound;
+        if tables.opaque_answer(is_own) {
+            (destination.local, direction) = (LOCAL_SELF, Direction::Inbound);
+        }
     }
     let asked = questions::are_answered(tables, payload, packet, direction);
     let verdict = match direction {
@@ -350,8 +357,13 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
 
 /// The verdict on a frame that came in from others and ended in the parser.
 #[inline(always)]
-fn ended(policy: &Policy, reason: Reason) -> Verdict {
+fn ended(policy: &Policy, packet: &Packet, reason: Reason, place: Place) -> Verdict {
     Verdict::without_service(match reason {
+        Reason::EthertypeRefused
+            if ethertype::passes(&policy.ethertypes, packet.ethertype, place) =>
+        {
+            Reason::NamedEthertype
+        }
         Reason::EthertypeRefused if policy.has(flag::PASS_OTHER_ETHERTYPES) => {
             Reason::OtherEthertype
         }

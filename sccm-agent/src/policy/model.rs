@@ -3,13 +3,14 @@
 //! The model speaks the operator's language: roles, addresses, rules with a
 //! reason. The compiler turns it into tables; nothing here depends on how.
 
-use super::{Essential, Target};
+use super::{Essential, Ethertype, Target};
 use crate::catalog::{ANY, Link, RoleId};
 use crate::site::Site;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Peers that ask for PXE boot service: build networks. Where nobody is named,
 /// [`CLIENT`] may.
@@ -43,6 +44,8 @@ pub struct SitePolicy {
     pub pass_unrelated_icmp_errors: bool,
     /// Pass frames that carry neither IP nor an essential.
     pub pass_other_ethertypes: bool,
+    /// Pass those of them with these numbers.
+    pub pass_ethertypes: Vec<Ethertype>,
     /// Count what is refused, and note none of its flows.
     pub count_only: bool,
     /// Sources that come in on any side, although others of their kind do not.
@@ -58,6 +61,8 @@ pub struct SitePolicy {
     pub allow: Vec<Rule>,
     /// What reaches a gateway itself.
     pub management: Vec<Rule>,
+    /// Ports of the gateway that it sends on to protected systems.
+    pub publish: Vec<Publish>,
 }
 
 /// Systems with the same roles.
@@ -89,6 +94,22 @@ pub struct Rule {
     pub reason: String,
 }
 
+/// A port of a gateway behind which a protected system is (DNAT). Whoever may open the port there
+/// may open the one at the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// What the operator calls it.
+    pub name: String,
+    /// The ports at the gateway, of TCP or UDP.
+    pub targets: Vec<Target>,
+    /// The protected system.
+    pub to: IpAddr,
+    /// The port there, if only one is published; `None`: the same ones.
+    pub to_port: Option<u16>,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
 /// How to treat connections that protected systems open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Outbound {
@@ -113,6 +134,7 @@ impl Default for SitePolicy {
             pass_source_routes: false,
             pass_unrelated_icmp_errors: false,
             pass_other_ethertypes: false,
+            pass_ethertypes: Vec::new(),
             count_only: false,
             pass_sources: Vec::new(),
             internal: default_internal(),
@@ -120,6 +142,7 @@ impl Default for SitePolicy {
             protect: Vec::new(),
             allow: Vec::new(),
             management: Vec::new(),
+            publish: Vec::new(),
         }
     }
 }

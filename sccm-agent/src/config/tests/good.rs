@@ -45,6 +45,7 @@ fn every_setting_of_a_site_arrives() {
         pass-source-routes = true
         pass-unrelated-icmp-errors = true
         pass-other-ethertypes = true
+        pass-ethertypes = [0x886f, "0x8847@uplink", "35000@segment"]
         pass-sources = ["192.0.2.0/24", "fd00::5"]
         count-only = true
         [timeouts]
@@ -78,6 +79,8 @@ fn every_setting_of_a_site_arrives() {
     assert_eq!(policy.without, [Essential(Reason::Lldp)]);
     assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes && policy.count_only);
     assert!(policy.pass_source_routes && policy.pass_unrelated_icmp_errors);
+    let ethertypes = policy.pass_ethertypes.iter().map(ToString::to_string);
+    assert!(ethertypes.eq(["0x886f", "0x8847@uplink", "0x88b8@segment"]));
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,
@@ -181,4 +184,39 @@ fn a_system_may_be_elsewhere() {
     );
     let elsewhere: Vec<bool> = policy.protect.iter().map(|entry| entry.elsewhere).collect();
     assert_eq!(elsewhere, [true, false]);
+}
+
+#[test]
+fn published_ports_are_read_whole() {
+    let policy = good(
+        r#"
+        [[publish]]
+        name = "web"
+        protocol = "tcp"
+        ports = [8080, "5000-5010"]
+        to = "10.2.0.7"
+        reason = "clients elsewhere"
+        [[publish]]
+        name = "dns"
+        protocol = "udp"
+        ports = [53]
+        to = "10.2.0.8"
+        to-port = 5353
+        reason = "names"
+        "#,
+    );
+    let [web, dns] = policy.publish.as_slice() else {
+        panic!("{:?}", policy.publish);
+    };
+    assert_eq!(
+        web.targets,
+        [Target::Tcp(8080..=8080), Target::Tcp(5000..=5010)]
+    );
+    assert_eq!(
+        (web.to.to_string(), web.to_port),
+        ("10.2.0.7".to_owned(), None)
+    );
+    assert_eq!(dns.targets, [Target::Udp(53..=53)]);
+    assert_eq!(dns.to_port, Some(5353));
+    assert_eq!((web.name.as_str(), dns.reason.as_str()), ("web", "names"));
 }
