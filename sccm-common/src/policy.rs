@@ -64,7 +64,9 @@ pub struct Timeouts {
     pub tcp_opening: u32,
     /// TCP, both sides have spoken.
     pub tcp_established: u32,
-    /// TCP, after a FIN or RST.
+    /// TCP, one side has closed.
+    pub tcp_half_closed: u32,
+    /// TCP, both sides have closed, or one has reset it.
     pub tcp_closing: u32,
     /// Everything else.
     pub other: u32,
@@ -75,10 +77,12 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// A day for what is established, because a session that idles overnight is
-    /// normal here; as much as a resent SYN needs, and short tails, for the rest.
+    /// normal here; an hour for whoever still waits for an answer after its last word; as much as a
+    /// resent SYN needs, and short tails, for the rest.
     pub const DEFAULT: Self = Self {
         tcp_opening: 60,
         tcp_established: 24 * 3600,
+        tcp_half_closed: 3600,
         tcp_closing: 30,
         other: 180,
         answer: 60,
@@ -130,6 +134,8 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// How many peer classes there are: the width of a row of `access`.
     pub peers: u32,
+    /// Keeps what follows aligned; 0.
+    pub reserved: u32,
     /// The machine's own addresses, for sources that are looked up nowhere else. Beside the flags,
     /// so that both share a line of the cache.
     pub own: OwnFilter,
@@ -162,6 +168,7 @@ impl Policy {
         icmpv6: [ServiceClass::ICMPV6; 256],
         protocol: [ServiceClass::OTHER; 256],
         peers: 1,
+        reserved: 0,
         access: [Access::NONE; MAX_PAIRS],
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
     };
@@ -199,5 +206,5 @@ const _: () =
     assert!((AddressClass::INSIDE | AddressClass::NOBODY) as usize & (MAX_PAIRS - 1) == 0);
 
 // The kernel and the agent may be built by different compilers: no padding.
-const _: () = assert!(size_of::<Policy>() == 64 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65);
+const _: () = assert!(size_of::<Policy>() == 72 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65);
 const _: () = assert!(align_of::<Policy>() == 8);

@@ -95,7 +95,11 @@ struct TimeoutArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_established)]
     timeout_tcp_established: u32,
 
-    /// TCP connections after a FIN or RST
+    /// TCP connections that one side has closed: it still hears the other
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_half_closed)]
+    timeout_tcp_half_closed: u32,
+
+    /// TCP connections that both sides have closed, or one has reset
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_closing)]
     timeout_tcp_closing: u32,
 
@@ -143,6 +147,7 @@ impl PolicyArgs {
             timeouts: Timeouts {
                 tcp_opening: timeouts.timeout_tcp_opening,
                 tcp_established: timeouts.timeout_tcp_established,
+                tcp_half_closed: timeouts.timeout_tcp_half_closed,
                 tcp_closing: timeouts.timeout_tcp_closing,
                 other: timeouts.timeout_other,
                 answer: timeouts.timeout_answer,

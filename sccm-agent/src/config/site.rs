@@ -113,6 +113,7 @@ pub(super) fn timeouts(table: Option<Table<'_>>, cx: &mut Context<'_>) -> Timeou
     for (key, seconds, most) in [
         ("tcp-opening", &mut timeouts.tcp_opening, u32::MAX),
         ("tcp-established", &mut timeouts.tcp_established, u32::MAX),
+        ("tcp-half-closed", &mut timeouts.tcp_half_closed, u32::MAX),
         ("tcp-closing", &mut timeouts.tcp_closing, u32::MAX),
         ("other", &mut timeouts.other, u32::MAX),
         ("answer", &mut timeouts.answer, MAX_AGE),

@@ -12,6 +12,7 @@ mod dhcp;
 mod dhcpv6;
 mod dnsmasq;
 mod firmware;
+mod half_closed;
 mod http;
 mod icmp;
 mod ipsec;

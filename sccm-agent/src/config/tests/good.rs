@@ -50,6 +50,7 @@ fn every_setting_of_a_site_arrives() {
         [timeouts]
         tcp-opening = 1
         tcp-established = 2
+        tcp-half-closed = 6
         tcp-closing = 3
         other = 4
         answer = 5
@@ -81,6 +82,7 @@ fn every_setting_of_a_site_arrives() {
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,
+        tcp_half_closed: 6,
         tcp_closing: 3,
         other: 4,
         answer: 5,
