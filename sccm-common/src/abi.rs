@@ -72,6 +72,9 @@ pub struct PolicyInfo {
     /// Until when somebody must confirm it, in seconds since 1970; 0 once it is
     /// confirmed, or where nobody has to.
     pub confirm_by: u64,
+    /// Until when packets pass whatever the verdict, because nothing was enforced before; in seconds
+    /// since 1970. 0: there was no such warm-up.
+    pub warm_up_until: u64,
     /// SHA-256 of the policy as it was written, whatever this machine's addresses.
     pub source: [u8; 32],
     /// The `source` that was taken back in favour of this policy, and is not
@@ -86,6 +89,12 @@ impl PolicyInfo {
     #[must_use]
     pub const fn is_confirmed(&self) -> bool {
         self.generation != 0 && self.confirm_by == 0
+    }
+
+    /// Seconds that are left of the warm-up at `now`, in seconds since 1970.
+    #[must_use]
+    pub const fn warm_up_left(&self, now: u64) -> u64 {
+        self.warm_up_until.saturating_sub(now)
     }
 }
 

@@ -54,6 +54,8 @@ pub mod flag {
     pub const PASS_UNRELATED_ICMP_ERRORS: u32 = 1 << 10;
     /// The policy is a gateway's. The programs know their places; agents read it.
     pub const GATEWAY: u32 = 1 << 11;
+    /// It began with a warm-up, in which packets pass whatever the verdict.
+    pub const WARM_UP: u32 = 1 << 12;
 }
 
 /// Seconds without a packet after which a flow or a question is forgotten.
@@ -134,8 +136,9 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// How many peer classes there are: the width of a row of `access`.
     pub peers: u32,
-    /// Keeps what follows aligned; 0.
-    pub reserved: u32,
+    /// With [`flag::WARM_UP`]: until when packets pass whatever the verdict, in seconds of the
+    /// clock of [`Tables::now`](crate::Tables::now).
+    pub warm_up_until: u32,
     /// The machine's own addresses, for sources that are looked up nowhere else. Beside the flags,
     /// so that both share a line of the cache.
     pub own: OwnFilter,
@@ -168,7 +171,7 @@ impl Policy {
         icmpv6: [ServiceClass::ICMPV6; 256],
         protocol: [ServiceClass::OTHER; 256],
         peers: 1,
-        reserved: 0,
+        warm_up_until: 0,
         access: [Access::NONE; MAX_PAIRS],
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
     };
@@ -192,6 +195,14 @@ impl Policy {
     pub fn peer_of(&self, pair: Pair) -> Peer {
         const LAST: u32 = MAX_PAIRS as u32 - 1;
         self.peer_of[as_written::and::<LAST>(pair.0) as usize]
+    }
+
+    /// Whether packets pass whatever the verdict: observe mode, or the warm-up after a first start.
+    /// `now` is asked only where there was one.
+    #[inline(always)]
+    pub fn observes(&self, now: impl FnOnce() -> u32) -> bool {
+        self.flags & (flag::OBSERVE | flag::WARM_UP) != 0
+            && (self.has(flag::OBSERVE) || now() < self.warm_up_until)
     }
 
     /// Whether a bit of [`flag`] is set.

@@ -4,12 +4,14 @@ use crate::catalog::{Catalog, Edition};
 use crate::policies::Written;
 use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy, prefix};
 use crate::site::SiteArgs;
+use crate::units;
 use anyhow::Result;
 use clap::Args;
 use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
 use sccm_common::question::MAX_AGE;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The groups of all flags that say what passes. clap makes one of each structure, but leaves
 /// it empty where other structures are flattened into it.
@@ -76,6 +78,11 @@ struct FilterArgs {
     /// it is an address that nobody has there (`spoofed-source`); repeatable
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pass_source: Vec<IpNet>,
+
+    /// Where nothing was enforced before: drop nothing for this time, such as 30s or 5m, and remember
+    /// what is under way
+    #[arg(long, value_name = "TIME", value_parser = units::wait)]
+    warm_up: Option<Duration>,
 
     /// Count dropped packets without recording their flows: `blocked` and the log stay
     /// empty, and each dropped packet costs some 17 ns less
@@ -152,6 +159,7 @@ impl PolicyArgs {
                 other: timeouts.timeout_other,
                 answer: timeouts.timeout_answer,
             },
+            warm_up: filter.warm_up.map_or(0, |time| time.as_secs() as u32),
             without: filter.without_essential.clone(),
             pass_orphan_fragments: filter.pass_orphan_fragments,
             pass_source_routes: filter.pass_source_routes,

@@ -11,6 +11,7 @@ use super::prefixes;
 use crate::catalog::{Catalog, nearest};
 use crate::policy::{Outbound, SitePolicy};
 use crate::site::{PortRange, SiteArgs, known_feature, parse_port};
+use crate::units;
 use clap::ValueEnum;
 use sccm_common::policy::Timeouts;
 use sccm_common::question::MAX_AGE;
@@ -58,6 +59,9 @@ pub(super) fn read(
     policy.pass_other_ethertypes = flag(&mut table, "pass-other-ethertypes", cx);
     if let Some(node) = table.take("pass-sources") {
         policy.pass_sources = prefixes::listed(node, cx);
+    }
+    if let Some(text) = table.take("warm-up").and_then(|node| node.text(cx)) {
+        policy.warm_up = read_as(&text, units::wait, cx).map_or(0, |time| time.as_secs() as u32);
     }
     policy.count_only = flag(&mut table, "count-only", cx);
     table.finish(cx);

@@ -21,6 +21,7 @@ mod management;
 mod members;
 mod multicast;
 mod multicast_routed;
+mod older;
 mod outbound;
 mod pptp;
 mod programs;

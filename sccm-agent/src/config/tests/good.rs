@@ -47,6 +47,7 @@ fn every_setting_of_a_site_arrives() {
         pass-other-ethertypes = true
         pass-sources = ["192.0.2.0/24", "fd00::5"]
         count-only = true
+        warm-up = "5m"
         [timeouts]
         tcp-opening = 1
         tcp-established = 2
@@ -79,6 +80,7 @@ fn every_setting_of_a_site_arrives() {
     assert_eq!(policy.without, [Essential(Reason::Lldp)]);
     assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes && policy.count_only);
     assert!(policy.pass_source_routes && policy.pass_unrelated_icmp_errors);
+    assert_eq!(policy.warm_up, 300);
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,

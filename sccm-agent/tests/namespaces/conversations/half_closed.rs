@@ -39,7 +39,7 @@ fn connect(stage: &Stage, to: IpAddr) -> Result<(TcpStream, TcpStream)> {
 }
 
 /// Sends and expects what was sent.
-fn send(from: &mut TcpStream, to: &mut TcpStream, what: &[u8]) -> Result<()> {
+pub fn send(from: &mut TcpStream, to: &mut TcpStream, what: &[u8]) -> Result<()> {
     from.write_all(what)?;
     let mut heard = vec![0; what.len()];
     to.read_exact(&mut heard).context("nothing is heard")?;
