@@ -191,6 +191,12 @@ impl FlowState {
         Self((phase as u64) << PHASE_SHIFT | seen << SEEN_SHIFT | acknowledged as u64)
     }
 
+    /// The same, of which the verifier knows nothing any more. `opaque` is that of the tables.
+    #[inline(always)]
+    pub fn opaque(self, opaque: impl FnOnce(u64) -> u64) -> Self {
+        Self(opaque(self.0))
+    }
+
     /// The same, last heard of at another time.
     #[must_use]
     pub const fn at(self, seen: u32) -> Self {
