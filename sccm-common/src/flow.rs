@@ -89,7 +89,7 @@ impl FlowKey {
 ///
 /// What the other side says about an end may be forged. It is a claim until the protected side
 /// acknowledges more than it had: then it has received the end, or what came before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Phase {
     /// The protected side has sent a SYN.

@@ -20,7 +20,7 @@ pub(super) struct Older<'a> {
 
 impl Older<'_> {
     /// Remembers what is open, and says so. No program runs yet.
-    pub fn remember(&self) {
+    pub(super) fn remember(&self) {
         let mut known = Vec::new();
         if self.is_gateway {
             match connections::tracked() {
@@ -45,7 +45,7 @@ impl Older<'_> {
 
     /// Remembers what was opened while the programs were attached. What could not be read before is
     /// not told again.
-    pub fn catch_up(&self) {
+    pub(super) fn catch_up(&self) {
         let mut known = connections::of_sockets().unwrap_or_default();
         if self.is_gateway {
             let tracked = connections::tracked().ok().flatten();

@@ -15,20 +15,20 @@ const FAMILY_HEADER: usize = 4;
 
 /// Attributes of include/uapi/linux/netfilter/nfnetlink_conntrack.h.
 mod attribute {
-    pub const ORIGINAL: u16 = 1;
-    pub const REPLY: u16 = 2;
-    pub const PROTOCOL_INFO: u16 = 4;
-    pub const INFO_TCP: u16 = 1;
-    pub const TCP_STATE: u16 = 1;
-    pub const ADDRESSES: u16 = 1;
-    pub const PROTOCOL: u16 = 2;
-    pub const V4_SOURCE: u16 = 1;
-    pub const V4_DESTINATION: u16 = 2;
-    pub const V6_SOURCE: u16 = 3;
-    pub const V6_DESTINATION: u16 = 4;
-    pub const NUMBER: u16 = 1;
-    pub const SOURCE_PORT: u16 = 2;
-    pub const DESTINATION_PORT: u16 = 3;
+    pub(super) const ORIGINAL: u16 = 1;
+    pub(super) const REPLY: u16 = 2;
+    pub(super) const PROTOCOL_INFO: u16 = 4;
+    pub(super) const INFO_TCP: u16 = 1;
+    pub(super) const TCP_STATE: u16 = 1;
+    pub(super) const ADDRESSES: u16 = 1;
+    pub(super) const PROTOCOL: u16 = 2;
+    pub(super) const V4_SOURCE: u16 = 1;
+    pub(super) const V4_DESTINATION: u16 = 2;
+    pub(super) const V6_SOURCE: u16 = 3;
+    pub(super) const V6_DESTINATION: u16 = 4;
+    pub(super) const NUMBER: u16 = 1;
+    pub(super) const SOURCE_PORT: u16 = 2;
+    pub(super) const DESTINATION_PORT: u16 = 3;
 }
 
 /// One direction of a connection.
@@ -42,7 +42,7 @@ struct Tuple {
 pub(super) fn read() -> Result<Vec<Connection>> {
     let mut connections = Vec::new();
     let question = [libc::AF_UNSPEC as u8, 0, 0, 0];
-    let read = |body: &[u8]| connections.extend(opened(body).into_iter().flatten());
+    let read = |body: &[u8]| connections.extend(opened(body).into_iter().flatten().flatten());
     dump(NETLINK_NETFILTER, GET, &question, read)
         .context("listing tracked connections (ctnetlink)")?;
     Ok(connections)
