@@ -89,6 +89,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "kernel",
             "plan",
             "policies",
+            "policy",
             "record",
             "state",
         ],

@@ -27,7 +27,10 @@ impl Names {
         });
         let rules = document.allow.iter().chain(&document.management.allow);
         Self {
-            spans: rows.chain(rules.flat_map(super::Rule::spans)).collect(),
+            spans: rows
+                .chain(rules.flat_map(super::Rule::spans))
+                .chain(document.publish.iter().map(super::Publish::named))
+                .collect(),
             known: RefCell::default(),
         }
     }
