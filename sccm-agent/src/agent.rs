@@ -5,10 +5,12 @@
 
 mod begin;
 mod cards;
+mod older;
 mod preflight;
 mod settings;
 mod signals;
 mod takeover;
+mod warm_up;
 
 pub use settings::{OnExit, Settings};
 
@@ -207,6 +209,7 @@ impl Agent {
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),
                 reload_at(hangup, &self.policies),
+                warm_up::tell_end(&self.machine.maps),
             )
         };
         let ended = tokio::select! {

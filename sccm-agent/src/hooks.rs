@@ -37,7 +37,7 @@ pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Re
 }
 
 /// Publishes the policy and attaches to every card. Without a policy, the one that
-/// is in the maps stays.
+/// is in the maps stays. `ready` is called when all is loaded, before the first program is attached.
 ///
 /// # Errors
 /// The kernel or a driver refuses, or somebody sees outgoing packets before a program that is to
@@ -48,21 +48,23 @@ pub fn attach_all(
     mut loader: Loader,
     plan: &Plan,
     compiled: Option<&Compiled>,
+    ready: impl FnOnce(),
 ) -> Result<Hooked> {
     let before = pins.slots();
     let mut maps = Maps::open(pins)?;
     let topology = maps.topology()?;
-    let (slots, programs) = match hook_all((pins, how), &mut loader, &mut maps, plan, compiled) {
-        Ok(hooked) => hooked,
-        Err(error) => {
-            for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
-                Attached::detach(pins, *slot).context(Changed)?;
+    let (slots, programs) =
+        match hook_all((pins, how), &mut loader, &mut maps, (plan, compiled), ready) {
+            Ok(hooked) => hooked,
+            Err(error) => {
+                for slot in pins.slots().iter().filter(|slot| !before.contains(slot)) {
+                    Attached::detach(pins, *slot).context(Changed)?;
+                }
+                let restored = maps.restore(&topology).context("taking the slots back");
+                restored.context(Changed)?;
+                return Err(error);
             }
-            let restored = maps.restore(&topology).context("taking the slots back");
-            restored.context(Changed)?;
-            return Err(error);
-        }
-    };
+        };
     maps.finish().context(Changed)?;
     // Cards that an earlier agent enforced and this one was not asked to.
     for slot in before.iter().filter(|slot| !slots.contains(slot)) {
@@ -95,8 +97,8 @@ fn hook_all(
     (pins, how): (&PinDir, How),
     loader: &mut Loader,
     maps: &mut Maps,
-    plan: &Plan,
-    compiled: Option<&Compiled>,
+    (plan, compiled): (&Plan, Option<&Compiled>),
+    ready: impl FnOnce(),
 ) -> Result<(Vec<u32>, Vec<Programs>)> {
     let slots = slots::assign(maps, pins, plan)?;
     let seats = slots.iter().zip(&plan.cards);
@@ -107,6 +109,7 @@ fn hook_all(
     if let Some(compiled) = compiled {
         maps.publish(compiled)?;
     }
+    ready();
     let hooked = || -> Result<()> {
         let mut attached = Vec::new();
         for ((slot, card), programs) in seats.zip(&mut programs) {

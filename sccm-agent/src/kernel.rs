@@ -41,7 +41,7 @@ pub use clock::Clock;
 pub use counters::Reading;
 pub use ethtool::VlanOffload;
 pub use events::Events;
-pub use flows::{FlowCount, FlowTable};
+pub use flows::{FlowCount, FlowTable, KnownFlow, remember};
 pub use held::Held;
 pub use maps::Maps;
 pub use memory::needed as memory_needed;

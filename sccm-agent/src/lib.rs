@@ -16,6 +16,7 @@ pub mod changed;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod control;
 #[expect(unsafe_code, reason = "nobody wraps the allocator's settings")]
 pub mod heap;

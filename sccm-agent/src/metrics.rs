@@ -17,13 +17,14 @@ pub use format::Format;
 
 use crate::catalog::Edition;
 use crate::interface::Interface;
-use crate::kernel::Maps;
+use crate::kernel::{Clock, Maps};
 use crate::policy::{hash_text, roles_text};
 use crate::record::Record;
 use crate::state::Machine;
 use anyhow::Result;
 use prometheus::TextEncoder;
 use reference as table;
+use sccm_common::policy::flag;
 use series::{Scrape, Series};
 use std::sync::Arc;
 
@@ -112,6 +113,10 @@ impl Metrics {
         scrape.one(&table::POLICY_INFO, &[&hash, &roles, edition], 1.0)?;
         scrape.single(&table::POLICY_GENERATION, policy.generation as f64)?;
         scrape.single(&table::POLICY_UNCONFIRMED, is(!policy.is_confirmed()))?;
+        let observing = policy.flags & flag::OBSERVE != 0;
+        let left = policy.warm_up_left(Clock::read()?.wall());
+        let left = if observing { 0 } else { left };
+        scrape.single(&table::WARM_UP, left as f64)?;
         if let Some(shadow) = maps.shadow()? {
             let (hash, roles) = (hash_text(&shadow.hash), roles_text(&shadow));
             scrape.one(&table::SHADOW_INFO, &[&hash, &roles], 1.0)?;

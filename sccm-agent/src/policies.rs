@@ -348,6 +348,9 @@ impl Policies {
 /// Makes a policy the active one; with a trial, until its end.
 fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> Result<()> {
     compiled.info.confirm_by = trial.map_or(0, confirm_by);
+    if let Some((until, wall)) = held.maps.warm_up()? {
+        compiled.warm_up(until, wall);
+    }
     block_in_place(|| held.maps.publish(&compiled))?;
     Ok(())
 }

@@ -28,6 +28,7 @@ mod vocabulary;
 
 pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
+pub use answers::address_of;
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};

@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plan", &["catalog", "interface"]),
     // The kernel, and what is read back from it.
     ("kernel", &["policy"]),
+    ("connections", &["kernel"]),
     ("blocked", &["catalog", "kernel", "policy", "site"]),
     (
         "state",
@@ -99,6 +100,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "blocked",
             "changed",
+            "connections",
             "control",
             "hooks",
             "http",

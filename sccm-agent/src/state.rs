@@ -13,7 +13,7 @@ pub use policy::{PolicyStatus, ShadowStatus};
 pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot};
 
 use crate::interface::{self, Interface};
-use crate::kernel::{Attached, Found, Maps, PinDir};
+use crate::kernel::{Attached, Clock, Found, Maps, PinDir};
 use crate::plan;
 use anyhow::{Result, bail};
 use sccm_common::counter::Direction;
@@ -30,6 +30,8 @@ pub enum State {
     Generic,
     /// Our program judges and counts, and drops nothing.
     Observing,
+    /// The same, for a while after a first start; then it drops.
+    WarmingUp,
     /// Nothing of ours is there.
     Detached,
     /// Somebody else's program is there.
@@ -52,6 +54,7 @@ impl State {
             Self::Enforcing => "enforcing",
             Self::Generic => "generic",
             Self::Observing => "observing",
+            Self::WarmingUp => "warming-up",
             Self::Detached => "detached",
             Self::ForeignProgram => "foreign-program",
             Self::EgressLost => "egress-lost",
@@ -74,7 +77,11 @@ impl State {
     pub const fn is_attached(self) -> bool {
         matches!(
             self,
-            Self::Enforcing | Self::Generic | Self::Observing | Self::EgressBehind
+            Self::Enforcing
+                | Self::Generic
+                | Self::Observing
+                | Self::WarmingUp
+                | Self::EgressBehind
         )
     }
 }
@@ -120,7 +127,9 @@ pub fn interfaces(
     maps: &Maps,
     present: &[Interface],
 ) -> Result<Vec<InterfaceState>> {
-    let observing = maps.info()?.flags & flag::OBSERVE != 0;
+    let policy = maps.info()?;
+    let observing = policy.flags & flag::OBSERVE != 0;
+    let warming_up = policy.warm_up_left(Clock::read()?.wall()) > 0;
     let mut states = Vec::new();
     let known = maps.interfaces()?;
     for one in &known {
@@ -136,6 +145,7 @@ pub fn interfaces(
         };
         let state = match (is_ours, there) {
             (true, _) if observing => State::Observing,
+            (true, _) if warming_up => State::WarmingUp,
             (true, _) if before.is_none() => State::EgressLost,
             (true, _) if before.as_ref().is_some_and(|before| !before.is_empty()) => {
                 State::EgressBehind

@@ -73,6 +73,9 @@ pub struct PolicyInfo {
     /// Until when somebody must confirm it, in seconds since 1970; 0 once it is
     /// confirmed, or where nobody has to.
     pub confirm_by: u64,
+    /// Until when packets pass whatever the verdict, because nothing was enforced before; in seconds
+    /// since 1970. 0: there was no such warm-up.
+    pub warm_up_until: u64,
     /// SHA-256 of the compiled tables, which depend on this machine: its addresses, its routes, and
     /// the numbers that services got.
     pub tables: [u8; 32],
@@ -88,6 +91,12 @@ impl PolicyInfo {
     #[must_use]
     pub const fn is_confirmed(&self) -> bool {
         self.generation != 0 && self.confirm_by == 0
+    }
+
+    /// Seconds that are left of the warm-up at `now`, in seconds since 1970.
+    #[must_use]
+    pub const fn warm_up_left(&self, now: u64) -> u64 {
+        self.warm_up_until.saturating_sub(now)
     }
 }
 
@@ -116,6 +125,7 @@ pub struct PeerRecord {
     pub name: [u8; PEER_NAME_BYTES],
 }
 
-const _: () = assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + 8 + 8 + 32 + 32 + ROLES_BYTES);
+const _: () =
+    assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + 8 + 8 + 8 + 32 + 32 + ROLES_BYTES);
 const _: () = assert!(size_of::<InterfaceRecord>() == 24 + 4 + 4);
 const _: () = assert!(size_of::<ServiceRecord>() == 8 + SERVICE_NAME_BYTES);

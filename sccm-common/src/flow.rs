@@ -86,88 +86,182 @@ impl FlowKey {
 }
 
 /// How far a flow has come. Flows without a handshake are open at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// What the other side says about an end may be forged. It is a claim until the protected side
+/// acknowledges more than it had: then it has received the end, or what came before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Phase {
     /// The protected side has sent a SYN.
     Opening = 0,
     /// The protected side has gone on after that.
     Open = 1,
-    /// The protected side has sent a FIN or RST.
+    /// The protected side has sent its FIN, and still hears the other.
     Closing = 2,
-    /// The other side has; anybody may have forged that, so a further packet of
-    /// the protected side takes it back.
+    /// The other side claims to have sent its last byte.
     PeerClosing = 3,
+    /// The other side has sent its last byte, and still hears the protected one.
+    PeerClosed = 4,
+    /// The protected side has sent its FIN, and the other claims the same.
+    LastAck = 5,
+    /// Both sides have closed, or one of them has reset the connection.
+    Closed = 6,
 }
 
+/// How far ahead of what the protected side acknowledged last an end of the other side may be,
+/// in bytes of the stream: as much as may be on its way.
+const NEAR: u32 = 1 << 18;
+
 impl Phase {
-    /// Where a packet of the protected side brings a flow (`None`: a new one).
-    #[inline(always)]
-    pub const fn after_outbound(
-        current: Option<Self>,
-        protocol: Protocol,
-        flags: TcpFlags,
-    ) -> Self {
-        if protocol.0 != Protocol::TCP.0 {
-            return Self::Open;
+    const fn from_bits(bits: u64) -> Self {
+        match bits {
+            0 => Self::Opening,
+            1 => Self::Open,
+            2 => Self::Closing,
+            3 => Self::PeerClosing,
+            4 => Self::PeerClosed,
+            5 => Self::LastAck,
+            _ => Self::Closed,
         }
-        match current {
-            _ if flags.is_closing() => Self::Closing,
-            _ if flags.is_bare_syn() => Self::Opening,
-            Some(Self::Closing) => Self::Closing,
+    }
+
+    /// Where a packet of the protected side brings a flow (`None`: a new one). `moved`: it
+    /// acknowledges another byte than the last one did.
+    #[inline(always)]
+    const fn after_outbound(current: Option<Self>, flags: TcpFlags, moved: bool) -> Self {
+        if flags.is_reset() {
+            return Self::Closed;
+        }
+        let fin = flags.is_closing();
+        if flags.is_bare_syn() && !fin {
+            return Self::Opening;
+        }
+        match (current, fin, moved) {
+            (Some(Self::Closed), _, _)
+            | (Some(Self::PeerClosed), true, _)
+            | (Some(Self::PeerClosing), true, true)
+            | (Some(Self::LastAck), _, true) => Self::Closed,
+            (Some(Self::PeerClosed), false, _) | (Some(Self::PeerClosing), false, true) => {
+                Self::PeerClosed
+            }
+            (Some(Self::Closing | Self::LastAck), _, _) | (_, true, _) => Self::Closing,
             _ => Self::Open,
         }
     }
 
-    /// Where a packet of the other side brings a flow: never further open.
+    /// Where an end of the other side brings a flow, `ahead` bytes from what the protected side
+    /// acknowledged last. A reset ends it if it is exactly there (RFC 5961, 3.2).
     #[inline(always)]
-    pub const fn after_inbound(self, flags: TcpFlags) -> Self {
+    const fn after_end(self, is_reset: bool, ahead: u32) -> Self {
         match self {
-            Self::Opening | Self::Open if flags.is_closing() => Self::PeerClosing,
+            Self::Opening | Self::Closed => self,
+            _ if is_reset && ahead == 0 => Self::Closed,
+            Self::Open if ahead < NEAR => Self::PeerClosing,
+            Self::Closing if ahead < NEAR && !is_reset => Self::LastAck,
             phase => phase,
         }
     }
 }
 
-/// The state of a flow in one word: the phase above, seconds below.
-/// Several CPUs write it without a lock, so it is read and replaced as a whole.
+/// The state of a flow in one word: 3 bits of the phase, 29 of seconds, 32 of the number that the
+/// protected side acknowledged last (TCP; 0 if it is not known).
+///
+/// Several CPUs write it without a lock, so it is read and replaced as a whole. Whoever writes
+/// last wins. If an older number wins, a true reset may be overlooked until the next packet of the
+/// protected side; if an older phase wins, the flow lives longer. Neither lets it end early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct FlowState(u64);
 
-const PHASE_SHIFT: u32 = 56;
+const PHASE_SHIFT: u32 = 61;
+const SEEN_SHIFT: u32 = 32;
+/// Enough for 17 years without a reboot.
+const SEEN: u32 = (1 << (PHASE_SHIFT - SEEN_SHIFT)) - 1;
 
 impl FlowState {
-    /// A flow last heard of at `now`, in seconds.
+    /// A flow last heard of at `now`, in seconds; nothing is known of acknowledgements.
     #[inline(always)]
     pub const fn new(phase: Phase, now: u32) -> Self {
-        Self((phase as u64) << PHASE_SHIFT | now as u64)
+        Self::with(phase, now, 0)
+    }
+
+    #[inline(always)]
+    const fn with(phase: Phase, now: u32, acknowledged: u32) -> Self {
+        let seen = (now & SEEN) as u64;
+        Self((phase as u64) << PHASE_SHIFT | seen << SEEN_SHIFT | acknowledged as u64)
+    }
+
+    /// The same, of which the verifier knows nothing any more. `opaque` is that of the tables.
+    #[inline(always)]
+    pub fn opaque(self, opaque: impl FnOnce(u64) -> u64) -> Self {
+        Self(opaque(self.0))
+    }
+
+    /// The same, last heard of at another time.
+    #[must_use]
+    pub const fn at(self, seen: u32) -> Self {
+        Self::with(self.phase(), seen, self.acknowledged())
     }
 
     /// The phase as written.
     #[inline(always)]
     pub const fn phase(self) -> Phase {
-        match self.0 >> PHASE_SHIFT {
-            0 => Phase::Opening,
-            1 => Phase::Open,
-            2 => Phase::Closing,
-            _ => Phase::PeerClosing,
-        }
+        Phase::from_bits(self.0 >> PHASE_SHIFT)
     }
 
     /// When it was last heard of, in seconds of the clock of [`Tables::now`](crate::Tables::now).
     #[inline(always)]
     pub const fn seen(self) -> u32 {
+        (self.0 >> SEEN_SHIFT) as u32 & SEEN
+    }
+
+    /// What the protected side acknowledged last, the next byte that it expects; 0: not known.
+    #[inline(always)]
+    pub const fn acknowledged(self) -> u32 {
         self.0 as u32
+    }
+
+    /// The state after a packet of the protected side (`None`: of a new flow).
+    #[inline(always)]
+    pub fn after_outbound(current: Option<Self>, packet: &Packet, now: u32) -> Self {
+        if packet.protocol != Protocol::TCP {
+            return Self::new(Phase::Open, now);
+        }
+        let before = current.map_or(0, Self::acknowledged);
+        let flags = packet.tcp_flags;
+        let acknowledged = match flags.is_bare_syn() || !flags.acknowledges() {
+            // A connection that begins anew acknowledges nothing yet.
+            true if flags.is_bare_syn() => 0,
+            true => before,
+            false => packet.tcp_acknowledgement,
+        };
+        let phase = Phase::after_outbound(current.map(Self::phase), flags, acknowledged != before);
+        Self::with(phase, now, acknowledged)
+    }
+
+    /// The state after a packet of the other side: never further open.
+    #[inline(always)]
+    pub fn after_inbound(self, packet: &Packet, now: u32) -> Self {
+        let (flags, acknowledged) = (packet.tcp_flags, self.acknowledged());
+        let mut phase = self.phase();
+        if flags.is_closing() && acknowledged != 0 {
+            let is_reset = flags.is_reset();
+            // A FIN is behind the data of its segment.
+            let data = if is_reset { 0 } else { packet.payload };
+            let place = packet.tcp_sequence.wrapping_add(data);
+            phase = phase.after_end(is_reset, place.wrapping_sub(acknowledged));
+        }
+        Self::with(phase, now, acknowledged)
     }
 
     /// Whether the flow still counts at `now`.
     #[inline(always)]
     pub const fn is_alive(self, protocol: Protocol, timeouts: &Timeouts, now: u32) -> bool {
         let limit = match (protocol, self.phase()) {
-            (Protocol::TCP, Phase::Opening) => timeouts.tcp_opening,
             (Protocol::TCP, Phase::Open) => timeouts.tcp_established,
-            (Protocol::TCP, Phase::Closing | Phase::PeerClosing) => timeouts.tcp_closing,
+            (Protocol::TCP, Phase::Opening) => timeouts.tcp_opening,
+            (Protocol::TCP, Phase::Closed) => timeouts.tcp_closing,
+            (Protocol::TCP, _) => timeouts.tcp_half_closed,
             _ => timeouts.other,
         };
         // Signed, because another CPU may have written a later second than this one has read.

@@ -76,6 +76,12 @@ impl TcpFlags {
         self.0 & Self::RST != 0
     }
 
+    /// ACK: the number of the next byte that is expected is there.
+    #[inline(always)]
+    pub const fn acknowledges(self) -> bool {
+        self.0 & Self::ACK != 0
+    }
+
     /// FIN or RST: the end of one.
     #[inline(always)]
     pub const fn is_closing(self) -> bool {
@@ -110,6 +116,8 @@ impl Packet {
         source_port: 0,
         destination_port: 0,
         tcp_flags: TcpFlags(0),
+        tcp_sequence: 0,
+        tcp_acknowledgement: 0,
         icmp_type: 0,
         fragment_id: 0,
         fragment_edge: 0,
@@ -160,6 +168,11 @@ pub struct Packet {
     pub destination_port: u16,
     /// TCP: the flags; otherwise 0.
     pub tcp_flags: TcpFlags,
+    /// TCP: the number of its first byte in the stream (RFC 9293, 3.1); otherwise 0.
+    pub tcp_sequence: u32,
+    /// TCP: the number of the next byte that the sender expects, if it acknowledges; otherwise of no
+    /// meaning.
+    pub tcp_acknowledgement: u32,
     /// ICMP and ICMPv6: the type; otherwise 0.
     pub icmp_type: u8,
     /// Identification of the datagram that a fragment belongs to; of no meaning in a whole packet.

@@ -57,6 +57,8 @@ pub mod flag {
     pub const GATEWAY: u32 = 1 << 11;
     /// A bridge joins the two sides of that gateway, so that they are one link.
     pub const BRIDGE: u32 = 1 << 12;
+    /// It began with a warm-up, in which packets pass whatever the verdict.
+    pub const WARM_UP: u32 = 1 << 13;
 }
 
 /// Seconds without a packet after which a flow or a question is forgotten.
@@ -67,7 +69,9 @@ pub struct Timeouts {
     pub tcp_opening: u32,
     /// TCP, both sides have spoken.
     pub tcp_established: u32,
-    /// TCP, after a FIN or RST.
+    /// TCP, one side has closed.
+    pub tcp_half_closed: u32,
+    /// TCP, both sides have closed, or one has reset it.
     pub tcp_closing: u32,
     /// Everything else.
     pub other: u32,
@@ -78,10 +82,12 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// A day for what is established, because a session that idles overnight is
-    /// normal here; as much as a resent SYN needs, and short tails, for the rest.
+    /// normal here; an hour for whoever still waits for an answer after its last word; as much as a
+    /// resent SYN needs, and short tails, for the rest.
     pub const DEFAULT: Self = Self {
         tcp_opening: 60,
         tcp_established: 24 * 3600,
+        tcp_half_closed: 3600,
         tcp_closing: 30,
         other: 180,
         answer: 60,
@@ -133,6 +139,9 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// How many peer classes there are: the width of a row of `access`.
     pub peers: u32,
+    /// With [`flag::WARM_UP`]: until when packets pass whatever the verdict, in seconds of the
+    /// clock of [`Tables::now`](crate::Tables::now).
+    pub warm_up_until: u32,
     /// The machine's own addresses, for sources that are looked up nowhere else. Beside the flags,
     /// so that both share a line of the cache.
     pub own: OwnFilter,
@@ -167,6 +176,7 @@ impl Policy {
         icmpv6: [ServiceClass::ICMPV6; 256],
         protocol: [ServiceClass::OTHER; 256],
         peers: 1,
+        warm_up_until: 0,
         access: [Access::NONE; MAX_PAIRS],
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
         ethertypes: [PassedEthertype::NONE; MAX_ETHERTYPES],
@@ -193,6 +203,14 @@ impl Policy {
         self.peer_of[as_written::and::<LAST>(pair.0) as usize]
     }
 
+    /// Whether packets pass whatever the verdict: observe mode, or the warm-up after a first start.
+    /// `now` is asked only where there was one.
+    #[inline(always)]
+    pub fn observes(&self, now: impl FnOnce() -> u32) -> bool {
+        self.flags & (flag::OBSERVE | flag::WARM_UP) != 0
+            && (self.has(flag::OBSERVE) || now() < self.warm_up_until)
+    }
+
     /// Whether a bit of [`flag`] is set.
     #[inline(always)]
     pub const fn has(&self, flag: u32) -> bool {
@@ -206,5 +224,5 @@ const _: () =
 
 // The kernel and the agent may be built by different compilers: no padding.
 const _: () =
-    assert!(size_of::<Policy>() == 64 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65 + MAX_ETHERTYPES * 4);
+    assert!(size_of::<Policy>() == 72 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65 + MAX_ETHERTYPES * 4);
 const _: () = assert!(align_of::<Policy>() == 8);

@@ -213,7 +213,7 @@ reasons! {
         "No network stack makes such fragments. It is an old attack (\"ping of death\"): look at who sends them.";
     LaterFragmentRefused = 88, "later-fragment-refused", Drop,
         "A later fragment whose first fragment was not seen, or was dropped.",
-        "If the first fragment was dropped, its own reason says why. If fragments come in another order, or by another path, use `--pass-orphan-fragments`.";
+        "If the first fragment was dropped, its own reason says why. If fragments come in another order, `ethtool -N CARD rx-flow-hash udp4 sd` (and `udp6`) restores it; if they come by another path, use `--pass-orphan-fragments`.";
     NeighbourDiscoveryForged = 89, "neighbour-discovery-forged", Drop,
         "Neighbour discovery that did not come from the link, or in fragments (RFC 4861, 6980).",
         "Somebody beyond a router forges it. Look at the sender in `sccm-agent blocked`.";

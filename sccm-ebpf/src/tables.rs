@@ -129,7 +129,7 @@ impl Bank {
     /// Whether packets pass whatever the verdict.
     #[inline(always)]
     pub fn observing(&self) -> bool {
-        self.policy.has(flag::OBSERVE)
+        self.policy.observes(now)
     }
 }
 

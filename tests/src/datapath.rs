@@ -266,7 +266,7 @@ impl Datapath {
         for (key, state) in known {
             let seen = state.seen().checked_sub(seconds);
             let seen = seen.context("the kernel came up only just now")?;
-            flows.insert(key, FlowState::new(state.phase(), seen), 0)?;
+            flows.insert(key, state.at(seen), 0)?;
         }
         Ok(())
     }

@@ -2,11 +2,12 @@
 
 use super::Settings;
 use super::cards;
+use super::older::Older;
 use super::takeover::Start;
 use crate::changed::Changed;
 use crate::hooks::{self, memory};
 use crate::interface::{Interface, Netlink};
-use crate::kernel::{Found, Loader, Maps, Programs};
+use crate::kernel::{Clock, Found, Loader, Maps, Programs};
 use crate::plan::Plan;
 use crate::policies::prepare::{check_sessions, compile, surroundings};
 use crate::policies::{self, Applied};
@@ -46,15 +47,34 @@ pub(crate) async fn begin(
     let publishes = start == Start::Publish;
     let trial = settings.confirm_within.filter(|_| publishes);
     compiled.info.confirm_by = trial.map_or(0, policies::confirm_by);
-    let published = publishes.then_some(&compiled);
     if found == Found::Nothing {
         memory::check(settings.flow_capacity)?;
     }
+    if let Some((until, wall)) = warm_up(settings, found, &policy)? {
+        compiled.warm_up(until, wall);
+    }
+    let published = publishes.then_some(&compiled);
     let mut loader = loader.await?;
     if found == Found::Nothing {
         hooks::create_maps(&settings.pins, &mut loader, settings.flow_capacity)?;
     }
-    let mut hooked = hooks::attach_all(&settings.pins, settings.how, loader, plan, published)?;
+    let older = Older {
+        pins: &settings.pins,
+        is_gateway: settings.policies.is_gateway(),
+        most: settings.flow_capacity as usize / 2,
+        compiled: &compiled,
+    };
+    let first = found == Found::Nothing;
+    let ready = || {
+        if first {
+            older.remember();
+        }
+    };
+    let mut hooked =
+        hooks::attach_all(&settings.pins, settings.how, loader, plan, published, ready)?;
+    if first {
+        older.catch_up();
+    }
     if hooked.maps.shadow().context(Changed)?.is_some() {
         hooked.maps.end_shadow().context(Changed)?;
         tracing::warn!("the shadow of the agent before has ended");
@@ -69,7 +89,11 @@ pub(crate) async fn begin(
         metrics = %settings.http.metrics_listen,
         control = %settings.control_socket.display(),
         "{}",
-        if settings.policies.observe { "observing" } else { "enforcing" }
+        match settings.policies.observe {
+            true => "observing",
+            false if active.warm_up_left(Clock::read().context(Changed)?.wall()) > 0 => "warming up",
+            false => "enforcing",
+        }
     );
     if start == Start::Withdrawn {
         tracing::warn!(
@@ -97,6 +121,20 @@ pub(crate) async fn begin(
         },
         obeyed: start != Start::Withdrawn,
     })
+}
+
+/// When the warm-up ends, by the program's clock and in seconds since 1970. None begins over what
+/// was enforced before; one that goes on then goes on.
+fn warm_up(settings: &Settings, found: Found, policy: &SitePolicy) -> Result<Option<(u32, u64)>> {
+    if found == Found::Maps {
+        return Maps::open(&settings.pins)?.warm_up();
+    }
+    if policy.warm_up == 0 {
+        return Ok(None);
+    }
+    let clock = Clock::read()?;
+    let until = clock.program().saturating_add(policy.warm_up);
+    Ok(Some((until, clock.wall() + u64::from(policy.warm_up))))
 }
 
 /// The service names that the counters carry already.

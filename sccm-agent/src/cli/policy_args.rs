@@ -4,12 +4,14 @@ use crate::catalog::{Catalog, Edition};
 use crate::policies::Written;
 use crate::policy::{Allow, Essential, Ethertype, Outbound, Protected, Rule, SitePolicy, prefix};
 use crate::site::SiteArgs;
+use crate::units;
 use anyhow::Result;
 use clap::Args;
 use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
 use sccm_common::question::MAX_AGE;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The groups of all flags that say what passes. clap makes one of each structure, but leaves
 /// it empty where other structures are flattened into it.
@@ -82,6 +84,11 @@ struct FilterArgs {
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pass_source: Vec<IpNet>,
 
+    /// Where nothing was enforced before: drop nothing for this time, such as 30s or 5m, and remember
+    /// what is under way
+    #[arg(long, value_name = "TIME", value_parser = units::wait)]
+    warm_up: Option<Duration>,
+
     /// Count dropped packets without recording their flows: `blocked` and the log stay
     /// empty, and each dropped packet costs some 17 ns less
     #[arg(long)]
@@ -100,7 +107,11 @@ struct TimeoutArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_established)]
     timeout_tcp_established: u32,
 
-    /// TCP connections after a FIN or RST
+    /// TCP connections that one side has closed: it still hears the other
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_half_closed)]
+    timeout_tcp_half_closed: u32,
+
+    /// TCP connections that both sides have closed, or one has reset
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_closing)]
     timeout_tcp_closing: u32,
 
@@ -148,10 +159,12 @@ impl PolicyArgs {
             timeouts: Timeouts {
                 tcp_opening: timeouts.timeout_tcp_opening,
                 tcp_established: timeouts.timeout_tcp_established,
+                tcp_half_closed: timeouts.timeout_tcp_half_closed,
                 tcp_closing: timeouts.timeout_tcp_closing,
                 other: timeouts.timeout_other,
                 answer: timeouts.timeout_answer,
             },
+            warm_up: filter.warm_up.map_or(0, |time| time.as_secs() as u32),
             without: filter.without_essential.clone(),
             pass_orphan_fragments: filter.pass_orphan_fragments,
             pass_source_routes: filter.pass_source_routes,

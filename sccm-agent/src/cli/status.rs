@@ -2,7 +2,7 @@
 //! without an agent.
 //!
 //! Exit codes: 0 every interface is enforcing; 3 nothing is attached; 4 some
-//! interface is observing, in generic mode, lost, or behind another TC program; 5 the maps are of another
+//! interface is observing, warming up, in generic mode, lost, or behind another TC program; 5 the maps are of another
 //! layout.
 
 use super::PinArgs;
@@ -107,13 +107,14 @@ fn print(status: &Status) -> Result<()> {
     }
     let lines = output::lines(&table);
     output::print(format!(
-        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{}{lines}",
+        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{}{}{lines}",
         policy.roles.join(", "),
         policy.generation,
         &policy.hash[..12],
         policy.mode,
         units::describe(now.saturating_sub(policy.published)),
         trial(policy, now),
+        warm_up(policy, now),
         shadow(status.shadow.as_ref(), now),
         before(&status.interfaces),
         not_enforced(&status.not_enforced),
@@ -132,6 +133,17 @@ fn trial(policy: &PolicyStatus, now: u64) -> String {
             "Trial:  ended {} ago without an agent; the next one takes the policy back\n",
             units::describe(now - end)
         ),
+    }
+}
+
+/// What is to be said of a warm-up that goes on; else nothing.
+fn warm_up(policy: &PolicyStatus, now: u64) -> String {
+    match policy.warm_up_until {
+        Some(end) if end > now => format!(
+            "Warm-up: nothing is dropped for another {}\n",
+            units::describe(end - now)
+        ),
+        _ => String::new(),
     }
 }
 

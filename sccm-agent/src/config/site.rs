@@ -11,6 +11,7 @@ use super::prefixes;
 use crate::catalog::{Catalog, nearest};
 use crate::policy::{Ethertype, Outbound, SitePolicy, ethertype};
 use crate::site::{PortRange, SiteArgs, known_feature, parse_port};
+use crate::units;
 use clap::ValueEnum;
 use sccm_common::policy::Timeouts;
 use sccm_common::question::MAX_AGE;
@@ -61,6 +62,9 @@ pub(super) fn read(
     }
     if let Some(node) = table.take("pass-sources") {
         policy.pass_sources = prefixes::listed(node, cx);
+    }
+    if let Some(text) = table.take("warm-up").and_then(|node| node.text(cx)) {
+        policy.warm_up = read_as(&text, units::wait, cx).map_or(0, |time| time.as_secs() as u32);
     }
     policy.count_only = flag(&mut table, "count-only", cx);
     table.finish(cx);
@@ -116,6 +120,7 @@ pub(super) fn timeouts(table: Option<Table<'_>>, cx: &mut Context<'_>) -> Timeou
     for (key, seconds, most) in [
         ("tcp-opening", &mut timeouts.tcp_opening, u32::MAX),
         ("tcp-established", &mut timeouts.tcp_established, u32::MAX),
+        ("tcp-half-closed", &mut timeouts.tcp_half_closed, u32::MAX),
         ("tcp-closing", &mut timeouts.tcp_closing, u32::MAX),
         ("other", &mut timeouts.other, u32::MAX),
         ("answer", &mut timeouts.answer, MAX_AGE),

@@ -5,12 +5,17 @@
 //! ones need the space; they are not counted as alive.
 
 use super::batch::Table;
-use super::{Clock, PinDir};
+use super::{Clock, PinDir, maps};
+use crate::policy::address_of;
 use anyhow::{Context as _, Result};
+use aya::maps::{MapError, PerCpuValues};
 use sccm_common::Policy;
 use sccm_common::abi::map;
+use sccm_common::flow::Phase;
 use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::packet::Protocol;
 use sccm_common::policy::SHADOWED;
+use std::net::SocketAddr;
 
 /// How many flows the table has, and has evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +24,58 @@ pub struct FlowCount {
     pub alive: u64,
     /// Flows that the kernel evicted for new ones since the maps were made; some had expired.
     pub evicted: u64,
+}
+
+/// A flow of which somebody else knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownFlow {
+    /// The IP protocol.
+    pub protocol: u8,
+    /// The end that opened it.
+    pub local: SocketAddr,
+    /// The other end; of the same family.
+    pub peer: SocketAddr,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+/// `BPF_NOEXIST`: what the programs have written stays.
+const NO_EXIST: u64 = 1;
+
+/// Writes flows that the table does not have, as if they had spoken just now, and returns how many
+/// these are. `counted`: as opened ones; only before any program runs, which counts them itself.
+///
+/// # Errors
+/// A map cannot be opened, or the kernel has no memory.
+pub fn remember(pins: &PinDir, known: &[KnownFlow], counted: bool) -> Result<u64> {
+    let mut flows = maps::open(pins, map::FLOWS)?;
+    let now = Clock::read()?.program();
+    let mut new = 0;
+    for flow in known {
+        let ((family, local), (peers, peer)) =
+            (address_of(flow.local.ip()), address_of(flow.peer.ip()));
+        if family != peers {
+            continue;
+        }
+        let ports = (flow.local.port(), flow.peer.port());
+        let key = FlowKey::new(family, local, peer, ports, Protocol(flow.protocol));
+        match flows.insert(key, FlowState::new(flow.phase, now), NO_EXIST) {
+            Ok(()) => new += 1,
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(libc::EEXIST) => {}
+            Err(error) => return Err(error).context("writing a flow"),
+        }
+    }
+    if counted && new > 0 {
+        let mut opened = maps::open(pins, map::FLOWS_OPENED)?;
+        let mut cpus: Vec<u64> = opened.get(&0, 0)?.iter().copied().collect();
+        if let Some(first) = cpus.first_mut() {
+            *first += new;
+        }
+        let cpus = PerCpuValues::try_from(cpus).context("counting flows")?;
+        opened.set(0, cpus, 0).context("counting flows")?;
+    }
+    Ok(new)
 }
 
 /// The maps that a count needs.

@@ -116,6 +116,20 @@ impl Maps {
         Ok(generation)
     }
 
+    /// The end of a warm-up that goes on, by the program's clock and in seconds since 1970: it is
+    /// that of the next policy, too.
+    ///
+    /// # Errors
+    /// The kernel refuses a read.
+    pub fn warm_up(&self) -> Result<Option<(u32, u64)>> {
+        let info = self.info()?;
+        if info.warm_up_left(unix_time()) == 0 {
+            return Ok(None);
+        }
+        let active = self.policies.get(&self.active_bank()?, 0)?;
+        Ok(Some((active.warm_up_until, info.warm_up_until)))
+    }
+
     /// Called before the tables are written, so that no counter is ever without a name.
     fn write_names(&mut self, names: &ServiceNames) -> Result<()> {
         names::write_services(&mut self.services, names)?;

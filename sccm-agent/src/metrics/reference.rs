@@ -126,6 +126,8 @@ families! {
 
     ENFORCING = Gauge "sccm_enforcing", &[&INTERFACE, &MODE],
         "1 where packets are dropped, read back from the kernel.";
+    WARM_UP = Gauge "sccm_warm_up_seconds", &[],
+        "What is left of the warm-up after a first start, in which nothing is dropped; 0 without one. Not above 0 in observe mode.";
     EGRESS_BEFORE = Gauge "sccm_egress_programs_before", &[&INTERFACE],
         "TC programs and filters of others that see what leaves before the agent's egress program, and may hide it.";
     INTERFACE_GAP = Counter "sccm_interface_gap_seconds_total", &[&INTERFACE],

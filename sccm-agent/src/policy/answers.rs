@@ -4,8 +4,8 @@ use super::{Compiled, Target};
 use sccm_common::ServiceClass;
 use sccm_common::address::{self, Address, AddressClass, Family};
 use sccm_common::memory::MemoryTables;
-use sccm_common::policy::Access;
-use std::net::IpAddr;
+use sccm_common::policy::{Access, flag};
+use std::net::{IpAddr, SocketAddr};
 
 impl Compiled {
     /// The tables in memory: what the kernel would do with a frame under this policy.
@@ -53,9 +53,43 @@ impl Compiled {
         let service = self.class_of(&Target::Tcp(port..=port));
         self.access(local, peer).inbound.contains(service)
     }
+
+    /// Whether a protected system may open this now, and the answers are remembered.
+    #[must_use]
+    pub fn lets_open(&self, protocol: u8, local: SocketAddr, peer: SocketAddr) -> bool {
+        let policy = &self.policy;
+        let (family, group) = address_of(peer.ip());
+        let class = self.class_at(local.ip());
+        let unlisted = policy.has(flag::LISTED_ONLY) && class.local == AddressClass::ANY.local;
+        if policy.has(flag::OUTBOUND_OFF) || unlisted || group.is_group(family) {
+            return false;
+        }
+        let port = peer.port();
+        let service = self.class_of(&match protocol {
+            6 => Target::Tcp(port..=port),
+            17 => Target::Udp(port..=port),
+            other => Target::Protocol(other),
+        });
+        !policy.has(flag::OUTBOUND_ENFORCE)
+            || self
+                .access(local.ip(), peer.ip())
+                .outbound
+                .contains(service)
+    }
+
+    /// Lets packets pass whatever the verdict until these times, by the program's clock and in
+    /// seconds since 1970.
+    pub fn warm_up(&mut self, until: u32, wall: u64) {
+        self.policy.flags |= flag::WARM_UP;
+        self.policy.warm_up_until = until;
+        self.info.flags |= flag::WARM_UP;
+        self.info.warm_up_until = wall;
+    }
 }
 
-pub(super) fn address_of(address: IpAddr) -> (Family, Address) {
+/// An address as the programs know it.
+#[must_use]
+pub fn address_of(address: IpAddr) -> (Family, Address) {
     match address {
         IpAddr::V4(address) => (Family::V4, Address::v4(address.octets())),
         IpAddr::V6(address) => {

@@ -34,6 +34,7 @@ pub(super) fn of_tables(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
         policy.peers,
         limits.tcp_opening,
         limits.tcp_established,
+        limits.tcp_half_closed,
         limits.tcp_closing,
         limits.other,
         limits.answer,

@@ -34,6 +34,8 @@ pub struct SitePolicy {
     pub outbound: Outbound,
     /// How long flows live.
     pub timeouts: Timeouts,
+    /// Seconds in which nothing is dropped, after a start where nothing was enforced before.
+    pub warm_up: u32,
     /// Essentials that are taken away.
     pub without: Vec<Essential>,
     /// Pass later fragments whose first was not seen.
@@ -129,6 +131,7 @@ impl Default for SitePolicy {
             site: Site::default(),
             outbound: Outbound::default(),
             timeouts: Timeouts::DEFAULT,
+            warm_up: 0,
             without: Vec::new(),
             pass_orphan_fragments: false,
             pass_source_routes: false,

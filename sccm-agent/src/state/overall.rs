@@ -13,6 +13,8 @@ pub enum Overall {
     Partly,
     /// Everything is judged and counted, and nothing is dropped.
     Observing,
+    /// The same, for a while after a first start; then everything is enforced.
+    WarmingUp,
     /// Nothing is dropped.
     NotEnforcing,
 }
@@ -27,6 +29,8 @@ impl Overall {
             Self::Enforcing
         } else if all(|state| *state == State::Observing) {
             Self::Observing
+        } else if all(|state| *state == State::WarmingUp) {
+            Self::WarmingUp
         } else if states.iter().any(|state| state.drops()) {
             Self::Partly
         } else {
@@ -39,7 +43,8 @@ impl Overall {
 mod tests {
     use super::*;
     use State::{
-        Detached, EgressBehind, EgressLost, Enforcing, ForeignProgram, Generic, Observing, StalePin,
+        Detached, EgressBehind, EgressLost, Enforcing, ForeignProgram, Generic, Observing,
+        StalePin, WarmingUp,
     };
 
     #[test]
@@ -53,6 +58,8 @@ mod tests {
             (&[Enforcing, EgressBehind], Overall::Partly),
             (&[Observing, Observing], Overall::Observing),
             (&[Observing, StalePin], Overall::NotEnforcing),
+            (&[WarmingUp, WarmingUp], Overall::WarmingUp),
+            (&[WarmingUp, StalePin], Overall::NotEnforcing),
             (&[Detached], Overall::NotEnforcing),
             (&[], Overall::NotEnforcing),
         ] {

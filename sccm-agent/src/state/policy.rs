@@ -16,12 +16,15 @@ pub struct PolicyStatus {
     pub tables: String,
     /// The roles of the protected systems.
     pub roles: Vec<String>,
-    /// `enforcing` or `observing`.
+    /// `enforcing` or `observing`; what it is after a warm-up.
     pub mode: &'static str,
     /// When it became the active policy, in seconds since 1970.
     pub published: u64,
     /// Until when it must be confirmed, in seconds since 1970; absent: it needs not be.
     pub confirm_by: Option<u64>,
+    /// Until when nothing is dropped, in seconds since 1970; absent: there was no warm-up. It may be
+    /// over.
+    pub warm_up_until: Option<u64>,
 }
 
 /// The candidate that judges beside the active policy, and drops nothing.
@@ -48,6 +51,7 @@ impl From<PolicyInfo> for PolicyStatus {
             },
             published: policy.published,
             confirm_by: (policy.confirm_by != 0).then_some(policy.confirm_by),
+            warm_up_until: (policy.warm_up_until != 0).then_some(policy.warm_up_until),
         }
     }
 }

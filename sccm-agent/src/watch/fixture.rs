@@ -105,6 +105,7 @@ pub(crate) fn snapshot(at: Instant) -> Snapshot {
             edition: 0,
             published: clock.wall(),
             confirm_by: 0,
+            warm_up_until: 0,
             tables: [0; 32],
             withdrawn: [0; 32],
             roles,

@@ -175,6 +175,8 @@ fn the_port_is_what_people_would_name() {
         source_port: 0,
         destination_port,
         tcp_flags: crate::packet::TcpFlags(0),
+        tcp_sequence: 0,
+        tcp_acknowledgement: 0,
         icmp_type,
         fragment_id: 0,
         payload_offset: 0,

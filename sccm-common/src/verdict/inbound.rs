@@ -5,7 +5,7 @@ use super::{
     Tables, Verdict, answered_service, dhcp, essential, later_fragment, refusal, service_at,
 };
 use crate::cursor::Payload;
-use crate::flow::{FlowKey, FlowSlot, FlowState};
+use crate::flow::{FlowKey, FlowSlot};
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::policy::{Pair, flag};
 use crate::reason::Reason;
@@ -124,7 +124,6 @@ fn is_reply<T: Tables>(tables: &T, packet: &Packet) -> bool {
     if !state.is_alive(packet.protocol, &tables.policy().timeouts, now) {
         return false;
     }
-    let phase = state.phase().after_inbound(packet.tcp_flags);
-    flow.note(FlowState::new(phase, now));
+    flow.note(state.after_inbound(packet, now));
     true
 }

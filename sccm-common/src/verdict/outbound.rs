@@ -90,9 +90,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     let tunnel = packet.protocol == Protocol::GRE
         && known.is_some_and(|state| state.is_alive(packet.protocol, &policy.timeouts, now));
     let allowed = !enforcing || rights.outbound.contains(wanted) || tunnel;
-    let current = known.map(FlowState::phase);
-    let phase = Phase::after_outbound(current, packet.protocol, packet.tcp_flags);
-    let state = FlowState::new(phase, now);
+    // The verifier follows the rest once, whatever the phase.
+    let state = FlowState::after_outbound(known, packet, now).opaque(|word| tables.opaque(word));
     match flow {
         Some(flow) if allowed => flow.note(state),
         // A flow without a right was opened under a policy that has changed since.

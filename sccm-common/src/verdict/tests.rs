@@ -1,6 +1,7 @@
 //! The decision, driven by frames and a clock.
 
 mod candidates;
+mod closing;
 mod departures;
 mod dhcp;
 mod flows;

@@ -9,7 +9,7 @@
 use super::outbound::{answers, flow_of, note_pptp, open_flow, opens};
 use super::{Tables, answered_service, class_of};
 use crate::cursor::Payload;
-use crate::flow::{FlowSlot, FlowState, Phase};
+use crate::flow::{FlowSlot, FlowState};
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::policy::flag;
 use crate::tftp;
@@ -29,9 +29,8 @@ pub fn leaves_by_uplink<T: Tables, P: Payload + ?Sized>(tables: &T, packet: &Pac
     }
     let flow = flow_of(tables, packet);
     let known = flow.as_ref().map(FlowSlot::load);
-    let current = known.map(FlowState::phase);
-    let phase = Phase::after_outbound(current, packet.protocol, packet.tcp_flags);
-    let state = FlowState::new(phase, tables.now());
+    let state = FlowState::after_outbound(known, packet, tables.now());
+    let state = state.opaque(|word| tables.opaque(word));
     match flow {
         Some(flow) => flow.note(state),
         None if is_service(tables, packet) => {}

@@ -133,6 +133,8 @@ impl<'a, L3: Network<'a>, L4: Transport<'a>> FastPacket<L3, L4> {
             source_port: self.transport.source_port(),
             destination_port: self.transport.destination_port(),
             tcp_flags: self.transport.flags(),
+            tcp_sequence: self.transport.sequence(),
+            tcp_acknowledgement: self.transport.acknowledgement(),
             icmp_type: 0,
             fragment_id: self.network.id(),
             fragment_edge: 0,

@@ -70,7 +70,7 @@ pub(super) fn parse<C: Cursor>(
                 return Break(short(Reason::TcpTruncated));
             }
             let [s0, s1, d0, d1] = cursor.take().or_end(Reason::TcpTruncated)?;
-            let _numbers: [u8; 8] = cursor.take().or_end(Reason::TcpTruncated)?;
+            let [n0, n1, n2, n3, a0, a1, a2, a3] = cursor.take().or_end(Reason::TcpTruncated)?;
             let [offset, flags, _, _] = cursor.take().or_end(Reason::TcpTruncated)?;
             let _rest: [u8; 4] = cursor.take().or_end(Reason::TcpTruncated)?;
             let header = u32::from(offset >> 4) * 4;
@@ -83,6 +83,8 @@ pub(super) fn parse<C: Cursor>(
             packet.source_port = u16::from_be_bytes([s0, s1]);
             packet.destination_port = u16::from_be_bytes([d0, d1]);
             packet.tcp_flags = TcpFlags(flags);
+            packet.tcp_sequence = u32::from_be_bytes([n0, n1, n2, n3]);
+            packet.tcp_acknowledgement = u32::from_be_bytes([a0, a1, a2, a3]);
             packet.payload = datagram.payload - header;
             header_size = header;
         }

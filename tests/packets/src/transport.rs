@@ -12,6 +12,9 @@ pub(super) enum Transport {
         ports: (u16, u16),
         flags: u8,
         data_offset: u8,
+        sequence: u32,
+        /// `None`: 1 if the flag ACK is set, otherwise 0.
+        acknowledgement: Option<u32>,
     },
     Udp {
         ports: (u16, u16),
@@ -73,10 +76,13 @@ impl Transport {
                 ports,
                 flags,
                 data_offset,
+                sequence,
+                acknowledgement,
             } => {
                 let mut header = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
-                header.extend([0, 0, 0, 1]); // sequence
-                header.extend([0, 0, 0, 0]); // acknowledgement
+                let acknowledgement = acknowledgement.unwrap_or((flags & ACK != 0).into());
+                header.extend(sequence.to_be_bytes());
+                header.extend(acknowledgement.to_be_bytes());
                 header.extend([data_offset << 4, *flags]);
                 header.extend([0xff, 0xff, 0, 0, 0, 0]); // window, checksum, urgent
                 header
@@ -114,6 +120,8 @@ impl Packet {
             ports: (source_port, destination_port),
             flags: 0,
             data_offset: 5,
+            sequence: 1,
+            acknowledgement: None,
         })
     }
 
@@ -187,6 +195,29 @@ impl Packet {
         match &mut self.transport {
             Transport::Tcp { flags, .. } => *flags |= bits,
             _ => panic!("TCP flags need tcp(..) first"),
+        }
+        self
+    }
+
+    /// Sets the number of the first byte of a TCP segment in its stream, 1 otherwise.
+    #[track_caller]
+    pub fn sequence(mut self, number: u32) -> Self {
+        match &mut self.transport {
+            Transport::Tcp { sequence, .. } => *sequence = number,
+            _ => panic!("a sequence number needs tcp(..) first"),
+        }
+        self
+    }
+
+    /// Sets the number of the byte that the sender of a TCP segment expects next. Otherwise it is 1
+    /// with the flag ACK, and 0 without.
+    #[track_caller]
+    pub fn acknowledgement(mut self, number: u32) -> Self {
+        match &mut self.transport {
+            Transport::Tcp {
+                acknowledgement, ..
+            } => *acknowledgement = Some(number),
+            _ => panic!("an acknowledgement needs tcp(..) first"),
         }
         self
     }

@@ -203,6 +203,7 @@ fn timeouts(random: &mut Rng) -> BTreeMap<String, u32> {
         ("tcp-established", 1010),
         ("other", 40),
         ("tcp-opening", 110),
+        ("tcp-half-closed", 400),
     ];
     let timeouts = timeouts.map(|(key, seconds)| (key.to_owned(), seconds));
     timeouts.into_iter().collect()

@@ -179,8 +179,7 @@ impl Kernel {
                 .with_context(|| format!("no {key:?}"))?;
             let seen = state.seen().checked_sub(seconds);
             let seen = seen.context("the kernel's clock is too young")?;
-            self.flows
-                .insert(key, FlowState::new(state.phase(), seen), 0)?;
+            self.flows.insert(key, state.at(seen), 0)?;
         }
         for key in native.tables.state.fragments.borrow().keys() {
             let seen = self
@@ -215,12 +214,9 @@ impl Kernel {
                 .flows
                 .get(key, 0)
                 .with_context(|| format!("no {key:?}"))?;
-            let expected = state.get().phase();
-            ensure!(
-                found.phase() == expected,
-                "{key:?} is {:?}, not {expected:?}",
-                found.phase()
-            );
+            let said = |state: FlowState| (state.phase(), state.acknowledged());
+            let (found, expected) = (said(found), said(state.get()));
+            ensure!(found == expected, "{key:?} is {found:?}, not {expected:?}");
             self.flows.remove(key)?;
         }
         for key in native.tables.state.fragments.borrow().keys() {

@@ -134,6 +134,7 @@ impl<'a> Joint<'a> {
         for (name, old, new) in [
             ("tcp-opening", old.tcp_opening, new.tcp_opening),
             ("tcp-established", old.tcp_established, new.tcp_established),
+            ("tcp-half-closed", old.tcp_half_closed, new.tcp_half_closed),
             ("tcp-closing", old.tcp_closing, new.tcp_closing),
             ("other", old.other, new.other),
             ("answer", old.answer, new.answer),

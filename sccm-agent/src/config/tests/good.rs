@@ -48,9 +48,11 @@ fn every_setting_of_a_site_arrives() {
         pass-ethertypes = [0x886f, "0x8847@uplink", "35000@segment"]
         pass-sources = ["192.0.2.0/24", "fd00::5"]
         count-only = true
+        warm-up = "5m"
         [timeouts]
         tcp-opening = 1
         tcp-established = 2
+        tcp-half-closed = 6
         tcp-closing = 3
         other = 4
         answer = 5
@@ -81,9 +83,11 @@ fn every_setting_of_a_site_arrives() {
     assert!(policy.pass_source_routes && policy.pass_unrelated_icmp_errors);
     let ethertypes = policy.pass_ethertypes.iter().map(ToString::to_string);
     assert!(ethertypes.eq(["0x886f", "0x8847@uplink", "0x88b8@segment"]));
+    assert_eq!(policy.warm_up, 300);
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,
+        tcp_half_closed: 6,
         tcp_closing: 3,
         other: 4,
         answer: 5,

@@ -64,7 +64,7 @@ function showTraffic(snapshot, totals) {
       ],
     }));
   fill(byId("reasons").tBodies[0], rows, 1);
-  const isObserving = snapshot.overall === "observing";
+  const isObserving = ["observing", "warming-up"].includes(snapshot.overall);
   write(byId("drop-caption"), isObserving ? "Would be dropped, by reason" : "Dropped, by reason");
   [["rate-passed", ["passed"]], ["rate-dropped", REFUSED]].forEach(([id, outcomes]) => {
     write(byId(id), rate(latest ? sumOf(latest, outcomes) : null));

@@ -5,10 +5,12 @@ const HEADLINES = {
   enforcing: ["Enforcing", "Packets that the policy does not allow are dropped at the network card."],
   partly: ["Partly enforcing", "Not every interface has all of its programs: see the network cards."],
   observing: ["Observing", "Every packet is judged and counted, and none is dropped."],
+  "warming-up": ["Warming up", "Nothing is dropped for a while after the first start, so that what is under way is learned."],
   "not-enforcing": ["Not enforcing", "Nothing is dropped."],
 };
 const STATES = {
   enforcing: "enforcing", generic: "enforcing, slower: in generic mode", observing: "observing",
+  "warming-up": "warming up: nothing is dropped yet",
   detached: "let go", "foreign-program": "open: somebody else's program is there",
   "egress-lost": "drops, but no longer sees what leaves",
   "egress-behind": "drops, but others see first what leaves", "stale-pin": "open: the card has lost its program",

@@ -131,7 +131,7 @@ fn list<'r, const N: usize>(
 fn style(state: State, palette: Palette) -> Style {
     match state {
         State::Enforcing => palette.good(),
-        State::Observing | State::Generic => palette.unusual(),
+        State::Observing | State::WarmingUp | State::Generic => palette.unusual(),
         State::Detached
         | State::ForeignProgram
         | State::EgressLost

@@ -14,6 +14,7 @@ use super::{FAMILIES, Fate, Pair, datapath, pxe};
 const TIMEOUTS: Timeouts = Timeouts {
     tcp_opening: 40,
     tcp_established: 100_000,
+    tcp_half_closed: 1_000,
     tcp_closing: 20,
     other: 60,
     answer: 60,
@@ -103,22 +104,29 @@ fn flows_end() -> Result<()> {
         kernel.age_flows(TIMEOUTS.tcp_opening + 1)?;
         assert_eq!(kernel.arrives(&data)?, Reply, "established, and refreshed");
 
-        // A forged RST closes it soon, unless the protected side goes on.
-        kernel.arrives(&pair.back().tcp(1433, 40000).rst())?;
+        // A reset that is not at the next byte ends nothing; at most it claims to.
+        kernel.arrives(&pair.back().tcp(1433, 40000).rst().sequence(0xdead_beef))?;
+        kernel.age_flows(TIMEOUTS.tcp_half_closed + 1)?;
+        assert_eq!(kernel.arrives(&data)?, Reply, "forged");
+        kernel.arrives(&pair.back().tcp(1433, 40000).rst().sequence(9))?;
         kernel.leaves(&pair.out().tcp(40000, 1433).ack())?;
-        kernel.age_flows(TIMEOUTS.tcp_closing + 1)?;
+        kernel.age_flows(TIMEOUTS.tcp_half_closed + 1)?;
         assert_eq!(kernel.arrives(&data)?, Reply, "taken back");
         kernel.arrives(&pair.back().tcp(1433, 40000).rst())?;
         assert_eq!(kernel.arrives(&data)?, Reply, "not yet");
         kernel.age_flows(TIMEOUTS.tcp_closing + 1)?;
-        assert_eq!(kernel.arrives(&data)?, NotAllowed, "closed by the peer");
+        assert_eq!(kernel.arrives(&data)?, NotAllowed, "reset by the peer");
 
         establish(&mut kernel, pair)?;
         kernel.leaves(&pair.out().tcp(40000, 1433).fin().ack())?;
         kernel.leaves(&pair.out().tcp(40000, 1433).ack())?;
+        kernel.age_flows(TIMEOUTS.tcp_half_closed - 9)?;
+        assert_eq!(kernel.arrives(&data)?, Reply, "still heard");
+        kernel.arrives(&pair.back().tcp(1433, 40000).fin().ack())?;
+        kernel.leaves(&pair.out().tcp(40000, 1433).ack().acknowledgement(2))?;
         assert_eq!(kernel.arrives(&data)?, Reply, "not yet");
         kernel.age_flows(TIMEOUTS.tcp_closing + 1)?;
-        assert_eq!(kernel.arrives(&data)?, NotAllowed, "closed by itself");
+        assert_eq!(kernel.arrives(&data)?, NotAllowed, "closed by both");
 
         kernel.leaves(&pair.out().udp(40000, 161))?;
         kernel.age_flows(TIMEOUTS.other + 1)?;

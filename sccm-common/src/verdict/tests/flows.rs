@@ -112,7 +112,7 @@ fn a_syn_of_the_protected_side_begins_a_known_flow_anew() {
     for out in ways() {
         let world = World::host();
         let theirs = out.back().tcp_data(80, 40000);
-        for flags in [SYN, ACK, FIN | ACK] {
+        for flags in [SYN, ACK, RST] {
             world.leaves(&out.tcp(40000, 80, flags));
         }
         world.wait(world.policy.timeouts.tcp_closing + 1);

@@ -11,6 +11,7 @@ use std::vec::Vec;
 const TIMEOUTS: Timeouts = Timeouts {
     tcp_opening: 11,
     tcp_established: 1000,
+    tcp_half_closed: 200,
     tcp_closing: 5,
     answer: 60,
     other: 70,
@@ -70,91 +71,6 @@ fn opening() {
 #[test]
 fn established_idles_long() {
     lives_exactly(TIMEOUTS.tcp_established, established, data);
-}
-
-#[test]
-fn closed_by_the_protected_side() {
-    for flags in [FIN | ACK, RST, RST | ACK] {
-        lives_exactly(
-            TIMEOUTS.tcp_closing,
-            |world, out| {
-                established(world, out);
-                world.leaves(&out.tcp(40000, 80, flags));
-            },
-            data,
-        );
-    }
-}
-
-#[test]
-fn later_acknowledgements_keep_it_closing() {
-    lives_exactly(
-        TIMEOUTS.tcp_closing,
-        |world, out| {
-            established(world, out);
-            world.leaves(&out.tcp(40000, 80, FIN | ACK));
-            world.wait(1);
-            assert_eq!(world.arrives(&out.back().tcp(80, 40000, FIN | ACK)), Reply);
-            world.leaves(&out.tcp(40000, 80, ACK));
-        },
-        data,
-    );
-}
-
-#[test]
-fn a_half_closed_connection_lives_while_it_is_used() {
-    for (world, out) in worlds() {
-        established(&world, out);
-        world.leaves(&out.tcp(40000, 80, FIN | ACK));
-        for _ in 0..20 {
-            world.wait(TIMEOUTS.tcp_closing);
-            assert_eq!(world.arrives(&data(out.back())), Reply);
-        }
-    }
-}
-
-#[test]
-fn closed_by_the_peer() {
-    for flags in [FIN | ACK, RST, RST | ACK] {
-        lives_exactly(
-            TIMEOUTS.tcp_closing,
-            |world, out| {
-                established(world, out);
-                assert_eq!(world.arrives(&out.back().tcp(80, 40000, flags)), Reply);
-            },
-            data,
-        );
-    }
-}
-
-#[test]
-fn a_forged_end_is_taken_back() {
-    for flags in [FIN | ACK, RST] {
-        lives_exactly(
-            TIMEOUTS.tcp_established,
-            |world, out| {
-                established(world, out);
-                assert_eq!(world.arrives(&out.back().tcp(80, 40000, flags)), Reply);
-                world.leaves(&out.tcp(40000, 80, ACK));
-            },
-            data,
-        );
-    }
-}
-
-#[test]
-fn the_peer_cannot_take_back_the_protected_sides_end() {
-    lives_exactly(
-        TIMEOUTS.tcp_closing,
-        |world, out| {
-            established(world, out);
-            world.leaves(&out.tcp(40000, 80, RST));
-            for flags in [SYN | ACK, ACK, 0, RST] {
-                assert_eq!(world.arrives(&out.back().tcp(80, 40000, flags)), Reply);
-            }
-        },
-        data,
-    );
 }
 
 #[test]

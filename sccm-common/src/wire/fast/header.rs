@@ -141,6 +141,10 @@ pub trait Transport<'a>: Copy {
     fn destination_port(self) -> u16;
     /// TCP: the flags; UDP: 0.
     fn flags(self) -> TcpFlags;
+    /// TCP: the number of the first byte; UDP: 0.
+    fn sequence(self) -> u32;
+    /// TCP: the number of the next byte that is expected; UDP: 0.
+    fn acknowledgement(self) -> u32;
     /// The size of what follows, where `behind` bytes are behind the network header.
     fn payload(self, behind: usize) -> usize;
 }
@@ -177,6 +181,16 @@ impl<'a> Transport<'a> for Tcp<'a> {
     #[inline(always)]
     fn flags(self) -> TcpFlags {
         TcpFlags(self.0[13])
+    }
+
+    #[inline(always)]
+    fn sequence(self) -> u32 {
+        u32::from_be_bytes(bytes(self.0, 4))
+    }
+
+    #[inline(always)]
+    fn acknowledgement(self) -> u32 {
+        u32::from_be_bytes(bytes(self.0, 8))
     }
 
     #[inline(always)]
@@ -217,6 +231,16 @@ impl<'a> Transport<'a> for Udp<'a> {
     #[inline(always)]
     fn flags(self) -> TcpFlags {
         TcpFlags(0)
+    }
+
+    #[inline(always)]
+    fn sequence(self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn acknowledgement(self) -> u32 {
+        0
     }
 
     #[inline(always)]

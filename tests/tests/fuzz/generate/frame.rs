@@ -112,11 +112,22 @@ pub const RST: u8 = 4;
 pub const ACK: u8 = 16;
 
 /// A TCP segment.
-pub fn tcp((from, to): (u16, u16), flags: u8, data: &[u8]) -> Vec<u8> {
+pub fn tcp(ports: (u16, u16), flags: u8, data: &[u8]) -> Vec<u8> {
+    tcp_numbered(ports, flags, (0, 0), data)
+}
+
+/// A TCP segment with the number of its first byte, and that of the byte expected next.
+pub fn tcp_numbered(
+    (from, to): (u16, u16),
+    flags: u8,
+    (sequence, expected): (u32, u32),
+    data: &[u8],
+) -> Vec<u8> {
     let mut segment = Vec::with_capacity(20 + data.len());
     segment.extend(from.to_be_bytes());
     segment.extend(to.to_be_bytes());
-    segment.extend([0; 8]);
+    segment.extend(sequence.to_be_bytes());
+    segment.extend(expected.to_be_bytes());
     segment.extend([5 << 4, flags, 0, 0, 0, 0, 0, 0]);
     segment.extend(data);
     segment

@@ -69,46 +69,109 @@ pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> 
     }
 }
 
+/// Both streams of a connection, as far as they have come.
+struct Streams<'a> {
+    ends: &'a Ends,
+    outward: bool,
+    /// The next byte of who opened it, and of the other.
+    next: [u32; 2],
+    talk: Vec<Said>,
+}
+
+impl Streams<'_> {
+    /// The next segment of a side, `forth` that of who opened it.
+    fn say(&mut self, forth: bool, flags: u8, data: &[u8]) {
+        self.say_ahead(forth, flags, data, (0, 0));
+        let next = &mut self.next[usize::from(!forth)];
+        let ends = [SYN, FIN].into_iter().filter(|flag| flags & flag != 0);
+        *next = next.wrapping_add((data.len() + ends.count()) as u32);
+    }
+
+    /// The same with numbers that are so many bytes off.
+    fn say_ahead(&mut self, forth: bool, flags: u8, data: &[u8], off: (u32, u32)) {
+        let Ends { client, server, .. } = *self.ends;
+        let (ports, mine, other) = match forth {
+            true => ((client, server), self.next[0], self.next[1]),
+            false => ((server, client), self.next[1], self.next[0]),
+        };
+        let expected = if flags & ACK == 0 { 0 } else { other };
+        let numbers = (mine.wrapping_add(off.0), expected.wrapping_add(off.1));
+        let segment = frame::tcp_numbered(ports, flags, numbers, data);
+        let outward = self.outward == forth;
+        self.talk.push(self.ends.said(outward, TCP, &segment));
+    }
+}
+
 /// A connection that `outward` opens, with more or less of everything.
 fn tcp(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
-    let there = (ends.client, ends.server);
-    let back = (ends.server, ends.client);
-    let mut talk = Vec::new();
-    let mut say = |forth: bool, flags: u8, data: &[u8]| {
-        let ports = if forth { there } else { back };
-        let segment = frame::tcp(ports, flags, data);
-        talk.push(ends.said(outward == forth, TCP, &segment));
+    let near = random.bool();
+    let mut first = || {
+        if near {
+            0_u32.wrapping_sub(40)
+        } else {
+            random.u32(..)
+        }
+    };
+    let mut streams = Streams {
+        ends,
+        outward,
+        next: [first(), first()],
+        talk: Vec::new(),
     };
     if random.u8(..4) != 0 {
-        say(true, SYN, &[]);
-        say(
-            false,
-            if random.u8(..8) == 0 {
-                RST | ACK
-            } else {
-                SYN | ACK
-            },
-            &[],
-        );
+        let refused = random.u8(..8) == 0;
+        streams.say(true, SYN, &[]);
+        streams.say(false, if refused { RST | ACK } else { SYN | ACK }, &[]);
     }
     for _ in 0..random.usize(..5) {
         let data = [0xaa; 60];
         let size = if random.bool() { 0 } else { random.usize(..60) };
-        say(random.bool(), ACK, &data[..size]);
-    }
-    match random.u8(..6) {
-        0 => say(random.bool(), RST, &[]),
-        1 => say(random.bool(), random.u8(..), &[]),
-        2 => say(true, SYN | FIN, &[]),
-        3 => say(true, SYN, &[]),
-        4 => say(random.bool(), ACK, &vec![0; random.usize(1_000..9_000)]),
-        _ => {
-            say(true, FIN | ACK, &[]);
-            say(false, FIN | ACK, &[]);
-            say(true, ACK, &[]);
+        streams.say(random.bool(), ACK, &data[..size]);
+        if random.u8(..4) == 0 {
+            streams.say(random.bool(), FIN | ACK, &[]);
+        }
+        if random.u8(..4) == 0 {
+            forge(random, &mut streams);
         }
     }
-    talk
+    match random.u8(..8) {
+        0 => streams.say(random.bool(), RST, &[]),
+        1 => streams.say(random.bool(), random.u8(..), &[]),
+        2 => streams.say(true, SYN | FIN, &[]),
+        3 => streams.say(true, SYN, &[]),
+        4 => streams.say(random.bool(), ACK, &vec![0; random.usize(1_000..9_000)]),
+        5 => {
+            streams.say(true, FIN | ACK, &[]);
+            streams.say(false, ACK, &[2; 9]);
+            streams.say(true, ACK, &[]);
+        }
+        _ => {
+            streams.say(true, FIN | ACK, &[]);
+            streams.say(false, FIN | ACK, &[]);
+            streams.say(true, ACK, &[]);
+        }
+    }
+    streams.talk
+}
+
+/// Says something with numbers that are a little, or far, off.
+fn forge(random: &mut Rng, streams: &mut Streams<'_>) {
+    const OFF: [u32; 8] = [
+        0,
+        1,
+        500,
+        (1 << 18) - 1,
+        1 << 18,
+        1 << 31,
+        u32::MAX,
+        0xdead_beef,
+    ];
+    let flags = [RST, RST | ACK, FIN | ACK, FIN, ACK][random.usize(..5)];
+    let mut off = || OFF[random.usize(..OFF.len())];
+    let off = (off(), if flags == ACK { off() } else { 0 });
+    let data = [3; 5];
+    let size = random.usize(..=data.len());
+    streams.say_ahead(random.bool(), flags, &data[..size], off);
 }
 
 fn udp(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {

@@ -7,7 +7,7 @@ use sccm_tests::reading::{Carrier, Outbound, Way};
 
 use super::parse::{Part, Seen, Transport};
 use super::quote::About;
-use super::state::{DHCP, Datagram, Flow, FlowState, Phase, Question, transaction};
+use super::state::{DHCP, Datagram, Flow, FlowState, Question, transaction};
 use super::{End, Oracle, essential};
 
 const GRE: u8 = 47;
@@ -136,11 +136,8 @@ impl Oracle<'_> {
                 return passes(what);
             }
         }
-        let phase = self.phase_after(packet, &flow);
-        let state = FlowState {
-            phase,
-            seen: self.now,
-        };
+        let before = self.flows.get(&flow).copied();
+        let state = FlowState::after_own(before, packet.transport, self.now);
         self.flows.insert(flow, state);
         self.open_tunnel(packet);
         self.note_request(packet);
@@ -201,29 +198,14 @@ impl Oracle<'_> {
         let Some(state) = self.flows.get_mut(&flow) else {
             return false;
         };
-        state.seen = self.now;
-        if closes(packet) && matches!(state.phase, Phase::Opening | Phase::Open) {
-            state.phase = Phase::PeerClosing;
-        }
+        *state = state.after_peer(packet.transport, self.now);
         true
-    }
-
-    fn phase_after(&self, packet: &Seen<'_>, flow: &Flow) -> Phase {
-        let before = self.flows.get(flow).map(|state| state.phase);
-        match packet.transport {
-            Transport::Tcp { .. } if closes(packet) => Phase::Closing,
-            Transport::Tcp { .. } if is_bare_syn(packet) => Phase::Opening,
-            Transport::Tcp { .. } if before == Some(Phase::Closing) => Phase::Closing,
-            _ => Phase::Open,
-        }
     }
 
     /// Data on a PPTP control connection brings its tunnel.
     fn open_tunnel(&mut self, packet: &Seen<'_>) {
         let Transport::Tcp {
-            ports,
-            has_data: true,
-            ..
+            ports, data: 1.., ..
         } = packet.transport
         else {
             return;
@@ -231,8 +213,8 @@ impl Oracle<'_> {
         if ports.0 == PPTP || ports.1 == PPTP {
             let tunnel = Flow::new(packet.source, packet.destination, GRE, (0, 0));
             let state = FlowState {
-                phase: Phase::Open,
                 seen: self.now,
+                ..FlowState::default()
             };
             self.flows.insert(tunnel, state);
         }

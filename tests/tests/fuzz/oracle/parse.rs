@@ -32,7 +32,10 @@ pub enum Transport {
         ack: bool,
         fin: bool,
         rst: bool,
-        has_data: bool,
+        sequence: u32,
+        /// If the flag ACK says that it is one.
+        acknowledged: Option<u32>,
+        data: usize,
     },
     /// `data`: bytes of it, by the header's own account.
     Udp { ports: (u16, u16), data: usize },
@@ -346,7 +349,9 @@ fn transport(mut seen: Seen<'_>, left: usize) -> Result<Seen<'_>, Reason> {
                 ack: tcp.ack(),
                 fin: tcp.fin(),
                 rst: tcp.rst(),
-                has_data: packet.len() > tcp.slice().len(),
+                sequence: tcp.sequence_number(),
+                acknowledged: tcp.ack().then(|| tcp.acknowledgment_number()),
+                data: packet.len() - tcp.slice().len(),
             };
             seen.edge += tcp.slice().len();
             20

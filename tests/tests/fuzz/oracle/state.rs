@@ -16,19 +16,118 @@ pub struct Flow {
     pub peer_port: u16,
 }
 
-/// How far a flow has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    Opening,
-    Open,
-    Closing,
-    PeerClosing,
+/// What is known of a flow. All but `seen` is of TCP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FlowState {
+    pub seen: u64,
+    /// The protected side has sent nothing but a SYN.
+    pub opening: bool,
+    /// The protected side has sent its FIN.
+    pub own_fin: bool,
+    /// Whether the other side has.
+    pub peer_fin: PeerFin,
+    /// One of them has reset it, or both have closed.
+    pub over: bool,
+    /// The next byte that the protected side expects; 0 if it has not said so.
+    pub expected: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub struct FlowState {
-    pub phase: Phase,
-    pub seen: u64,
+/// What is known of the other side's end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PeerFin {
+    #[default]
+    None,
+    /// Somebody has sent one in its name.
+    Claimed,
+    /// The protected side has acknowledged more since.
+    Acknowledged,
+}
+
+/// How far ahead an end is believed to be on its way.
+const ON_ITS_WAY: u32 = 256 * 1024;
+
+impl FlowState {
+    /// After a segment of the protected side.
+    pub fn after_own(before: Option<Self>, transport: Transport, seen: u64) -> Self {
+        let Transport::Tcp {
+            syn,
+            fin,
+            rst,
+            acknowledged,
+            ..
+        } = transport
+        else {
+            return Self {
+                seen,
+                ..Self::default()
+            };
+        };
+        let begins = syn && acknowledged.is_none();
+        let mut state = before.unwrap_or_default();
+        let expected = match (acknowledged, begins) {
+            (Some(number), _) => number,
+            (None, true) => 0,
+            (None, false) => state.expected,
+        };
+        let acknowledges_more = expected != state.expected;
+        state = Self {
+            seen,
+            expected,
+            ..state
+        };
+        if rst {
+            state.over = true;
+        } else if begins && !fin {
+            return Self {
+                seen,
+                opening: true,
+                ..Self::default()
+            };
+        }
+        state.opening = false;
+        if state.over {
+            return state;
+        }
+        if state.peer_fin == PeerFin::Claimed {
+            state.peer_fin = match acknowledges_more {
+                true => PeerFin::Acknowledged,
+                false => PeerFin::None,
+            };
+        }
+        state.own_fin |= fin;
+        state.over = state.own_fin && state.peer_fin == PeerFin::Acknowledged;
+        state
+    }
+
+    /// After a segment of the other side.
+    pub fn after_peer(mut self, transport: Transport, seen: u64) -> Self {
+        self.seen = seen;
+        let Transport::Tcp {
+            fin,
+            rst,
+            sequence,
+            data,
+            ..
+        } = transport
+        else {
+            return self;
+        };
+        if self.over || self.opening || self.expected == 0 || !(fin || rst) {
+            return self;
+        }
+        let place = match rst {
+            true => sequence,
+            false => sequence.wrapping_add(data as u32),
+        };
+        let ahead = place.wrapping_sub(self.expected);
+        let near = ahead < ON_ITS_WAY && self.peer_fin == PeerFin::None;
+        if rst && ahead == 0 {
+            self.over = true;
+        } else if near && (fin && !rst || !self.own_fin) {
+            self.peer_fin = PeerFin::Claimed;
+        }
+        self
+    }
 }
 
 /// What the fragments of a datagram share.
@@ -186,10 +285,11 @@ impl Oracle<'_> {
         let Some(state) = self.flows.get(flow) else {
             return false;
         };
-        let (key, default) = match (flow.protocol, state.phase) {
-            (6, Phase::Opening) => ("tcp-opening", 60),
-            (6, Phase::Open) => ("tcp-established", 86_400),
-            (6, _) => ("tcp-closing", 30),
+        let (key, default) = match flow.protocol {
+            6 if state.opening => ("tcp-opening", 60),
+            6 if state.over => ("tcp-closing", 30),
+            6 if state.own_fin || state.peer_fin != PeerFin::None => ("tcp-half-closed", 3_600),
+            6 => ("tcp-established", 86_400),
             _ => ("other", 180),
         };
         let limit = self

@@ -1,0 +1,74 @@
+//! What was open before the agent: it is put into the table of flows, so that it goes on.
+//!
+//! That is only done where nothing was enforced before; otherwise the table has it. If the machine
+//! does not tell, the start goes on all the same: `--warm-up` is for that.
+
+use crate::connections::{self, Connection};
+use crate::kernel::{self, KnownFlow, PinDir};
+use crate::policy::Compiled;
+use anyhow::Result;
+use std::collections::HashSet;
+
+/// Where it goes, and which policy it must suit.
+pub(super) struct Older<'a> {
+    pub pins: &'a PinDir,
+    pub is_gateway: bool,
+    /// How many flows are written at most.
+    pub most: usize,
+    pub compiled: &'a Compiled,
+}
+
+impl Older<'_> {
+    /// Remembers what is open, and says so. No program runs yet.
+    pub(super) fn remember(&self) {
+        let mut known = Vec::new();
+        if self.is_gateway {
+            match connections::tracked() {
+                Ok(Some(tracked)) => known.extend(tracked),
+                Ok(None) => tracing::warn!(
+                    "this machine tracks no connections (nf_conntrack): those that are open go on \
+                     once a protected system speaks, see --warm-up"
+                ),
+                Err(error) => tracing::warn!("open connections are not known: {error:#}"),
+            }
+        }
+        match connections::of_sockets() {
+            Ok(own) => known.extend(own),
+            Err(error) => tracing::warn!("open connections are not known: {error:#}"),
+        }
+        match self.write(known, true) {
+            Ok(0) => {}
+            Ok(flows) => tracing::info!(flows, "what is open already goes on"),
+            Err(error) => tracing::warn!("remembering what is open already: {error:#}"),
+        }
+    }
+
+    /// Remembers what was opened while the programs were attached. What could not be read before is
+    /// not told again.
+    pub(super) fn catch_up(&self) {
+        let mut known = connections::of_sockets().unwrap_or_default();
+        if self.is_gateway {
+            let tracked = connections::tracked().ok().flatten();
+            known.extend(tracked.unwrap_or_default());
+        }
+        if let Err(error) = self.write(known, false) {
+            tracing::warn!("remembering what was opened meanwhile: {error:#}");
+        }
+    }
+
+    fn write(&self, known: Vec<Connection>, counted: bool) -> Result<u64> {
+        let of_protected =
+            |one: &Connection| self.compiled.lets_open(one.protocol, one.from, one.to);
+        let known: HashSet<Connection> = known.into_iter().filter(of_protected).collect();
+        if known.len() > self.most {
+            tracing::warn!(
+                "{} connections are open, for {} of which the table of flows has room: see \
+                 --flow-capacity",
+                known.len(),
+                self.most
+            );
+        }
+        let flows: Vec<KnownFlow> = known.iter().take(self.most).map(Connection::flow).collect();
+        kernel::remember(self.pins, &flows, counted)
+    }
+}
