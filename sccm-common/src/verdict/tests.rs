@@ -3,6 +3,7 @@
 mod candidates;
 mod departures;
 mod dhcp;
+mod dhcp_relays;
 mod flows;
 mod fragments;
 mod groups;
