@@ -16,7 +16,7 @@ use crate::blocked;
 use crate::changed::Changed;
 use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
-use crate::interface::{Changes, Netlink};
+use crate::interface::{self, Changes, Netlink};
 use crate::kernel::{Events, FlowTable, Found, Loader, Lock};
 use crate::metrics::{self, Metrics};
 use crate::plan;
@@ -89,7 +89,8 @@ impl Agent {
         // The watcher looks again at whatever changes from here on.
         let changes = Changes::subscribe(settings.policies.is_gateway())?;
         let present = netlink.interfaces().await?;
-        let plan = cards::plan(&settings.policies.interfaces, &present)?;
+        let mut plan = cards::plan(&settings.policies.interfaces, &present)?;
+        plan.translates = settings.policies.is_gateway() && interface::translation()?.is_any();
         let server = Server::prepare(&settings.http).await?;
 
         pins.create()?;

@@ -13,7 +13,7 @@ mod text;
 mod warnings;
 
 pub use difference::{Change, Difference, Live};
-pub use matrix::{Matrix, Narrowed, Right, Rules, System};
+pub use matrix::{Matrix, Narrowed, Published, Right, Rules, System};
 pub use size::Size;
 pub use warnings::Warning;
 
@@ -23,6 +23,7 @@ use crate::policy::{self, Request, ServiceNames, SitePolicy, Surroundings};
 use anyhow::Result;
 use rows::View;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What `sccm-agent check -o json` prints.
 #[derive(Debug, Serialize)]
@@ -56,13 +57,25 @@ impl Report {
         };
         let compiled = policy::compile(&request, ServiceNames::default())?;
         let view = View::new(policy)?;
+        let mut warnings = warnings::of(&view);
+        warnings.extend(warnings::idle_ports(&compiled, policy));
         Ok(Self {
             edition: policy.site.catalog.edition,
             hash: hash_text(&compiled.info.hash),
             matrix: Matrix::of(&view),
             size: Size::new(&compiled),
-            warnings: warnings::of(&view),
+            warnings,
             difference: None,
         })
+    }
+
+    /// Warns if the rules by which this machine translates addresses do not fit the policy.
+    pub fn compare_translation(&mut self, policy: &SitePolicy, destinations: &BTreeSet<String>) {
+        let misfit = policy::misfit(policy, destinations);
+        self.warnings.extend(misfit.map(|message| Warning {
+            kind: "translation",
+            links: Vec::new(),
+            message,
+        }));
     }
 }

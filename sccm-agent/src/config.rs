@@ -16,6 +16,7 @@ mod node;
 mod peers;
 mod prefixes;
 mod protect;
+mod publish;
 mod rules;
 mod site;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use anyhow::Result;
 use context::Context;
 use files::{Budget, PolicyFile};
 use location::Span;
+use names::Names;
 use node::{Table, Value};
 use std::path::Path;
 use toml::de::DeTable;
@@ -155,7 +157,11 @@ fn read(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_>) ->
         management = table.tables("allow", "[[management.allow]]", cx);
         table.finish(cx);
     }
-    (policy.allow, policy.management) = rules::read(allow, management, &policy.protect, cx);
+    let publish = tree.tables("publish", "[[publish]]", cx);
+    let (protect, mut names) = (&policy.protect, Names::default());
+    let (allow, management) = rules::read(allow, management, protect, &mut names, cx);
+    let publish = publish::read(publish, protect, &mut names, cx);
+    (policy.allow, policy.management, policy.publish) = (allow, management, publish);
     tree.finish(cx);
     if cx.problems.is_empty()
         && let Err(error) = check_roles(&policy)

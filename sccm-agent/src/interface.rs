@@ -4,10 +4,12 @@ mod addresses;
 mod describe;
 mod forwarding;
 mod routes;
+mod translation;
 
 pub use addresses::Addresses;
 pub use forwarding::routes;
 pub use routes::Route;
+pub use translation::{Translation, translation};
 
 use anyhow::{Context as _, Result};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};

@@ -16,7 +16,7 @@ use crate::interface::{Interface, Kind};
 use anyhow::{Result, bail, ensure};
 use sccm_common::Place;
 use sccm_common::counter::MAX_INTERFACES;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use named::{NamedInterface, check, is_gateway, those_that_exist};
 pub use resolve::{Spot, device, resolve};
@@ -60,10 +60,13 @@ impl Card {
 pub struct Plan {
     /// In the order in which they were named.
     pub cards: Vec<Card>,
-    /// Interfaces whose frames are all judged when they arrive, by their numbers.
-    pub entrances: BTreeSet<u32>,
+    /// Interfaces whose frames are all judged when they arrive, by their numbers; and the place of
+    /// those that are all at one.
+    pub entrances: BTreeMap<u32, Option<Place>>,
     /// Interfaces some of whose frames are: what is reached over one of them may be cut.
     pub reach: BTreeSet<u32>,
+    /// The machine translates addresses, so what it forwards is remembered where it goes out, too.
+    pub translates: bool,
 }
 
 /// The plan for these interfaces, which [`resolve`] all.
@@ -92,6 +95,7 @@ pub fn of(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
         cards,
         entrances,
         reach,
+        translates: false,
     })
 }
 
@@ -170,16 +174,16 @@ fn judged(
     named: &[NamedInterface],
     cards: &[Card],
     present: &[Interface],
-) -> (BTreeSet<u32>, BTreeSet<u32>) {
+) -> (BTreeMap<u32, Option<Place>>, BTreeSet<u32>) {
     let judges = |index: u32, vlan: Option<u16>| {
-        let card = cards.iter().find(|card| card.index == index);
+        let card = cards.iter().find(|card| card.index == index)?;
+        let lane = |vlan| card.lanes.iter().find(|lane| lane.vlan == vlan);
         // The card's own lane is that of every VLAN that nobody named, too.
-        let judged = |lane: &Lane| lane.vlan.is_none() || lane.vlan == vlan;
-        card.is_some_and(|card| card.lanes.iter().any(judged))
+        lane(vlan).or_else(|| lane(None)).map(|lane| lane.place)
     };
-    let (mut entrances, mut reach) = (BTreeSet::new(), BTreeSet::new());
+    let (mut entrances, mut reach) = (BTreeMap::new(), BTreeSet::new());
     for interface in present {
-        let spots: Vec<bool> = match interface.kind {
+        let spots: Vec<Option<Place>> = match interface.kind {
             Kind::Card | Kind::Veth { .. } => vec![judges(interface.index, None)],
             Kind::NoEthernet => continue,
             Kind::Vlan { .. } | Kind::Group | Kind::Vrf => {
@@ -198,10 +202,14 @@ fn judged(
         let is_group = matches!(interface.kind, Kind::Group | Kind::Vrf);
         let follows = !is_group || named.iter().any(|one| one.name == interface.name);
         let passes_on = is_gateway(named) || interface.controller.is_some() && follows;
-        if passes_on && !spots.is_empty() && spots.iter().all(|judged| *judged) {
-            entrances.insert(interface.index);
+        if let [first, ..] = spots[..]
+            && passes_on
+            && spots.iter().all(Option::is_some)
+        {
+            let is_one = spots.iter().all(|place| *place == first);
+            entrances.insert(interface.index, first.filter(|_| is_one));
         }
-        if spots.contains(&true) {
+        if spots.iter().any(Option::is_some) {
             reach.insert(interface.index);
         }
     }

@@ -14,6 +14,7 @@ mod groups;
 mod hash;
 mod model;
 mod peers;
+mod publish;
 mod rights;
 mod scopes;
 mod services;
@@ -30,10 +31,11 @@ pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
 pub use model::{
-    CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy,
+    CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,
 };
 pub use peers::PeerNames;
+pub use publish::{idle, misfit};
 pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;
 pub use tables::Tables;

@@ -88,6 +88,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "kernel",
             "plan",
             "policies",
+            "policy",
             "record",
             "state",
         ],

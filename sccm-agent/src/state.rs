@@ -170,7 +170,7 @@ pub fn not_enforced(maps: &Maps, present: &[Interface]) -> Result<Vec<String>> {
     if maps.info()?.flags & flag::GATEWAY == 0 {
         return Ok(Vec::new());
     }
-    let entrances = maps.entrances()?;
+    let entrances = maps.entrances()?.into_keys().collect();
     Ok(plan::not_enforced(&entrances, present, interface::routes))
 }
 

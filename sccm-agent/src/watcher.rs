@@ -9,10 +9,11 @@ mod renamed;
 
 use crate::heap;
 use crate::hooks::{self, How, offload, slots};
-use crate::interface::{Changes, Interface};
+use crate::interface::{self, Changes, Interface, Translation};
 use crate::kernel::{Attached, Held, PinDir, Programs};
 use crate::plan::{self, Card, NamedInterface, Plan};
 use crate::policies::Policies;
+use crate::policy;
 use crate::record::{Gaps, Record};
 use crate::state::{self, Machine};
 use anyhow::{Context as _, Result, bail};
@@ -65,6 +66,9 @@ pub struct Watcher {
     trouble: Option<String>,
     /// The interfaces by which the machine forwards, and that are not enforced.
     not_enforced: Vec<String>,
+    translation: Translation,
+    /// What does not fit together in the machine's translation and the policy.
+    misfit: Option<String>,
 }
 
 impl Watcher {
@@ -97,6 +101,8 @@ impl Watcher {
             plan,
             trouble: None,
             not_enforced: Vec::new(),
+            translation: Translation::default(),
+            misfit: None,
         })
     }
 
@@ -125,6 +131,7 @@ impl Watcher {
     async fn look(&mut self) -> Result<()> {
         let present = self.machine.netlink.interfaces().await?;
         self.follow_names(&present)?;
+        self.follow_translation().await?;
         let trouble = match self.follow_plan(&present) {
             Ok(()) => None,
             Err(error) => Some(format!("{error:#}")),
@@ -155,6 +162,30 @@ impl Watcher {
         Ok(())
     }
 
+    /// Rules of netfilter come and go without a word from the kernel to us.
+    async fn follow_translation(&mut self) -> Result<()> {
+        if !plan::is_gateway(&self.settings.interfaces) {
+            return Ok(());
+        }
+        let translation = interface::translation()?;
+        if translation.is_any() != self.translation.is_any() {
+            let now = match translation.is_any() {
+                true => "translates addresses: answers to the translated ones pass, too",
+                false => "translates addresses no more",
+            };
+            tracing::info!("this machine {now}");
+        }
+        self.translation = translation;
+        let (policy, _) = self.policies.running().await?;
+        let destinations = &self.translation.destinations;
+        let misfit = policy.and_then(|policy| policy::misfit(&policy, destinations));
+        if let Some(misfit) = misfit.as_ref().filter(|_| self.misfit != misfit) {
+            tracing::warn!("{misfit}");
+        }
+        self.misfit = misfit;
+        Ok(())
+    }
+
     /// A card that has another name keeps its hooks and its slot.
     fn follow_names(&mut self, present: &[Interface]) -> Result<()> {
         for (old, new) in self.names.changed(present) {
@@ -180,6 +211,7 @@ impl Watcher {
     fn follow_plan(&mut self, present: &[Interface]) -> Result<()> {
         let named = plan::those_that_exist(&self.settings.interfaces, present);
         let mut plan = plan::of(&named, present)?;
+        plan.translates = self.translation.is_any();
         // A card that was named is waited for, with all that it was.
         let is_awaited = |watched: &&Watched| {
             let card = &watched.card;

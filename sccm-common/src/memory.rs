@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::question::QuestionKey;
 use crate::reason::Reason;
 use crate::tftp::{TransferKey, TransferState};
-use crate::verdict::{self, Departure, Place, Tables, Verdict};
+use crate::verdict::{self, About, Departure, Place, Tables, Verdict};
 use crate::wire::{self, fast};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -102,6 +102,24 @@ impl<'a> MemoryTables<'a> {
         let end = wire::parse_into(&mut SliceCursor::new(frame), &mut packet).break_value();
         let about = verdict::about(self, &packet, frame, Hook::Xdp, place);
         verdict::ingress(self, &packet, end, frame, place, about)
+    }
+
+    /// Remembers a frame that a gateway forwards and translates, as the kernel's egress program does
+    /// at `place`: the uplink for what came in at the segment, and the other way round.
+    pub fn translated(&self, frame: &[u8], place: Place) {
+        let mut packet = Packet::NONE;
+        let end = wire::parse_into(&mut SliceCursor::new(frame), &mut packet).break_value();
+        if end.is_some() {
+            return;
+        }
+        match place {
+            Place::Uplink => verdict::leaves_by_uplink(self, &packet, frame),
+            Place::Segment => {
+                let (place, about) = (Place::Uplink, About::Nothing);
+                verdict::ingress(self, &packet, None, frame, place, about);
+            }
+            Place::Host | Place::Loopback => {}
+        }
     }
 
     /// Judges a frame that goes out through a card, as the kernel's egress program does.

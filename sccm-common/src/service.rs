@@ -56,6 +56,13 @@ impl ServiceSet {
         Self([a0 | b0, a1 | b1, a2 | b2, a3 | b3])
     }
 
+    /// The classes that are in both.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self.0, other.0);
+        Self([a0 & b0, a1 & b1, a2 & b2, a3 & b3])
+    }
+
     /// Adds `class`.
     pub const fn insert(&mut self, class: ServiceClass) {
         self.0[(class.0 >> 6) as usize] |= 1 << (class.0 & 63);

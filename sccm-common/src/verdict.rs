@@ -22,6 +22,7 @@ mod outbound;
 mod questions;
 mod source;
 mod tables;
+mod translated;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use candidate::Turn;
 pub use essential::is_icmp_error;
 pub use icmp_error::{About, about};
 pub use tables::Tables;
+pub use translated::leaves_by_uplink;
 
 use fragments::{later_fragment, remember_first};
 

@@ -108,12 +108,18 @@ impl Vlan {
     }
 }
 
-/// Whether a frame that goes out is a forwarded one that was judged where it came in. Judged
-/// again, as if a protected system had sent it, it would open flows in the name of its sender.
+/// What [`map::ENTRANCES`] says of a frame that goes out, if it is a forwarded one that was judged
+/// where it came in. Judged again, as if a protected system had sent it, it would open flows in the
+/// name of its sender.
 #[inline(always)]
-pub fn was_judged_at_ingress(ctx: &TcContext) -> bool {
+pub fn judged_at_ingress(ctx: &TcContext) -> Option<u32> {
     let from = entrance(ctx);
-    from != 0 && ENTRANCES.get_ptr(from).is_some()
+    if from == 0 {
+        return None;
+    }
+    let value = ENTRANCES.get_ptr(from)?;
+    // SAFETY: the kernel never frees the value of a live map while a program runs.
+    Some(unsafe { *value })
 }
 
 /// Whether a frame that goes out came in at some interface, instead of being made on this machine.

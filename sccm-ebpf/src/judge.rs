@@ -77,6 +77,13 @@ extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: 
     Word::of(verdict, true).0
 }
 
+/// Remembers what leaves into a segment as if it had come in at the uplink; the verdict does not
+/// matter.
+#[inline(always)]
+pub fn remember_passing(ctx: *mut __sk_buff, bank: u32, end: End) {
+    judge_passing(ctx, bank, end.0, About::Nothing as u32);
+}
+
 /// Judges what leaves into a segment as the uplink would have.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -125,7 +132,7 @@ extern "C" fn about_egress(ctx: *mut __sk_buff, bank: u32, direction: u32) -> u3
 }
 
 #[inline(always)]
-fn turn(bank: u32) -> Option<Turn<Bank>> {
+pub fn turn(bank: u32) -> Option<Turn<Bank>> {
     Some(Turn {
         tables: Bank::of(bank)?,
         is_candidate: bank == SHADOW_BANK,

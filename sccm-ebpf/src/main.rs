@@ -15,6 +15,7 @@ mod maps;
 mod parse;
 mod shadow;
 mod tables;
+mod translated;
 mod word;
 
 use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
@@ -114,7 +115,8 @@ fn sccm_xdp_trunk(ctx: XdpContext) -> u32 {
 #[classifier]
 #[inline(always)]
 fn sccm_egress(ctx: TcContext) -> i32 {
-    if interface::was_judged_at_ingress(&ctx) {
+    if let Some(entrance) = interface::judged_at_ingress(&ctx) {
+        translated::remember(&ctx, entrance, || Some(Card));
         return TC_ACT_UNSPEC;
     }
     egress(&ctx, &Card)
@@ -124,7 +126,8 @@ fn sccm_egress(ctx: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 fn sccm_egress_trunk(ctx: TcContext) -> i32 {
-    if interface::was_judged_at_ingress(&ctx) {
+    if let Some(entrance) = interface::judged_at_ingress(&ctx) {
+        translated::remember(&ctx, entrance, || Vlan::of_skb(&ctx));
         return TC_ACT_UNSPEC;
     }
     let Some(vlan) = Vlan::of_skb(&ctx) else {

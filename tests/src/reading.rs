@@ -12,7 +12,7 @@ mod names;
 mod random;
 mod rows;
 
-pub use document::{Addresses, Document, Entry, Management, Outbound, Rule, Site};
+pub use document::{Addresses, Document, Entry, Management, Outbound, Publish, Rule, Site};
 pub use interpreter::{Interpreter, THIS_MACHINE, Way};
 pub use names::Names;
 pub use rows::{Carrier, Span};

@@ -1,10 +1,11 @@
 //! Who may open what: a row for each protected entry, peer and service.
 
 use super::rows::{Holders, Row, View, ports};
-use crate::policy::{Outbound, Protected, Rule, SitePolicy};
+use crate::policy::{Outbound, Protected, Publish, Rule, SitePolicy};
 use anyhow::Result;
 use ipnet::IpNet;
 use serde::Serialize;
+use std::net::IpAddr;
 
 /// Who may open what by a policy.
 #[derive(Debug, Serialize)]
@@ -19,6 +20,8 @@ pub struct Matrix {
     pub allow: Vec<Rules>,
     /// `[[management.allow]]`, in the order of the policy.
     pub management: Vec<Rules>,
+    /// `[[publish]]`, in the order of the policy.
+    pub publish: Vec<Published>,
 }
 
 impl Matrix {
@@ -36,6 +39,7 @@ impl Matrix {
             narrowed: narrowed(view),
             allow: policy.allow.iter().map(Rules::new).collect(),
             management: policy.management.iter().map(Rules::new).collect(),
+            publish: policy.publish.iter().map(Published::new).collect(),
         }
     }
 }
@@ -108,6 +112,33 @@ impl Rules {
             from: rule.from.clone(),
             to: rule.to.clone(),
             reason: rule.reason.clone(),
+        }
+    }
+}
+
+/// A published port.
+#[derive(Debug, Serialize)]
+pub struct Published {
+    /// What the operator calls it.
+    pub name: String,
+    /// The ports of the gateway, as `tcp/8080`.
+    pub targets: Vec<String>,
+    /// The protected system behind them.
+    pub to: IpAddr,
+    /// The port there, where it is another one.
+    pub to_port: Option<u16>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Published {
+    fn new(published: &Publish) -> Self {
+        Self {
+            name: published.name.clone(),
+            targets: published.targets.iter().map(ToString::to_string).collect(),
+            to: published.to,
+            to_port: published.to_port,
+            reason: published.reason.clone(),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The report for people.
 
-use super::matrix::{Narrowed, Right, Rules, shown};
+use super::matrix::{Narrowed, Published, Right, Rules, shown};
 use super::{Difference, Report, System};
 use crate::output;
 use crate::units::KIB;
 use comfy_table::ColumnConstraint;
 use ipnet::IpNet;
+use std::net::SocketAddr;
 
 /// Columns for the other end: what stands beside it must not break.
 const PEER_WIDTH: usize = 22;
@@ -33,6 +34,9 @@ impl Report {
             if !rules.is_empty() {
                 parts.push(format!("{title}\n{}", self::rules(rules, all)));
             }
+        }
+        if !matrix.publish.is_empty() {
+            parts.push(published(&matrix.publish));
         }
         parts.push(self.summary());
         parts.extend(self.warnings_text());
@@ -185,6 +189,22 @@ fn rules(rules: &[Rules], all: &str) -> String {
         ]);
     }
     output::lines(&table)
+}
+
+fn published(list: &[Published]) -> String {
+    let mut table = output::table(["Published", "At the gateway", "Behind it", "Why"]);
+    for one in list {
+        let behind = match one.to_port {
+            Some(port) => SocketAddr::new(one.to, port).to_string(),
+            None => one.to.to_string(),
+        };
+        let targets = one.targets.join("\n");
+        table.add_row([&one.name, &targets, &behind, &one.reason]);
+    }
+    format!(
+        "Published ports, for whoever may open them behind the gateway\n{}",
+        output::lines(&table)
+    )
 }
 
 fn addresses(list: &[IpNet], none: &str) -> String {

@@ -17,6 +17,7 @@ mod unheld;
 
 use super::rows::{Row, View};
 use crate::catalog::Link;
+use crate::policy::{self, Compiled, Publish, SitePolicy};
 use serde::Serialize;
 
 /// Services by which one computer takes over another: file and named-pipe access,
@@ -57,6 +58,20 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
     .iter()
     .flat_map(|find| find(view))
     .collect()
+}
+
+/// Published ports that nobody may open at the system behind them.
+pub(super) fn idle_ports(compiled: &Compiled, policy: &SitePolicy) -> Vec<Warning> {
+    let idle = policy::idle(compiled, policy).into_iter();
+    let warning = |published: &Publish| Warning {
+        kind: "rule-without-effect",
+        links: Vec::new(),
+        message: format!(
+            "[[publish]] `{}` lets nobody in: no link or rule lets anybody open its ports at {}",
+            published.name, published.to
+        ),
+    };
+    idle.map(warning).collect()
 }
 
 /// Whether a row opens what an attacker wants.

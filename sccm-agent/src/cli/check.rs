@@ -3,6 +3,7 @@
 use super::PinArgs;
 use crate::check::{Difference, Live, Report};
 use crate::config;
+use crate::interface;
 use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
 use anyhow::{Context as _, Result, bail};
@@ -40,6 +41,12 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let policy = config::load(&args.file)?;
     let mut report =
         Report::new(&policy).with_context(|| format!("compiling {}", args.file.display()))?;
+    // Only who may look knows how the machine translates.
+    if let Ok(translation) = interface::translation()
+        && translation.is_any()
+    {
+        report.compare_translation(&policy, &translation.destinations);
+    }
     if args.against_live {
         let live = live(&args.pins.pins())?;
         report.difference = Some(Difference::new(&policy, &live)?);

@@ -16,7 +16,7 @@ const WITHOUT: [&str; 3] = ["gre", "esp", "ah"];
 const LONGEST_REASON: usize = 200;
 
 /// Where the rules of `[[allow]]` may lead.
-struct Destinations<'a> {
+pub(super) struct Destinations<'a> {
     protect: &'a [Protected],
     cover: Cover,
 }
@@ -26,6 +26,7 @@ pub(super) fn read(
     allow: Vec<Table<'_>>,
     management: Vec<Table<'_>>,
     protect: &[Protected],
+    names: &mut Names,
     cx: &mut Context<'_>,
 ) -> (Vec<Rule>, Vec<Rule>) {
     if let Some(surplus) = allow.iter().chain(&management).nth(MAX_RULES) {
@@ -34,11 +35,10 @@ pub(super) fn read(
         return (Vec::new(), Vec::new());
     }
     let destinations = Destinations::new(protect);
-    let mut names = Names::default();
     let mut rules = |tables: Vec<Table<'_>>, to: Option<&Destinations<'_>>| -> Vec<Rule> {
         let rules = tables.into_iter();
         rules
-            .filter_map(|table| rule(table, to, &mut names, cx))
+            .filter_map(|table| rule(table, to, names, cx))
             .collect()
     };
     let allow = rules(allow, Some(&destinations));
@@ -72,7 +72,7 @@ fn rule(
     })
 }
 
-fn reason(table: &mut Table<'_>, cx: &mut Context<'_>) -> Option<String> {
+pub(super) fn reason(table: &mut Table<'_>, cx: &mut Context<'_>) -> Option<String> {
     let reason = table
         .require("reason", "\"why this site needs it\"", cx)?
         .text(cx)?;
@@ -95,7 +95,7 @@ fn reason(table: &mut Table<'_>, cx: &mut Context<'_>) -> Option<String> {
     }
 }
 
-fn targets(table: &mut Table<'_>, cx: &mut Context<'_>) -> Vec<Target> {
+pub(super) fn targets(table: &mut Table<'_>, cx: &mut Context<'_>) -> Vec<Target> {
     let protocol = table
         .require("protocol", "\"tcp\"", cx)
         .and_then(|node| node.text(cx));
@@ -153,7 +153,7 @@ fn target(text: &str, location: &Text<'_>, cx: &mut Context<'_>) -> Option<Targe
 }
 
 impl<'a> Destinations<'a> {
-    fn new(protect: &'a [Protected]) -> Self {
+    pub(super) fn new(protect: &'a [Protected]) -> Self {
         let all: Vec<IpNet> = match protect.iter().any(|entry| entry.addresses.is_empty()) {
             true => prefixes::everywhere().to_vec(),
             false => protect
@@ -171,18 +171,21 @@ impl<'a> Destinations<'a> {
     fn read(&self, node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
         let mut to = Vec::new();
         for text in node.texts(cx).unwrap_or_default() {
-            let named = self.protect.iter().find(|entry| entry.name == text.text);
-            let found = match named {
-                Some(entry) => of_entry(entry),
-                None => self.address(&text.text).map(|prefix| vec![prefix]),
-            };
-            match found {
+            match self.find(&text.text) {
                 Ok(prefixes) if cx.count(prefixes.len(), text.span) => to.extend(prefixes),
                 Ok(_) => {}
                 Err(message) => cx.refuse(text.span, message),
             }
         }
         to
+    }
+
+    /// The addresses of a protected system, by its name, or one among them.
+    pub(super) fn find(&self, text: &str) -> Result<Vec<IpNet>, String> {
+        match self.protect.iter().find(|entry| entry.name == text) {
+            Some(entry) => of_entry(entry),
+            None => self.address(text).map(|prefix| vec![prefix]),
+        }
     }
 
     fn address(&self, text: &str) -> Result<IpNet, String> {

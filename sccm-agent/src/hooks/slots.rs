@@ -4,8 +4,10 @@
 use crate::kernel::{Maps, PinDir};
 use crate::plan::{Card, Plan};
 use anyhow::Result;
+use sccm_common::Place;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::trunk::{IDS, Lane};
+use std::collections::BTreeMap;
 
 /// Gives every card and every named VLAN its slot, and returns those of the cards.
 ///
@@ -39,8 +41,21 @@ pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
             maps.write_interface(known.slot, &known.name, 0, known.slot)?;
         }
     }
-    maps.write_entrances(&plan.entrances)?;
+    maps.write_entrances(&entrances(plan))?;
     Ok(hooks)
+}
+
+/// The interfaces that judge all that comes in; by the number of its place, those at which the
+/// machine may translate what it forwards.
+fn entrances(plan: &Plan) -> BTreeMap<u32, u32> {
+    let side = |place: Option<Place>| match place {
+        Some(place @ (Place::Uplink | Place::Segment)) if plan.translates => place as u32,
+        _ => 0,
+    };
+    let entrances = plan.entrances.iter();
+    entrances
+        .map(|(index, place)| (*index, side(*place)))
+        .collect()
 }
 
 /// Whether the plan counts under this name.

@@ -5,7 +5,7 @@ use super::{Maps, counters, names};
 use anyhow::{Context as _, Result};
 use sccm_common::abi::InterfaceRecord;
 use sccm_common::trunk::VlanTable;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// An interface that has or had a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Enforced {
 pub struct Topology {
     records: Vec<InterfaceRecord>,
     vlans: Vec<VlanTable>,
-    entrances: BTreeSet<u32>,
+    entrances: BTreeMap<u32, u32>,
 }
 
 impl Maps {
@@ -73,16 +73,19 @@ impl Maps {
         self.vlans.set(slot, vlans, 0).context("writing the VLANs")
     }
 
-    /// Writes the numbers of the interfaces that judge all frames that come in.
-    pub fn write_entrances(&mut self, wanted: &BTreeSet<u32>) -> Result<()> {
+    /// Writes the numbers of the interfaces that judge all frames that come in; and the number of
+    /// the place of each, where the machine translates addresses, else 0.
+    pub fn write_entrances(&mut self, wanted: &BTreeMap<u32, u32>) -> Result<()> {
         let known = self.entrances()?;
-        for gone in known.difference(wanted) {
+        for gone in known.keys().filter(|index| !wanted.contains_key(index)) {
             self.entrances.remove(gone).context("writing entrances")?;
         }
-        for new in wanted.difference(&known) {
-            self.entrances
-                .insert(new, new, 0)
-                .context("writing entrances")?;
+        for (index, place) in wanted {
+            if known.get(index) != Some(place) {
+                self.entrances
+                    .insert(index, place, 0)
+                    .context("writing entrances")?;
+            }
         }
         Ok(())
     }
@@ -111,8 +114,8 @@ impl Maps {
         self.write_entrances(&before.entrances)
     }
 
-    /// The numbers of the interfaces that judge all frames that come in.
-    pub fn entrances(&self) -> Result<BTreeSet<u32>> {
-        Ok(self.entrances.keys().collect::<Result<_, _>>()?)
+    /// What [`Maps::write_entrances`] wrote.
+    pub fn entrances(&self) -> Result<BTreeMap<u32, u32>> {
+        Ok(self.entrances.iter().collect::<Result<_, _>>()?)
     }
 }

@@ -215,6 +215,27 @@ fn names(numbers: &BTreeSet<u32>) -> Vec<String> {
     listed.map(|one| one.name.clone()).collect()
 }
 
+fn entrances_of(plan: &Plan) -> BTreeSet<u32> {
+    plan.entrances.keys().copied().collect()
+}
+
+/// What is translated is remembered where it crosses from one side to the other.
+#[test]
+fn an_entrance_is_on_the_side_on_which_all_of_it_is() {
+    let plan = plan("uplink eth1.20 segment eth0.20 segment eth3").unwrap();
+    let machine = machine();
+    let side = |name: &str| {
+        let one = machine.iter().find(|one| one.name == name).unwrap();
+        plan.entrances.get(&one.index).copied()
+    };
+    assert_eq!(side("eth1.20"), Some(Some(Place::Uplink)));
+    assert_eq!(side("eth0.20"), Some(Some(Place::Segment)));
+    assert_eq!(side("eth3"), Some(Some(Place::Segment)));
+    // A bridge between both sides.
+    assert_eq!(side("br20"), Some(None));
+    assert_eq!(side("eth0"), None);
+}
+
 #[test]
 fn what_stands_on_judged_frames_is_an_entrance() {
     for (line, entrances, reach) in [
@@ -238,7 +259,7 @@ fn what_stands_on_judged_frames_is_an_entrance() {
         ),
     ] {
         let plan = plan(&format!("uplink {line}")).unwrap();
-        assert_eq!(names(&plan.entrances).join(" "), entrances, "{line}");
+        assert_eq!(names(&entrances_of(&plan)).join(" "), entrances, "{line}");
         assert_eq!(names(&plan.reach).join(" "), reach, "{line}");
     }
 }
@@ -253,6 +274,6 @@ fn a_host_has_entrances_only_within_its_bridges() {
         ("bond0", "eth3 eth4 bond0"),
     ] {
         let plan = plan(line).unwrap();
-        assert_eq!(names(&plan.entrances).join(" "), entrances, "{line}");
+        assert_eq!(names(&entrances_of(&plan)).join(" "), entrances, "{line}");
     }
 }

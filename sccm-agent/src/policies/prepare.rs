@@ -20,6 +20,11 @@ pub fn check_policy(settings: &Settings, policy: &SitePolicy) -> Result<()> {
         "--manage and [management] are for the gateway itself; on a host, --allow and \
          [[allow]] say it all"
     );
+    ensure!(
+        policy.publish.is_empty() || settings.is_gateway(),
+        "[[publish]] is for ports that a gateway sends on to the systems behind it; a host has none \
+         behind it"
+    );
     policy::check_roles(policy)
 }
 

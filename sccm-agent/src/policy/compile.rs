@@ -4,7 +4,7 @@ use super::addresses::{self, AddressTable};
 use super::answers::address_of;
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
-use super::{Outbound, SitePolicy, Surroundings, hash, rights, scopes};
+use super::{Outbound, SitePolicy, Surroundings, hash, publish, rights, scopes};
 use crate::catalog::RoleId;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -101,10 +101,17 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         (peer, number)
     });
     let peers: Vec<_> = peers.collect();
+    let published = publish::of(request.policy, &scopes, &classes, &set_of);
     let mut pair = 0;
     for local in scopes.locals(&sorted.locals) {
         for (peer, number) in &peers {
             policy.access[pair] = rights.between(&local, peer);
+            if matches!(local, scopes::Local::Own) {
+                let inbound = &mut policy.access[pair].inbound;
+                for ports in &published {
+                    *inbound = inbound.union(ports.open_to(&rights, peer));
+                }
+            }
             policy.peer_of[pair] = *number;
             pair += 1;
         }

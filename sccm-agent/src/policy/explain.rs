@@ -7,7 +7,9 @@ mod source;
 
 use super::rights::{Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
-use super::{Compiled, Outbound, Request, Rule, ServiceNames, Target, compile, vocabulary};
+use super::{
+    Compiled, Outbound, Request, Rule, ServiceNames, Target, compile, publish, vocabulary,
+};
 use crate::catalog::{ANY, Link, RoleId, Service};
 use crate::site::Site;
 use anyhow::Result;
@@ -143,6 +145,9 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
             applies(rule, question) && (!to_many || may_reach_many(&question.target))
         };
         because.extend(rules.iter().filter(reaches).map(rule_ground));
+        if matches!(local, Local::Own) {
+            because.extend(publish::grounds(&compiled, policy, question));
+        }
     } else {
         if matches!(local, Local::Own) {
             because.push(Ground::Gateway);

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Peers that ask for PXE boot service: build networks. Where nobody is named,
 /// [`CLIENT`] may.
@@ -58,6 +59,8 @@ pub struct SitePolicy {
     pub allow: Vec<Rule>,
     /// What reaches a gateway itself.
     pub management: Vec<Rule>,
+    /// Ports of the gateway that it sends on to protected systems.
+    pub publish: Vec<Publish>,
 }
 
 /// Systems with the same roles.
@@ -86,6 +89,22 @@ pub struct Rule {
     /// [`SitePolicy::management`]).
     pub to: Vec<IpNet>,
     /// Why, in the operator's words; may be empty.
+    pub reason: String,
+}
+
+/// A port of a gateway behind which a protected system is (DNAT). Whoever may open the port there
+/// may open the one at the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// What the operator calls it.
+    pub name: String,
+    /// The ports at the gateway, of TCP or UDP.
+    pub targets: Vec<Target>,
+    /// The protected system.
+    pub to: IpAddr,
+    /// The port there, if only one is published; `None`: the same ones.
+    pub to_port: Option<u16>,
+    /// Why, in the operator's words.
     pub reason: String,
 }
 
@@ -120,6 +139,7 @@ impl Default for SitePolicy {
             protect: Vec::new(),
             allow: Vec::new(),
             management: Vec::new(),
+            publish: Vec::new(),
         }
     }
 }

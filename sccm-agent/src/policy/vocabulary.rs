@@ -39,7 +39,8 @@ impl Vocabulary {
             add(Entry { name, target });
         }
         let rules = policy.allow.iter().chain(&policy.management);
-        for target in rules.flat_map(|rule| &rule.targets) {
+        let published = policy.publish.iter().flat_map(|one| &one.targets);
+        for target in rules.flat_map(|rule| &rule.targets).chain(published) {
             add(Entry {
                 name: target.to_string(),
                 target: target.clone(),

@@ -17,7 +17,9 @@ impl Rules {
             .into_iter()
             .flat_map(|policy| policy.allow.iter().chain(&policy.management))
             .map(|rule| (rule.name.clone(), rule.reason.clone()));
-        *lock(&self.0) = rules.collect();
+        let published = policy.into_iter().flat_map(|policy| &policy.publish);
+        let published = published.map(|one| (one.name.clone(), one.reason.clone()));
+        *lock(&self.0) = rules.chain(published).collect();
     }
 
     #[must_use]

@@ -34,5 +34,6 @@ mod tftp_requests;
 mod tftp_tail;
 mod third_card;
 mod topology;
+mod translation;
 mod trunk;
 mod vlan;

@@ -73,8 +73,9 @@ maps! {
 
     /// What each VLAN id stands for, by the slot of the hook.
     VLANS: Array<VlanTable> = Entries(MAX_INTERFACES);
-    /// The number of each interface whose frames were judged when they came in, and the same
-    /// number again.
+    /// The number of each interface whose frames were judged when they came in. Where the machine
+    /// translates addresses, the number of the interface's [`Place`](crate::Place), an uplink or a
+    /// segment; else 0.
     ENTRANCES: HashMap<u32, u32> = Entries(super::ENTRANCES);
 
     /// The flows that were refused.

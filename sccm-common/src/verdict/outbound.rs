@@ -80,13 +80,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         return passes(service_at(policy, packet, port));
     }
     let answered = answered_service(policy, packet);
-    // Whatever is known, a bare SYN begins anew: it is written without a look.
-    let flow = match packet.protocol {
-        Protocol::TCP if packet.tcp_flags.is_bare_syn() && !packet.tcp_flags.is_closing() => None,
-        // Without an identifier, ICMP belongs to no flow.
-        Protocol::ICMP | Protocol::ICMPV6 if !packet.is_echo_request() => None,
-        _ => tables.flow_apart(packet),
-    };
+    let flow = flow_of(tables, packet);
     let known = flow.as_ref().map(FlowSlot::load);
     let now = tables.now();
     // A tunnel is opened by its control connection, not by a right of its own.
@@ -131,9 +125,21 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     passes(wanted)
 }
 
+/// The flow that a packet belongs to, if there is one to look for.
+#[inline(always)]
+pub(super) fn flow_of<T: Tables>(tables: &T, packet: &Packet) -> Option<T::Flow> {
+    match packet.protocol {
+        // Whatever is known, a bare SYN begins anew: it is written without a look.
+        Protocol::TCP if packet.tcp_flags.is_bare_syn() && !packet.tcp_flags.is_closing() => None,
+        // Without an identifier, ICMP belongs to no flow.
+        Protocol::ICMP | Protocol::ICMPV6 if !packet.is_echo_request() => None,
+        _ => tables.flow_apart(packet),
+    }
+}
+
 /// Not inlined: its part of the stack is then its own.
 #[inline(never)]
-fn open_flow<T: Tables>(tables: &T, packet: &Packet, state: FlowState) {
+pub(super) fn open_flow<T: Tables>(tables: &T, packet: &Packet, state: FlowState) {
     tables.open_flow(&FlowKey::of_outbound(packet), state);
 }
 
@@ -145,7 +151,7 @@ const fn passes(service: ServiceClass) -> Verdict {
 /// Whether a packet may be the answer of a service: a bare SYN is none, and of ICMP
 /// only the echo reply.
 #[inline(always)]
-const fn may_answer(packet: &Packet) -> bool {
+pub(super) const fn may_answer(packet: &Packet) -> bool {
     match packet.protocol {
         Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
         Protocol::ICMP | Protocol::ICMPV6 => packet.is_echo_reply(),
@@ -156,7 +162,7 @@ const fn may_answer(packet: &Packet) -> bool {
 /// Whether a packet of no known flow may write one: it opens something, or
 /// belongs to a stream already under way.
 #[inline(always)]
-const fn opens(packet: &Packet) -> bool {
+pub(super) const fn opens(packet: &Packet) -> bool {
     match packet.protocol {
         Protocol::TCP => !packet.tcp_flags.is_syn_ack() && !packet.tcp_flags.is_reset(),
         Protocol::ICMP | Protocol::ICMPV6 => packet.is_echo_request(),
@@ -168,7 +174,7 @@ const fn opens(packet: &Packet) -> bool {
 /// Lets GRE in from the other end of a PPTP control connection (RFC 2637). Data
 /// on it comes only after a handshake, which nobody forges from afar.
 #[inline(always)]
-fn note_pptp<T: Tables>(tables: &T, packet: &Packet) {
+pub(super) fn note_pptp<T: Tables>(tables: &T, packet: &Packet) {
     let control_data = packet.protocol == Protocol::TCP && packet.payload != 0;
     if control_data && (packet.source_port == PPTP || packet.destination_port == PPTP) {
         open_tunnel(tables, packet);

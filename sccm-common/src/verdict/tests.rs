@@ -17,4 +17,5 @@ mod sources;
 mod tftp;
 mod tftp_ends;
 mod timeouts;
+mod translated;
 mod unlisted;

@@ -1,6 +1,7 @@
 //! The policy file as serde reads and writes it: no defaults are filled in, nothing is checked.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,28 @@ pub struct Document {
     pub allow: Vec<Rule>,
     /// `[management]`.
     pub management: Management,
+    /// `[[publish]]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub publish: Vec<Publish>,
+}
+
+/// `[[publish]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Publish {
+    /// `name`.
+    pub name: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// One port of the gateway.
+    pub ports: [u16; 1],
+    /// The system behind it.
+    pub to: IpAddr,
+    /// The port there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_port: Option<u16>,
+    /// `reason`.
+    pub reason: String,
 }
 
 /// `[site]`; a key that is `None`, `false` or empty is left out.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use sccm_agent::catalog::{Catalog, Direction, Link};
 
-use super::{Carrier, Document, Rule, Span};
+use super::{Carrier, Document, Publish, Rule, Span};
 
 /// A packet's way, as far as rights are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +40,11 @@ impl Interpreter<'_> {
         if self.is_own(local) {
             return match way {
                 Way::Out => everything(),
-                Way::In => ruled(&document.management.allow, None, peer),
+                Way::In => {
+                    let mut open = ruled(&document.management.allow, None, peer);
+                    open.extend(self.published(peer));
+                    open
+                }
             };
         }
         let for_all = local.is_some_and(is_group);
@@ -68,6 +72,18 @@ impl Interpreter<'_> {
             Way::Out if is_group(peer) => self.sent_to_many(&entries),
             Way::Out => self.linked(&entries, Way::Out, peer),
         }
+    }
+
+    /// The ports of the gateway that a peer may open because it may open those behind them.
+    fn published(&self, peer: IpAddr) -> impl Iterator<Item = Span> {
+        let open = move |published: &&Publish| {
+            let (span, [port]) = (published.span(), published.ports);
+            let behind = published.to_port.unwrap_or(port);
+            let mut there = self.open(Way::In, Some(published.to), peer).into_iter();
+            there.any(|open| open.has(span.carrier, behind))
+        };
+        let published = self.document.publish.iter();
+        published.filter(open).map(Publish::span)
     }
 
     /// Whether an end is the gateway.

@@ -30,7 +30,10 @@ impl Names {
         let dhcpv6 = document.asks_dhcpv6().then_some(dhcpv6);
         let rows = rows.chain(dhcpv6);
         Self {
-            spans: rows.chain(rules.flat_map(super::Rule::spans)).collect(),
+            spans: rows
+                .chain(rules.flat_map(super::Rule::spans))
+                .chain(document.publish.iter().map(super::Publish::named))
+                .collect(),
             known: RefCell::default(),
         }
     }

@@ -1,12 +1,13 @@
 //! A random policy, as somebody could have written it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use fastrand::Rng;
 use ipnet::IpNet;
 use sccm_common::essential::ESSENTIALS;
 
-use super::{Addresses, Document, Entry, Management, Outbound, Rule, Site};
+use super::{Addresses, Document, Entry, Management, Outbound, Publish, Rule, Site};
 
 /// Prefixes that lie within, beside and over each other, and whole families.
 const PREFIXES: [&str; 26] = [
@@ -102,6 +103,7 @@ impl Document {
         };
         let allow = rules(random, "allow", 3, &to);
         let management = rules(random, "manage", 2, &[]);
+        let publish = published(random, to[0].addr());
         let peers = (random.u8(..4) != 0).then(|| {
             let roles = pick(random, &ROLES, 5).into_iter();
             roles.map(|role| (role, prefixes(random, 3))).collect()
@@ -113,6 +115,7 @@ impl Document {
             protect,
             allow,
             management: Management { allow: management },
+            publish,
         }
     }
 
@@ -221,6 +224,21 @@ fn rules(random: &mut Rng, name: &str, most: usize, to: &[IpNet]) -> Vec<Rule> {
             }
         })
         .collect()
+}
+
+fn published(random: &mut Rng, to: IpAddr) -> Vec<Publish> {
+    let ports = [8530, 22, 53, 5004, 49201];
+    let behind = [80, 445, 69, 53, 22];
+    let all = 0..random.usize(..=2);
+    all.map(|number| Publish {
+        name: format!("publish{number}"),
+        protocol: if random.bool() { "tcp" } else { "udp" }.to_owned(),
+        ports: [ports[random.usize(..ports.len())]],
+        to,
+        to_port: random.bool().then(|| behind[random.usize(..behind.len())]),
+        reason: "a test".to_owned(),
+    })
+    .collect()
 }
 
 fn prefixes(random: &mut Rng, most: usize) -> Vec<IpNet> {

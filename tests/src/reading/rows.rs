@@ -2,7 +2,7 @@
 
 use sccm_agent::catalog::{Link, PortSpec, Protocol, Service};
 
-use super::{Rule, Site};
+use super::{Publish, Rule, Site};
 
 /// Whose numbers: ports, types, or protocols without either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,6 +162,24 @@ impl Rule {
             (name, Span::new(carrier, first, last))
         });
         ports.collect()
+    }
+}
+
+impl Publish {
+    /// The port of the gateway.
+    pub(super) fn span(&self) -> Span {
+        let carrier = match self.protocol.as_str() {
+            "tcp" => Carrier::Tcp,
+            _ => Carrier::Udp,
+        };
+        let [port] = self.ports;
+        Span::new(carrier, port, port)
+    }
+
+    /// The same, with the name that a counter gives it.
+    pub(super) fn named(&self) -> (String, Span) {
+        let [port] = self.ports;
+        (format!("{}/{port}", self.protocol), self.span())
     }
 }
 

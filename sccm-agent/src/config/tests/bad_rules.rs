@@ -206,3 +206,58 @@ fn more_rules_or_prefixes_than_the_limits_are_refused() {
         &["more than 100000 prefixes"],
     );
 }
+
+#[test]
+fn published_ports_are_checked() {
+    let publish = |lines: &str| {
+        with_entry(&format!(
+            "[[publish]]\nname = \"p\"\nreason = \"because\"\nprotocol = \"tcp\"\n{lines}"
+        ))
+    };
+    for (lines, location, part) in [
+        ("ports = [80]", "1:1", "to"),
+        (
+            "ports = [80]\nto = \"192.0.2.1\"",
+            "6:6",
+            "no protected prefix",
+        ),
+        (
+            "ports = [80]\nto = \"web\"",
+            "6:6",
+            "no [[protect]] is called",
+        ),
+        ("ports = [80]\nto = \"dp\"", "6:6", "not one system"),
+        (
+            "ports = [80]\nto = \"10.2.0.0/30\"",
+            "6:6",
+            "not one system",
+        ),
+        (
+            "ports = [80, 81]\nto = \"10.2.0.5\"\nto-port = 8080",
+            "7:11",
+            "one published port",
+        ),
+        (
+            "ports = [\"80-81\"]\nto = \"10.2.0.5\"\nto-port = 8080",
+            "7:11",
+            "one published port",
+        ),
+        (
+            "ports = [80]\nto = \"10.2.0.5\"\nto-port = 0",
+            "7:11",
+            "1 to 65535",
+        ),
+        (
+            "ports = [80]\nto = \"10.2.0.5\"\nfrom = \"any\"",
+            "7:1",
+            "from",
+        ),
+    ] {
+        refused(&publish(lines), location, &[part]);
+    }
+    let echo = "[[publish]]\nname = \"p\"\nreason = \"b\"\nprotocol = \"icmp\"\nports = [8]\nto = \"10.2.0.5\"";
+    refused(&with_entry(echo), "1:1", &["only ports of tcp and udp"]);
+    let twice = "[[allow]]\nname = \"p\"\nprotocol = \"tcp\"\nports = [22]\nfrom = \"any\"\nreason = \"b\"\n";
+    let twice = format!("{twice}{}", publish("ports = [80]\nto = \"10.2.0.5\""));
+    refused(&twice, "8:8", &["given already"]);
+}

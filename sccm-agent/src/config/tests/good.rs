@@ -182,3 +182,38 @@ fn a_system_may_be_elsewhere() {
     let elsewhere: Vec<bool> = policy.protect.iter().map(|entry| entry.elsewhere).collect();
     assert_eq!(elsewhere, [true, false]);
 }
+
+#[test]
+fn published_ports_are_read_whole() {
+    let policy = good(
+        r#"
+        [[publish]]
+        name = "web"
+        protocol = "tcp"
+        ports = [8080, "5000-5010"]
+        to = "10.2.0.7"
+        reason = "clients elsewhere"
+        [[publish]]
+        name = "dns"
+        protocol = "udp"
+        ports = [53]
+        to = "10.2.0.8"
+        to-port = 5353
+        reason = "names"
+        "#,
+    );
+    let [web, dns] = policy.publish.as_slice() else {
+        panic!("{:?}", policy.publish);
+    };
+    assert_eq!(
+        web.targets,
+        [Target::Tcp(8080..=8080), Target::Tcp(5000..=5010)]
+    );
+    assert_eq!(
+        (web.to.to_string(), web.to_port),
+        ("10.2.0.7".to_owned(), None)
+    );
+    assert_eq!(dns.targets, [Target::Udp(53..=53)]);
+    assert_eq!(dns.to_port, Some(5353));
+    assert_eq!((web.name.as_str(), dns.reason.as_str()), ("web", "names"));
+}

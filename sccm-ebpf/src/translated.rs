@@ -1,0 +1,66 @@
+//! A frame that a gateway forwards was judged where it came in. Where the machine translates
+//! addresses (NAT), it is remembered once more where it goes out, as it is by then.
+
+use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::programs::TcContext;
+use sccm_common::policy::SHADOW_BANK;
+use sccm_common::{Hook, Place, verdict};
+
+use crate::cursor::Bytes;
+use crate::interface::Interface;
+use crate::judge::{self, turn};
+use crate::parse;
+use crate::tables::Bank;
+
+/// Remembers a frame if it crosses from one side to the other and the machine translates.
+/// `entrance`: what the map of entrances says of where it came in. `interface`: where it goes out.
+#[inline(always)]
+pub fn remember<I: Interface>(
+    ctx: &TcContext,
+    entrance: u32,
+    interface: impl FnOnce() -> Option<I>,
+) {
+    if entrance == 0 {
+        return;
+    }
+    let Some(interface) = interface() else {
+        return;
+    };
+    let by_uplink = match (Place::from_number(entrance), interface.place()) {
+        (Place::Segment, Place::Uplink) => true,
+        (Place::Uplink, Place::Segment) => false,
+        _ => return,
+    };
+    remember_crossing(ctx.skb.skb, by_uplink.into());
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn remember_crossing(ctx: *mut __sk_buff, by_uplink: u32) -> u32 {
+    let Some(tables) = Bank::active() else {
+        return 0;
+    };
+    let end = parse::egress(ctx);
+    if end.reason().is_some() {
+        return 0;
+    }
+    if by_uplink != 0 {
+        return leave_by_uplink(ctx, tables.number());
+    }
+    // A candidate must see the answers to what it would let in.
+    if tables.is_shadowed() {
+        judge::remember_passing(ctx, SHADOW_BANK, end);
+    }
+    judge::remember_passing(ctx, tables.number(), end);
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn leave_by_uplink(ctx: *mut __sk_buff, bank: u32) -> u32 {
+    let ctx = TcContext::new(ctx);
+    if let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) {
+        verdict::leaves_by_uplink(&turn, packet, &Bytes(&ctx));
+    }
+    0
+}
