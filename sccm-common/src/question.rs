@@ -10,7 +10,7 @@
 //! A fingerprint of 24 bits within a bucket may be that of another question: of a million answers
 //! to nobody, fewer than four pass, and only while the table is full.
 
-use crate::address::{Address, Family};
+use crate::address::{Address, Family, LOCAL_SELF};
 use crate::as_written;
 use crate::packet::{Packet, Protocol};
 use core::cell::Cell;
@@ -56,6 +56,33 @@ mod kind {
     pub(super) const DHCP_OF_PROTECTED: u64 = 2;
     /// The asker, of DHCP that a protected system asks.
     pub(super) const DHCP_ASKER: u64 = 3;
+    /// Where a relay of DHCP is answered, and in which exchange; the [`Relay`](super::Relay) is
+    /// added to it.
+    pub(super) const DHCP_RELAY: u64 = 5;
+}
+
+/// Who asks DHCP on behalf of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Relay {
+    /// It is no protected system, and neither is it this gateway.
+    Peer = 0,
+    /// It is a protected system.
+    Protected = 1,
+    /// It is this gateway itself.
+    Gateway = 2,
+}
+
+impl Relay {
+    /// One behind this machine whose local class is this, or this gateway.
+    #[inline(always)]
+    #[must_use]
+    pub const fn behind(local: u16) -> Self {
+        match local {
+            LOCAL_SELF => Self::Gateway,
+            _ => Self::Protected,
+        }
+    }
 }
 
 /// Instead of an address that does not matter.
@@ -120,6 +147,29 @@ impl QuestionKey {
             details: (Protocol::UDP.0 as u64) << 32
                 | (family as u64) << 40
                 | kind::DHCP_ASKER << 48,
+        }
+    }
+
+    /// What a relay asks of DHCP and is answered at `address` and `port`. `exchange` tells its
+    /// messages apart.
+    #[inline(always)]
+    pub const fn dhcp_relay(
+        relay: Relay,
+        family: Family,
+        address: Address,
+        port: u16,
+        exchange: u64,
+    ) -> Self {
+        Self {
+            asked: Address {
+                high: 0,
+                low: exchange,
+            },
+            asker: address,
+            details: port as u64
+                | (Protocol::UDP.0 as u64) << 32
+                | (family as u64) << 40
+                | (kind::DHCP_RELAY + relay as u64) << 48,
         }
     }
 

@@ -117,7 +117,8 @@ reasons! {
         "Group membership, IPv6 (RFC 3810).",
         "Nothing: an essential.";
     DhcpReply = 26, "dhcp-reply", Pass,
-        "An answer of a DHCP server to a client among the protected systems.",
+        "An answer of a DHCP server to a client or a relay that asked: a protected system, or this \
+         gateway itself.",
         "Nothing: an essential.";
     LaterFragment = 27, "later-fragment", Pass,
         "A later fragment whose first fragment was not seen. `--pass-orphan-fragments` lets it pass.",

@@ -31,6 +31,9 @@ impl ServiceClass {
     pub const IGMP: Self = Self(8);
     /// Any other IP protocol.
     pub const OTHER: Self = Self(9);
+    /// No packet's service: whom a protected DHCP server may answer because a relay says so. Only
+    /// outbound rights have it.
+    pub const RELAYED: Self = Self(15);
     /// The first number that the policy compiler hands out.
     pub const FIRST_NAMED: u8 = 16;
     /// How many classes there can be.

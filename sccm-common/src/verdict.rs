@@ -34,6 +34,7 @@ use crate::ethertype;
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::peer::Peer;
 use crate::policy::{Pair, Policy, flag};
+use crate::question::Relay;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::wire;
@@ -155,11 +156,11 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
             (destination.local, direction) = (LOCAL_SELF, Direction::Inbound);
         }
     }
-    let asked = questions::are_answered(tables, payload, packet, direction);
+    let answers = questions::answered(tables, payload, packet, direction, destination.local);
     let verdict = match direction {
         Direction::Inbound => {
             let (local, peer) = (destination.local, source.peer);
-            inbound::judge(tables, payload, packet, local, peer, asked, about)
+            inbound::judge(tables, payload, packet, local, peer, answers, about)
         }
         Direction::Outbound => {
             // Nobody on the segment gets the gateway's own rights by using its address as source.
@@ -173,13 +174,18 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
                 packet,
                 local,
                 destination.peer,
-                asked,
+                answers,
                 about,
             )
         }
     };
     let verdict = tables.opaque_verdict(verdict);
-    questions::note(tables, payload, packet, direction, &verdict);
+    // What comes in is from nobody who is this machine.
+    let asker = match direction {
+        Direction::Inbound => Relay::Peer,
+        Direction::Outbound => Relay::Protected,
+    };
+    questions::note(tables, payload, packet, asker, &verdict);
     remember_first(tables, packet, verdict)
 }
 
@@ -340,18 +346,18 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     }
     let destination = class_of(tables, packet.family, &packet.destination);
     let direction = Direction::Outbound;
-    let asked = questions::are_answered(tables, payload, packet, direction);
+    let answers = questions::answered(tables, payload, packet, direction, local);
     let verdict = outbound::judge(
         tables,
         payload,
         packet,
         local,
         destination.peer,
-        asked,
+        answers,
         about,
     );
     let verdict = tables.opaque_verdict(verdict);
-    questions::note(tables, payload, packet, direction, &verdict);
+    questions::note(tables, payload, packet, Relay::behind(local), &verdict);
     remember_first(tables, packet, verdict)
 }
 

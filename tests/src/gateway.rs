@@ -113,6 +113,11 @@ impl Stage {
         Agent::start(self.home(), self.command(&line)?).context(line)
     }
 
+    /// Starts `sccm-agent ARGUMENTS` where it belongs on this stage.
+    pub fn start(&self, arguments: &str) -> Result<Agent<'_>> {
+        Agent::start(self.home(), self.command(arguments)?).with_context(|| arguments.to_owned())
+    }
+
     /// `sccm-agent ARGUMENTS` where the agent belongs on this stage.
     pub fn command(&self, arguments: &str) -> Result<Command> {
         command(self.home(), arguments, &self.pins())

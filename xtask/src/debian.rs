@@ -58,6 +58,16 @@ pub const SERVERS: &[Program] = &[
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
     Program {
+        name: "dhcpd",
+        package: "isc-dhcp-server",
+        services: &["isc-dhcp-server", "isc-dhcp-server6"],
+    },
+    Program {
+        name: "dhcrelay",
+        package: "isc-dhcp-relay",
+        services: &["isc-dhcp-relay", "isc-dhcp-relay6"],
+    },
+    Program {
         name: "smcrouted",
         package: "smcroute",
         services: &["smcroute", "smcroute-helper"],

@@ -78,9 +78,11 @@ struct WrittenPolicy<'a> {
     rpc_dynamic_with_mapper: bool,
     features: &'a BTreeSet<String>,
     outbound: &'static str,
-    timeouts: [u32; 5],
+    timeouts: [u32; 6],
+    warm_up: u32,
     without: Vec<&'static str>,
     passes: [bool; 4],
+    pass_ethertypes: Vec<String>,
     count_only: bool,
     pass_sources: &'a [IpNet],
     internal: &'a [IpNet],
@@ -107,11 +109,13 @@ fn written(policy: &SitePolicy) -> WrittenPolicy<'_> {
         site,
         outbound,
         timeouts,
+        warm_up,
         without,
         pass_orphan_fragments,
         pass_source_routes,
         pass_unrelated_icmp_errors,
         pass_other_ethertypes,
+        pass_ethertypes,
         count_only,
         pass_sources,
         internal,
@@ -137,6 +141,7 @@ fn written(policy: &SitePolicy) -> WrittenPolicy<'_> {
     let Timeouts {
         tcp_opening,
         tcp_established,
+        tcp_half_closed,
         tcp_closing,
         other,
         answer,
@@ -158,7 +163,15 @@ fn written(policy: &SitePolicy) -> WrittenPolicy<'_> {
             Outbound::Enforce => "enforce",
             Outbound::Off => "off",
         },
-        timeouts: [tcp_opening, tcp_established, tcp_closing, other, answer],
+        timeouts: [
+            tcp_opening,
+            tcp_established,
+            tcp_half_closed,
+            tcp_closing,
+            other,
+            answer,
+        ],
+        warm_up: *warm_up,
         without: without
             .iter()
             .map(|essential| essential.0.label())
@@ -169,6 +182,7 @@ fn written(policy: &SitePolicy) -> WrittenPolicy<'_> {
             *pass_unrelated_icmp_errors,
             *pass_other_ethertypes,
         ],
+        pass_ethertypes: texts(pass_ethertypes),
         count_only: *count_only,
         pass_sources,
         internal,
@@ -212,8 +226,8 @@ fn written_port(published: &Publish) -> WrittenPort<'_> {
     (name, texts(targets), *to, *to_port, reason)
 }
 
-fn texts(targets: &[Target]) -> Vec<String> {
-    targets.iter().map(ToString::to_string).collect()
+fn texts<T: ToString>(all: &[T]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -9,10 +9,21 @@ use crate::catalog::{ANY, Link, RoleId, Service};
 use crate::site::Found;
 use anyhow::Result;
 use sccm_common::policy::Access;
-use sccm_common::service::ServiceSet;
+use sccm_common::service::{ServiceClass, ServiceSet};
 use std::collections::BTreeSet;
 
 const DHCP: &str = "dhcp";
+
+/// Where servers of DHCPv6 listen (RFC 8415, 7.2).
+const DHCPV6: Target = Target::Udp(547..=547);
+
+/// What relays may ask beside the document's DHCP, with its name: DHCPv6, if one of them has an
+/// address of that family.
+pub(super) fn asked_by_relays(policy: &SitePolicy) -> Option<(&'static str, Target)> {
+    let relays = policy.peers.as_ref()?.get(&RoleId::from(DHCP_RELAY))?;
+    let any = relays.iter().any(|prefix| prefix.addr().is_ipv6());
+    any.then_some(("dhcpv6", DHCPV6))
+}
 
 /// Who opens, seen from the protected end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +48,15 @@ pub(super) struct Row<'a> {
     sent_to_many: bool,
     /// Whether those many get it as a stream, rather than as answers (of DHCP).
     streamed: bool,
+    /// Whether relays of DHCP alone may open it.
+    of_relays: bool,
+}
+
+impl Row<'_> {
+    /// Whether it is what computers ask that boot from the network.
+    fn is_boot(&self) -> bool {
+        self.way == Way::Inbound && self.link.network_boot && self.other.as_str() == CLIENT
+    }
 }
 
 /// The rights of one policy.
@@ -92,7 +112,21 @@ impl<'a> Rights<'a> {
                 service,
                 classes: union(targets.iter().map(set_of)),
                 targets,
+                of_relays: false,
             }
+        };
+        let dhcpv6 = asked_by_relays(policy);
+        let of_relays = |row: &Row<'a>| {
+            let (_, target) = dhcpv6.clone()?;
+            (row.is_boot() && row.service.service == DHCP).then(|| Row {
+                datagrams: set_of(&target),
+                classes: set_of(&target),
+                targets: vec![target],
+                sent_to_many: false,
+                streamed: false,
+                of_relays: true,
+                ..*row
+            })
         };
         let mut entries = Vec::new();
         for protected in &policy.protect {
@@ -103,6 +137,8 @@ impl<'a> Rights<'a> {
                     let others = policy.others(link, other).into_iter();
                     rows.extend(others.map(|other| row(Way::Inbound, (link, other, service))));
                 }
+                let of_relays: Vec<Row<'_>> = rows.iter().filter_map(of_relays).collect();
+                rows.extend(of_relays);
                 let out = policy.site.links_out_of(role);
                 rows.extend(out.map(|found| row(Way::Outbound, found)));
             }
@@ -182,10 +218,31 @@ impl<'a> Rights<'a> {
                 ruled(&self.allow, &peer.allowed, to, |rule| rule.classes)
             }
         };
+        let mut outbound = granted(Way::Outbound);
+        if self.may_be_where_relays_are_answered(local, peer) {
+            outbound.insert(ServiceClass::RELAYED);
+        }
         Access {
             inbound: granted(Way::Inbound).union(rules),
-            outbound: granted(Way::Outbound),
+            outbound,
         }
+    }
+
+    /// Whether a relay that has asked `local` may be answered at this address, because it says so.
+    /// Only the address that it asked from must have the right; this one must be of the site.
+    pub(crate) fn may_be_where_relays_are_answered(
+        &self,
+        local: &Local<'_>,
+        peer: &Peer<'_>,
+    ) -> bool {
+        let is_system = match local {
+            Local::Own | Local::Group { .. } => false,
+            Local::Systems {
+                entries,
+                destinations,
+            } => !entries.is_empty() || !destinations.is_empty(),
+        };
+        is_system && !peer.group && (self.policy.peers.is_none() || peer.internal)
     }
 
     /// The rows of all entries that an address belongs to. A group belongs to none, and is told
@@ -251,9 +308,10 @@ impl<'a> Rights<'a> {
         let Some(named) = &self.policy.peers else {
             return true;
         };
-        let booting =
-            row.way == Way::Inbound && row.link.network_boot && row.other.as_str() == CLIENT;
-        if !booting {
+        if row.of_relays {
+            return roles.contains(DHCP_RELAY);
+        }
+        if !row.is_boot() {
             return self.holds(row.other, roles);
         }
         let named = |role: &str| named.contains_key(&RoleId::from(role));

@@ -1,6 +1,7 @@
 //! Everything that the tables must be able to name, whether or not it applies:
 //! a drop is named also where no role of this host is concerned.
 
+use super::rights::asked_by_relays;
 use super::services::{Classes, Entry};
 use super::{SitePolicy, Target};
 use crate::catalog::Service;
@@ -32,6 +33,10 @@ impl Vocabulary {
             for (name, target) in rows(service, &policy.site) {
                 add(Entry { name, target });
             }
+        }
+        if let Some((name, target)) = asked_by_relays(policy) {
+            let name = name.to_owned();
+            add(Entry { name, target });
         }
         let rules = policy.allow.iter().chain(&policy.management);
         let published = policy.publish.iter().flat_map(|one| &one.targets);

@@ -132,6 +132,29 @@ impl World {
         world
     }
 
+    /// The gateway has the addresses of this one, too.
+    pub(crate) fn gateway_at(mut self, host: Host) -> Self {
+        self.classify(host, marked(LOCAL_SELF, AddressClass::NOBODY));
+        self
+    }
+
+    /// Lets `peer` alone open `services` at the protected systems. The site is these.
+    pub(crate) fn naming(mut self, peer: Host, services: &[ServiceClass], site: &[Host]) -> Self {
+        const NAMED: u16 = 3;
+        // Rights have other places now.
+        self.policy.access = Policy::EMPTY.access;
+        self.policy.peers = u32::from(NAMED) + 1;
+        site.iter()
+            .for_each(|host| self.classify(*host, marked(0, NAMED - 1)));
+        self.classify(peer, marked(0, NAMED));
+        for class in [NAMED - 1, NAMED] {
+            self.access(0, class).outbound.insert(ServiceClass::RELAYED);
+        }
+        let set = &mut self.access(0, NAMED).inbound;
+        services.iter().for_each(|class| set.insert(*class));
+        self
+    }
+
     /// Lets peers open `services` at the protected systems.
     pub(crate) fn inbound(mut self, services: &[ServiceClass]) -> Self {
         let set = &mut self.access(0, 0).inbound;

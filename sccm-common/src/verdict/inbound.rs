@@ -1,6 +1,7 @@
 //! Inbound: what peers send to the protected system.
 
 use super::icmp_error::About;
+use super::questions::Answers;
 use super::{
     Tables, Verdict, answered_service, dhcp, essential, later_fragment, refusal, service_at,
 };
@@ -13,8 +14,8 @@ use crate::tftp;
 use crate::wire::fast::{FastPacket, Network, Transport};
 
 /// Asks in this order: is it an essential, may the peer use the service, is it an answer to
-/// something that the protected system opened. `asked`: it answers what a protected client asked
-/// of DHCP. `about`: what it quotes, if it is an ICMP error.
+/// something that the protected system opened. `answers`: what it answers that was asked of DHCP.
+/// `about`: what it quotes, if it is an ICMP error.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -22,7 +23,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     packet: &Packet,
     local: u16,
     peer: u16,
-    asked: bool,
+    answers: Answers,
     about: About,
 ) -> Verdict {
     if packet.fragment == Fragment::Later {
@@ -36,7 +37,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             reason => policy.essentials.judge(reason),
         });
     }
-    if asked {
+    if answers.a_question() {
         return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
     }
     let service = service_at(policy, packet, packet.destination_port);
@@ -49,6 +50,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     }
     if is_reply_apart(tables, packet) || tftp::follows(tables, payload, packet) {
         return Verdict::of_service(Reason::Reply, answered_service(policy, packet));
+    }
+    if answers.a_relay() {
+        return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
     }
     refusal(policy, local, pair, Reason::NotAllowed, service)
 }
@@ -67,7 +71,7 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
     let policy = tables.policy();
     let port = packet.transport.destination_port();
     let udp = L4::PROTOCOL == Protocol::UDP;
-    if udp && (dhcp::is_client_port(port) || port == tftp::PORT) {
+    if udp && (dhcp::may_answer(packet.transport.source_port(), port) || port == tftp::PORT) {
         return None;
     }
     let service = match udp {

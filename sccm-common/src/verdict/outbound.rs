@@ -2,6 +2,7 @@
 //! so.
 
 use super::icmp_error::About;
+use super::questions::Answers;
 use super::{
     Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal,
     service_at,
@@ -19,8 +20,8 @@ use crate::tftp;
 const PPTP: u16 = 1723;
 
 /// Answers of allowed services pass and write no flow; everything else opens
-/// one, if it may. `asked`: it answers a question of its receiver. `about`: what it quotes, if it is
-/// an ICMP error.
+/// one, if it may. `answers`: what it answers, under `enforce`. `about`: what it quotes, if it is an
+/// ICMP error.
 #[inline(always)]
 pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -28,7 +29,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     packet: &Packet,
     local: u16,
     peer: u16,
-    asked: bool,
+    answers: Answers,
     about: About,
 ) -> Verdict {
     let policy = tables.policy();
@@ -82,6 +83,11 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             false => refusal(policy, local, pair, Reason::OutboundNotAllowed, wanted),
         };
     }
+    // A relay need not have the right at the address where it is answered, only within the site.
+    if answers.a_relay() && rights.outbound.contains(ServiceClass::RELAYED) {
+        let port = dhcp::server_port(packet.family);
+        return passes(service_at(policy, packet, port));
+    }
     let answered = answered_service(policy, packet);
     let flow = flow_of(tables, packet);
     let known = flow.as_ref().map(FlowSlot::load);
@@ -100,9 +106,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
                 return passes(answered);
             }
             // TCP needs no question: what is no bare SYN opens nothing at the other end.
-            if answers(packet)
+            if may_answer(packet)
                 && rights.inbound.contains(answered)
-                && (asked || !enforcing || packet.protocol == Protocol::TCP)
+                && (answers.a_question() || !enforcing || packet.protocol == Protocol::TCP)
             {
                 note_pptp(tables, packet);
                 return passes(answered);
@@ -153,7 +159,7 @@ const fn passes(service: ServiceClass) -> Verdict {
 /// Whether a packet may be the answer of a service: a bare SYN is none, and of ICMP
 /// only the echo reply.
 #[inline(always)]
-pub(super) const fn answers(packet: &Packet) -> bool {
+pub(super) const fn may_answer(packet: &Packet) -> bool {
     match packet.protocol {
         Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
         Protocol::ICMP | Protocol::ICMPV6 => packet.is_echo_reply(),

@@ -4,6 +4,7 @@ mod candidates;
 mod closing;
 mod departures;
 mod dhcp;
+mod dhcp_relays;
 mod flows;
 mod fragments;
 mod groups;

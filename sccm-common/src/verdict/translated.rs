@@ -6,7 +6,7 @@
 //! it came in at the uplink, and the verdict is not carried out: it writes only tables that an uplink
 //! fills anyway.
 
-use super::outbound::{answers, flow_of, note_pptp, open_flow, opens};
+use super::outbound::{flow_of, may_answer, note_pptp, open_flow, opens};
 use super::{Tables, answered_service, class_of};
 use crate::cursor::Payload;
 use crate::flow::{FlowSlot, FlowState};
@@ -50,5 +50,5 @@ fn is_service<T: Tables>(tables: &T, packet: &Packet) -> bool {
     let local = class_of(tables, packet.family, &packet.source).local;
     let peer = class_of(tables, packet.family, &packet.destination).peer;
     let rights = policy.access(policy.pair(local, peer)).inbound;
-    answers(packet) && rights.contains(answered_service(policy, packet))
+    may_answer(packet) && rights.contains(answered_service(policy, packet))
 }

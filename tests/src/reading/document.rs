@@ -198,6 +198,16 @@ impl Addresses {
 }
 
 impl Document {
+    /// Whether a relay of an IPv6 address is named, which then may ask DHCPv6.
+    #[must_use]
+    pub fn asks_dhcpv6(&self) -> bool {
+        let mut relays = self
+            .peers
+            .iter()
+            .filter_map(|peers| peers.get("dhcp-relay"));
+        relays.any(|relays| relays.iter().any(|prefix| prefix.addr().is_ipv6()))
+    }
+
     /// Reads a file's text.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)

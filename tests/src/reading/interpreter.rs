@@ -290,6 +290,12 @@ impl Interpreter<'_> {
                         open.push(span);
                     }
                 }
+                // A relay that is named speaks DHCPv6, too, where DHCP is asked for boot service.
+                let boots = offered && listener == "pxe-service-point" && opener == "client";
+                let relays = self.document.asks_dhcpv6() && self.holds("dhcp-relay", peer);
+                if way == Way::In && boots && relays {
+                    open.push(Span::new(Carrier::Udp, 547, 547));
+                }
             }
         }
         open
@@ -354,6 +360,12 @@ impl Interpreter<'_> {
             covers(&entry.addresses, peer) && entry.roles.iter().any(|held| self.is(held, role))
         });
         named || protected
+    }
+
+    /// Whether a DHCP server may answer at `peer` because a relay says so: anywhere within the site.
+    #[must_use]
+    pub fn may_be_where_a_relay_is(&self, peer: IpAddr) -> bool {
+        self.document.peers.is_none() || self.is_internal(peer)
     }
 
     fn is_internal(&self, peer: IpAddr) -> bool {

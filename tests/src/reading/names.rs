@@ -26,6 +26,9 @@ impl Names {
             services.map(|(name, span)| (name.to_owned(), span))
         });
         let rules = document.allow.iter().chain(&document.management.allow);
+        let dhcpv6 = ("dhcpv6".to_owned(), Span::new(Carrier::Udp, 547, 547));
+        let dhcpv6 = document.asks_dhcpv6().then_some(dhcpv6);
+        let rows = rows.chain(dhcpv6);
         Self {
             spans: rows
                 .chain(rules.flat_map(super::Rule::spans))

@@ -14,7 +14,7 @@ use super::dnsmasq::{dhcp_relay, dhcp_server};
 use super::support::{Told, end};
 
 /// Asks for a lease on `eth0` and returns the address that it is about.
-fn lease(client: &Namespace) -> Result<Option<String>> {
+pub fn lease(client: &Namespace) -> Result<Option<String>> {
     let directory = tempfile::tempdir()?;
     let (script, result) = (
         directory.path().join("script"),

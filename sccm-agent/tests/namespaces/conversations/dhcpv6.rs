@@ -47,7 +47,7 @@ fn find(mut options: &[u8], wanted: u16) -> Option<&[u8]> {
 
 /// Asks for a lease on `eth0` by all four messages; none if nobody answers the first, for which it
 /// waits longer if it is `expected`.
-fn lease(client: &Namespace, expected: bool) -> Result<Option<Ipv6Addr>> {
+pub fn lease(client: &Namespace, expected: bool) -> Result<Option<Ipv6Addr>> {
     let card = client.enter(|| if_nametoindex("eth0"))?;
     let socket = udp(client, (Ipv6Addr::UNSPECIFIED, 546))?;
     let to = SocketAddrV6::new(SERVERS, 547, 0, card);

@@ -130,6 +130,16 @@ impl Places {
         }
     }
 
+    /// Two more of the same family.
+    pub fn others(&self, random: &mut Rng, ends: &Ends) -> Ends {
+        loop {
+            let others = self.ends(random);
+            if others.is_v4() == ends.is_v4() {
+                return others;
+            }
+        }
+    }
+
     /// Where a frame is seen: mostly where it would be.
     pub fn step(&self, random: &mut Rng, outward: bool, frame: Vec<u8>) -> Step {
         let lost = random.u8(..16) == 0;

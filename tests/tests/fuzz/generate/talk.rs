@@ -57,7 +57,11 @@ pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> 
         14 | 15 => echo(random, &ends, outward),
         16..19 => tftp(random, &ends, outward),
         19 => pptp(&ends, outward),
-        20 | 21 => talk_more::dhcp(random, &ends),
+        20 => talk_more::dhcp(random, &ends),
+        21 => {
+            let others = places.others(random, &ends);
+            talk_more::relayed(random, &ends, &others)
+        }
         22 | 23 => talk_more::errors(random, &ends, seen),
         24..27 => talk_more::fragments(random, &ends, outward),
         27 => talk_more::chain(random, &ends, outward),

@@ -74,6 +74,79 @@ pub fn dhcp(random: &mut Rng, ends: &Ends) -> Vec<Said> {
     talk
 }
 
+/// A relay that asks, from one of its addresses, and servers that answer at another; or who says so.
+pub fn relayed(random: &mut Rng, ends: &Ends, others: &Ends) -> Vec<Said> {
+    let v4 = ends.is_v4();
+    let server = if v4 { 67 } else { 547 };
+    let outward = random.bool();
+    let port = match random.u8(..3) {
+        0 => 40_000,
+        _ => server,
+    };
+    // Sometimes its own address, sometimes whoever else's.
+    let elsewhere = match (random.u8(..4), outward) {
+        (0, true) => ends.inside,
+        (0, false) => ends.outside,
+        (_, true) => others.inside,
+        (_, false) => others.outside,
+    };
+    let message = |random: &mut Rng, question: bool| {
+        let mut message = vec![0; 60];
+        if random.u8(..8) == 0 {
+            message.truncate([28, 33, 34][random.usize(..3)]);
+        }
+        message[0] = match (random.u8(..16), question, v4) {
+            (0, ..) => random.u8(..),
+            (_, true, true) => 1,
+            (_, false, true) => 2,
+            (_, true, false) => 12,
+            (_, false, false) => 13,
+        };
+        // Of four exchanges.
+        let exchange = random.u8(..8).min(1);
+        match elsewhere {
+            std::net::IpAddr::V4(relay) => {
+                message[7] = exchange;
+                message[24..28].copy_from_slice(&relay.octets());
+            }
+            std::net::IpAddr::V6(relay) => {
+                message[2..18].copy_from_slice(&relay.octets());
+                if let Some(last) = message.get_mut(33) {
+                    *last = exchange;
+                }
+            }
+        }
+        message
+    };
+    let mut talk = Vec::new();
+    for _ in 0..random.usize(1..3) {
+        let asked = message(random, true);
+        let mut ip = ends.ip(outward, UDP);
+        if random.u8(..6) == 0 {
+            ip.destination = if v4 { "255.255.255.255" } else { "ff05::1:3" }
+                .parse()
+                .expect("an address");
+        }
+        let frame = ip.frame(&frame::udp((port, server), &asked));
+        talk.push(Said { outward, frame });
+    }
+    for _ in 0..random.usize(1..4) {
+        let answered = message(random, false);
+        let mut ip = ends.ip(!outward, UDP);
+        if random.u8(..4) != 0 {
+            ip.destination = elsewhere;
+        }
+        let from = if random.u8(..4) == 0 { 49_321 } else { server };
+        let to = if random.u8(..3) == 0 { port } else { server };
+        let frame = ip.frame(&frame::udp((from, to), &answered));
+        talk.push(Said {
+            outward: !outward,
+            frame,
+        });
+    }
+    talk
+}
+
 /// Errors that quote frames that were seen, either way, or nothing of the kind.
 pub fn errors(random: &mut Rng, ends: &Ends, seen: &[Vec<u8>]) -> Vec<Said> {
     let count = random.usize(1..4);

@@ -7,7 +7,7 @@ use sccm_tests::reading::{Carrier, Outbound, Way};
 
 use super::parse::{Part, Seen, Transport};
 use super::quote::About;
-use super::state::{DHCP, Datagram, Flow, FlowState, Question, transaction};
+use super::state::{Asker, DHCP, Datagram, Flow, FlowState, Question, relay_message, transaction};
 use super::{End, Oracle, essential};
 
 const GRE: u8 = 47;
@@ -46,6 +46,9 @@ impl Oracle<'_> {
         if self.answers_a_flow(packet) || self.follows_transfer(packet) {
             return (Reason::Reply, Some(self.rights.name(answered(packet))));
         }
+        if self.answers_a_relay(packet, self.asker(local)) {
+            return (self.unless_removed(Reason::DhcpReply), None);
+        }
         self.refused(Reason::NotAllowed, local, asked)
     }
 
@@ -62,7 +65,19 @@ impl Oracle<'_> {
             }
             self.ask(Question::DhcpBy(packet.source));
         }
+        // Whoever may only ask for an address is no relay.
+        if packet.part != Part::Later && end.0 == Reason::Outbound {
+            self.note_relay(packet, self.asker(local));
+        }
         end
+    }
+
+    /// Who a relay behind this machine is.
+    fn asker(&self, local: Option<IpAddr>) -> Asker {
+        match self.rights.is_own(local) {
+            true => Asker::Gateway,
+            false => Asker::Protected,
+        }
     }
 
     fn opens_or_answers(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
@@ -108,6 +123,15 @@ impl Oracle<'_> {
                 true => passes(asked),
                 false => self.refused(Reason::OutboundNotAllowed, local, asked),
             };
+        }
+        if enforce
+            && self.mode() == Outbound::Enforce
+            && self.answers_a_relay(packet, Asker::Peer)
+            && !self.rights.is_unlisted(local)
+            && self.rights.may_be_where_a_relay_is(packet.destination)
+        {
+            let port = if packet.is_v4() { 67 } else { 547 };
+            return passes((Carrier::Udp, port));
         }
         let flow = flow_of(packet, packet.source, packet.destination, ends(packet));
         // A tunnel is opened by its control connection.
@@ -239,6 +263,54 @@ impl Oracle<'_> {
                 transaction: transaction(packet),
             });
         }
+        self.note_relay(packet, Asker::Peer);
+    }
+
+    /// A relay is answered at the address that it names or, with DHCPv6, sends from; at the
+    /// server's port, or the one that it sends from (RFC 8357).
+    fn note_relay(&mut self, packet: &Seen<'_>, by: Asker) {
+        let (from, to) = ends(packet);
+        let server = if packet.is_v4() { 67 } else { 547 };
+        if packet.protocol != 17 || to != server {
+            return;
+        }
+        let Some(message) = relay_message(packet).filter(|message| message.is_question) else {
+            return;
+        };
+        let sender = (!packet.is_v4()).then_some(packet.source);
+        for at in [message.relay].into_iter().chain(sender) {
+            if at.is_unspecified() || is_group(at) {
+                continue;
+            }
+            for port in [from, server] {
+                self.ask(Question::Relayed {
+                    by,
+                    at,
+                    port,
+                    exchange: message.exchange,
+                });
+            }
+        }
+    }
+
+    /// Whether it is what a relay has asked for.
+    fn answers_a_relay(&self, packet: &Seen<'_>, by: Asker) -> bool {
+        let (from, to) = ends(packet);
+        let of_server = match packet.is_v4() {
+            true => from == 67,
+            // A server of DHCPv6 may answer from any port.
+            false => from == 547 || to == 547,
+        };
+        let message = relay_message(packet).filter(|message| message.is_answer && of_server);
+        message.is_some_and(|message| {
+            let question = Question::Relayed {
+                by,
+                at: packet.destination,
+                port: to,
+                exchange: message.exchange,
+            };
+            self.was_asked(&question, DHCP)
+        })
     }
 
     /// Whether who gets this has asked for it. What is no bare SYN opens nothing.

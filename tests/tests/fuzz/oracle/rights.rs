@@ -54,6 +54,11 @@ impl<'a> Rights<'a> {
         open.iter().any(|span| span.has(carrier, number))
     }
 
+    /// Whether a DHCP server may answer at `peer` because a relay says so.
+    pub fn may_be_where_a_relay_is(&self, peer: IpAddr) -> bool {
+        self.interpreter.may_be_where_a_relay_is(peer)
+    }
+
     /// Its name in counters.
     pub fn name(&self, (carrier, number): (Carrier, u16)) -> Rc<str> {
         self.names.of(carrier, number)

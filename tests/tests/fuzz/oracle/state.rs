@@ -174,6 +174,62 @@ pub enum Question {
     Dhcp { of_peer: bool, transaction: u32 },
     /// By DHCP, by a protected system.
     DhcpBy(IpAddr),
+    /// By DHCP, by a relay that is answered at this address and port.
+    Relayed {
+        by: Asker,
+        at: IpAddr,
+        port: u16,
+        exchange: u64,
+    },
+}
+
+/// Who relays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asker {
+    Peer,
+    Protected,
+    Gateway,
+}
+
+/// What the message of a relay says (RFC 2131, 2; RFC 8415, 9).
+pub struct RelayMessage {
+    pub is_question: bool,
+    pub is_answer: bool,
+    /// giaddr, or link-address.
+    pub relay: IpAddr,
+    /// xid, or the interface identifier of peer-address.
+    pub exchange: u64,
+}
+
+/// Reads it, of a datagram that is long enough.
+pub fn relay_message(packet: &Seen<'_>) -> Option<RelayMessage> {
+    let Transport::Udp { data, .. } = packet.transport else {
+        return None;
+    };
+    let needed = if packet.is_v4() { 28 } else { 34 };
+    let message = packet.rest.get(..needed).filter(|_| data >= needed)?;
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |number: u64, byte| number << 8 | u64::from(*byte))
+    };
+    let (relay, exchange) = match packet.is_v4() {
+        true => (
+            <[u8; 4]>::try_from(&message[24..28]).ok()?.into(),
+            number(&message[4..8]),
+        ),
+        false => (
+            <[u8; 16]>::try_from(&message[2..18]).ok()?.into(),
+            number(&message[26..34]),
+        ),
+    };
+    let kinds = if packet.is_v4() { [1, 2] } else { [12, 13] };
+    Some(RelayMessage {
+        is_question: message[0] == kinds[0],
+        is_answer: message[0] == kinds[1],
+        relay,
+        exchange,
+    })
 }
 
 /// The transaction of a DHCP message (RFC 2131, 2).
