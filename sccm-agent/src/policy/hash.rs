@@ -1,7 +1,7 @@
 //! Fingerprints: of a policy as it was written, and of compiled tables.
 
 use super::addresses::AddressTable;
-use super::{Outbound, Protected, Publish, Rule, SitePolicy, Target};
+use super::{Outbound, Protected, Publish, Rule, SitePolicy};
 use crate::catalog::{Edition, RoleId};
 use crate::site::Site;
 use ipnet::IpNet;
@@ -233,7 +233,9 @@ fn texts<T: ToString>(all: &[T]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Compiled, Request, ServiceNames, Surroundings, compile, hash_text};
+    use crate::policy::{
+        Compiled, Request, ServiceNames, Surroundings, Target, compile, hash_text,
+    };
 
     fn compiled(policy: &SitePolicy, own: &[&str], names: ServiceNames) -> Compiled {
         let own: Vec<IpAddr> = own.iter().map(|own| own.parse().unwrap()).collect();

@@ -236,7 +236,7 @@ impl<'a> Rights<'a> {
         peer: &Peer<'_>,
     ) -> bool {
         let is_system = match local {
-            Local::Own | Local::Group { .. } => false,
+            Local::Own | Local::EndsHere | Local::Group { .. } => false,
             Local::Systems {
                 entries,
                 destinations,
