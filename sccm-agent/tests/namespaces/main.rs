@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod big_tcp;
 mod blocked;
 mod capture;
 mod clsact;

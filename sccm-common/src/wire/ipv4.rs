@@ -1,7 +1,7 @@
 //! IPv4 (RFC 791).
 
 use super::transport::{self, Datagram};
-use super::{OrEnd, Parsed};
+use super::{OrEnd, Parsed, beyond_the_field};
 use crate::address::{Address, Family};
 use crate::cursor::Cursor;
 use crate::packet::{Fragment, Packet, Protocol};
@@ -37,7 +37,11 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         return Break(Reason::Ipv4Version);
     }
     let header = u32::from(version_length & 0x0f) * 4;
-    let total = u32::from(u16::from_be_bytes([l0, l1]));
+    let fragment = u16::from_be_bytes([f0, f1]);
+    let mut total = u32::from(u16::from_be_bytes([l0, l1]));
+    if total == 0 && protocol == Protocol::TCP.0 && fragment & (OFFSET | MORE_FRAGMENTS) == 0 {
+        total = beyond_the_field(cursor, MIN_HEADER);
+    }
     if header < MIN_HEADER || header > total {
         return Break(Reason::Ipv4HeaderLength);
     }
@@ -51,7 +55,6 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         source_routed = options(cursor, header - MIN_HEADER)?;
     }
 
-    let fragment = u16::from_be_bytes([f0, f1]);
     let datagram = Datagram {
         family: Family::V4,
         source: Address::v4(source),
