@@ -132,7 +132,7 @@ fn a_driver_that_refuses_is_quoted_with_what_mends_it() -> Result<()> {
         .run(&format!("enforce {POINT} --interface eth1"))?
         .assert_refused(&[
             "attaching to eth1 in native mode: No space left on device",
-            "the driver says \"XDP expects number of rx queues not less than peer tx queues\"",
+            "XDP expects number of rx queues not less than peer tx queues\": give it as many",
             "`ethtool -L eth1 rx N`",
             "`--xdp-mode generic`",
         ]);

@@ -10,6 +10,9 @@ use core::ops::ControlFlow::{Break, Continue};
 
 pub(crate) const MIN_HEADER: u32 = 20;
 
+/// Version 4 and a header of five words.
+pub(super) const WITHOUT_OPTIONS: u8 = 0x45;
+
 /// Words of options that fit into a header.
 const MAX_OPTION_WORDS: u32 = 10;
 
@@ -39,7 +42,11 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     let header = u32::from(version_length & 0x0f) * 4;
     let fragment = u16::from_be_bytes([f0, f1]);
     let mut total = u32::from(u16::from_be_bytes([l0, l1]));
-    if total == 0 && protocol == Protocol::TCP.0 && fragment & (OFFSET | MORE_FRAGMENTS) == 0 {
+    let is_big = total == 0
+        && version_length == WITHOUT_OPTIONS
+        && protocol == Protocol::TCP.0
+        && fragment & (OFFSET | MORE_FRAGMENTS) == 0;
+    if is_big {
         total = beyond_the_field(cursor, MIN_HEADER);
     }
     if header < MIN_HEADER || header > total {
@@ -49,7 +56,8 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     if !cursor.holds(total - MIN_HEADER) {
         return Break(Reason::Ipv4TotalLength);
     }
-    let has_options = header > MIN_HEADER;
+    // Said twice of a big one, so that the verifier does not follow the options for it once more.
+    let has_options = header > MIN_HEADER && !is_big;
     let mut source_routed = false;
     if has_options {
         source_routed = options(cursor, header - MIN_HEADER)?;

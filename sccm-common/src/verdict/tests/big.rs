@@ -94,6 +94,10 @@ fn forged_lengths_are_refused_in_long_frames_too() {
         frame[20..22].copy_from_slice(&flags.to_be_bytes());
         frames.push((frame, Ipv4HeaderLength));
     }
+    // Nor what has options.
+    let options = v4.packet().options(&[1; 4]).tcp(40000, 80).flags(ACK);
+    let options = options.total_length(0).payload(BIG).build();
+    frames.push((options, Ipv4HeaderLength));
     let v6 = Link::new(Family::V6, PEER, PROTECTED);
     let datagram = v6.packet().udp(40000, 53).payload_length(0).payload(BIG);
     frames.push((datagram.build(), Ipv6PayloadLength));

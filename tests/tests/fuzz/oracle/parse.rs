@@ -179,9 +179,10 @@ fn ipv4(rest: &[u8]) -> Result<Seen<'_>, Reason> {
         return Err(Reason::Ipv4Truncated);
     };
     let mut total = usize::from(u16::from_be_bytes([high, low]));
-    // Only this machine's kernel makes more of TCP than the field can tell, and leaves it 0.
-    let whole = rest[6] & 0x3f == 0 && rest[7] == 0;
-    if total == 0 && rest[9] == 6 && whole && rest.len() > 65_535 {
+    // Only this machine's kernel makes more of TCP than the field can tell, and leaves it 0. It puts
+    // nothing together that has options.
+    let plain = first == 0x45 && rest[6] & 0x3f == 0 && rest[7] == 0;
+    if total == 0 && rest[9] == 6 && plain && rest.len() > 65_535 {
         total = rest.len();
     }
     let size = usize::from(first & 0x0f) * 4;
