@@ -9,6 +9,7 @@ mod allow;
 mod answers;
 mod compile;
 mod cover;
+pub(crate) mod ethertype;
 mod explain;
 mod groups;
 mod hash;
@@ -30,6 +31,7 @@ pub(crate) use allow::{parse_target, prefix};
 pub use answers::address_of;
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
+pub use ethertype::{Ethertype, Side};
 pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,

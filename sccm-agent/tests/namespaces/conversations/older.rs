@@ -78,7 +78,7 @@ fn what_is_open_goes_on_after_the_first_start() -> Result<()> {
             datagrams.push(converse(&stage.server, (client, to))?);
         }
         for _ in 0..2 {
-            let agent = stage.enforce("site-server", "--outbound enforce --allow tcp/9999")?;
+            let agent = stage.enforce("primary-site-server", "--outbound enforce")?;
             // The peer speaks first.
             for [own, peer] in &mut streams {
                 send(peer, own, b"an answer")?;
