@@ -4,7 +4,7 @@ use crate::Reason::{NotAllowed, Reply};
 use crate::policy::Timeouts;
 use crate::testing::{FAMILIES, Link, PEER, PROTECTED, World};
 use sccm_packets::protocol::GRE;
-use sccm_packets::tcp_flag::{ACK, FIN, RST, SYN};
+use sccm_packets::tcp_flag::{ACK, FIN, SYN};
 use std::vec::Vec;
 
 /// Four that differ from each other and from the defaults.
