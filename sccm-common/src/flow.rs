@@ -125,10 +125,10 @@ impl Phase {
         }
     }
 
-    /// Where a packet of the protected side brings a flow (`None`: a new one). `moved`: it
-    /// acknowledges another byte than the last one did.
+    /// Where a packet of the protected side brings a flow. `moved`: it acknowledges another byte
+    /// than the last one did.
     #[inline(always)]
-    const fn after_outbound(current: Option<Self>, flags: TcpFlags, moved: bool) -> Self {
+    const fn after_outbound(self, flags: TcpFlags, moved: bool) -> Self {
         if flags.is_reset() {
             return Self::Closed;
         }
@@ -136,15 +136,13 @@ impl Phase {
         if flags.is_bare_syn() && !fin {
             return Self::Opening;
         }
-        match (current, fin, moved) {
-            (Some(Self::Closed), _, _)
-            | (Some(Self::PeerClosed), true, _)
-            | (Some(Self::PeerClosing), true, true)
-            | (Some(Self::LastAck), _, true) => Self::Closed,
-            (Some(Self::PeerClosed), false, _) | (Some(Self::PeerClosing), false, true) => {
-                Self::PeerClosed
-            }
-            (Some(Self::Closing | Self::LastAck), _, _) | (_, true, _) => Self::Closing,
+        match (self, fin, moved) {
+            (Self::Closed, _, _)
+            | (Self::PeerClosed, true, _)
+            | (Self::PeerClosing, true, true)
+            | (Self::LastAck, _, true) => Self::Closed,
+            (Self::PeerClosed, false, _) | (Self::PeerClosing, false, true) => Self::PeerClosed,
+            (Self::Closing | Self::LastAck, _, _) | (_, true, _) => Self::Closing,
             _ => Self::Open,
         }
     }
@@ -191,6 +189,9 @@ impl FlowState {
         Self((phase as u64) << PHASE_SHIFT | seen << SEEN_SHIFT | acknowledged as u64)
     }
 
+    /// A flow of which nothing is known: its packets go on like those of an open one.
+    pub const UNKNOWN: Self = Self::new(Phase::Open, 0);
+
     /// The same, of which the verifier knows nothing any more. `opaque` is that of the tables.
     #[inline(always)]
     pub fn opaque(self, opaque: impl FnOnce(u64) -> u64) -> Self {
@@ -221,13 +222,13 @@ impl FlowState {
         self.0 as u32
     }
 
-    /// The state after a packet of the protected side (`None`: of a new flow).
+    /// The state after a packet of the protected side.
     #[inline(always)]
-    pub fn after_outbound(current: Option<Self>, packet: &Packet, now: u32) -> Self {
+    pub fn after_outbound(self, packet: &Packet, now: u32) -> Self {
         if packet.protocol != Protocol::TCP {
             return Self::new(Phase::Open, now);
         }
-        let before = current.map_or(0, Self::acknowledged);
+        let before = self.acknowledged();
         let flags = packet.tcp_flags;
         let acknowledged = match flags.is_bare_syn() || !flags.acknowledges() {
             // A connection that begins anew acknowledges nothing yet.
@@ -235,7 +236,7 @@ impl FlowState {
             true => before,
             false => packet.tcp_acknowledgement,
         };
-        let phase = Phase::after_outbound(current.map(Self::phase), flags, acknowledged != before);
+        let phase = self.phase().after_outbound(flags, acknowledged != before);
         Self::with(phase, now, acknowledged)
     }
 

@@ -96,8 +96,13 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     let tunnel = packet.protocol == Protocol::GRE
         && known.is_some_and(|state| state.is_alive(packet.protocol, &policy.timeouts, now));
     let allowed = !enforcing || rights.outbound.contains(wanted) || tunnel;
-    // The verifier follows the rest once, whatever the phase.
-    let state = FlowState::after_outbound(known, packet, now).opaque(|word| tables.opaque(word));
+    // A word in any case, because one that is there only with a flow would share a register with a
+    // pointer, which the verifier refuses. It follows the rest once, whatever the phase.
+    let before = known.unwrap_or(FlowState::UNKNOWN);
+    let before = before.opaque(|word| tables.opaque(word));
+    let state = before
+        .after_outbound(packet, now)
+        .opaque(|word| tables.opaque(word));
     match flow {
         Some(flow) if allowed => flow.note(state),
         // A flow without a right was opened under a policy that has changed since.

@@ -29,7 +29,10 @@ pub fn leaves_by_uplink<T: Tables, P: Payload + ?Sized>(tables: &T, packet: &Pac
     }
     let flow = flow_of(tables, packet);
     let known = flow.as_ref().map(FlowSlot::load);
-    let state = FlowState::after_outbound(known, packet, tables.now());
+    // As in `outbound`: a word in any case.
+    let before = known.unwrap_or(FlowState::UNKNOWN);
+    let before = before.opaque(|word| tables.opaque(word));
+    let state = before.after_outbound(packet, tables.now());
     let state = state.opaque(|word| tables.opaque(word));
     match flow {
         Some(flow) => flow.note(state),

@@ -78,7 +78,7 @@ fn what_is_open_goes_on_after_the_first_start() -> Result<()> {
             datagrams.push(converse(&stage.server, (client, to))?);
         }
         for _ in 0..2 {
-            let agent = stage.enforce("site-server", "--outbound enforce --allow tcp/9999")?;
+            let agent = stage.enforce("primary-site-server", "--outbound enforce")?;
             // The peer speaks first.
             for [own, peer] in &mut streams {
                 send(peer, own, b"an answer")?;
@@ -113,7 +113,7 @@ fn what_is_open_goes_on_after_the_first_start() -> Result<()> {
 }
 
 /// How long the tests' warm-up is: long enough to see it, on a slow machine, too.
-const WARM_UP: &str = "--warm-up 6s";
+const WARM_UP: &str = "--warm-up 20s";
 
 #[test]
 fn a_warm_up_learns_and_then_enforces() -> Result<()> {
@@ -127,7 +127,7 @@ fn a_warm_up_learns_and_then_enforces() -> Result<()> {
             Ok(hear(&refused)?.is_some())
         };
         let agent = stage.enforce("site-server", WARM_UP)?;
-        let end_of_it = Instant::now() + Duration::from_secs(6);
+        let end_of_it = Instant::now() + Duration::from_secs(20);
         ensure!(knocks()?, "nothing is dropped yet");
         let left = agent.metrics()?.sum("sccm_warm_up_seconds", &[]);
         ensure!(left > 0.0, "{left} seconds are left");
