@@ -9,6 +9,7 @@ mod allow;
 mod answers;
 mod compile;
 mod cover;
+pub(crate) mod ethertype;
 mod explain;
 mod groups;
 mod hash;
@@ -29,6 +30,7 @@ pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
+pub use ethertype::{Ethertype, Side};
 pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,

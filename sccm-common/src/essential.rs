@@ -6,7 +6,7 @@
 use crate::reason::Reason;
 
 /// The essentials, in the order of their bits.
-pub const ESSENTIALS: [Reason; 11] = [
+pub const ESSENTIALS: [Reason; 23] = [
     Reason::Arp,
     Reason::Eapol,
     Reason::Lldp,
@@ -18,9 +18,21 @@ pub const ESSENTIALS: [Reason; 11] = [
     Reason::Igmp,
     Reason::Mld,
     Reason::DhcpReply,
+    Reason::Pvst,
+    Reason::Udld,
+    Reason::Cdp,
+    Reason::Vtp,
+    Reason::Dtp,
+    Reason::Pagp,
+    Reason::Mvrp,
+    Reason::Mmrp,
+    Reason::Cfm,
+    Reason::Erps,
+    Reason::Mka,
+    Reason::Rarp,
 ];
 
-/// A set of essentials: one bit for each reason number above [`Reason::Arp`].
+/// A set of essentials: one bit for each, in the order of [`ESSENTIALS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct EssentialSet(pub u32);
@@ -53,12 +65,20 @@ impl EssentialSet {
             Reason::DhcpRequest => Reason::DhcpReply,
             other => other,
         };
-        let index = (reason as u8).wrapping_sub(Reason::Arp as u8);
-        if index < ESSENTIALS.len() as u8 {
-            Some(1 << index)
-        } else {
-            None
-        }
+        // Three rows of numbers that follow each other.
+        let number = reason as u8;
+        let index = match reason {
+            Reason::Mka => 21,
+            Reason::Rarp => 22,
+            _ if number >= Reason::Pvst as u8 && number <= Reason::Erps as u8 => {
+                number - Reason::Pvst as u8 + 11
+            }
+            _ if number >= Reason::Arp as u8 && number <= Reason::DhcpReply as u8 => {
+                number - Reason::Arp as u8
+            }
+            _ => return None,
+        };
+        Some(1 << index)
     }
 }
 
@@ -79,6 +99,18 @@ mod tests {
                 };
                 assert_eq!(set.judge(reason), expected);
             }
+        }
+    }
+
+    #[test]
+    fn each_has_the_bit_of_its_place_and_nothing_else_has_one() {
+        for reason in Reason::ALL {
+            let place = ESSENTIALS.iter().position(|essential| essential == reason);
+            let expected = match reason {
+                Reason::DhcpRequest => EssentialSet::bit(Reason::DhcpReply),
+                _ => place.map(|place| 1 << place),
+            };
+            assert_eq!(EssentialSet::bit(*reason), expected, "{reason:?}");
         }
     }
 

@@ -21,6 +21,7 @@ pub mod capture;
 pub mod counter;
 pub mod cursor;
 pub mod essential;
+pub mod ethertype;
 pub mod flow;
 pub mod fragment;
 pub mod judgement;

@@ -115,6 +115,7 @@ impl Packet {
         fragment_edge: 0,
         payload_offset: 0,
         payload: 0,
+        ethertype: 0,
     };
 
     /// Whether this is an echo request, of either ICMP.
@@ -171,4 +172,7 @@ pub struct Packet {
     /// TCP, UDP, ICMP and IGMP: bytes behind the transport header, by the headers' own account;
     /// otherwise 0.
     pub payload: u32,
+    /// Of a frame that ends as [`EthertypeRefused`](crate::Reason::EthertypeRefused): its type;
+    /// otherwise 0, and for an 802.3 frame.
+    pub ethertype: u16,
 }

@@ -8,6 +8,7 @@
 use crate::address::{AddressClass, OwnFilter};
 use crate::as_written;
 use crate::essential::EssentialSet;
+use crate::ethertype::{MAX_ETHERTYPES, PassedEthertype};
 use crate::peer::Peer;
 use crate::service::{ServiceClass, ServiceSet};
 
@@ -147,6 +148,8 @@ pub struct Policy {
     pub access: [Access; MAX_PAIRS],
     /// Who the peer of each pair is, apart from what they may, because only refusals ask.
     pub peer_of: [Peer; MAX_PAIRS],
+    /// Ethertypes that pass by their numbers.
+    pub ethertypes: [PassedEthertype; MAX_ETHERTYPES],
 }
 
 impl Policy {
@@ -164,6 +167,7 @@ impl Policy {
         peers: 1,
         access: [Access::NONE; MAX_PAIRS],
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
+        ethertypes: [PassedEthertype::NONE; MAX_ETHERTYPES],
     };
 
     /// The pair of systems of class `local` and peers of class `peer`. Marks of an
@@ -199,5 +203,6 @@ const _: () =
     assert!((AddressClass::INSIDE | AddressClass::NOBODY) as usize & (MAX_PAIRS - 1) == 0);
 
 // The kernel and the agent may be built by different compilers: no padding.
-const _: () = assert!(size_of::<Policy>() == 64 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65);
+const _: () =
+    assert!(size_of::<Policy>() == 64 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65 + MAX_ETHERTYPES * 4);
 const _: () = assert!(align_of::<Policy>() == 8);

@@ -125,7 +125,7 @@ reasons! {
         "Remove that setting if nothing needs it: nobody knows which service such a fragment belongs to.";
     OtherEthertype = 28, "other-ethertype", Pass,
         "A frame that is neither IP nor an essential. `--pass-other-ethertypes` lets it pass.",
-        "Remove that setting if nothing needs it.";
+        "Remove that setting if nothing needs it, or name the ethertypes that you need with `--pass-ethertype`.";
 
     FragmentFollows = 29, "fragment-follows", Pass,
         "A later fragment of a datagram whose first fragment passed.",
@@ -151,7 +151,7 @@ reasons! {
         "Name the interface behind the device that takes the outer tags off.";
     EthertypeRefused = 67, "ethertype-refused", Drop,
         "The frame is neither IP nor an essential of the link layer.",
-        "`sccm-agent blocked --reason ethertype-refused` says what it is and who sends it. If your site needs it, use `--pass-other-ethertypes`.";
+        "`sccm-agent blocked --reason ethertype-refused` says what it is and who sends it. If your site needs it, use `--pass-ethertype`; for an 802.3 frame, `--pass-other-ethertypes`.";
     EssentialRemoved = 68, "essential-removed", Drop,
         "An essential that the settings removed.",
         "Nothing, if that is what you want. Otherwise remove it from `--without-essential` or `without-essentials`.";
@@ -239,6 +239,46 @@ reasons! {
     IcmpErrorUnrelated = 96, "icmp-error-unrelated", Drop,
         "An ICMP error about nothing that can have gone this way: it quotes no packet of a known flow, and none of a service that the peer may use.",
         "After a restart, some are normal: they are about connections that are not known yet. Many from one sender are a probe. To pass them all, use `--pass-unrelated-icmp-errors`.";
+
+    Pvst = 100, "pvst", Pass,
+        "Spanning tree for each VLAN, as switches of Cisco speak it (PVST+).",
+        "Nothing: an essential.";
+    Udld = 101, "udld", Pass,
+        "Detection of links that carry one way only (UDLD, RFC 5171).",
+        "Nothing: an essential.";
+    Cdp = 102, "cdp", Pass,
+        "Discovery of neighbours, as switches of Cisco speak it (CDP).",
+        "Nothing: an essential.";
+    Vtp = 103, "vtp", Pass,
+        "Distribution of VLANs between switches of Cisco (VTP).",
+        "Nothing: an essential. If the switches on one side are not to tell the others their VLANs, use `--without-essential vtp`.";
+    Dtp = 104, "dtp", Pass,
+        "Negotiation of trunks between switches of Cisco (DTP).",
+        "Nothing: an essential.";
+    Pagp = 105, "pagp", Pass,
+        "Link aggregation between switches of Cisco (PAgP).",
+        "Nothing: an essential.";
+    Mvrp = 106, "mvrp", Pass,
+        "Registration of VLANs between bridges (MVRP, IEEE 802.1Q; GVRP before it).",
+        "Nothing: an essential.";
+    Mmrp = 107, "mmrp", Pass,
+        "Registration of group addresses between bridges (MMRP, IEEE 802.1Q; GMRP before it).",
+        "Nothing: an essential.";
+    Cfm = 108, "cfm", Pass,
+        "Fault management of Ethernet (CFM, IEEE 802.1Q; ITU-T G.8013).",
+        "Nothing: an essential.";
+    Erps = 109, "erps", Pass,
+        "Protection switching of Ethernet rings (R-APS, ITU-T G.8032).",
+        "Nothing: an essential.";
+    Mka = 121, "mka", Pass,
+        "MACsec key agreement (IEEE 802.1X, EAPOL-MKA).",
+        "Nothing: an essential.";
+    Rarp = 122, "rarp", Pass,
+        "An announcement of a hardware address after a live migration, as virtual machine hosts send it (a RARP request, RFC 903).",
+        "Nothing: an essential.";
+    NamedEthertype = 123, "named-ethertype", Pass,
+        "A frame of an ethertype that the settings name for the side on which it came in. `--pass-ethertype` lets it pass.",
+        "Remove that setting if nothing needs it.";
 }
 
 impl Reason {

@@ -30,6 +30,7 @@ mod tests;
 use crate::address::{self, AddressClass, Family, LOCAL_SELF};
 use crate::counter::Direction;
 use crate::cursor::{Contiguous, Payload};
+use crate::ethertype;
 use crate::packet::{Packet, Protocol};
 use crate::peer::Peer;
 use crate::policy::{Pair, Policy, flag};
@@ -131,7 +132,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
     about: About,
 ) -> Verdict {
     if let Some(reason) = end {
-        return ended(tables.policy(), reason);
+        return ended(tables.policy(), packet, reason, place);
     }
     let source = tables.class_apart(packet.family, &packet.source);
     if tables.opaque_answer(source::is_spoofed(packet, source, place)) {
@@ -338,8 +339,13 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
 
 /// The verdict on a frame that came in from others and ended in the parser.
 #[inline(always)]
-fn ended(policy: &Policy, reason: Reason) -> Verdict {
+fn ended(policy: &Policy, packet: &Packet, reason: Reason, place: Place) -> Verdict {
     Verdict::without_service(match reason {
+        Reason::EthertypeRefused
+            if ethertype::passes(&policy.ethertypes, packet.ethertype, place) =>
+        {
+            Reason::NamedEthertype
+        }
         Reason::EthertypeRefused if policy.has(flag::PASS_OTHER_ETHERTYPES) => {
             Reason::OtherEthertype
         }

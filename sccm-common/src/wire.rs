@@ -50,7 +50,7 @@ pub fn parse_into<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> 
     // Once, before the paths part: of zeros in several places the compiler makes one loop, which
     // the verifier follows byte by byte.
     *packet = Packet::NONE;
-    let network = ethernet::parse(cursor)?;
+    let network = ethernet::parse(cursor, packet)?;
     cursor.forget_path();
     match network {
         ethernet::Network::Ipv4 => ipv4::parse(cursor, packet),

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, Edition};
 use crate::policies::Written;
-use crate::policy::{Allow, Essential, Outbound, Protected, Rule, SitePolicy, prefix};
+use crate::policy::{Allow, Essential, Ethertype, Outbound, Protected, Rule, SitePolicy, prefix};
 use crate::site::SiteArgs;
 use anyhow::Result;
 use clap::Args;
@@ -71,6 +71,11 @@ struct FilterArgs {
     /// Pass frames that are neither IP nor an essential
     #[arg(long)]
     pass_other_ethertypes: bool,
+
+    /// Pass frames of this ethertype, such as 0x886f; on one side of a gateway only, such as
+    /// 0x886f@segment; repeatable
+    #[arg(long, value_name = "NUMBER[@SIDE]")]
+    pass_ethertype: Vec<Ethertype>,
 
     /// Pass packets whose source is in this prefix, on whichever side they come in, also if
     /// it is an address that nobody has there (`spoofed-source`); repeatable
@@ -152,6 +157,7 @@ impl PolicyArgs {
             pass_source_routes: filter.pass_source_routes,
             pass_unrelated_icmp_errors: filter.pass_unrelated_icmp_errors,
             pass_other_ethertypes: filter.pass_other_ethertypes,
+            pass_ethertypes: filter.pass_ethertype.clone(),
             count_only: filter.count_only,
             pass_sources: filter.pass_source.clone(),
             protect: vec![protected],
@@ -175,7 +181,14 @@ mod tests {
     }
 
     /// One of these is a value of any flag.
-    const VALUES: [&str; 5] = ["1", "50000-50001", "tcp/22", "off", "192.0.2.0/24"];
+    const VALUES: [&str; 6] = [
+        "1",
+        "50000-50001",
+        "tcp/22",
+        "off",
+        "192.0.2.0/24",
+        "0x886f",
+    ];
 
     fn long(flag: &Arg) -> String {
         format!(

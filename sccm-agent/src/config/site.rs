@@ -6,10 +6,10 @@
 
 use super::context::Context;
 use super::location::Span;
-use super::node::{Table, Text};
+use super::node::{Node, Table, Text};
 use super::prefixes;
 use crate::catalog::{Catalog, nearest};
-use crate::policy::{Outbound, SitePolicy};
+use crate::policy::{Ethertype, Outbound, SitePolicy, ethertype};
 use crate::site::{PortRange, SiteArgs, known_feature, parse_port};
 use clap::ValueEnum;
 use sccm_common::policy::Timeouts;
@@ -56,6 +56,9 @@ pub(super) fn read(
     policy.pass_source_routes = flag(&mut table, "pass-source-routes", cx);
     policy.pass_unrelated_icmp_errors = flag(&mut table, "pass-unrelated-icmp-errors", cx);
     policy.pass_other_ethertypes = flag(&mut table, "pass-other-ethertypes", cx);
+    if let Some(node) = table.take("pass-ethertypes") {
+        policy.pass_ethertypes = ethertypes(node, cx);
+    }
     if let Some(node) = table.take("pass-sources") {
         policy.pass_sources = prefixes::listed(node, cx);
     }
@@ -137,6 +140,21 @@ pub(super) fn timeouts(table: Option<Table<'_>>, cx: &mut Context<'_>) -> Timeou
     }
     table.finish(cx);
     timeouts
+}
+
+/// Reads `pass-ethertypes`: numbers, and texts where a side is named.
+fn ethertypes(node: Node<'_>, cx: &mut Context<'_>) -> Vec<Ethertype> {
+    let whole = node.span;
+    let mut read = Vec::new();
+    for node in node.list(cx).unwrap_or_default() {
+        if let Some(text) = node.text_or_number(cx) {
+            read.extend(read_as::<Ethertype>(&text, str::parse, cx));
+        }
+    }
+    if let Err(message) = ethertype::table(&read) {
+        cx.refuse(whole, message);
+    }
+    read
 }
 
 fn flag(table: &mut Table<'_>, key: &'static str, cx: &mut Context<'_>) -> bool {

@@ -4,12 +4,13 @@ use super::addresses::{self, AddressTable};
 use super::answers::address_of;
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
-use super::{Outbound, SitePolicy, Surroundings, hash, publish, rights, scopes};
+use super::{Outbound, SitePolicy, Surroundings, ethertype, hash, publish, rights, scopes};
 use crate::catalog::RoleId;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
 use sccm_common::address::OwnFilter;
+use sccm_common::essential::ESSENTIALS;
 use sccm_common::policy::flag;
 use sccm_common::{Peer, Policy, Reason};
 use std::net::IpAddr;
@@ -31,11 +32,11 @@ pub struct Essential(pub Reason);
 
 impl ValueEnum for Essential {
     fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Essential; 11] = {
-            let mut all = [Essential(Reason::Arp); 11];
+        const ALL: [Essential; ESSENTIALS.len()] = {
+            let mut all = [Essential(Reason::Arp); ESSENTIALS.len()];
             let mut index = 0;
             while index < all.len() {
-                all[index] = Essential(sccm_common::essential::ESSENTIALS[index]);
+                all[index] = Essential(ESSENTIALS[index]);
                 index += 1;
             }
             all
@@ -66,7 +67,7 @@ pub struct Compiled {
 /// Compiles a policy. `names` are those of earlier policies under the same counters.
 ///
 /// # Errors
-/// A role that the catalog does not know; more services, prefixes or sets of
+/// A role that the catalog does not know; more services, prefixes, ethertypes or sets of
 /// rights than the tables can tell apart.
 pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let mut services = names;
@@ -90,6 +91,8 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     for essential in &request.policy.without {
         policy.essentials.remove(essential.0);
     }
+    policy.ethertypes = ethertype::table(&request.policy.pass_ethertypes)
+        .map_err(|message| anyhow!("pass-ethertypes: {message}"))?;
     policy.timeouts = request.policy.timeouts;
     policy.peers = sorted.peers.len() as u32;
     let set_of = |target: &_| vocabulary.classes_of(target, &classes);

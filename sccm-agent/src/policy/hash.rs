@@ -39,6 +39,11 @@ pub(super) fn of(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
     }
     let peers: Vec<u8> = policy.peer_of.iter().map(|peer| peer.0).collect();
     hasher.update(&peers);
+    for ethertype in policy.ethertypes {
+        for number in [ethertype.number, ethertype.places] {
+            hasher.update(number.to_le_bytes());
+        }
+    }
     let words = addresses.used().iter();
     let bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
     hasher.update(&bytes);

@@ -3,7 +3,7 @@
 //! The model speaks the operator's language: roles, addresses, rules with a
 //! reason. The compiler turns it into tables; nothing here depends on how.
 
-use super::{Essential, Target};
+use super::{Essential, Ethertype, Target};
 use crate::catalog::{ANY, Link, RoleId};
 use crate::site::Site;
 use clap::ValueEnum;
@@ -44,6 +44,8 @@ pub struct SitePolicy {
     pub pass_unrelated_icmp_errors: bool,
     /// Pass frames that carry neither IP nor an essential.
     pub pass_other_ethertypes: bool,
+    /// Pass those of them with these numbers.
+    pub pass_ethertypes: Vec<Ethertype>,
     /// Count what is refused, and note none of its flows.
     pub count_only: bool,
     /// Sources that come in on any side, although others of their kind do not.
@@ -132,6 +134,7 @@ impl Default for SitePolicy {
             pass_source_routes: false,
             pass_unrelated_icmp_errors: false,
             pass_other_ethertypes: false,
+            pass_ethertypes: Vec::new(),
             count_only: false,
             pass_sources: Vec::new(),
             internal: default_internal(),

@@ -128,21 +128,19 @@ fn a_forbidden_connection_is_told_to_everybody() -> Result<()> {
     Ok(())
 }
 
-/// RARP, and spanning tree in Cisco's way: frames in which no IP packet is found.
+/// RARP that announces nothing, and a protocol of switches that is no essential: frames in which no
+/// IP packet is found.
 #[test]
 fn a_frame_without_an_ip_packet_is_told_to_everybody() -> Result<()> {
-    const BRIDGES: [u8; 6] = [0x01, 0, 0x0c, 0xcc, 0xcc, 0xcd];
     let hosts = Hosts::new()?;
     let arguments = format!("{POINT} --log-format json --metrics-top-flows 50");
     let agent = hosts.enforce(&arguments)?;
     let sender = hosts.client.interface("eth0").mac()?;
-    let pvst = Packet::llc(0xaa, 0xaa)
-        .data([0, 0, 0x0c, 0x01, 0x0b, 0, 0, 2, 2, 0x0e])
-        .destination_mac(BRIDGES);
+    let switches = Packet::cisco(0x2001).payload(10);
     let rarp = Packet::ethertype(0x8035)
         .payload(46)
         .destination_mac([0xff; 6]);
-    for packet in [&pvst, &rarp] {
+    for packet in [&switches, &rarp] {
         hosts.send(&packet.clone().source_mac(sender).build(), 3)?;
     }
     let labels = [("reason", "ethertype-refused")];
@@ -151,7 +149,7 @@ fn a_frame_without_an_ip_packet_is_told_to_everybody() -> Result<()> {
     let [a, b, c, d, e, f] = sender;
     let sender = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     let expected = [
-        ("01:00:0c:cc:cc:cd", "snap", "snap", "00000c-010b"),
+        ("01:00:0c:cc:cc:cc", "snap", "snap", "00000c-2001"),
         ("ff:ff:ff:ff:ff:ff", "ethernet", "ethertype", "0x8035"),
     ];
     let listing = listed(&hosts, "--reason ethertype-refused")?;

@@ -29,6 +29,7 @@ mod relays;
 mod smb;
 mod spoofing;
 mod support;
+mod switches;
 mod tftp;
 mod tftp_requests;
 mod tftp_tail;

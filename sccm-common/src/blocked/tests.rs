@@ -179,6 +179,7 @@ fn the_port_is_what_people_would_name() {
         fragment_id: 0,
         payload_offset: 0,
         payload: 0,
+        ethertype: 0,
     };
     let judgement = Judgement {
         slot: 0,

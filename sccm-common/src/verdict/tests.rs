@@ -9,6 +9,7 @@ mod fragments;
 mod groups;
 mod icmp_errors;
 mod icmp_quotes;
+mod links;
 mod outbound;
 mod places;
 mod questions;

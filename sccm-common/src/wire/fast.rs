@@ -138,6 +138,7 @@ impl<'a, L3: Network<'a>, L4: Transport<'a>> FastPacket<L3, L4> {
             fragment_edge: 0,
             payload_offset: (self.link + L3::SIZE + L4::SIZE) as u32,
             payload: self.transport.payload(behind) as u32,
+            ethertype: 0,
         }
     }
 }

@@ -108,6 +108,70 @@ impl Packet {
         Self::link(0x88f7, [0x01, 0x1b, 0x19, 0, 0, 0], body)
     }
 
+    /// A frame of MACsec key agreement (802.1X, EAPOL-MKA).
+    pub fn mka() -> Self {
+        let body = vec![3, 5, 0, 4, 1, 0, 0, 0];
+        Self::link(0x888e, [0x01, 0x80, 0xc2, 0, 0, 0x03], body)
+    }
+
+    /// A registration of VLANs (MVRP, 802.1Q), of one that is all zero.
+    pub fn mvrp() -> Self {
+        let body = vec![0, 1, 4, 0, 1, 0, 0, 0, 0, 0, 0];
+        Self::link(0x88f5, [0x01, 0x80, 0xc2, 0, 0, 0x21], body)
+    }
+
+    /// The same of group addresses (MMRP).
+    pub fn mmrp() -> Self {
+        let body = vec![0, 1, 1, 0, 1, 0, 0, 0, 0];
+        Self::link(0x88f6, [0x01, 0x80, 0xc2, 0, 0, 0x20], body)
+    }
+
+    /// A message of fault management (802.1Q, 21), of level 3.
+    pub fn cfm(operation: u8) -> Self {
+        let mut body = vec![3 << 5, operation, 4, 70];
+        body.resize(75, 0);
+        Self::link(0x8902, [0x01, 0x80, 0xc2, 0, 0, 0x33], body)
+    }
+
+    /// A message of ring protection (R-APS, G.8032): no request, ring 1.
+    pub fn raps() -> Self {
+        let mut body = vec![7 << 5 | 1, 40, 0, 32];
+        body.resize(37, 0);
+        Self::link(0x8902, [0x01, 0x19, 0xa7, 0, 0, 0x01], body)
+    }
+
+    /// A RARP packet (RFC 903) about this hardware address, to everybody.
+    pub fn rarp(operation: u8, about: MacAddress) -> Self {
+        let mut body = vec![0, 1, 0x08, 0, 6, 4, 0, operation];
+        for _ in ["sender", "target"] {
+            body.extend(about);
+            body.extend([0; 4]);
+        }
+        Self::link(0x8035, BROADCAST, body).source_mac(about)
+    }
+
+    /// An 802.3 frame with a SNAP id: an organization and its protocol.
+    pub fn snap([a, b, c]: [u8; 3], protocol: u16) -> Self {
+        let [high, low] = protocol.to_be_bytes();
+        let body = vec![0xaa, 0xaa, 0x03, a, b, c, high, low];
+        Self::new(Network::Link(LinkFrame::Llc { body }), DESTINATION)
+    }
+
+    /// What switches of Cisco tell each other, by the number of the protocol, to their group.
+    pub fn cisco(protocol: u16) -> Self {
+        Self::snap([0, 0, 0x0c], protocol).destination_mac([0x01, 0, 0x0c, 0xcc, 0xcc, 0xcc])
+    }
+
+    /// Spanning tree for each VLAN (PVST+): a message as of [`Self::stp_bpdu`], and the VLAN.
+    pub fn pvst_bpdu(vlan: u16) -> Self {
+        let mut data = Self::stp_bpdu().payload;
+        data.extend([0, 0, 0, 2]);
+        data.extend(vlan.to_be_bytes());
+        Self::snap([0, 0, 0x0c], 0x010b)
+            .destination_mac([0x01, 0, 0x0c, 0xcc, 0xcc, 0xcd])
+            .data(data)
+    }
+
     fn link(ethertype: u16, destination: MacAddress, body: Vec<u8>) -> Self {
         Self::new(
             Network::Link(LinkFrame::Type { ethertype, body }),

@@ -4,8 +4,8 @@ use anyhow::{Result, anyhow};
 use ipnet::IpNet;
 use sccm_agent::catalog::RoleId;
 use sccm_agent::policy::{
-    Allow, Compiled, Essential, Outbound, Protected, Request, Rule, ServiceNames, SitePolicy,
-    Surroundings, compile,
+    Allow, Compiled, Essential, Ethertype, Outbound, Protected, Request, Rule, ServiceNames,
+    SitePolicy, Surroundings, compile,
 };
 use sccm_agent::site::Site;
 use sccm_common::Reason;
@@ -45,6 +45,8 @@ pub struct Settings {
     pub pass_unrelated_icmp_errors: bool,
     /// Pass what is neither IP nor essential.
     pub pass_other_ethertypes: bool,
+    /// `--pass-ethertype`, as a user writes it.
+    pub pass_ethertypes: Vec<&'static str>,
     /// Count what is refused, and note nothing of it.
     pub count_only: bool,
 }
@@ -90,6 +92,7 @@ impl Settings {
             pass_source_routes: self.pass_source_routes,
             pass_unrelated_icmp_errors: self.pass_unrelated_icmp_errors,
             pass_other_ethertypes: self.pass_other_ethertypes,
+            pass_ethertypes: parsed_ethertypes(&self.pass_ethertypes)?,
             count_only: self.count_only,
             peers: (!peers.is_empty()).then_some(peers),
             protect: vec![protected],
@@ -104,6 +107,13 @@ impl Settings {
         };
         compile(&request, names)
     }
+}
+
+fn parsed_ethertypes(texts: &[&str]) -> Result<Vec<Ethertype>> {
+    let parsed = texts
+        .iter()
+        .map(|text| text.parse().map_err(|error: String| anyhow!(error)));
+    parsed.collect()
 }
 
 fn parsed_prefixes(texts: &[&str]) -> Result<Vec<IpNet>> {

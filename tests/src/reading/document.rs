@@ -107,6 +107,9 @@ pub struct Site {
     /// Other ethertypes pass.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pass_other_ethertypes: bool,
+    /// Numbers of those that pass, some with `@` and a side.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pass_ethertypes: Vec<String>,
 }
 
 /// `outbound`.

@@ -182,6 +182,11 @@ impl Site {
         if random.u8(..4) == 0 {
             site.internal = Some(prefixes(random, 3));
         }
+        if random.u8(..3) == 0 {
+            // The last one is that of RARP.
+            let some = ["0x886f", "0x886f@segment", "0x22f0@uplink", "32821"].map(str::to_owned);
+            site.pass_ethertypes = random.choose_multiple(some, 2);
+        }
         if random.u8(..4) == 0 {
             let labels = ESSENTIALS.iter().map(|reason| reason.label().to_owned());
             site.without_essentials = random.choose_multiple(labels, 3);

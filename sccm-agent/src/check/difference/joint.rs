@@ -1,6 +1,6 @@
 //! Two policies, asked the same questions.
 
-use crate::policy::Tables;
+use crate::policy::{Tables, ethertype};
 use sccm_common::essential::ESSENTIALS;
 use sccm_common::policy::{Access, flag};
 use sccm_common::{Policy, ServiceClass};
@@ -118,6 +118,11 @@ impl<'a> Joint<'a> {
         ] {
             differ(name, old.has(bit).to_string(), new.has(bit).to_string());
         }
+        differ(
+            "pass-ethertypes",
+            ethertype::written(&old.ethertypes),
+            ethertype::written(&new.ethertypes),
+        );
         for essential in ESSENTIALS {
             let passes = |policy: &Policy| match policy.essentials.judge(essential) == essential {
                 true => "passes".to_owned(),

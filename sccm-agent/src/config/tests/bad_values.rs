@@ -57,6 +57,24 @@ fn settings_of_a_site_are_checked() {
     site("edition = 2007", 11, &["text in quotes"]);
     site("http-port = 0", 13, &["1 to 65535"]);
     site("http-port = -1", 13, &["1 to 65535"]);
+    site("pass-ethertypes = 0x886f", 19, &["a list in [ ]"]);
+    site("pass-ethertypes = []", 19, &["the list is empty"]);
+    site("pass-ethertypes = [true]", 20, &["a number, or text"]);
+    site(
+        "pass-ethertypes = [0x886f, 0x0800]",
+        28,
+        &["0x0800 cannot pass"],
+    );
+    site("pass-ethertypes = [-5]", 20, &["`-5` is no ethertype"]);
+    site("pass-ethertypes = [0x1886f]", 20, &["is no ethertype"]);
+    site(
+        "pass-ethertypes = [\"0x886f@lan\"]",
+        20,
+        &["`lan` is no side"],
+    );
+    let many: Vec<String> = (0x9000..0x9011).map(|number| number.to_string()).collect();
+    let many = format!("pass-ethertypes = [{}]", many.join(", "));
+    site(&many, 19, &["more than 16 ethertypes"]);
     site("sql-port = 65536", 12, &["1 to 65535"]);
     site("sql-port = 99999999999999999999", 12, &["64 bits"]);
     site("http-port = 80.5", 13, &["a number with a fraction"]);

@@ -45,6 +45,7 @@ fn every_setting_of_a_site_arrives() {
         pass-source-routes = true
         pass-unrelated-icmp-errors = true
         pass-other-ethertypes = true
+        pass-ethertypes = [0x886f, "0x8847@uplink", "35000@segment"]
         pass-sources = ["192.0.2.0/24", "fd00::5"]
         count-only = true
         [timeouts]
@@ -78,6 +79,8 @@ fn every_setting_of_a_site_arrives() {
     assert_eq!(policy.without, [Essential(Reason::Lldp)]);
     assert!(policy.pass_orphan_fragments && policy.pass_other_ethertypes && policy.count_only);
     assert!(policy.pass_source_routes && policy.pass_unrelated_icmp_errors);
+    let ethertypes = policy.pass_ethertypes.iter().map(ToString::to_string);
+    assert!(ethertypes.eq(["0x886f", "0x8847@uplink", "0x88b8@segment"]));
     let timeouts = Timeouts {
         tcp_opening: 1,
         tcp_established: 2,

@@ -346,14 +346,17 @@ pub fn membership(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
 
 /// What carries no IP, or hides behind tags.
 pub fn link(random: &mut Rng, outward: bool) -> Vec<Said> {
-    const KINDS: [u16; 10] = [
-        0x0806, 0x888e, 0x88cc, 0x8809, 0x88f7, 0x0026, 0x88a8, 0x8100, 0x22f0, 0x0800,
+    const KINDS: [u16; 15] = [
+        0x0806, 0x888e, 0x88cc, 0x8809, 0x88f7, 0x88f5, 0x88f6, 0x8902, 0x8035, 0x88a8, 0x8100,
+        0x22f0, 0x886f, 0x886f, 0x0800,
     ];
-    let kind = KINDS[random.usize(..KINDS.len())];
-    let mut frame = frame::ethernet(kind, &[0x42, 0x42, 3, 0, 0, 0, 0, 0, 0, 0]);
-    if kind == 0x0026 && random.bool() {
-        frame[..6].copy_from_slice(&[1, 0x80, 0xc2, 0, 0, 0]);
-    }
+    let mut frame = match random.u8(..3) {
+        0 => of_802_3(random),
+        _ => {
+            let kind = KINDS[random.usize(..KINDS.len())];
+            frame::ethernet(kind, &body(random, kind))
+        }
+    };
     for _ in 0..random.usize(..4) {
         frame = frame::tag(&frame, 0x8100, random.u16(..3));
     }
@@ -361,6 +364,52 @@ pub fn link(random: &mut Rng, outward: bool) -> Vec<Said> {
         frame.truncate(random.usize(..=frame.len()));
     }
     vec![Said { outward, frame }]
+}
+
+/// What decides about a frame of this ethertype, and may be wrong.
+fn body(random: &mut Rng, kind: u16) -> Vec<u8> {
+    let mut body = match kind {
+        0x888e => vec![3, random.u8(3..7), 0, 0],
+        0x8902 => vec![0x60, [1, 3, 40, 41][random.usize(..4)], 4, 70],
+        0x8035 => vec![0, 1, 8, 0, 6, 4, 0, [3, 3, 3, 4, 1][random.usize(..5)]],
+        _ => vec![0x42, 0x42, 3],
+    };
+    body.resize(28, 0);
+    body
+}
+
+/// An 802.3 frame: what bridges and switches tell each other, or something like it.
+fn of_802_3(random: &mut Rng) -> Vec<u8> {
+    const GROUPS: [u64; 7] = [
+        0x0180_c200_0000,
+        0x0180_c200_0008,
+        0x0180_c200_0021,
+        0x0180_c200_0020,
+        0x0180_c200_000d,
+        0x0100_0ccc_cccc,
+        0x0100_0ccc_cccd,
+    ];
+    const CISCO: [u16; 7] = [0x010b, 0x0111, 0x0104, 0x2000, 0x2003, 0x2004, 0x2001];
+    let mut group = GROUPS[random.usize(..GROUPS.len())];
+    let mut body = vec![0x42, 0x42, 3];
+    if random.u8(..3) != 0 {
+        let protocol = CISCO[random.usize(..CISCO.len())];
+        group = match protocol {
+            0x010b => 0x0100_0ccc_cccd,
+            _ => 0x0100_0ccc_cccc,
+        };
+        body = vec![0xaa, 0xaa, 3, 0, 0, 0x0c];
+        body.extend(protocol.to_be_bytes());
+    }
+    if random.u8(..8) == 0 {
+        group = GROUPS[random.usize(..GROUPS.len())];
+    }
+    body.resize(38, 0);
+    let mut frame = frame::ethernet(38, &body);
+    if random.u8(..8) != 0 {
+        frame[..6].copy_from_slice(&group.to_be_bytes()[2..]);
+    }
+    frame
 }
 
 /// All kinds of packets to broadcast and multicast addresses, and what would answer them.

@@ -141,6 +141,9 @@ impl<'a> Oracle<'a> {
     fn arriving(&mut self, place: Spot, frame: &[u8]) -> End {
         let packet = match parse::parse(frame) {
             Ok(packet) => packet,
+            Err(Reason::EthertypeRefused) if self.is_named(place, frame) => {
+                return (Reason::NamedEthertype, None);
+            }
             Err(Reason::EthertypeRefused) if self.setting.document.site.pass_other_ethertypes => {
                 return (Reason::OtherEthertype, None);
             }
@@ -166,6 +169,27 @@ impl<'a> Oracle<'a> {
             self.inbound(&packet, local)
         };
         self.note_first(&packet, end)
+    }
+
+    /// Whether the policy names the type of a frame, for the side on which it came in.
+    fn is_named(&self, place: Spot, frame: &[u8]) -> bool {
+        let Some(kind) = parse::kind(frame) else {
+            return false;
+        };
+        let named = &self.setting.document.site.pass_ethertypes;
+        named.iter().any(|text| {
+            let (number, side) = text.split_once('@').unwrap_or((text, ""));
+            let number = match number.strip_prefix("0x") {
+                Some(digits) => u16::from_str_radix(digits, 16),
+                None => number.parse(),
+            };
+            let here = match place {
+                Spot::Uplink => "uplink",
+                Spot::Segment => "segment",
+                _ => "host",
+            };
+            number == Ok(kind) && (side.is_empty() || side == here)
+        })
     }
 
     /// What goes out, and whether that is outbound. A test run comes in at no interface: this

@@ -88,19 +88,68 @@ pub fn parse(frame: &[u8]) -> Result<Seen<'_>, Reason> {
         0x0800 => ipv4(rest),
         0x86dd => ipv6(rest),
         0x0806 => Err(Reason::Arp),
-        0x888e => Err(Reason::Eapol),
+        // 802.1X: version, packet type; 5 is EAPOL-MKA.
+        0x888e => Err(match rest.get(1) {
+            Some(5) => Reason::Mka,
+            _ => Reason::Eapol,
+        }),
+        0x88f5 => Err(Reason::Mvrp),
+        0x88f6 => Err(Reason::Mmrp),
+        // G.8013: level and version, operation; 40 is R-APS.
+        0x8902 => Err(match rest.get(1) {
+            Some(40) => Reason::Erps,
+            _ => Reason::Cfm,
+        }),
+        // RFC 903, over Ethernet and IPv4: a request, with all its addresses.
+        0x8035 if rest.len() >= 28 && rest.starts_with(b"\0\x01\x08\0\x06\x04\0\x03") => {
+            Err(Reason::Rarp)
+        }
         0x88cc => Err(Reason::Lldp),
         0x8809 => Err(Reason::SlowProtocol),
         0x88f7 => Err(Reason::Ptp),
-        0..0x0600 => match rest.get(..2) {
-            None => Err(Reason::EthernetTruncated),
-            Some([0x42, 0x42]) if ethernet.destination() == [1, 0x80, 0xc2, 0, 0, 0] => {
-                Err(Reason::Stp)
-            }
-            Some(_) => Err(Reason::EthertypeRefused),
-        },
+        0..0x0600 if rest.len() < 2 => Err(Reason::EthernetTruncated),
+        0..0x0600 => Err(llc(ethernet.destination(), rest)),
         _ => Err(Reason::EthertypeRefused),
     }
+}
+
+/// What an 802.3 frame is, by whom it is for and how it begins.
+fn llc(to: [u8; 6], rest: &[u8]) -> Reason {
+    let to = u64::from_be_bytes([0, 0, to[0], to[1], to[2], to[3], to[4], to[5]]);
+    if rest.starts_with(&[0x42, 0x42]) {
+        return match to {
+            // Bridges, and those of providers.
+            0x0180_c200_0000 | 0x0180_c200_0008 => Reason::Stp,
+            // GARP's groups.
+            0x0180_c200_0021 | 0x0180_c200_000d => Reason::Mvrp,
+            0x0180_c200_0020 => Reason::Mmrp,
+            _ => Reason::EthertypeRefused,
+        };
+    }
+    let Some(&[0xaa, 0xaa, 0x03, 0x00, 0x00, 0x0c, high, low]) = rest.get(..8) else {
+        return Reason::EthertypeRefused;
+    };
+    match (to, high, low) {
+        (0x0100_0ccc_cccd, 0x01, 0x0b) => Reason::Pvst,
+        (0x0100_0ccc_cccc, 0x01, 0x11) => Reason::Udld,
+        (0x0100_0ccc_cccc, 0x01, 0x04) => Reason::Pagp,
+        (0x0100_0ccc_cccc, 0x20, 0x00) => Reason::Cdp,
+        (0x0100_0ccc_cccc, 0x20, 0x03) => Reason::Vtp,
+        (0x0100_0ccc_cccc, 0x20, 0x04) => Reason::Dtp,
+        _ => Reason::EthertypeRefused,
+    }
+}
+
+/// The ethertype behind the tags of a frame; `None` for an 802.3 frame.
+pub fn kind(frame: &[u8]) -> Option<u16> {
+    let mut rest = frame.get(12..)?;
+    while let [0x81, 0x00, _, _, behind @ ..] | [0x88, 0xa8, _, _, behind @ ..] = rest {
+        rest = behind;
+    }
+    let &[high, low, ..] = rest else {
+        return None;
+    };
+    Some(u16::from_be_bytes([high, low])).filter(|kind| *kind >= 0x0600)
 }
 
 /// The first id of a tag that names a VLAN, 0 without; `None` if the tags are broken.
