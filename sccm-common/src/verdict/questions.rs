@@ -52,7 +52,7 @@ pub(super) fn answered<T: Tables, P: Payload + ?Sized>(
         Direction::Outbound => Relay::Peer,
     };
     let relay = tables.opaque(look_up_relay(tables, payload, packet, relay).into());
-    Answers(question * Answers::QUESTION | relay * Answers::RELAY)
+    Answers((question * Answers::QUESTION) | (relay * Answers::RELAY))
 }
 
 #[inline(never)]

@@ -95,8 +95,12 @@ impl Interpreter<'_> {
         let open = move |published: &&Publish| {
             let (span, [port]) = (published.span(), published.ports);
             let behind = published.to_port.unwrap_or(port);
-            let mut there = self.open(Way::In, Some(published.to), peer).into_iter();
-            there.any(|open| open.has(span.carrier, behind))
+            // What leads to the gateway itself is reached by its rules alone.
+            let there = match self.is_own(Some(published.to)) {
+                true => ruled(&self.document.management.allow, None, peer),
+                false => self.open(Way::In, Some(published.to), peer),
+            };
+            there.iter().any(|open| open.has(span.carrier, behind))
         };
         let published = self.document.publish.iter();
         published.filter(open).map(Publish::span)

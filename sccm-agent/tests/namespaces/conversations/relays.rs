@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::IpAddr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sccm_tests::gateway::{CLIENT, SERVER, Stage, Topology};
 use sccm_tests::netns::{Namespace, veth_pair};
 
