@@ -3,17 +3,19 @@
 mod addresses;
 mod describe;
 mod forwarding;
+mod neighbours;
 mod routes;
 mod translation;
 
 pub use addresses::Addresses;
-pub use forwarding::routes;
+pub use forwarding::{routes, routes_broadcasts, routes_multicast};
 pub use routes::Route;
 pub use translation::{Translation, translation};
 
 use anyhow::{Context as _, Result};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_core::NetlinkPayload;
@@ -142,6 +144,24 @@ impl Netlink {
         Ok(found)
     }
 
+    /// The number of the member of a bridge behind which `peer` was seen last. `None` also where it
+    /// is no neighbour on that bridge.
+    pub async fn member_to(&self, peer: IpAddr, bridge: u32) -> Result<Option<u32>> {
+        let neighbours = self.neighbours(AddressFamily::Unspec).await?;
+        let Some(hardware) = neighbours::hardware_address(&neighbours, peer, bridge) else {
+            return Ok(None);
+        };
+        let seen = self.neighbours(AddressFamily::Bridge).await?;
+        Ok(neighbours::member_to(&seen, hardware, bridge))
+    }
+
+    async fn neighbours(&self, family: AddressFamily) -> Result<Vec<NeighbourMessage>> {
+        let socket = self.open()?;
+        let query = socket.neighbours().get().set_address_family(family);
+        let messages = query.execute();
+        messages.try_collect().await.context("listing neighbours")
+    }
+
     /// The number of the interface through which `peer` is reached.
     pub async fn route_to(&self, peer: IpAddr) -> Option<u32> {
         let query: RouteMessage = match peer {
@@ -224,5 +244,59 @@ impl Changes {
             next?;
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use tokio::time::{Instant, sleep_until};
+
+    /// `count` changes, so far apart.
+    fn storm(change: Change, count: u32, apart: Duration) -> impl Stream<Item = Change> {
+        let begun = Instant::now();
+        stream::iter(0..count).then(move |number| async move {
+            sleep_until(begun + apart * number).await;
+            change
+        })
+    }
+
+    async fn looks(changes: impl Stream<Item = Change> + Send + 'static) -> u32 {
+        let mut changes = Changes(Box::new(Box::pin(changes)));
+        let mut looks = 0;
+        while changes.next().await.is_some() {
+            looks += 1;
+        }
+        looks
+    }
+
+    /// Time is simulated: it passes when everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_of_route_changes_makes_a_look_a_second() {
+        let ten_seconds = storm(Change::Route, 100_000, Duration::from_micros(100));
+        let looks = looks(ten_seconds).await;
+        assert!((9..=11).contains(&looks), "{looks}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_changes_do_not_wait_for_the_storms_end() {
+        let begun = Instant::now();
+        let routes = storm(Change::Route, 100_000, Duration::from_micros(100));
+        let one = storm(Change::Other, 1, Duration::ZERO);
+        let late = stream::once(sleep(Duration::from_millis(300)));
+        let other = late.then(move |()| async { Change::Other });
+        let mixed = stream::select(Box::pin(routes), Box::pin(one.chain(other)));
+        let mut changes = Changes(Box::new(Box::pin(mixed)));
+        for after in [0, 300] {
+            changes.next().await;
+            let waited = begun.elapsed();
+            let expected = Duration::from_millis(after);
+            let late = waited.saturating_sub(expected);
+            assert!(
+                waited >= expected && late < Duration::from_millis(10),
+                "{waited:?}"
+            );
+        }
     }
 }

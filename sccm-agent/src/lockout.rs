@@ -10,10 +10,19 @@ use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{FDTarget, all_processes};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The port of sessions whose server is not visible, as from within a container.
 const SSH_PORT: u16 = 22;
+
+/// Why a session would be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing lets it in.
+    NotAllowed,
+    /// Its source counts as somebody else's where it comes in.
+    Spoofed,
+}
 
 /// An established session, seen from this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,20 +39,32 @@ impl fmt::Display for Session {
     }
 }
 
-/// Sessions through `interfaces`, by their numbers, that the policy would cut.
+/// Sessions that the policy would cut, through `interfaces`, by their numbers; those of `segment`
+/// are on the side of the protected systems.
 ///
 /// # Errors
 /// The kernel's tables cannot be read.
 pub async fn sessions_cut(
     netlink: &Netlink,
-    interfaces: &BTreeSet<u32>,
+    (interfaces, segment): (&BTreeSet<u32>, &BTreeSet<u32>),
     compiled: &Compiled,
-) -> Result<Vec<Session>> {
+) -> Result<Vec<(Session, Cause)>> {
     let mut cut = Vec::new();
     for session in ssh_sessions()? {
-        if compiled.admits_tcp(session.peer.ip(), session.local.ip(), session.local.port()) {
-            continue;
-        }
+        let (peer, local) = (session.peer.ip(), session.local);
+        let cause = match compiled.admits_tcp(peer, local.ip(), local.port()) {
+            false => Cause::NotAllowed,
+            // The machine's own sessions come in at no card.
+            true if netlink.holder_of(peer).await?.is_some() => continue,
+            true => {
+                let from_segment = compiled.refuses_source(peer, false)
+                    && comes_from(netlink, peer, segment).await?;
+                if !compiled.refuses_source(peer, from_segment) {
+                    continue;
+                }
+                Cause::Spoofed
+            }
+        };
         // Either may be wrong alone: addresses move, routes may be asymmetric.
         let ways = [
             netlink.holder_of(session.local.ip()).await?,
@@ -54,10 +75,19 @@ pub async fn sessions_cut(
             .flatten()
             .any(|index| interfaces.contains(index))
         {
-            cut.push(session);
+            cut.push((session, cause));
         }
     }
     Ok(cut)
+}
+
+/// Whether `peer` is behind one of these interfaces, as far as the machine knows.
+async fn comes_from(netlink: &Netlink, peer: IpAddr, segment: &BTreeSet<u32>) -> Result<bool> {
+    let Some(interface) = netlink.route_to(peer).await else {
+        return Ok(false);
+    };
+    let member = netlink.member_to(peer, interface).await?;
+    Ok(segment.contains(&member.unwrap_or(interface)))
 }
 
 fn ssh_sessions() -> Result<Vec<Session>> {

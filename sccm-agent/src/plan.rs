@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use named::{NamedInterface, check, is_gateway, those_that_exist};
 pub use resolve::{Spot, device, resolve};
-pub use sides::{is_bridge, routed};
+pub use sides::{far_broadcasts, is_bridge, routed, segment, uplinks};
 pub use third::not_enforced;
 
 /// A card, which gets one hook whatever it carries.

@@ -197,7 +197,8 @@ impl Policies {
             self.run(held, next);
             return outcome(held, What::Unchanged);
         }
-        self.guard(&compiled, order.accept_lockout).await?;
+        self.guard(&compiled, &held.plan, order.accept_lockout)
+            .await?;
         let trial = order.confirm_within.map(Duration::from_secs);
         publish(held, compiled, trial)?;
         let before = self.run(held, next);
@@ -260,7 +261,7 @@ impl Policies {
             );
         };
         let (machine, mut compiled) = self.compile(&held, &policy).await?;
-        self.guard(&compiled, accept_lockout).await?;
+        self.guard(&compiled, &held.plan, accept_lockout).await?;
         compiled.info.withdrawn = held.maps.info()?.source;
         publish(&mut held, compiled, None)?;
         let policy = Some(policy);
@@ -333,13 +334,13 @@ impl Policies {
     }
 
     /// Keeps operators from cutting their own session.
-    async fn guard(&self, compiled: &Compiled, accept_lockout: bool) -> Result<()> {
+    async fn guard(&self, compiled: &Compiled, plan: &Plan, accept_lockout: bool) -> Result<()> {
         if accept_lockout {
             return Ok(());
         }
         let present = self.netlink.interfaces().await?;
         let reach = hooks::reach(&self.pins, &self.settings.interfaces, &present)?;
-        prepare::check_sessions(&self.settings, compiled, &self.netlink, &reach).await
+        prepare::check_sessions(&self.settings, compiled, &self.netlink, plan, &reach).await
     }
 }
 

@@ -38,6 +38,7 @@ pub use model::{
 };
 pub use peers::PeerNames;
 pub use publish::{idle, misfit};
+pub(crate) use rights::may_reach_many;
 pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;
 pub use tables::Tables;

@@ -85,6 +85,14 @@ impl Address {
         }
     }
 
+    /// Whether this is an IPv6 address that no router forwards to: fe80::/10, or a group of
+    /// interface-local or link-local scope (RFC 4291, 2.7).
+    #[inline(always)]
+    pub const fn stays_on_link_v6(&self) -> bool {
+        let scope = self.high >> 48 & 0xf;
+        self.high >> 54 == 0xfe80 >> 6 || (self.high >> 56 == 0xff && scope <= 2)
+    }
+
     /// Whether this is fe80::/10 or `::`, the sources of a link-local protocol.
     #[inline(always)]
     pub const fn is_link_local_or_unspecified_v6(&self) -> bool {

@@ -53,8 +53,10 @@ pub mod flag {
     pub const PASS_SOURCE_ROUTES: u32 = 1 << 9;
     /// ICMP errors pass, whatever they are about.
     pub const PASS_UNRELATED_ICMP_ERRORS: u32 = 1 << 10;
-    /// The policy is a gateway's. The programs know their places; agents read it.
+    /// The policy is a gateway's.
     pub const GATEWAY: u32 = 1 << 11;
+    /// A bridge joins the two sides of that gateway, so that they are one link.
+    pub const BRIDGE: u32 = 1 << 12;
 }
 
 /// Seconds without a packet after which a flow or a question is forgotten.

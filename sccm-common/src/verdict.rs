@@ -31,7 +31,7 @@ use crate::address::{self, AddressClass, Family, LOCAL_SELF};
 use crate::counter::Direction;
 use crate::cursor::{Contiguous, Payload};
 use crate::ethertype;
-use crate::packet::{Packet, Protocol};
+use crate::packet::{Fragment, Packet, Protocol};
 use crate::peer::Peer;
 use crate::policy::{Pair, Policy, flag};
 use crate::reason::Reason;
@@ -145,7 +145,16 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
         true => source,
         false => AddressClass::ANY,
     };
-    let (destination, direction) = arrival(tables, packet, place);
+    let (mut destination, mut direction) = arrival(tables, packet, place);
+    // What is sent to many in the segment is for the gateway, too, if a rule lets it in there.
+    if place == Place::Segment {
+        let is_own =
+            direction == Direction::Inbound || is_managed(tables.policy(), packet, source.peer);
+        direction = Direction::Outbound;
+        if tables.opaque_answer(is_own) {
+            (destination.local, direction) = (LOCAL_SELF, Direction::Inbound);
+        }
+    }
     let asked = questions::are_answered(tables, payload, packet, direction);
     let verdict = match direction {
         Direction::Inbound => {
@@ -189,6 +198,21 @@ fn arrival<T: Tables>(tables: &T, packet: &Packet, place: Place) -> (AddressClas
         _ => Direction::Inbound,
     };
     (destination, direction)
+}
+
+/// Whether a packet is to a group, by way of which a peer of this class may reach the gateway itself.
+/// Questions of DHCP are those of the segment's clients in any case.
+#[inline(always)]
+fn is_managed(policy: &Policy, packet: &Packet, peer: u16) -> bool {
+    packet.destination.is_group(packet.family)
+        && packet.fragment != Fragment::Later
+        && packet.protocol != Protocol::TCP
+        && !packet.is_echo_request()
+        && !dhcp::is_from_client(packet)
+        && policy
+            .access(policy.pair(LOCAL_SELF, peer))
+            .inbound
+            .contains(service_at(policy, packet, packet.destination_port))
 }
 
 /// The fast path of a frame that comes in at `place`. `payload` is the same frame. `None`: the

@@ -64,6 +64,11 @@ pub const SERVERS: &[Program] = &[
         services: &["smcroute", "smcroute-helper"],
     },
     Program {
+        name: "keepalived",
+        package: "keepalived",
+        services: &["keepalived"],
+    },
+    Program {
         name: "nginx",
         package: "nginx-light",
         services: &["nginx"],

@@ -41,7 +41,7 @@ pub(crate) async fn begin(
     cards::check(&settings.pins, settings.how.xdp_mode, plan, present)?;
     let start = Start::with(&compiled, &settings.pins, found)?;
     if start != Start::Withdrawn && !settings.accept_lockout {
-        check_sessions(&settings.policies, &compiled, netlink, &plan.reach).await?;
+        check_sessions(&settings.policies, &compiled, netlink, plan, &plan.reach).await?;
     }
     let publishes = start == Start::Publish;
     let trial = settings.confirm_within.filter(|_| publishes);

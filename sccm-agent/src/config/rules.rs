@@ -6,7 +6,8 @@ use super::node::{Node, Table, Text};
 use super::prefixes::{self, Addresses};
 use crate::catalog::nearest;
 use crate::policy::{Cover, Protected, Rule, Target, parse_target, prefix};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Protocols whose `ports` say more; the others have none.
 const WITH_PORTS: [&str; 5] = ["tcp", "udp", "icmp", "icmpv6", "ip"];
@@ -201,13 +202,34 @@ impl<'a> Destinations<'a> {
             });
         }
         let prefix = prefix(text)?;
-        match self.cover.has(&prefix) {
+        match self.cover.has(&prefix) || is_group(&prefix) || self.is_broadcast(&prefix) {
             true => Ok(prefix),
             false => Err(format!(
-                "{prefix} lies in no protected prefix: name a [[protect]], or addresses of one"
+                "{prefix} lies in no protected prefix: name a [[protect]], addresses of one, a \
+                 group, or the broadcast address of a network with protected systems"
             )),
         }
     }
+
+    /// Whether this can be the broadcast address of a network with protected systems.
+    fn is_broadcast(&self, prefix: &IpNet) -> bool {
+        let IpNet::V4(prefix) = prefix else {
+            return false;
+        };
+        let last = prefix.network();
+        let ones = last.to_bits().trailing_ones();
+        // The largest network of which it is the last address has all others.
+        let largest = Ipv4Net::new(last, 32 - ones.min(32) as u8);
+        prefix.prefix_len() == 32
+            && ones >= 2
+            && largest.is_ok_and(|network| self.cover.touches(&IpNet::V4(network.trunc())))
+    }
+}
+
+/// Whether all addresses of this prefix stand for many.
+fn is_group(prefix: &IpNet) -> bool {
+    let (first, last) = (prefix.network(), prefix.broadcast());
+    first.is_multicast() && last.is_multicast() || first == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn of_entry(entry: &Protected) -> Result<Vec<IpNet>, String> {

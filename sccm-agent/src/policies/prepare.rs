@@ -1,8 +1,8 @@
 //! From a policy as it was written to one that can be published, and what speaks against that.
 
 use super::Settings;
-use crate::interface::Netlink;
-use crate::lockout;
+use crate::interface::{Netlink, routes_broadcasts, routes_multicast};
+use crate::lockout::{self, Cause};
 use crate::plan::{self, Plan};
 use crate::policy::{self, Compiled, Request, ServiceNames, SitePolicy, Surroundings};
 use anyhow::{Result, bail, ensure};
@@ -55,8 +55,12 @@ pub async fn surroundings(
     }
     let present = netlink.interfaces().await?;
     let routes = netlink.routes().await?;
+    let uplinks = plan::uplinks(plan, &present);
     Ok(Surroundings {
         is_bridge: plan::is_bridge(plan, &present),
+        routes_multicast: routes_multicast(),
+        routes_broadcasts: uplinks.iter().all(|name| routes_broadcasts(name)),
+        far_broadcasts: plan::far_broadcasts(plan, &present, &routes),
         routes: plan::routed(plan, &present, &routes),
         ..machine
     })
@@ -97,13 +101,25 @@ pub async fn check_sessions(
     settings: &Settings,
     compiled: &Compiled,
     netlink: &Netlink,
+    plan: &Plan,
     reach: &BTreeSet<u32>,
 ) -> Result<()> {
     if settings.observe {
         return Ok(());
     }
-    let cut = lockout::sessions_cut(netlink, reach, compiled).await?;
-    if let Some(session) = cut.first() {
+    let segment = plan::segment(plan, &netlink.interfaces().await?);
+    let cut = lockout::sessions_cut(netlink, (reach, &segment), compiled).await?;
+    if let Some((session, cause)) = cut.first() {
+        if *cause == Cause::Spoofed {
+            bail!(
+                "this would cut the SSH session {session}: the policy has {} behind this machine, \
+                 and it comes from elsewhere, which is dropped as spoofed-source; write \
+                 `elsewhere = true` for such systems, let it in with `--pass-source {}` (in a policy \
+                 file: `pass-sources`), or say --accept-lockout",
+                session.peer.ip(),
+                session.peer.ip()
+            );
+        }
         let flag = if settings.is_gateway() {
             "manage"
         } else {

@@ -39,6 +39,14 @@ impl Compiled {
         }
     }
 
+    /// Whether packets from `peer` are dropped for their source alone, where they come in.
+    #[must_use]
+    pub fn refuses_source(&self, peer: IpAddr, from_segment: bool) -> bool {
+        let class = self.class_at(peer);
+        class.is_marked(AddressClass::NOBODY)
+            || !from_segment && class.is_marked(AddressClass::INSIDE)
+    }
+
     /// Whether `peer` may open TCP connections to `port` at `local`.
     #[must_use]
     pub fn admits_tcp(&self, peer: IpAddr, local: IpAddr, port: u16) -> bool {

@@ -177,6 +177,7 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         (local_addresses, flag::LOCAL_ADDRESSES),
         (!listed(false), flag::LISTED_ONLY),
         (request.machine.is_gateway, flag::GATEWAY),
+        (request.machine.is_bridge, flag::BRIDGE),
     ]
     .into_iter()
     .filter(|(set, _)| *set)

@@ -137,14 +137,15 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     let closed = closed.into_iter().filter(|row| row.way == way);
     let mut because: Vec<Ground> = open.into_iter().map(ground).collect();
     if question.opener == Opener::Peer {
-        let rules = match local {
-            Local::Own => &policy.management,
-            _ => &policy.allow,
+        let rules: Vec<&Rule> = match local {
+            Local::Own | Local::EndsHere => policy.management.iter().collect(),
+            Local::Group { .. } => policy.allow.iter().chain(&policy.management).collect(),
+            Local::Systems { .. } => policy.allow.iter().collect(),
         };
         let reaches = |rule: &&Rule| {
             applies(rule, question) && (!to_many || may_reach_many(&question.target))
         };
-        because.extend(rules.iter().filter(reaches).map(rule_ground));
+        because.extend(rules.into_iter().filter(reaches).map(rule_ground));
         if matches!(local, Local::Own) {
             because.extend(publish::grounds(&compiled, policy, question));
         }
@@ -189,7 +190,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
 /// Whether an address is no protected system, nor named by any rule.
 fn is_unlisted(local: &Local<'_>) -> bool {
     match local {
-        Local::Own | Local::Group { .. } => false,
+        Local::Own | Local::EndsHere | Local::Group { .. } => false,
         Local::Systems {
             entries,
             destinations,
@@ -200,6 +201,7 @@ fn is_unlisted(local: &Local<'_>) -> bool {
 fn describe(local: &Local<'_>, request: &Request<'_>) -> String {
     match local {
         Local::Own => "this gateway".to_owned(),
+        Local::EndsHere => "this gateway (a group address that goes no further)".to_owned(),
         Local::Group { .. } => "everybody (a group address)".to_owned(),
         Local::Systems { entries, .. } if entries.is_empty() => "not listed".to_owned(),
         Local::Systems { entries, .. } => {

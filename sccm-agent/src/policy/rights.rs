@@ -33,8 +33,10 @@ pub(super) struct Row<'a> {
     classes: ServiceSet,
     /// Those of UDP, which alone can be sent to many.
     datagrams: ServiceSet,
-    /// Whether the end that listens sends it to many.
+    /// Whether the end that listens sends it to many, unasked.
     sent_to_many: bool,
+    /// Whether those many get it as a stream, rather than as answers (of DHCP).
+    streamed: bool,
 }
 
 /// The rights of one policy.
@@ -57,7 +59,7 @@ struct Ruled<'a> {
 
 /// Whether rules let a target be sent to many: TCP cannot be, and an echo request to many is
 /// answered by all of them.
-pub(super) fn may_reach_many(target: &Target) -> bool {
+pub(crate) fn may_reach_many(target: &Target) -> bool {
     match target {
         Target::Tcp(_) => false,
         Target::Icmp(kind) => *kind != ICMP_ECHO_REQUEST,
@@ -83,6 +85,7 @@ impl<'a> Rights<'a> {
             Row {
                 datagrams: union(datagrams.map(set_of)),
                 sent_to_many: sent_to_many.contains(&service.service),
+                streamed: sent_to_many.contains(&service.service) && service.service != DHCP,
                 way,
                 link,
                 other,
@@ -137,6 +140,20 @@ impl<'a> Rights<'a> {
                 outbound: ServiceSet::ALL,
             };
         }
+        let to_gateway = || {
+            ruled(
+                &self.management,
+                &peer.manager,
+                |_| true,
+                |rule| rule.to_many,
+            )
+        };
+        if matches!(local, Local::EndsHere) {
+            return Access {
+                inbound: to_gateway(),
+                ..Access::NONE
+            };
+        }
         let roles = self.roles(peer);
         let granted = |way| {
             let rows = self.concerning(local);
@@ -147,11 +164,12 @@ impl<'a> Rights<'a> {
             }))
         };
         let rules = match local {
-            Local::Own => ServiceSet::default(),
+            Local::Own | Local::EndsHere => ServiceSet::default(),
+            // A bridge hands it to the gateway, too.
             Local::Group { destinations } => {
                 let to =
                     |group: &RuleGroup<'_>| group.to.is_empty() || destinations.contains(&group.to);
-                ruled(&self.allow, &peer.allowed, to, |rule| rule.to_many)
+                ruled(&self.allow, &peer.allowed, to, |rule| rule.to_many).union(to_gateway())
             }
             Local::Systems {
                 entries,
@@ -174,7 +192,7 @@ impl<'a> Rights<'a> {
     /// from what any of them offers.
     pub(crate) fn concerning(&self, local: &Local<'_>) -> impl Iterator<Item = &Row<'a>> {
         let entries = match local {
-            Local::Own => Vec::new(),
+            Local::Own | Local::EndsHere => Vec::new(),
             Local::Group { .. } => (0..self.entries.len()).collect(),
             Local::Systems { entries, .. } => entries.clone(),
         };
@@ -193,6 +211,10 @@ impl<'a> Rights<'a> {
         match (way, local) {
             // Nobody sends in the name of a group.
             (Way::Outbound, Local::Group { .. }) => false,
+            // Whoever may open it at the sender gets it by way of a group.
+            (Way::Inbound, Local::Group { .. }) => {
+                (row.way == way || row.streamed) && self.opens(row, peer, roles)
+            }
             // To a group, nobody's roles are asked for but the sender's.
             (Way::Outbound, _) if peer.group => row.way == Way::Outbound || row.sent_to_many,
             _ => row.way == way && self.opens(row, peer, roles),
@@ -249,7 +271,7 @@ impl<'a> Rights<'a> {
 /// Whether what is opened goes to a group.
 pub(super) fn is_to_many(way: Way, local: &Local<'_>, peer: &Peer<'_>) -> bool {
     match way {
-        Way::Inbound => matches!(local, Local::Group { .. }),
+        Way::Inbound => matches!(local, Local::Group { .. } | Local::EndsHere),
         Way::Outbound => peer.group,
     }
 }

@@ -5,6 +5,7 @@
 //! any scope around it says, so rights add up and a narrow prefix never takes
 //! from a wide one. What the sorted classes stand for is read back from here.
 
+mod broadcasts;
 mod sources;
 
 use super::addresses::Tag;
@@ -41,6 +42,8 @@ enum LocalScope<'a> {
     Destination(&'a [IpNet]),
     /// It stands for many.
     Group,
+    /// It stands for many, and of what comes in for it, only this machine gets any.
+    EndsHere,
 }
 
 /// The other end of a packet.
@@ -70,6 +73,8 @@ pub(super) enum Local<'a> {
         /// The destination lists that it is in.
         destinations: Vec<&'a [IpNet]>,
     },
+    /// The same where a gateway hands nothing on: the gateway itself.
+    EndsHere,
     /// Protected systems.
     Systems {
         /// The entries of the policy that it is.
@@ -137,8 +142,15 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, machine: &Surroundings) -> Scopes<'
         let own = machine.own.iter();
         let own = own.map(|address| (IpNet::from(*address), Tag::Own));
         scopes.prefixes.extend(own);
+        scopes.local(LocalScope::EndsHere, &ending_here(machine));
     }
     scopes.names_any = !scopes.prefixes.is_empty();
+    if scopes.names_any {
+        let own = host_prefixes(&machine.broadcasts);
+        scopes.peer(PeerScope::Group, &own);
+        scopes.local(LocalScope::Group, &own);
+        scopes.local(LocalScope::Group, &broadcasts::unlisted(policy, machine));
+    }
     // Where nothing else is named these are the only classes, which programs then know by
     // themselves: `AddressClass::GROUP`.
     scopes.peer(PeerScope::Group, &group_addresses());
@@ -221,13 +233,17 @@ impl<'a> Scopes<'a> {
     fn local_with(&self, tags: &BTreeSet<u16>) -> Local<'a> {
         let mut entries = Vec::new();
         let mut destinations = Vec::new();
-        let mut group = false;
+        let (mut group, mut ends_here) = (false, false);
         for tag in tags {
             match self.locals[usize::from(*tag)] {
                 LocalScope::Entry(index) => entries.push(index),
                 LocalScope::Destination(list) => destinations.push(list),
                 LocalScope::Group => group = true,
+                LocalScope::EndsHere => ends_here = true,
             }
+        }
+        if ends_here {
+            return Local::EndsHere;
         }
         if group {
             return Local::Group { destinations };
@@ -258,6 +274,42 @@ fn unspecified() -> [IpNet; 2] {
         IpNet::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         IpNet::from(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
     ]
+}
+
+/// What stands for many, and a gateway does not hand on: a router takes limited broadcasts and the
+/// groups of a link itself, and so it does with directed broadcasts and all groups unless it is told
+/// to route them. A bridge hands on everything.
+fn ending_here(machine: &Surroundings) -> Vec<IpNet> {
+    if machine.is_bridge {
+        return Vec::new();
+    }
+    let [broadcast, multicast @ ..] = group_addresses();
+    let mut ending = vec![broadcast];
+    if !machine.routes_broadcasts {
+        ending.extend(host_prefixes(&machine.broadcasts));
+    }
+    match machine.routes_multicast {
+        true => ending.extend(groups_of_a_link()),
+        false => ending.extend(multicast),
+    }
+    ending
+}
+
+fn host_prefixes(addresses: &[Ipv4Addr]) -> Vec<IpNet> {
+    let prefixes = addresses.iter().copied().map(IpAddr::V4);
+    prefixes.map(IpNet::from).collect()
+}
+
+/// 224.0.0.0/24 (RFC 5771, 4), and of IPv6 all groups of interface-local and link-local scope,
+/// whatever their flags (RFC 4291, 2.7).
+fn groups_of_a_link() -> Vec<IpNet> {
+    let v4 = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24);
+    let v6 = (0..16).flat_map(|flags| [1, 2].map(|scope| 0xff00 | flags << 4 | scope));
+    let v6 = v6.map(|first| {
+        let address = Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0);
+        IpNet::V6(ipnet::Ipv6Net::new_assert(address, 16))
+    });
+    v6.chain([IpNet::V4(v4)]).collect()
 }
 
 /// Broadcast (RFC 919) and multicast (RFC 5771, RFC 4291).

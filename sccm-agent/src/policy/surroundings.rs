@@ -13,9 +13,15 @@ pub struct Surroundings {
     pub own: Vec<IpAddr>,
     /// Broadcast addresses of its interfaces, sorted.
     pub broadcasts: Vec<Ipv4Addr>,
+    /// Last addresses of further networks to which routes lead through the segment, sorted.
+    pub far_broadcasts: Vec<Ipv4Addr>,
     /// Whether a bridge joins uplink and segment. No route tells then who is behind it, but the
     /// policy does.
     pub is_bridge: bool,
+    /// Whether a multicast router runs, so that what comes in for a group may go on to the segment.
+    pub routes_multicast: bool,
+    /// Whether directed broadcasts that come in at the uplink are routed (`bc_forwarding`).
+    pub routes_broadcasts: bool,
     /// Prefixes to which the machine has routes, sorted, and whether they lead to the segment. Of
     /// an address the narrowest counts; what has none is not in the segment.
     pub routes: Vec<(IpNet, bool)>,

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::config;
+use sccm_agent::policy::Surroundings;
 use sccm_agent::site::Site;
 use sccm_common::Reason;
 use sccm_common::counter::{Counter, Direction};
@@ -155,6 +156,7 @@ impl Reading {
             catalog: self.catalog,
             document: &Document::parse(&policy(self.written, roles))?,
             own: &[],
+            machine: &Surroundings::default(),
         };
         Ok(interpreter.open(Way::In, None, "198.51.100.7".parse()?))
     }

@@ -21,6 +21,8 @@ mod members;
 mod multicast;
 mod multicast_routed;
 mod outbound;
+mod own_sockets;
+mod pair;
 mod pptp;
 mod programs;
 mod pxe;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Hosts, LONG, POINT, PolicyFile};
+use sccm_tests::agent::{Agent, Hosts, LONG, POINT, PolicyFile, run};
+use sccm_tests::gateway::{FAMILIES, SEGMENT, Stage, Topology, UPLINK};
 use sccm_tests::netns::veth_pair;
-use sccm_tests::traffic::{PATIENCE, Server};
+use sccm_tests::traffic::{PATIENCE, Server, tcp_server};
 
 /// An established connection from the client to the point.
 struct Session {
@@ -108,6 +109,65 @@ fn a_session_through_another_interface_is_in_no_danger() -> Result<()> {
     let mut session = Session::open(&hosts, "198.51.100.2:22".parse()?)?;
     let _agent = hosts.enforce(POINT)?;
     assert!(session.is_alive(LONG)?);
+    Ok(())
+}
+
+/// A policy that lists the client's whole network behind a bridge, and lets everybody in on port 22.
+fn listing_the_client(more: &str) -> Result<tempfile::NamedTempFile> {
+    let file = tempfile::NamedTempFile::new()?;
+    let text = format!(
+        "[site]\n{more}\n[[protect]]\nname = \"point\"\nroles = [\"distribution-point\"]\n\
+         addresses = [\"192.0.2.0/24\", \"198.51.100.0/24\", \"2001:db8::/32\"]\n\
+         [[management.allow]]\nname = \"ssh\"\nprotocol = \"tcp\"\nports = [22]\n\
+         from = \"any\"\nreason = \"a test\"\n"
+    );
+    fs::write(file.path(), text)?;
+    Ok(file)
+}
+
+/// The source of a session that comes in at the uplink counts as one of the segment's.
+#[test]
+fn a_session_that_would_be_taken_for_a_forged_one_is_named() -> Result<()> {
+    for family in FAMILIES {
+        let stage = Stage::new(Topology::Bridged)?;
+        let _server = tcp_server(stage.gateway(), (Ipv6Addr::UNSPECIFIED, 22).into())?;
+        let to = SocketAddr::from((UPLINK[family], 22));
+        let outside = stage
+            .client
+            .enter(|| TcpStream::connect_timeout(&to, LONG))?;
+        let peer = outside.local_addr()?.ip();
+        let refusing = listing_the_client("")?;
+        let line = |file: &tempfile::NamedTempFile| {
+            let path = file.path().display();
+            format!("enforce --config {path} --uplink up0 --segment seg0")
+        };
+        run(stage.command(&line(&refusing))?)?.assert_refused(&[
+            "SSH session",
+            "spoofed-source",
+            &format!("--pass-source {peer}"),
+        ]);
+        let passing = listing_the_client(&format!("pass-sources = [\"{peer}\"]"))?;
+        let mut session = Session {
+            peer: outside.local_addr()?,
+            stream: outside,
+        };
+        let agent = Agent::start(stage.gateway(), stage.command(&line(&passing))?)?;
+        assert!(session.is_alive(LONG)?);
+        assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
+        drop(session);
+        // Sockets that wait for the end of a connection are no sessions.
+        let to = SocketAddr::from((SEGMENT[family], 22));
+        let inside = stage
+            .server
+            .enter(|| TcpStream::connect_timeout(&to, LONG))?;
+        let mut session = Session {
+            peer: inside.local_addr()?,
+            stream: inside,
+        };
+        // It comes from the segment.
+        let _agent = Agent::start(stage.gateway(), stage.command(&line(&refusing))?)?;
+        assert!(session.is_alive(LONG)?);
+    }
     Ok(())
 }
 

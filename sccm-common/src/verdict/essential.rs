@@ -45,6 +45,13 @@ pub(super) const fn is_error(family: Family, protocol: Protocol, icmp_type: u8) 
     }
 }
 
+/// Whether a packet of a system behind a gateway would go beyond that system's link, although only a
+/// link needs it: neighbour discovery, and questions of DHCPv6. Those of IPv4 do not get that far.
+#[inline(always)]
+pub(super) const fn leaves_link(packet: &Packet) -> bool {
+    matches!(packet.family, Family::V6) && !packet.destination.stays_on_link_v6()
+}
+
 /// The essential that a packet is, or the forgery of one; `None` for others.
 #[inline(always)]
 pub(super) fn of(packet: &Packet) -> Option<Reason> {

@@ -48,7 +48,15 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         return passes(wanted);
     }
     if enforcing {
-        if let Some(reason) = essential::of(packet) {
+        // A bridge does not end the link of its listed systems.
+        let on_link = local == LOCAL_SELF
+            || !policy.has(flag::GATEWAY)
+            || (policy.has(flag::BRIDGE) && !unlisted)
+            || !essential::leaves_link(packet);
+        let on_link = tables.opaque_answer(on_link);
+        let needed = essential::of(packet);
+        let needed = needed.filter(|reason| on_link || *reason != Reason::NeighbourDiscovery);
+        if let Some(reason) = needed {
             // Whoever is not listed owes nobody an answer beyond the link.
             if reason == Reason::IcmpError && is_unlisted(policy, local) {
                 return Verdict::of_service(Reason::UnlistedHost, wanted);
@@ -59,7 +67,8 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
                 reason => policy.essentials.judge(reason),
             });
         }
-        if dhcp::is_from_client(packet) && dhcp::is_to_all_servers(packet) {
+        let asks_all = dhcp::is_from_client(packet) && dhcp::is_to_all_servers(packet);
+        if asks_all && (on_link || !unlisted) {
             return Verdict::without_service(policy.essentials.judge(Reason::DhcpRequest));
         }
     }

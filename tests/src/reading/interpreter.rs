@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use sccm_agent::catalog::{Catalog, Direction, Link};
+use sccm_agent::policy::Surroundings;
 
 use super::{Carrier, Document, Publish, Rule, Span};
 
@@ -29,6 +30,8 @@ pub struct Interpreter<'a> {
     pub document: &'a Document,
     /// The gateway's own addresses.
     pub own: &'a [IpAddr],
+    /// What is known of the machine.
+    pub machine: &'a Surroundings,
 }
 
 impl Interpreter<'_> {
@@ -47,7 +50,18 @@ impl Interpreter<'_> {
                 }
             };
         }
-        let for_all = local.is_some_and(is_group);
+        let to_gateway = || {
+            let mut rules = ruled(&document.management.allow, None, peer);
+            rules.retain(|span| span.carrier != Carrier::Tcp);
+            rules.into_iter().flat_map(without_echo)
+        };
+        if local.is_some_and(|local| self.ends_here(local)) {
+            return match way {
+                Way::In => to_gateway().collect(),
+                Way::Out => Vec::new(),
+            };
+        }
+        let for_all = local.is_some_and(|local| self.is_for_many(local) || self.is_last(local));
         let entries = match for_all {
             true => (0..document.protect.len()).collect(),
             false => self.entries(local),
@@ -55,10 +69,12 @@ impl Interpreter<'_> {
         match way {
             Way::In if for_all => {
                 let mut open = self.linked(&entries, Way::In, peer);
+                open.extend(self.streams(&entries, peer));
                 open.retain(|span| span.carrier == Carrier::Udp);
                 let mut rules = ruled(&document.allow, Some(local), peer);
                 rules.retain(|span| span.carrier != Carrier::Tcp);
                 open.extend(rules.into_iter().flat_map(without_echo));
+                open.extend(to_gateway());
                 open
             }
             Way::In if entries.is_empty() => Vec::new(),
@@ -69,7 +85,7 @@ impl Interpreter<'_> {
             }
             // Nobody sends in the name of a group.
             Way::Out if for_all => Vec::new(),
-            Way::Out if is_group(peer) => self.sent_to_many(&entries),
+            Way::Out if self.is_for_many(peer) => self.sent_to_many(&entries),
             Way::Out => self.linked(&entries, Way::Out, peer),
         }
     }
@@ -92,6 +108,96 @@ impl Interpreter<'_> {
         local.is_some_and(|local| self.own.contains(&local) || local == THIS_MACHINE)
     }
 
+    /// Whether only the gateway gets what comes in for many at this address: a router forwards
+    /// broadcasts and multicast only where it is told to (RFC 1812, 5.3.4 and 5.3.5.2), a bridge
+    /// always.
+    fn ends_here(&self, address: IpAddr) -> bool {
+        let machine = self.machine;
+        let directed = |address| machine.broadcasts.contains(&address);
+        machine.is_gateway
+            && !machine.is_bridge
+            && match address {
+                IpAddr::V4(address) if address.is_broadcast() => true,
+                IpAddr::V4(address) if directed(address) => !machine.routes_broadcasts,
+                _ if !address.is_multicast() => false,
+                _ => !machine.routes_multicast || is_of_a_link(address),
+            }
+    }
+
+    /// Whether an address stands for many: a group, or the broadcast address of a network of the
+    /// machine, where the policy tells addresses apart.
+    fn is_for_many(&self, address: IpAddr) -> bool {
+        let own = match address {
+            IpAddr::V4(address) => self.machine.broadcasts.contains(&address),
+            IpAddr::V6(_) => false,
+        };
+        is_group(address) || own && self.names_any()
+    }
+
+    fn names_any(&self) -> bool {
+        let document = self.document;
+        let rules = document.allow.iter().chain(&document.management.allow);
+        let mut rules = rules.map(|rule| !rule.from.listed().is_empty() || !rule.to.is_empty());
+        let machine = self.machine;
+        document.peers.is_some()
+            || self.tells_apart()
+            || rules.any(|named| named)
+            || machine.is_gateway && (!machine.is_bridge || !machine.own.is_empty())
+    }
+
+    /// Whether an address is the last of a network with protected systems, where all of these are
+    /// listed and none has it: of one behind the segment, as routes say, or around a bridge, as the
+    /// policy says.
+    fn is_last(&self, address: IpAddr) -> bool {
+        let document = self.document;
+        let entries = || document.protect.iter();
+        if entries().any(|entry| entry.addresses.is_empty() || covers(&entry.addresses, address)) {
+            return false;
+        }
+        let IpAddr::V4(v4) = address else {
+            return false;
+        };
+        let rules = document.allow.iter().chain(&document.management.allow);
+        let rules = rules.flat_map(|rule| rule.from.listed().iter().chain(&rule.to));
+        let peers = document
+            .peers
+            .iter()
+            .flat_map(|peers| peers.values().flatten());
+        let mut around = rules.chain(peers).filter(|prefix| match prefix {
+            IpNet::V4(prefix) => {
+                let is_network = prefix.prefix_len() != 0 && prefix.prefix_len() < 31;
+                is_network && prefix.broadcast() == v4
+            }
+            IpNet::V6(_) => false,
+        });
+        let has_protected = |prefix: &IpNet| {
+            let mut listed = entries().flat_map(|entry| &entry.addresses);
+            listed.any(|own| prefix.contains(own) || own.contains(prefix))
+        };
+        self.names_any()
+            && (self.machine.far_broadcasts.contains(&v4)
+                || self.machine.is_bridge && around.any(has_protected))
+    }
+
+    /// What those stream by way of groups at whom some entries may open it (link 15).
+    fn streams(&self, entries: &[usize], peer: IpAddr) -> Vec<Span> {
+        let mut open = Vec::new();
+        let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
+        let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
+        let links = self.catalog.links.iter();
+        for link in links.filter(|link| self.document.site.applies(link)) {
+            for (opener, listener) in self.openings(link) {
+                if !roles.iter().any(|role| self.is(role, opener)) || !self.holds(listener, peer) {
+                    continue;
+                }
+                let services = self.document.site.services(link).into_iter();
+                let streams = services.filter(|(service, _)| *service == "multicast");
+                open.extend(streams.map(|(_, span)| span));
+            }
+        }
+        open
+    }
+
     /// Whether any protected address is named.
     #[must_use]
     pub fn tells_apart(&self) -> bool {
@@ -108,7 +214,9 @@ impl Interpreter<'_> {
             return false;
         };
         self.is_own(Some(local))
-            || is_group(local)
+            || self.is_for_many(local)
+            || self.is_last(local)
+            || self.ends_here(local)
             || self
                 .document
                 .protect
@@ -325,6 +433,14 @@ fn everything() -> Vec<Span> {
 
 fn covers(prefixes: &[IpNet], address: IpAddr) -> bool {
     prefixes.iter().any(|prefix| prefix.contains(&address))
+}
+
+/// Groups that no router forwards: 224.0.0.0/24 (RFC 5771, 4), scopes 1 and 2 (RFC 4291, 2.7).
+fn is_of_a_link(group: IpAddr) -> bool {
+    match group {
+        IpAddr::V4(group) => group.octets()[..3] == [224, 0, 0],
+        IpAddr::V6(group) => matches!(group.segments()[0] & 0xf, 1 | 2),
+    }
 }
 
 fn is_group(address: IpAddr) -> bool {

@@ -4,7 +4,10 @@
 //! # Why it is kept.
 //! own 10.1.2.3
 //! broadcast 10.1.2.255
+//! far-broadcast 10.1.3.255
 //! bridge
+//! routes-multicast
+//! routes-broadcasts
 //! route 10.1.0.0/16 segment
 //! observe
 //! policy
@@ -116,8 +119,17 @@ impl Case {
         for address in &machine.broadcasts {
             text += &format!("broadcast {address}\n");
         }
-        if machine.is_bridge {
-            text += "bridge\n";
+        for address in &machine.far_broadcasts {
+            text += &format!("far-broadcast {address}\n");
+        }
+        for (is_so, word) in [
+            (machine.is_bridge, "bridge"),
+            (machine.routes_multicast, "routes-multicast"),
+            (machine.routes_broadcasts, "routes-broadcasts"),
+        ] {
+            if is_so {
+                text += &format!("{word}\n");
+            }
         }
         for (prefix, behind) in &machine.routes {
             text += &format!(
@@ -153,7 +165,10 @@ impl Case {
                 ["host"] => host = true,
                 ["own", address] => machine.own.push(address.parse()?),
                 ["broadcast", address] => machine.broadcasts.push(address.parse()?),
+                ["far-broadcast", address] => machine.far_broadcasts.push(address.parse()?),
                 ["bridge"] => machine.is_bridge = true,
+                ["routes-multicast"] => machine.routes_multicast = true,
+                ["routes-broadcasts"] => machine.routes_broadcasts = true,
                 ["route", prefix, side] => {
                     machine.routes.push((prefix.parse()?, *side == "segment"));
                 }

@@ -50,7 +50,14 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
             continue;
         };
         let machine = match random.bool() {
-            true => Surroundings::gateway(&own),
+            true => Surroundings {
+                broadcasts: vec![Ipv4Addr::new(10, 1, 2, 127)],
+                far_broadcasts: vec![Ipv4Addr::new(10, 1, 2, 255)],
+                is_bridge: random.u8(..4) == 0,
+                routes_multicast: random.bool(),
+                routes_broadcasts: random.bool(),
+                ..Surroundings::gateway(&own)
+            },
             false => Surroundings::default(),
         };
         let request = Request {
@@ -63,6 +70,7 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
             catalog,
             document: &document,
             own: &machine.own,
+            machine: &machine,
         };
         for _ in 0..QUESTIONS {
             let local = *random.choice(&addresses).unwrap();
@@ -114,6 +122,9 @@ fn addresses() -> Vec<IpAddr> {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V4(Ipv4Addr::BROADCAST),
         IpAddr::from([239, 1, 2, 3]),
+        IpAddr::from([224, 0, 0, 251]),
+        IpAddr::from([10, 1, 2, 127]),
+        "ff15::1".parse().unwrap(),
         IpAddr::from([8, 8, 8, 8]),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         "ff02::1:2".parse().unwrap(),

@@ -3,12 +3,32 @@
 
 use super::{Warning, named};
 use crate::check::rows::{Holders, Row, View};
-use crate::policy::{Cover, Protected, Rule, Target};
+use crate::policy::{Cover, Protected, Rule, Target, may_reach_many};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
+    let mut warnings = of_allow(view);
+    warnings.extend(of_management(view));
+    warnings
+}
+
+/// Those of the gateway's own rules.
+fn of_management(view: &View<'_>) -> Vec<Warning> {
+    let rules = &view.policy.management;
+    let scopes: Vec<Scope> = rules.iter().map(Scope::new).collect();
+    let idle = rules.iter().enumerate().filter_map(|(index, rule)| {
+        let why = from_groups(rule)
+            .or_else(|| of_essentials(rule))
+            .or_else(|| by_another(rules, &scopes, index))?;
+        Some(warning(rule, Vec::new(), &why))
+    });
+    idle.collect()
+}
+
+fn of_allow(view: &View<'_>) -> Vec<Warning> {
     let rules = &view.policy.allow;
     let scopes: Vec<Scope> = rules.iter().map(Scope::new).collect();
     let protected: Vec<IpNet> = view
@@ -20,7 +40,10 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let protected = Cover::of(&protected);
     let mut warnings = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let why = no_packet(rule, &protected)
+        let why = from_groups(rule)
+            .or_else(|| from_protected(rule, &protected))
+            .or_else(|| of_essentials(rule))
+            .or_else(|| to_groups(rule))
             .map(|why| (Vec::new(), why))
             .or_else(|| by_links(view, rule))
             .or_else(|| {
@@ -28,30 +51,51 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
                 Some((Vec::new(), why))
             });
         if let Some((links, why)) = why {
-            warnings.push(Warning {
-                kind: "rule-without-effect",
-                links,
-                message: format!("rule `{}` changes nothing: {why}", rule.name),
-            });
+            warnings.push(warning(rule, links, &why));
         }
     }
     warnings
 }
 
-fn no_packet(rule: &Rule, protected: &Cover) -> Option<String> {
-    if rule.from.is_empty() {
-        return None;
+fn warning(rule: &Rule, links: Vec<String>, why: &str) -> Warning {
+    Warning {
+        kind: "rule-without-effect",
+        links,
+        message: format!("rule `{}` changes nothing: {why}", rule.name),
     }
-    if rule
-        .from
-        .iter()
-        .all(|prefix| prefix.network().is_multicast())
-    {
-        return Some("no packet comes from a multicast address".to_owned());
-    }
-    protected.has_all(&rule.from).then(|| {
+}
+
+fn from_groups(rule: &Rule) -> Option<String> {
+    let mut from = rule.from.iter();
+    let only_groups = !rule.from.is_empty() && from.all(|prefix| prefix.network().is_multicast());
+    only_groups.then(|| "no packet comes from a multicast address".to_owned())
+}
+
+fn from_protected(rule: &Rule, protected: &Cover) -> Option<String> {
+    (!rule.from.is_empty() && protected.has_all(&rule.from)).then(|| {
         "all its sources are protected systems, and what these open is outbound".to_owned()
     })
+}
+
+fn to_groups(rule: &Rule) -> Option<String> {
+    let broadcast = IpAddr::V4(Ipv4Addr::BROADCAST);
+    let is_group =
+        |prefix: &IpNet| prefix.network().is_multicast() || prefix.network() == broadcast;
+    let only_groups = !rule.to.is_empty() && rule.to.iter().all(is_group);
+    (only_groups && !rule.targets.iter().any(may_reach_many))
+        .then(|| "TCP and echo requests never reach a group".to_owned())
+}
+
+/// Essentials are judged before any rule (`docs/policy.md`).
+fn of_essentials(rule: &Rule) -> Option<String> {
+    let is_essential = |target: &Target| match target {
+        Target::Icmp(kind) => matches!(kind, 3 | 11 | 12),
+        Target::Icmpv6(kind) => matches!(kind, 1..=4 | 130..=136 | 143 | 151..=153),
+        Target::Protocol(number) => *number == 2,
+        Target::Tcp(_) | Target::Udp(_) => false,
+    };
+    (!rule.targets.is_empty() && rule.targets.iter().all(is_essential))
+        .then(|| "it is about essentials, which no rule lets in or keeps out".to_owned())
 }
 
 /// The links that let in everything that the rule lets in.

@@ -288,6 +288,48 @@ fn rules_that_change_nothing_are_named() {
 }
 
 #[test]
+fn rules_that_no_packet_can_match_are_named() {
+    let mut policy = policy(
+        &[SERVER, CLIENTS],
+        vec![entry("dp", "distribution-point", "10.2.0.0/24")],
+    );
+    policy.allow = vec![
+        rule(
+            "session",
+            "tcp/22",
+            "192.0.2.0/24",
+            "239.1.2.3/32 ff15::/16",
+        ),
+        rule("ping", "icmp/8", "192.0.2.0/24", "255.255.255.255/32"),
+        rule("stream", "udp/5004", "192.0.2.0/24", "239.1.2.3/32"),
+        rule("some", "tcp/22", "192.0.2.0/24", "239.1.2.3/32 10.2.0.1/32"),
+        rule("igmp", "ip/2", "192.0.2.0/24", ""),
+        rule("neighbours", "icmpv6/135", "fd00::/8", ""),
+        rule("timestamps", "icmp/13", "192.0.2.0/24", ""),
+    ];
+    policy.management = vec![
+        rule("vrrp", "ip/112", "192.0.2.3/32 fe80::/10", ""),
+        rule("vrrp-group", "ip/112", "224.0.0.18/32", ""),
+        rule("errors", "icmp/3", "192.0.2.3/32", ""),
+        rule("vrrp-again", "ip/112", "192.0.2.3/32", ""),
+        rule("inside", "tcp/22", "10.2.0.7/32", ""),
+    ];
+    expect(
+        &policy,
+        "rule-without-effect",
+        &[
+            ": rule `session` changes nothing: TCP and echo requests never reach a group",
+            ": rule `ping` changes nothing: TCP and echo requests never reach a group",
+            ": rule `igmp` changes nothing: it is about essentials",
+            ": rule `neighbours` changes nothing: it is about essentials",
+            ": rule `vrrp-group` changes nothing: no packet comes from a multicast address",
+            ": rule `errors` changes nothing: it is about essentials",
+            ": rule `vrrp-again` changes nothing: rule `vrrp` lets in",
+        ],
+    );
+}
+
+#[test]
 fn ports_inside_the_rpc_range_are_named() {
     let mut policy = policy(
         &[SERVER, CLIENTS],

@@ -22,6 +22,34 @@ fn rule(key: &str, value: Option<&str>) -> String {
 }
 
 #[test]
+fn a_rule_may_lead_to_a_group_or_a_networks_broadcast_address() {
+    for to in [
+        "239.10.0.1",
+        "224.0.0.0/4",
+        "255.255.255.255",
+        "ff02::9",
+        "10.2.0.255",
+        "10.2.1.255",
+        "10.255.255.255",
+    ] {
+        let text = rule("to", Some(&format!("[\"{to}\", \"dp\"]")));
+        let policy = read(&[&text]).unwrap_or_else(|problems| panic!("{to}: {problems}"));
+        let first = policy.allow[0].to[0];
+        assert_eq!(first.network().to_string(), to.trim_end_matches("/4"));
+    }
+    for to in [
+        "10.3.0.255",
+        "10.2.1.254",
+        "10.2.1.0/24",
+        "223.0.0.1",
+        "fe00::/7",
+    ] {
+        let text = rule("to", Some(&format!("[\"{to}\"]")));
+        refused(&text, "7:7", &["lies in no protected prefix", "a group"]);
+    }
+}
+
+#[test]
 fn rules_are_checked() {
     good(
         "[[allow]]\nname = \"r\"\nprotocol = \"tcp\"\nports = [22]\nfrom = \"any\"\nreason = \"b\"",

@@ -38,9 +38,20 @@ fn ask_of(
     peer: &str,
     target: Target,
 ) -> Explanation {
+    let machine = Surroundings::gateway(&["192.168.1.1".parse().unwrap()]);
+    ask_on((policy, &machine), opener, protected, peer, target)
+}
+
+fn ask_on(
+    (policy, machine): (&SitePolicy, &Surroundings),
+    opener: Opener,
+    protected: &str,
+    peer: &str,
+    target: Target,
+) -> Explanation {
     let request = Request {
         policy,
-        machine: &Surroundings::gateway(&["192.168.1.1".parse().unwrap()]),
+        machine,
         observe: false,
     };
     let question = Question {
@@ -297,7 +308,8 @@ fn a_group_is_sent_only_what_is_for_many() {
     for policy in shapes {
         for group in ["255.255.255.255", "224.0.0.1", "239.1.2.3"] {
             let asks = |target| {
-                let answer = ask_of(&policy, Opener::Peer, group, client, target);
+                let host = (&policy, &Surroundings::default());
+                let answer = ask_on(host, Opener::Peer, group, client, target);
                 assert_eq!(answer.allowed, !answer.because.is_empty());
                 answer.allowed
             };
@@ -322,6 +334,48 @@ fn a_group_is_sent_only_what_is_for_many() {
                 assert!(!sends(refused.clone()), "{refused} to {group}");
             }
         }
+    }
+}
+
+#[test]
+fn what_a_router_does_not_hand_on_is_for_itself() {
+    let mut policy = policy();
+    policy.allow.push(Rule {
+        name: "syslog".to_owned(),
+        targets: vec![Target::Udp(514..=514)],
+        from: Vec::new(),
+        to: Vec::new(),
+        reason: String::new(),
+    });
+    policy.management.push(Rule {
+        name: "vrrp".to_owned(),
+        targets: vec![Target::Protocol(112), Target::Tcp(22..=22)],
+        from: vec!["10.9.9.9/32".parse().unwrap()],
+        to: Vec::new(),
+        reason: String::new(),
+    });
+    let router = Surroundings::gateway(&["192.168.1.1".parse().unwrap()]);
+    let bridge = Surroundings {
+        is_bridge: true,
+        ..router.clone()
+    };
+    for (machine, both) in [(router, false), (bridge, true)] {
+        let asks = |from: &str, target| {
+            let answer = ask_on(
+                (&policy, &machine),
+                Opener::Peer,
+                "224.0.0.18",
+                from,
+                target,
+            );
+            assert_eq!(answer.allowed, !answer.because.is_empty());
+            answer.allowed
+        };
+        assert!(asks("10.9.9.9", Target::Protocol(112)));
+        assert!(!asks("10.9.9.8", Target::Protocol(112)));
+        assert!(!asks("10.9.9.9", Target::Tcp(22..=22)));
+        assert_eq!(asks("10.9.9.9", Target::Udp(514..=514)), both);
+        assert_eq!(asks("10.9.9.9", Target::Udp(63500..=63500)), both);
     }
 }
 

@@ -89,6 +89,32 @@ fn a_stream_reaches_who_has_joined() -> Result<()> {
     Ok(())
 }
 
+/// Field case 18: the protected system is the client of the session, behind a bridge.
+#[test]
+fn a_stream_reaches_a_protected_client() -> Result<()> {
+    for outbound in ["track", "enforce"] {
+        let stage = stage()?;
+        let agent = stage.enforce("client", &format!("--outbound {outbound}"))?;
+        for family in FAMILIES {
+            let (group, own) = (GROUP[family], SERVER[family]);
+            let member = join(&stage.server, own, group, STREAM)?;
+            let beside = join(&stage.server, own, group, OTHER)?;
+            let session = socket(&stage.client, (CLIENT[family], 40000))?;
+            for bytes in [1000, 8000] {
+                session.send_to(&vec![7; bytes], (group, STREAM))?;
+                let (got, from) = receive(&member)?;
+                assert_eq!((got.len(), from), (bytes, session.local_addr()?));
+            }
+            session.send_to(b"stream", (group, OTHER))?;
+            assert_silent(&beside);
+        }
+        let metrics = agent.metrics()?;
+        metrics.tells_passed(&[("reason", "service"), ("service", "multicast")])?;
+        metrics.tells_dropped(&[("reason", "not-allowed"), ("protocol", "udp")])?;
+    }
+    Ok(())
+}
+
 #[test]
 fn joins_pass_in_every_version() -> Result<()> {
     let versions = [

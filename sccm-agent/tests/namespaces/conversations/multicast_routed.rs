@@ -10,7 +10,7 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 
 use super::multicast::{GROUP, OTHER, STREAM, join, socket};
 use super::programs::{Daemon, multicast_router};
-use super::support::{Told, assert_silent, receive};
+use super::support::{LONG, Told, assert_silent, hear, receive};
 
 /// A source port that no link knows, as senders have that do not choose one.
 const ANY: u16 = 40000;
@@ -31,6 +31,48 @@ fn sender(stage: &Stage, family: usize, port: u16) -> Result<UdpSocket> {
         IpAddr::V6(_) => setsockopt(&sender, sockopt::Ipv6MulticastHops, &8)?,
     }
     Ok(sender)
+}
+
+/// Field case 18 behind a router: the protected system is the client of the session. Without the
+/// router's program, nothing of it would go to anybody but the gateway.
+#[test]
+fn a_stream_reaches_a_protected_client_behind_a_router() -> Result<()> {
+    for outbound in ["track", "enforce"] {
+        let stage = Stage::new(Topology::Routed)?;
+        let agent = stage.enforce("client", &format!("--outbound {outbound}"))?;
+        let streams = |family: usize| -> Result<UdpSocket> {
+            let session = socket(&stage.client, (CLIENT[family], ANY))?;
+            match CLIENT[family] {
+                IpAddr::V4(_) => setsockopt(&session, sockopt::IpMulticastTtl, &8)?,
+                IpAddr::V6(_) => setsockopt(&session, sockopt::Ipv6MulticastHops, &8)?,
+            }
+            session.send_to(&[7; 1000], (GROUP[family], STREAM))?;
+            Ok(session)
+        };
+        let refused = [("reason", "not-allowed"), ("service", "multicast")];
+        for family in FAMILIES {
+            streams(family)?;
+        }
+        agent.metrics_when(|metrics| metrics.dropped(&refused) == 2)?;
+        let routes = FAMILIES.map(|family| (CLIENT[family], GROUP[family]));
+        let _router = multicast_router(stage.gateway(), "up0", "seg0", &routes)?;
+        for family in FAMILIES {
+            let member = join(&stage.server, SERVER[family], GROUP[family], STREAM)?;
+            // The agent looks every few seconds what the machine routes.
+            let end = std::time::Instant::now() + LONG;
+            loop {
+                let session = streams(family)?;
+                if let Some((got, from)) = hear(&member)? {
+                    assert_eq!((got.len(), from), (1000, session.local_addr()?));
+                    break;
+                }
+                assert!(std::time::Instant::now() < end, "nothing arrives");
+            }
+        }
+        let passed = [("reason", "service"), ("service", "multicast")];
+        agent.metrics()?.tells_passed(&passed)?;
+    }
+    Ok(())
 }
 
 /// The reason for group membership, and the setting for its version.

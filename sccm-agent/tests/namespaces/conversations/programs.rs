@@ -157,6 +157,23 @@ pub fn tftpd(host: &Namespace) -> Result<Daemon> {
     Daemon::start(command, directory, &[("udp", 69)])
 }
 
+/// keepalived with this configuration.
+pub fn keepalived(host: &Namespace, configuration: &str) -> Result<Daemon> {
+    let directory = directory()?;
+    let path = directory.path();
+    let file = path.join("keepalived.conf");
+    fs::write(&file, configuration)?;
+    let mut command = host.command("/usr/sbin/keepalived");
+    command.args(["--dont-fork", "--log-console", "--vrrp", "--use-file"]);
+    command.arg(&file);
+    for (option, name) in [("--pid", "pid"), ("--vrrp_pid", "vrrp")] {
+        command.arg(option).arg(path.join(name));
+    }
+    Daemon::start_until(command, directory, |it| {
+        it.directory().join("vrrp").exists()
+    })
+}
+
 /// smcrouted on a router, which forwards what each of `routes`, (source, group), sends from the
 /// card `from` to the card `to`.
 pub fn multicast_router(

@@ -1,7 +1,8 @@
 //! What is sent to broadcast and multicast addresses.
 
-use crate::Reason::{self, NotAllowed, Outbound, OutboundNotAllowed, Service};
+use crate::Reason::{self, NotAllowed, Outbound, OutboundNotAllowed, Service, UnlistedHost};
 use crate::address::Family;
+use crate::policy::flag::{LISTED_ONLY, OUTBOUND_ENFORCE};
 use crate::testing::{FAMILIES, GATEWAY, Link, PEER, PROTECTED, World, class};
 use crate::{Place, ServiceClass};
 use sccm_packets::Packet;
@@ -142,5 +143,28 @@ fn a_gateway_sends_what_it_will() {
         for packet in to_each(GATEWAY) {
             assert_eq!(world.leaves(&packet.udp(40000, 4000).build()), Outbound);
         }
+    }
+}
+
+/// What one router says to the others of its link, whoever of them is listed.
+#[test]
+fn the_segment_reaches_the_gateway_by_way_of_groups_if_a_rule_says_so() {
+    for mode in [0, LISTED_ONLY, OUTBOUND_ENFORCE] {
+        let world = World::gateway(Place::Segment).with(mode);
+        let world = world.manage(&[class::DNS, class::HTTP, class::ECHO]);
+        let refused = match mode {
+            LISTED_ONLY => UnlistedHost,
+            OUTBOUND_ENFORCE => OutboundNotAllowed,
+            _ => Outbound,
+        };
+        for (from, group) in [("10.2.0.3", "224.0.0.18"), ("fe80::3", "ff02::12")] {
+            let packet = Packet::ip(from, group);
+            let arrives = |packet: Packet| world.arrives(&packet.build());
+            assert_eq!(arrives(packet.clone().udp(40000, 53)), Service);
+            assert_eq!(arrives(packet.clone().udp(40000, 69)), refused);
+            assert_eq!(arrives(packet.clone().tcp(40000, 80).syn()), refused);
+            assert_eq!(arrives(packet.icmp_echo_request(7)), refused);
+        }
+        assert_eq!(world.flows(), 0);
     }
 }

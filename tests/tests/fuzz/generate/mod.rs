@@ -51,12 +51,18 @@ fn machine(random: &mut Rng) -> Surroundings {
     };
     Surroundings {
         is_bridge: is_gateway && random.u8(..4) == 0,
+        routes_multicast: is_gateway && random.u8(..4) == 0,
+        routes_broadcasts: is_gateway && random.u8(..4) == 0,
         routes: routes
             .into_iter()
             .map(|prefix| (prefix, random.bool()))
             .collect(),
         is_gateway,
         own: places::OWN.iter().map(address).collect(),
+        far_broadcasts: match random.bool() {
+            true => vec!["10.1.2.255".parse().expect("an address")],
+            false => Vec::new(),
+        },
         broadcasts: vec![places::BROADCAST.parse().expect("an address")],
     }
 }

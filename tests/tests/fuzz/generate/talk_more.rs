@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use super::frame::{self, SYN};
-use super::places::Ends;
+use super::places::{BROADCAST, Ends};
 use super::talk::Said;
 
 const TCP: u8 = 6;
@@ -371,11 +371,21 @@ pub fn big(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
 
 /// All kinds of packets to broadcast and multicast addresses, and what would answer them.
 pub fn to_group(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
-    const GROUPS: [&str; 3] = ["224.0.0.9", "255.255.255.255", "239.1.2.3"];
+    const GROUPS: [&str; 5] = [
+        "224.0.0.9",
+        "255.255.255.255",
+        "239.1.2.3",
+        "10.1.2.255",
+        BROADCAST,
+    ];
     const GROUPS_V6: [&str; 3] = ["ff02::1", "ff15::1", "ff0e::1:3"];
     const PORTS: [u16; 12] = [9, 67, 68, 80, 135, 138, 445, 500, 546, 4011, 63_000, 63_500];
     let mut ip = ends.ip(outward, UDP);
-    let groups = if ends.is_v4() { GROUPS } else { GROUPS_V6 };
+    let groups = if ends.is_v4() {
+        &GROUPS[..]
+    } else {
+        &GROUPS_V6[..]
+    };
     ip.destination = groups[random.usize(..groups.len())]
         .parse()
         .expect("an address");

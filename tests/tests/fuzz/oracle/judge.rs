@@ -82,7 +82,9 @@ impl Oracle<'_> {
         }
         if enforce {
             let own = self.rights.is_own(local);
+            let beyond = self.goes_beyond_the_link(packet, local);
             match essential::of(packet) {
+                Some(Reason::NeighbourDiscovery) if beyond => {}
                 // A gateway tells of what it does not forward.
                 Some(Reason::IcmpError) if !own => {
                     if self.rights.is_unlisted(local) {
@@ -93,7 +95,9 @@ impl Oracle<'_> {
                 Some(reason) => return (self.unless_removed(reason), None),
                 None => {}
             }
-            if essential::is_from_dhcp_client(packet) && essential::is_to_dhcp_servers(packet) {
+            let asks = essential::is_from_dhcp_client(packet);
+            let stays = !(beyond && self.rights.is_unlisted(local));
+            if asks && essential::is_to_dhcp_servers(packet) && stays {
                 return (self.unless_removed(Reason::DhcpRequest), None);
             }
         }
@@ -141,6 +145,21 @@ impl Oracle<'_> {
         self.open_tunnel(packet);
         self.note_request(packet);
         passes(asked)
+    }
+
+    /// Whether a router would send it on: then a system behind a gateway needs it for no link. To a
+    /// listed system behind a bridge, all that the bridge joins is one link.
+    fn goes_beyond_the_link(&self, packet: &Seen<'_>, local: Option<IpAddr>) -> bool {
+        let machine = &self.setting.machine;
+        let one_link = machine.is_bridge && !self.rights.is_unlisted(local);
+        let IpAddr::V6(to) = packet.destination else {
+            return false;
+        };
+        let of_link = match to.is_multicast() {
+            true => to.octets()[1] & 0xf <= 2,
+            false => to.is_unicast_link_local(),
+        };
+        machine.is_gateway && !self.rights.is_own(local) && !one_link && !of_link
     }
 
     fn later(&self, packet: &Seen<'_>) -> End {
@@ -276,7 +295,7 @@ fn is_dhcp_v4(packet: &Seen<'_>, server_port: u16) -> bool {
 }
 
 /// What a packet wants, told by where it goes.
-fn asked(packet: &Seen<'_>) -> (Carrier, u16) {
+pub(super) fn asked(packet: &Seen<'_>) -> (Carrier, u16) {
     match packet.transport {
         Transport::Tcp { ports, .. } => (Carrier::Tcp, ports.1),
         Transport::Udp { ports, .. } => (Carrier::Udp, ports.1),
@@ -339,6 +358,15 @@ fn closes(packet: &Seen<'_>) -> bool {
 /// Begins a connection anew, whatever is known of one.
 fn begins(packet: &Seen<'_>) -> bool {
     is_bare_syn(packet) && !closes(packet)
+}
+
+/// Whether a rule may let it reach a group: no TCP, and no echo request.
+pub(super) fn may_be_for_many(packet: &Seen<'_>) -> bool {
+    match packet.transport {
+        Transport::Tcp { .. } => false,
+        Transport::Control { kind, .. } => !matches!((packet.protocol, kind), (1, 8) | (58, 128)),
+        Transport::Udp { .. } | Transport::Other => true,
+    }
 }
 
 /// Broadcast and multicast.

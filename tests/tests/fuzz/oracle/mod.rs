@@ -28,7 +28,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use sccm_common::Reason;
-use sccm_tests::reading::{Outbound, THIS_MACHINE};
+use sccm_tests::reading::{Outbound, THIS_MACHINE, Way};
 
 use crate::case::{HOST_ID, SEGMENT_ID, Setting, Spot, Step, UPLINK_ID};
 use parse::{Part, Seen};
@@ -156,7 +156,9 @@ impl<'a> Oracle<'a> {
             return (reason, None);
         }
         let own = |address| self.setting.own_rights().contains(&address);
-        let end = if place == Spot::Segment && !own(packet.destination) {
+        let end = if place == Spot::Segment && self.is_for_gateway(&packet) {
+            self.inbound(&packet, Some(THIS_MACHINE))
+        } else if place == Spot::Segment && !own(packet.destination) {
             // Nobody there is the gateway, whatever the packet claims.
             let local = Some(packet.source).filter(|source| !own(*source));
             self.outbound(&packet, local)
@@ -213,6 +215,22 @@ impl<'a> Oracle<'a> {
         }
         let end = self.outbound(&packet, Some(local));
         Some((true, self.note_first(&packet, end)))
+    }
+
+    /// Whether it goes from the segment to many, and a rule of the gateway lets it in there.
+    fn is_for_gateway(&self, packet: &Seen<'_>) -> bool {
+        let may = || {
+            let way = Way::In;
+            let asked = judge::asked(packet);
+            self.rights
+                .may(way, Some(THIS_MACHINE), packet.source, asked)
+        };
+        self.setting.machine.is_gateway
+            && judge::is_group(packet.destination)
+            && packet.part != Part::Later
+            && !essential::is_from_dhcp_client(packet)
+            && judge::may_be_for_many(packet)
+            && may()
     }
 
     /// Later fragments follow a first one that passed where it was judged.

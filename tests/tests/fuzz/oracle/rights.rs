@@ -27,6 +27,7 @@ impl<'a> Rights<'a> {
             catalog,
             document: &setting.document,
             own: setting.own_rights(),
+            machine: &setting.machine,
         };
         let mut entries = setting.document.protect.iter();
         Self {
