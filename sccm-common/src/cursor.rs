@@ -21,6 +21,9 @@ pub trait Cursor {
     /// multi-buffer frame included.
     fn holds(&mut self, count: u32) -> bool;
 
+    /// Bytes from here to the end of the frame, those in later buffers included.
+    fn left(&mut self) -> u32;
+
     /// Bytes from the first of the frame to here.
     fn position(&self) -> u32;
 
@@ -114,6 +117,10 @@ impl Cursor for SliceCursor<'_> {
 
     fn holds(&mut self, count: u32) -> bool {
         count as usize <= self.rest.len()
+    }
+
+    fn left(&mut self) -> u32 {
+        self.rest.len() as u32
     }
 
     fn position(&self) -> u32 {

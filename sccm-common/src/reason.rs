@@ -174,7 +174,7 @@ reasons! {
         "The frame is of ethertype IPv6, but its header is of another version.",
         "Capture some, and look at who sends them: this does not happen by itself.";
     Ipv6PayloadLength = 75, "ipv6-payload-length", Drop,
-        "The IPv6 payload length is longer than the frame, or the packet is a jumbogram.",
+        "The IPv6 payload length is longer than the frame, or the packet says that it is a jumbogram, and this machine's kernel has not made it of many segments (BIG TCP).",
         "Look for a device that cuts frames off, such as one with a smaller MTU. Jumbograms (RFC 2675) are not supported.";
     Ipv6ExtensionTruncated = 76, "ipv6-extension-truncated", Drop,
         "An IPv6 extension header is longer than the packet.",

@@ -300,13 +300,15 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
 
     #[inline(always)]
     fn holds(&mut self, count: u32) -> bool {
-        if count <= self.remaining {
-            return true;
-        }
+        count <= self.remaining || count <= self.left()
+    }
+
+    #[inline(always)]
+    fn left(&mut self) -> u32 {
         let length = self.frame.length();
         self.remaining += length - self.length;
         self.length = length;
-        count <= self.remaining
+        self.remaining
     }
 
     #[inline(always)]

@@ -28,6 +28,7 @@ pub const BASE: &[Program] = &[Program::plain("ip", "iproute2")];
 pub const EMULATOR: &[Program] = &[
     Program::plain("qemu-system-x86_64", "qemu-system-x86"),
     Program::plain("strip", "binutils"),
+    Program::plain("ethtool", "ethtool"),
 ];
 
 /// What the benchmark compares with, and measures by.

@@ -7,6 +7,7 @@
 
 mod clsact;
 mod link;
+mod refusal;
 mod tcx;
 mod xdp;
 

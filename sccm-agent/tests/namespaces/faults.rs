@@ -107,8 +107,43 @@ fn a_failing_second_interface_takes_the_first_back() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
     hosts
         .run(&format!("enforce {POINT} --interface lo"))?
-        .assert_refused(&["lo", "native", "--xdp-mode generic"]);
+        .assert_refused(&[
+            "lo",
+            "native",
+            "the driver says \"Underlying driver does not support XDP in native mode\"",
+            "--xdp-mode generic",
+        ]);
     assert_gone(&hosts)
+}
+
+/// A card with fewer receive queues than its other end has transmit queues.
+#[test]
+fn a_driver_that_refuses_is_quoted_with_what_mends_it() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    hosts.point.ip(&format!(
+        "link add name eth1 numtxqueues 1 numrxqueues 1 type veth peer name eth1 numtxqueues 4 \
+         numrxqueues 4 netns {}",
+        hosts.client.name()
+    ))?;
+    for host in [&hosts.client, &hosts.point] {
+        host.ip("link set dev eth1 up")?;
+    }
+    hosts
+        .run(&format!("enforce {POINT} --interface eth1"))?
+        .assert_refused(&[
+            "attaching to eth1 in native mode: No space left on device",
+            "XDP expects number of rx queues not less than peer tx queues\": give it as many",
+            "`ethtool -L eth1 rx N`",
+            "`--xdp-mode generic`",
+        ]);
+    assert_gone(&hosts)?;
+    // The question leaves nothing behind.
+    assert!(!hosts.has_xdp("eth1")?);
+    let agent = hosts.enforce(&format!("{POINT} --interface eth1 --xdp-mode auto"))?;
+    let log = agent.log()?;
+    assert!(log.contains("not less than peer tx queues"), "{log}");
+    assert_eq!(hosts.status()?.of("eth1"), ("generic", "generic"));
+    Ok(())
 }
 
 #[test]

@@ -9,12 +9,14 @@
 )]
 
 mod bad_input;
+mod big_tcp;
 mod blocked;
 mod capture;
 mod clsact;
 mod control;
 mod conversations;
 mod counters;
+mod devices;
 mod egress_order;
 mod enforce;
 mod faults;

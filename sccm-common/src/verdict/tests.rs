@@ -1,5 +1,6 @@
 //! The decision, driven by frames and a clock.
 
+mod big;
 mod candidates;
 mod departures;
 mod dhcp;

@@ -36,6 +36,10 @@ impl Cursor for Checking<'_> {
         self.position + count as usize <= self.frame.len()
     }
 
+    fn left(&mut self) -> u32 {
+        (self.frame.len() - self.position) as u32
+    }
+
     fn position(&self) -> u32 {
         self.position as u32
     }

@@ -1,7 +1,7 @@
 //! IPv4 (RFC 791).
 
 use super::transport::{self, Datagram};
-use super::{OrEnd, Parsed};
+use super::{OrEnd, Parsed, beyond_the_field};
 use crate::address::{Address, Family};
 use crate::cursor::Cursor;
 use crate::packet::{Fragment, Packet, Protocol};
@@ -9,6 +9,9 @@ use crate::reason::Reason;
 use core::ops::ControlFlow::{Break, Continue};
 
 pub(crate) const MIN_HEADER: u32 = 20;
+
+/// Version 4 and a header of five words.
+pub(super) const WITHOUT_OPTIONS: u8 = 0x45;
 
 /// Words of options that fit into a header.
 const MAX_OPTION_WORDS: u32 = 10;
@@ -37,7 +40,15 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         return Break(Reason::Ipv4Version);
     }
     let header = u32::from(version_length & 0x0f) * 4;
-    let total = u32::from(u16::from_be_bytes([l0, l1]));
+    let fragment = u16::from_be_bytes([f0, f1]);
+    let mut total = u32::from(u16::from_be_bytes([l0, l1]));
+    let is_big = total == 0
+        && version_length == WITHOUT_OPTIONS
+        && protocol == Protocol::TCP.0
+        && fragment & (OFFSET | MORE_FRAGMENTS) == 0;
+    if is_big {
+        total = beyond_the_field(cursor, MIN_HEADER);
+    }
     if header < MIN_HEADER || header > total {
         return Break(Reason::Ipv4HeaderLength);
     }
@@ -45,13 +56,13 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     if !cursor.holds(total - MIN_HEADER) {
         return Break(Reason::Ipv4TotalLength);
     }
-    let has_options = header > MIN_HEADER;
+    // Said twice of a big one, so that the verifier does not follow the options for it once more.
+    let has_options = header > MIN_HEADER && !is_big;
     let mut source_routed = false;
     if has_options {
         source_routed = options(cursor, header - MIN_HEADER)?;
     }
 
-    let fragment = u16::from_be_bytes([f0, f1]);
     let datagram = Datagram {
         family: Family::V4,
         source: Address::v4(source),

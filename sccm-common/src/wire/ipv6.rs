@@ -2,12 +2,12 @@
 
 use super::ipv4::fragment_of;
 use super::transport::{self, Datagram};
-use super::{OrEnd, Parsed};
+use super::{OrEnd, Parsed, beyond_the_field};
 use crate::address::{Address, Family};
 use crate::cursor::Cursor;
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::reason::Reason;
-use core::ops::ControlFlow::Break;
+use core::ops::ControlFlow::{Break, Continue};
 
 /// Extension headers that are skipped. All others are judged as protocols: what follows ESP is
 /// encrypted, nobody here can check what AH signs, and network stacks read no transport header
@@ -23,6 +23,11 @@ pub(crate) const MAX_EXTENSIONS: u32 = 6;
 const EXTENSION_UNIT: u32 = 8;
 const MORE_FRAGMENTS: u16 = 0x0001;
 
+/// A hop-by-hop header before TCP that has one option, the size of a jumbogram (RFC 2675, 2).
+const JUMBO: [u8; 4] = [TCP, 0, 0xc2, 4];
+
+const TCP: u8 = Protocol::TCP.0;
+
 /// Reads an IPv6 header, its extension headers and the transport header behind them.
 #[inline(always)]
 pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
@@ -34,12 +39,20 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         return Break(Reason::Ipv6Version);
     }
     let mut payload = u32::from(u16::from_be_bytes([l0, l1]));
-    // A payload length of 0 announces a jumbogram (RFC 2675), or an empty packet.
+    let mut has_options = false;
+    if payload == 0 && matches!(next, extension::HOP_BY_HOP | TCP) {
+        payload = beyond_the_field(cursor, 0);
+        if payload != 0 && next == extension::HOP_BY_HOP {
+            payload = behind_jumbo(cursor, payload)?;
+            has_options = true;
+            next = TCP;
+        }
+    }
+    // All others with a payload length of 0 are jumbograms that nobody here made, or empty.
     if payload == 0 && next != Protocol::NO_NEXT_HEADER.0 || !cursor.holds(payload) {
         return Break(Reason::Ipv6PayloadLength);
     }
 
-    let mut has_options = false;
     let mut source_routed = false;
     let mut fragment = Fragment::Whole;
     let mut offset = 0;
@@ -110,6 +123,18 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         offset,
     };
     transport::parse(cursor, datagram, packet)
+}
+
+/// Moves past the hop-by-hop header of a jumbogram that the kernel has made, and returns what is
+/// left of its payload.
+#[inline(always)]
+fn behind_jumbo<C: Cursor>(cursor: &mut C, payload: u32) -> Parsed<u32> {
+    let start = cursor.take().or_end(Reason::Ipv6ExtensionTruncated)?;
+    let size = cursor.take().or_end(Reason::Ipv6ExtensionTruncated)?;
+    match start == JUMBO && u32::from_be_bytes(size) == payload {
+        true => Continue(payload - EXTENSION_UNIT),
+        false => Break(Reason::Ipv6PayloadLength),
+    }
 }
 
 #[inline(always)]

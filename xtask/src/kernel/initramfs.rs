@@ -24,10 +24,18 @@ const MODULES: &[&str] = &[
     "net/sched/sch_ingress",
     "net/sched/cls_bpf",
     "net/sched/cls_u32",
+    "net/llc/llc",
+    "net/802/stp",
+    "net/802/garp",
+    "net/802/mrp",
+    "net/8021q/8021q",
+    "net/bridge/bridge",
+    "net/tls/tls",
+    "drivers/net/bonding/bonding",
 ];
 
 /// What the tests start, besides busybox's own.
-const TOOLS: &[&str] = &["ip", "tc"];
+const TOOLS: &[&str] = &["ip", "tc", "bridge", "ethtool"];
 
 /// Where the tests are, beside the agent; and the list of them for `init.sh`.
 const TESTS: &str = "tests";

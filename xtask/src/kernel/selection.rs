@@ -1,6 +1,7 @@
 //! Which tests run on other kernels. They were chosen for what differs between
 //! kernels (the verifier, hooks, helpers, test runs, pins), and by what they take:
-//! emulated, everything is ten to twenty times slower.
+//! emulated, everything is ten to twenty times slower. Tests that need modules are ignored by
+//! `cargo test`, because not every kernel has them, and run here.
 
 use std::path::PathBuf;
 
@@ -48,6 +49,11 @@ pub const SELECTION: &[Selected] = &[
             "faults::generic_mode",
             "faults::signals_detach",
         ],
+    ),
+    // Devices that this machine's kernel may not have: run here and nowhere else.
+    select(
+        "namespaces",
+        &["devices::", "--ignored", "--test-threads=1"],
     ),
     // Not what only repeats: every length of a frame, floods, every kind of flow.
     select("fixtures", &["check", "buffers", "connection"]),

@@ -3,9 +3,12 @@
 use super::super::root_cause;
 use super::Mode;
 use super::link::{open, was_updated};
+use super::refusal;
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp};
+use nix::net::if_::if_nametoindex;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 /// Attaches the program; dropping the link detaches it.
@@ -15,7 +18,7 @@ use std::path::Path;
 pub(crate) fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> {
     let id = program
         .attach(interface, mode.flags())
-        .map_err(|error| refused(&error, interface, mode))?;
+        .map_err(|error| refused(&error, program, interface, mode))?;
     let link = program.take_link(id)?;
     // On old kernels, aya attaches in a way that ends with the process.
     FdLink::try_from(link).map_err(|_| {
@@ -36,18 +39,34 @@ pub(crate) fn take_over(program: &mut Xdp, path: &Path) -> Result<bool> {
 }
 
 /// An error with the kernel's refusal and what to do about it.
-fn refused(error: &ProgramError, interface: &str, mode: Mode) -> anyhow::Error {
+fn refused(error: &ProgramError, program: &Xdp, interface: &str, mode: Mode) -> anyhow::Error {
     let cause = root_cause(error);
     let remedy = match mode {
-        Mode::Native => {
-            "the driver cannot run the program natively as it is set up; its reason may be in \
-             `dmesg` (MTU above what it takes, LRO on, too few queues). Mend that, or accept the \
-             slower way with `--xdp-mode generic`"
-        }
-        Mode::Generic => "another program may sit on the interface: see `ip link show`",
+        Mode::Native => natively(program, interface),
+        Mode::Generic => "another program may sit on the interface: see `ip link show`".to_owned(),
     };
     anyhow!(
         "attaching to {interface} in {} mode: {cause}: {remedy}",
         mode.label()
     )
+}
+
+/// What the driver says, and what mends that.
+fn natively(program: &Xdp, interface: &str) -> String {
+    const SLOWER: &str = "accept the slower way with `--xdp-mode generic`";
+    let index = if_nametoindex(interface).ok();
+    let number = program.fd().ok();
+    let words = index
+        .zip(number)
+        .and_then(|(index, number)| refusal::words(number.as_fd(), index));
+    let Some(words) = words else {
+        return format!(
+            "the driver cannot run the program natively as it is set up; its reason may be in \
+             `dmesg` (MTU above what it takes, LRO on, too few queues). Mend that, or {SLOWER}"
+        );
+    };
+    match refusal::remedy(&words, interface) {
+        Some(remedy) => format!("the driver says \"{words}\": {remedy}, or {SLOWER}"),
+        None => format!("the driver says \"{words}\": {SLOWER}"),
+    }
 }

@@ -1,13 +1,10 @@
 //! The headers of a packet of the fast path, each a view of the bytes in the frame.
 
-use super::super::ipv4::{MORE_FRAGMENTS, OFFSET};
+use super::super::ipv4::{MORE_FRAGMENTS, OFFSET, WITHOUT_OPTIONS};
 use crate::address::{Address, Family};
 use crate::as_written;
 use crate::cursor::Contiguous;
 use crate::packet::{Protocol, TcpFlags};
-
-/// Version 4 and a header of five words.
-const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 
 /// A network header of the fast path: no options, no fragment. Sizes are in bytes.
 pub trait Network<'a>: Copy {
@@ -44,7 +41,7 @@ impl<'a> Network<'a> for Ipv4<'a> {
     fn of<F: Contiguous>(packet: &'a F) -> Option<Self> {
         let header = Self(packet.at(0)?);
         let in_parts = be16(header.0, 6) & (MORE_FRAGMENTS | OFFSET) != 0;
-        let fast = header.0[0] == IPV4_WITHOUT_OPTIONS && !in_parts;
+        let fast = header.0[0] == WITHOUT_OPTIONS && !in_parts;
         (fast && packet.holds(header.length())).then_some(header)
     }
 

@@ -67,6 +67,7 @@ pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> 
         27 => talk_more::chain(random, &ends, outward),
         28 => talk_more::neighbours(random, &ends, outward),
         29 => talk_more::membership(random, &ends, outward),
+        30 if random.u8(..32) == 0 => talk_more::big(random, &ends, outward),
         30 => talk_more::link(random, outward),
         31 | 32 => talk_more::to_group(random, &ends, outward),
         _ => talk_more::odd(random, &ends, outward),

@@ -412,6 +412,36 @@ fn of_802_3(random: &mut Rng) -> Vec<u8> {
     frame
 }
 
+/// TCP data of about as much as a length field can tell, the field 0, and what a kernel would put
+/// before it. The programs read little of it.
+pub fn big(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
+    let port = [80, 445, 8530, 23][random.usize(..4)];
+    let protocol = [TCP, TCP, TCP, UDP][random.usize(..4)];
+    let mut ip = ends.ip(outward, protocol);
+    ip.more = random.u8(..16) == 0;
+    let mut payload = match protocol {
+        TCP => frame::tcp((40_000, port), frame::ACK, &[]),
+        _ => frame::udp((40_000, port), &[]),
+    };
+    payload.resize(65_500 + random.usize(..100), 0);
+    let size = payload.len() as u32 + 8;
+    let size = if random.u8(..4) == 0 {
+        random.u32(..70_000)
+    } else {
+        size
+    };
+    let [a, b, c, d] = size.to_be_bytes();
+    let jumbo = vec![(0, vec![0, 0, 0xc2, 4, a, b, c, d])];
+    let extra = match ends.is_v4() || random.bool() {
+        true => Vec::new(),
+        false => jumbo,
+    };
+    let mut frame = ip.frame_with(&extra, &payload);
+    let length = if ends.is_v4() { 16 } else { 18 };
+    frame[length..length + 2].copy_from_slice(&[0, 0]);
+    vec![Said { outward, frame }]
+}
+
 /// All kinds of packets to broadcast and multicast addresses, and what would answer them.
 pub fn to_group(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
     const GROUPS: [&str; 3] = ["224.0.0.9", "255.255.255.255", "239.1.2.3"];

@@ -178,7 +178,13 @@ fn ipv4(rest: &[u8]) -> Result<Seen<'_>, Reason> {
     let &[first, _, high, low, ..] = rest.get(..20).ok_or(Reason::Ipv4Truncated)? else {
         return Err(Reason::Ipv4Truncated);
     };
-    let total = usize::from(u16::from_be_bytes([high, low]));
+    let mut total = usize::from(u16::from_be_bytes([high, low]));
+    // Only this machine's kernel makes more of TCP than the field can tell, and leaves it 0. It puts
+    // nothing together that has options.
+    let plain = first == 0x45 && rest[6] & 0x3f == 0 && rest[7] == 0;
+    if total == 0 && rest[9] == 6 && plain && rest.len() > 65_535 {
+        total = rest.len();
+    }
     let size = usize::from(first & 0x0f) * 4;
     match (first >> 4, size) {
         (4, 20..) if size <= total && total <= rest.len() => {}
@@ -239,6 +245,14 @@ fn ipv6(rest: &[u8]) -> Result<Seen<'_>, Reason> {
     let mut left = usize::from(header.payload_length());
     let mut next = header.next_header();
     let mut rest = &rest[40..];
+    // As with IPv4. Some kernels put a jumbo payload option before it (RFC 2675), and no other.
+    if left == 0 && rest.len() > 65_535 {
+        let [a, b, c, d] = (rest.len() as u32).to_be_bytes();
+        let is_jumbo = next.0 == 0 && rest.starts_with(&[6, 0, 0xc2, 4, a, b, c, d]);
+        if next.0 == 6 || is_jumbo {
+            left = rest.len();
+        }
+    }
     // Empty is only what says that nothing follows; else it would be a jumbogram.
     if (left == 0 && next != IpNumber::IPV6_NO_NEXT_HEADER) || left > rest.len() {
         return Err(Reason::Ipv6PayloadLength);
