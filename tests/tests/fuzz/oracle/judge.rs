@@ -128,6 +128,8 @@ impl Oracle<'_> {
             && self.mode() == Outbound::Enforce
             && self.answers_a_relay(packet, Asker::Peer)
             && !self.rights.is_unlisted(local)
+            // Nobody sends in the name of a group.
+            && !is_group(packet.source)
             && self.rights.may_be_where_a_relay_is(packet.destination)
         {
             let port = if packet.is_v4() { 67 } else { 547 };
