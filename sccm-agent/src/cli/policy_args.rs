@@ -194,13 +194,14 @@ mod tests {
     }
 
     /// One of these is a value of any flag.
-    const VALUES: [&str; 6] = [
+    const VALUES: [&str; 7] = [
         "1",
         "50000-50001",
         "tcp/22",
         "off",
         "192.0.2.0/24",
         "0x886f",
+        "5m",
     ];
 
     fn long(flag: &Arg) -> String {

@@ -296,7 +296,7 @@ mod tests {
         let ends = "\"protect\":[[\"dp\",[\"distribution-point\"],[\"10.2.0.0/24\"],false]],\
                     \"allow\":[],\"management\":[],\"publish\":[]}";
         assert!(text.ends_with(ends), "{text}");
-        let golden = "";
+        let golden = "4ebb1b1d1c1da9836ed126f8a29aba22b906ee1305e5cd6bc088a1052ac1576b";
         assert_eq!(hash_text(&of_written(&policy("dp"))), golden);
     }
 }

@@ -107,7 +107,7 @@ fn what_is_only_counted_is_not_noted() -> Result<()> {
     Ok(())
 }
 
-/// Field case 08 among them.
+/// A protocol of switches that nobody knows among them.
 #[test]
 fn frames_without_an_ip_packet_are_noted_by_their_hardware_addresses() -> Result<()> {
     const BRIDGES: [u8; 6] = [0x01, 0, 0x0c, 0xcc, 0xcc, 0xcd];
@@ -118,9 +118,9 @@ fn frames_without_an_ip_packet_are_noted_by_their_hardware_addresses() -> Result
     };
     let mut kernel = loaded(Place::Segment, &settings)?;
     let [v4, _] = arriving();
-    let pvst = Packet::llc(0xaa, 0xaa).data([0, 0, 0x0c, 0x01, 0x0b, 0, 0, 2, 2, 0x0e]);
+    let unknown = Packet::llc(0xaa, 0xaa).data([0, 0, 0x0c, 0x01, 0x0f, 0, 0, 2, 2, 0x0e]);
     let frames = [
-        (pvst, Reason::EthertypeRefused),
+        (unknown, Reason::EthertypeRefused),
         (
             Packet::llc(0xf0, 0xf0).payload(43),
             Reason::EthertypeRefused,
