@@ -34,10 +34,14 @@ impl PassedEthertype {
 /// does.
 #[inline(always)]
 pub(crate) fn passes(named: &[PassedEthertype; MAX_ETHERTYPES], number: u16, place: Place) -> bool {
-    let here = PassedEthertype::at(place);
-    let mut passes = false;
-    for entry in named {
-        passes |= entry.number == number && entry.places & here != 0;
+    if number == 0 {
+        return false;
     }
-    passes && number != 0
+    // Each number is named once.
+    for entry in named {
+        if entry.number == number {
+            return entry.places & PassedEthertype::at(place) != 0;
+        }
+    }
+    false
 }

@@ -41,14 +41,12 @@ impl<Value> OrEnd<Value> for Option<Value> {
 const LONGEST: u32 = 0xffff;
 
 /// The size of a TCP packet whose length field is 0 because the field cannot tell it, of which
-/// `header` bytes were read: this machine's kernel puts so many segments together (BIG TCP). 0 for
-/// all others: no link carries a frame as long, so nobody else makes one.
+/// `header` bytes were read: this machine's kernel puts so many segments together (BIG TCP). `None`
+/// for all others: no link carries a frame as long, so nobody else makes one.
 #[inline(always)]
-fn beyond_the_field<C: Cursor>(cursor: &mut C, header: u32) -> u32 {
-    match header + cursor.left() {
-        size if size > LONGEST => size,
-        _ => 0,
-    }
+fn beyond_the_field<C: Cursor>(cursor: &mut C, header: u32) -> Option<u32> {
+    let size = header + cursor.left();
+    (size > LONGEST).then_some(size)
 }
 
 /// Parses a frame from its Ethernet header on.

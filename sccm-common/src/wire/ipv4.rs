@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791).
 
-use super::transport::{self, Datagram};
+use super::transport::{self, Big, Datagram};
 use super::{OrEnd, Parsed, beyond_the_field};
 use crate::address::{Address, Family};
 use crate::cursor::Cursor;
@@ -41,13 +41,22 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     }
     let header = u32::from(version_length & 0x0f) * 4;
     let fragment = u16::from_be_bytes([f0, f1]);
-    let mut total = u32::from(u16::from_be_bytes([l0, l1]));
-    let is_big = total == 0
+    let total = u32::from(u16::from_be_bytes([l0, l1]));
+    if total == 0
         && version_length == WITHOUT_OPTIONS
         && protocol == Protocol::TCP.0
-        && fragment & (OFFSET | MORE_FRAGMENTS) == 0;
-    if is_big {
-        total = beyond_the_field(cursor, MIN_HEADER);
+        && fragment & (OFFSET | MORE_FRAGMENTS) == 0
+    {
+        let big = Big {
+            family: Family::V4,
+            source: Address::v4(source),
+            destination: Address::v4(destination),
+            hop_limit,
+            has_options: false,
+            payload: beyond_the_field(cursor, MIN_HEADER).or_end(Reason::Ipv4HeaderLength)?
+                - MIN_HEADER,
+        };
+        return transport::parse_big(cursor, big, packet);
     }
     if header < MIN_HEADER || header > total {
         return Break(Reason::Ipv4HeaderLength);
@@ -56,8 +65,7 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     if !cursor.holds(total - MIN_HEADER) {
         return Break(Reason::Ipv4TotalLength);
     }
-    // Said twice of a big one, so that the verifier does not follow the options for it once more.
-    let has_options = header > MIN_HEADER && !is_big;
+    let has_options = header > MIN_HEADER;
     let mut source_routed = false;
     if has_options {
         source_routed = options(cursor, header - MIN_HEADER)?;

@@ -1,7 +1,7 @@
 //! IPv6 and its extension headers (RFC 8200).
 
 use super::ipv4::fragment_of;
-use super::transport::{self, Datagram};
+use super::transport::{self, Big, Datagram};
 use super::{OrEnd, Parsed, beyond_the_field};
 use crate::address::{Address, Family};
 use crate::cursor::Cursor;
@@ -39,20 +39,28 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         return Break(Reason::Ipv6Version);
     }
     let mut payload = u32::from(u16::from_be_bytes([l0, l1]));
-    let mut has_options = false;
     if payload == 0 && matches!(next, extension::HOP_BY_HOP | TCP) {
-        payload = beyond_the_field(cursor, 0);
-        if payload != 0 && next == extension::HOP_BY_HOP {
-            payload = behind_jumbo(cursor, payload)?;
-            has_options = true;
-            next = TCP;
-        }
+        let whole = beyond_the_field(cursor, 0).or_end(Reason::Ipv6PayloadLength)?;
+        let has_options = next == extension::HOP_BY_HOP;
+        let big = Big {
+            family: Family::V6,
+            source,
+            destination,
+            hop_limit,
+            has_options,
+            payload: match has_options {
+                true => behind_jumbo(cursor, whole)?,
+                false => whole,
+            },
+        };
+        return transport::parse_big(cursor, big, packet);
     }
     // All others with a payload length of 0 are jumbograms that nobody here made, or empty.
     if payload == 0 && next != Protocol::NO_NEXT_HEADER.0 || !cursor.holds(payload) {
         return Break(Reason::Ipv6PayloadLength);
     }
 
+    let mut has_options = false;
     let mut source_routed = false;
     let mut fragment = Fragment::Whole;
     let mut offset = 0;

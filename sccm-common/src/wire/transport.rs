@@ -38,6 +38,38 @@ pub(super) struct Datagram {
     pub offset: u32,
 }
 
+/// What the network layer says of a TCP packet that is longer than its field can tell.
+pub(super) struct Big {
+    pub family: Family,
+    pub source: Address,
+    pub destination: Address,
+    pub hop_limit: u8,
+    pub has_options: bool,
+    /// Bytes behind the network headers.
+    pub payload: u32,
+}
+
+/// Reads the TCP header of such a packet. Apart from the others, so that the verifier follows no
+/// options and no extension headers for it.
+#[inline(always)]
+pub(super) fn parse_big<C: Cursor>(cursor: &mut C, big: Big, packet: &mut Packet) -> Parsed<()> {
+    let datagram = Datagram {
+        family: big.family,
+        source: big.source,
+        destination: big.destination,
+        protocol: Protocol::TCP,
+        hop_limit: big.hop_limit,
+        has_options: big.has_options,
+        source_routed: false,
+        payload: big.payload,
+        before: 0,
+        fragment: Fragment::Whole,
+        id: 0,
+        offset: 0,
+    };
+    parse(cursor, datagram, packet)
+}
+
 /// Reads the transport header, and writes all that is known of a packet that is [`Packet::NONE`].
 #[inline(always)]
 pub(super) fn parse<C: Cursor>(
