@@ -98,7 +98,7 @@ fn a_relay_is_answered_where_it_says() -> Result<()> {
             for port in [67, 40067] {
                 assert_eq!(kernel.leaves(&back(port))?, Left);
             }
-            assert_eq!(kernel.leaves(&back(68))?, OutboundNotAllowed);
+            assert_eq!(kernel.leaves(&back(69))?, OutboundNotAllowed);
             continue;
         }
         // This host asks, by both families.
