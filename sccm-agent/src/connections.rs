@@ -1,7 +1,6 @@
 //! Connections that this machine knows of without the programs: its own sockets, and the
 //! connection table of a gateway. So what is older than the agent need not break.
 
-mod dump;
 mod sockets;
 mod tracked;
 

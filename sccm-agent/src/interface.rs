@@ -2,6 +2,7 @@
 
 mod addresses;
 mod describe;
+pub mod dump;
 mod forwarding;
 mod neighbours;
 mod routes;

@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plan", &["catalog", "interface"]),
     // The kernel, and what is read back from it.
     ("kernel", &["policy"]),
-    ("connections", &["kernel"]),
+    ("connections", &["interface", "kernel"]),
     ("blocked", &["catalog", "kernel", "policy", "site"]),
     (
         "state",

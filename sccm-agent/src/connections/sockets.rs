@@ -1,7 +1,7 @@
 //! The sockets of this machine, by `sock_diag(7)`.
 
-use super::dump::dump;
 use super::{Connection, TCP, UDP, end};
+use crate::interface::dump::dump;
 use anyhow::{Context as _, Result};
 use rtnetlink::sys::protocols::NETLINK_SOCK_DIAG;
 use sccm_common::flow::Phase;

@@ -1,7 +1,7 @@
 //! The kernel's connection table (nf_conntrack), by ctnetlink.
 
-use super::dump::{attributes, dump};
 use super::{Connection, TCP, UDP, end};
+use crate::interface::dump::{attributes, dump};
 use anyhow::{Context as _, Result};
 use rtnetlink::sys::protocols::NETLINK_NETFILTER;
 use sccm_common::flow::Phase;

@@ -1,11 +1,10 @@
 //! Whether the machine translates addresses (NAT), as its netfilter rules say.
 
-mod netfilter;
-
+use super::dump::{attributes, dump};
 use anyhow::{Context as _, Result};
-use netfilter::{Attribute, attributes, dump, text};
+use rtnetlink::sys::protocols::NETLINK_NETFILTER;
 use std::collections::BTreeSet;
-use std::fs;
+use std::{fs, io};
 
 /// Where the rules are that translate, for people: `nftables: table nat, chain postrouting`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +14,13 @@ pub struct Translation {
     /// Those that give them another destination (DNAT, redirection): published ports, proxies.
     pub destinations: BTreeSet<String>,
 }
+
+/// `NFT_MSG_GETCHAIN` and `NFT_MSG_GETRULE` of `NFNL_SUBSYS_NFTABLES`.
+const GET_CHAIN: u16 = 10 << 8 | 4;
+const GET_RULE: u16 = 10 << 8 | 7;
+
+/// Bytes of `struct nfgenmsg`: family, version, number.
+const FAMILY_HEADER: usize = 4;
 
 /// Attributes of chains and rules (`include/uapi/linux/netfilter/nf_tables.h`).
 mod attribute {
@@ -65,13 +71,16 @@ impl Translation {
 pub fn translation() -> Result<Translation> {
     let mut found = Translation::default();
     // Most machines have no chain of this type, and then no rule is read.
-    let chains = dump(netfilter::GET_CHAIN).context("listing the chains of nftables")?;
-    let is_nat = |chain: &Vec<u8>| {
-        attributes(chain).any(|one| one.kind == attribute::CHAIN_TYPE && text(one.value) == "nat")
+    let mut translates = false;
+    let read_chain = |chain: &[u8]| {
+        let mut attributes = attributes(chain);
+        translates |=
+            attributes.any(|(kind, value)| kind == attribute::CHAIN_TYPE && text(value) == "nat");
     };
-    if chains.iter().any(is_nat) {
-        let rules = dump(netfilter::GET_RULE).context("listing the rules of nftables")?;
-        rules.iter().for_each(|rule| read_rule(rule, &mut found));
+    list(GET_CHAIN, read_chain).context("listing the chains of nftables")?;
+    if translates {
+        list(GET_RULE, |rule| read_rule(rule, &mut found))
+            .context("listing the rules of nftables")?;
     }
     for (file, program) in [
         ("/proc/net/ip_tables_names", "iptables"),
@@ -86,16 +95,39 @@ pub fn translation() -> Result<Translation> {
     Ok(found)
 }
 
+/// Shows the attributes of everything of a kind, of all families. Nothing where the kernel has no
+/// nftables.
+fn list(kind: u16, mut show: impl FnMut(&[u8])) -> Result<()> {
+    let question = [libc::AF_UNSPEC as u8, 0, 0, 0];
+    let show = |body: &[u8]| show(body.get(FAMILY_HEADER..).unwrap_or_default());
+    match dump(NETLINK_NETFILTER, kind, &question, show) {
+        Err(error) if is_absent(&error) => Ok(()),
+        listed => listed,
+    }
+}
+
+fn is_absent(error: &anyhow::Error) -> bool {
+    let absent = [libc::EINVAL, libc::EOPNOTSUPP, libc::EPROTONOSUPPORT];
+    let error = error.downcast_ref::<io::Error>();
+    let code = error.and_then(io::Error::raw_os_error);
+    code.is_some_and(|code| absent.contains(&code))
+}
+
+/// The text of an attribute, which ends with a zero.
+fn text(value: &[u8]) -> String {
+    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
 fn read_rule(rule: &[u8], found: &mut Translation) {
     let (mut table, mut chain) = (String::new(), String::new());
     let mut changes = Vec::new();
-    for one in attributes(rule) {
-        match one.kind {
-            attribute::RULE_TABLE => table = text(one.value),
-            attribute::RULE_CHAIN => chain = text(one.value),
+    for (kind, value) in attributes(rule) {
+        match kind {
+            attribute::RULE_TABLE => table = text(value),
+            attribute::RULE_CHAIN => chain = text(value),
             attribute::RULE_EXPRESSIONS => {
-                let expressions = attributes(one.value);
-                changes.extend(expressions.filter_map(|one| change(&one)));
+                changes.extend(attributes(value).filter_map(|(_, one)| change(one)));
             }
             _ => {}
         }
@@ -106,41 +138,49 @@ fn read_rule(rule: &[u8], found: &mut Translation) {
 }
 
 /// What an expression does, if it translates.
-fn change(expression: &Attribute<'_>) -> Option<Change> {
+fn change(expression: &[u8]) -> Option<Change> {
     let (mut name, mut data): (_, &[u8]) = (String::new(), &[]);
-    for one in attributes(expression.value) {
-        match one.kind {
-            attribute::EXPRESSION_NAME => name = text(one.value),
-            attribute::EXPRESSION_DATA => data = one.value,
+    for (kind, value) in attributes(expression) {
+        match kind {
+            attribute::EXPRESSION_NAME => name = text(value),
+            attribute::EXPRESSION_DATA => data = value,
             _ => {}
         }
     }
-    let has =
-        |kind, value: &[u8]| attributes(data).any(|one| one.kind == kind && one.value == value);
+    let value = |wanted| {
+        let mut all = attributes(data);
+        all.find(|(kind, _)| *kind == wanted)
+            .map(|(_, value)| value)
+    };
     match name.as_str() {
         "masq" => Some(Change::Source),
         "redir" => Some(Change::Destination),
-        "nat" => Some(match has(attribute::NAT_TYPE, &DESTINATION_NAT) {
+        "nat" => Some(match value(attribute::NAT_TYPE) == Some(&DESTINATION_NAT) {
             true => Change::Destination,
             false => Change::Source,
         }),
-        "target" => {
-            let target = attributes(data).find(|one| one.kind == attribute::TARGET_NAME)?;
-            match text(target.value).as_str() {
-                "MASQUERADE" | "SNAT" | "SNPT" => Some(Change::Source),
-                "DNAT" | "REDIRECT" | "DNPT" => Some(Change::Destination),
-                "NETMAP" => Some(Change::Both),
-                _ => None,
-            }
-        }
+        "target" => match text(value(attribute::TARGET_NAME)?).as_str() {
+            "MASQUERADE" | "SNAT" | "SNPT" => Some(Change::Source),
+            "DNAT" | "REDIRECT" | "DNPT" => Some(Change::Destination),
+            "NETMAP" => Some(Change::Both),
+            _ => None,
+        },
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::netfilter::encode;
     use super::*;
+
+    /// An attribute as it is on the wire.
+    fn encode(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = (4 + value.len()) as u16;
+        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
 
     fn rule(expression: &str, data: &[u8]) -> Vec<u8> {
         let name = encode(

@@ -16,7 +16,6 @@ mod clsact;
 mod control;
 mod conversations;
 mod counters;
-mod devices;
 mod egress_order;
 mod enforce;
 mod faults;

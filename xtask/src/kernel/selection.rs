@@ -1,7 +1,7 @@
 //! Which tests run on other kernels. They were chosen for what differs between
 //! kernels (the verifier, hooks, helpers, test runs, pins), and by what they take:
-//! emulated, everything is ten to twenty times slower. Tests that need modules are ignored by
-//! `cargo test`, because not every kernel has them, and run here.
+//! emulated, everything is ten to twenty times slower. `devices` needs modules that not every kernel
+//! has, so it runs only here.
 
 use std::path::PathBuf;
 
@@ -51,12 +51,19 @@ pub const SELECTION: &[Selected] = &[
         ],
     ),
     // Devices that this machine's kernel may not have: run here and nowhere else.
+    select("devices", &["--test-threads=1"]),
+    // Not what only repeats: every length of a frame, floods, every kind of flow, and what is noted of
+    // each frame, which loads the programs for every table.
     select(
-        "namespaces",
-        &["devices::", "--ignored", "--test-threads=1"],
+        "fixtures",
+        &[
+            "check::every_fixture",
+            "check::what_leaves",
+            "check::without",
+            "buffers",
+            "connection",
+        ],
     ),
-    // Not what only repeats: every length of a frame, floods, every kind of flow.
-    select("fixtures", &["check", "buffers", "connection"]),
 ];
 
 const fn select(name: &'static str, arguments: &'static [&'static str]) -> Selected {

@@ -12,12 +12,7 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
 /// Sends one question of a netlink family, and shows the body of each message that answers it.
-pub(super) fn dump(
-    family: isize,
-    kind: u16,
-    question: &[u8],
-    mut show: impl FnMut(&[u8]),
-) -> Result<()> {
+pub fn dump(family: isize, kind: u16, question: &[u8], mut show: impl FnMut(&[u8])) -> Result<()> {
     let mut socket = Socket::new(family).context("opening netlink")?;
     socket.bind_auto().context("opening netlink")?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -63,7 +58,7 @@ fn refused(body: &[u8]) -> Result<()> {
 }
 
 /// The attributes of a body, each with its number (without the flags in it) and its value.
-pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     const NUMBER: u16 = 0x3fff;
     std::iter::from_fn(move || {
         let [l0, l1, n0, n1] = *rest.first_chunk()?;

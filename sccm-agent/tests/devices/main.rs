@@ -1,7 +1,7 @@
 //! VLAN devices, VLANs within VLANs, bonds, and bridges that filter VLANs, with real traffic.
 //!
-//! They need modules (8021q, bonding) that not every kernel has, so these tests are ignored unless
-//! they are asked for. The emulated machines of `cargo xtask test --kernel` run them all.
+//! They need modules (8021q, bonding) that not every kernel has. So `cargo test` alone does not run
+//! them: the emulated machines of `cargo xtask test --kernel` do.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
@@ -114,7 +114,6 @@ fn hosts() -> Result<Hosts> {
 }
 
 #[test]
-#[ignore = "needs 8021q: cargo xtask test --kernel"]
 fn a_vlan_device_is_enforced_and_its_card_is_not() -> Result<()> {
     let hosts = hosts()?;
     let (client, point) = (addresses(20, 1)?, addresses(20, 2)?);
@@ -145,7 +144,6 @@ fn a_vlan_device_is_enforced_and_its_card_is_not() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs 8021q: cargo xtask test --kernel"]
 fn the_outer_tag_decides_for_a_vlan_within_a_vlan() -> Result<()> {
     for interface in ["eth0.100", "eth0"] {
         let hosts = hosts()?;
@@ -199,7 +197,6 @@ fn echoes(stream: &mut TcpStream) -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs bonding: cargo xtask test --kernel"]
 fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
     let hosts = bonded()?;
     let (client, point) = (addresses(9, 1)?, addresses(9, 2)?);
@@ -241,7 +238,6 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs bonding and 8021q: cargo xtask test --kernel"]
 fn a_vlan_over_a_bond_is_enforced_on_both_cards() -> Result<()> {
     let hosts = bonded()?;
     let (client, point) = (addresses(20, 1)?, addresses(20, 2)?);
@@ -265,7 +261,6 @@ fn a_vlan_over_a_bond_is_enforced_on_both_cards() -> Result<()> {
 
 /// A bridge that lets only named VLANs through, and hosts that speak in one of them.
 #[test]
-#[ignore = "needs 8021q: cargo xtask test --kernel"]
 fn a_bridge_that_filters_vlans_is_enforced_by_vlan() -> Result<()> {
     let stage = Stage::new(Topology::Bridged)?;
     let gateway = stage.gateway();
