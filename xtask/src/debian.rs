@@ -53,6 +53,7 @@ pub const SERVERS: &[Program] = &[
     Program::plain("ssh", "openssh-client"),
     Program::plain("udhcpc", "udhcpc"),
     Program::plain("tshark", "tshark"),
+    Program::plain("nft", "nftables"),
     // For the status page.
     Program::plain("chromium", "chromium"),
     Program::plain("chromedriver", "chromium-driver"),

@@ -150,6 +150,8 @@ fn what_crosses_a_bridge_opens_no_flow() -> Result<()> {
         neighbour.interface("eth0").mac()?,
     );
     let mark = b"crosses a bridge";
+    // A scrape of this test's may have been open when the agent looked what is.
+    let before = flows(&hosts)?;
     for packet in [
         Packet::ipv4("192.0.2.1", "192.0.2.3"),
         Packet::ipv6("2001:db8::1", "2001:db8::3"),
@@ -170,7 +172,7 @@ fn what_crosses_a_bridge_opens_no_flow() -> Result<()> {
         metrics.passed(&[("interface", "eth1"), ("protocol", "udp")]),
         0
     );
-    assert_eq!(flows(&hosts)?, 0);
+    assert_eq!(flows(&hosts)?, before);
     Ok(())
 }
 
