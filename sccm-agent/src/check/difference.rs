@@ -14,7 +14,9 @@ use crate::policy::{hash_text, roles_text};
 use anyhow::Result;
 use joint::{Answer, Joint};
 use sccm_common::abi::PolicyInfo;
+use sccm_common::policy::flag;
 use serde::Serialize;
+use std::net::Ipv4Addr;
 use words::{GROUPS, Words};
 
 /// The running policy, as the kernel has it.
@@ -25,6 +27,8 @@ pub struct Live {
     pub tables: Tables,
     /// What its services are called.
     pub names: ServiceNames,
+    /// Broadcast addresses of this machine's interfaces, sorted.
+    pub broadcasts: Vec<Ipv4Addr>,
 }
 
 /// The difference, as `check --against-live -o json` prints it.
@@ -70,6 +74,11 @@ impl Difference {
         let machine = match live.tables.own_addresses().as_slice() {
             [] => Surroundings::default(),
             own => Surroundings::gateway(own),
+        };
+        let machine = Surroundings {
+            broadcasts: live.broadcasts.clone(),
+            is_bridge: live.tables.policy.has(flag::BRIDGE),
+            ..machine
         };
         let request = Request {
             policy,

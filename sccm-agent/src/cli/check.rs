@@ -3,13 +3,15 @@
 use super::PinArgs;
 use crate::check::{Difference, Live, Report};
 use crate::config;
-use crate::interface;
+use crate::interface::{self, Netlink};
 use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 /// Check a policy file: print who may open what, and warn of likely mistakes
 #[derive(Debug, Clone, Args)]
@@ -80,5 +82,13 @@ fn live(pins: &PinDir) -> Result<Live> {
         info: maps.info()?,
         tables: maps.tables()?,
         names: maps.service_names()?,
+        broadcasts: broadcasts()?,
     })
+}
+
+/// What stands for all systems of a network of this machine.
+fn broadcasts() -> Result<Vec<Ipv4Addr>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let addresses = runtime.block_on(async { Netlink::connect()?.own_addresses().await })?;
+    Ok(addresses.broadcasts.into_iter().collect())
 }

@@ -41,6 +41,12 @@ pub fn lease(client: &Namespace) -> Result<Option<String>> {
 /// Leases with the role that may, with further arguments, and without.
 fn lease_by_role(stage: &Stage, outbound: &str, more: &str, expected: &str) -> Result<()> {
     let arguments = format!("--outbound {outbound} {more}");
+    // A rule gives the port a name of its own besides.
+    let service = if more.is_empty() {
+        "dhcp"
+    } else {
+        "dhcp+udp/67"
+    };
     let allowed = stage.enforce("pxe-service-point", &arguments)?;
     let address = lease(&stage.client)?;
     assert!(
@@ -51,7 +57,7 @@ fn lease_by_role(stage: &Stage, outbound: &str, more: &str, expected: &str) -> R
     let metrics = allowed.metrics()?;
     metrics.tells_passed(&[
         ("reason", "service"),
-        ("service", "dhcp"),
+        ("service", service),
         ("interface", "up0"),
     ])?;
     metrics.tells_no_drop(&[])?;
@@ -86,7 +92,7 @@ fn a_lease_comes_through_a_relay_on_the_router() -> Result<()> {
     let _relay = dhcp_relay(stage.gateway(), UPLINK[0], &[SERVER[0]])?;
     for outbound in ["track", "enforce"] {
         // A program of the gateway hears broadcasts only by a rule.
-        lease_by_role(&stage, outbound, "--manage udp/67", "192.0.2.1")?;
+        lease_by_role(&stage, outbound, "--manage udp/67@0.0.0.0", "192.0.2.1")?;
     }
     Ok(())
 }

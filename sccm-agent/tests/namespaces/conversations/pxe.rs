@@ -93,6 +93,8 @@ impl Site {
         let mut site = Self::routed("192.0.2.100,192.0.2.150,255.255.255.0", "192.0.2.0")?;
         let relay = dhcp_relay(site.stage.gateway(), UPLINK[0], &[LEASES.into(), SERVER[0]])?;
         site.servers.push(relay);
+        // A program of the gateway hears broadcasts at the uplink only by a rule.
+        site.rules = "--manage udp/67@0.0.0.0";
         Ok(site)
     }
 
@@ -129,7 +131,12 @@ impl Site {
         self.go_through_it()
             .with_context(|| format!("{outbound}: {:?} {:#?}", agent.log(), agent.metrics()))?;
         let metrics = agent.metrics()?;
-        for service in ["dhcp", "binl", "tftp", "http"] {
+        // A rule gives the port a name of its own besides.
+        let dhcp = match self.rules.contains("udp/67") {
+            true => "dhcp+udp/67",
+            false => "dhcp",
+        };
+        for service in [dhcp, "binl", "tftp", "http"] {
             let labels = [("interface", "up0"), ("service", service)];
             metrics.tells_passed(&[&labels[..], &[("reason", "service")]].concat())?;
         }
@@ -220,7 +227,10 @@ fn a_machine_boots_through_a_bridge() -> Result<()> {
 #[test]
 fn a_machine_boots_through_a_router_that_is_its_relay() -> Result<()> {
     // Both servers answer what the gateway itself has asked.
-    let dhcp = [("seg0", "reply", "dhcp"), ("up1", "reply", "dhcp")];
+    let dhcp = [
+        ("seg0", "reply", "dhcp+udp/67"),
+        ("up1", "reply", "dhcp+udp/67"),
+    ];
     boots(&Site::relayed_by_the_gateway()?, &dhcp)
 }
 

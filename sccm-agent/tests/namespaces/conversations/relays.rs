@@ -70,7 +70,9 @@ fn the_gateway_relays_to_a_server_in_the_segment() -> Result<()> {
     let stage = Stage::new(Topology::Routed)?;
     let _server = server(&stage.server, true, OUTSIDE)?;
     let _relay = relay(stage.gateway(), ["up0", "seg0"], SERVER[0])?;
-    relays(&stage, "pxe-service-point", "", "seg0", |_| {
+    // A program of the gateway hears broadcasts at the uplink only by a rule.
+    let flags = "--manage udp/67@0.0.0.0";
+    relays(&stage, "pxe-service-point", flags, "seg0", |_| {
         v4(&stage.client)
     })
 }
@@ -90,8 +92,7 @@ fn the_gateway_relays_dhcpv6_to_all_servers_in_the_segment() -> Result<()> {
     let stage = Stage::new(Topology::Routed)?;
     let _server = server(&stage.server, false, OUTSIDE_V6)?;
     let _relay = relay_v6(stage.gateway(), "up0", "seg0", None)?;
-    // No link of the document has DHCPv6.
-    let flags = "--allow udp/547";
+    let flags = "--manage udp/547@fe80::/10";
     relays(&stage, "pxe-service-point", flags, "seg0", |expected| {
         v6(&stage.client, expected)
     })
@@ -114,7 +115,7 @@ fn the_gateway_relays_dhcpv6_to_one_server() -> Result<()> {
     let _server = server(&stage.server, false, OUTSIDE_V6)?;
     let _relay = relay_v6(stage.gateway(), "up0", "seg0", Some(SERVER[1]))?;
     for outbound in ["track", "enforce"] {
-        let flags = format!("--allow udp/547 --outbound {outbound}");
+        let flags = format!("--manage udp/547 --outbound {outbound}");
         let agent = stage.enforce("pxe-service-point", &flags)?;
         let address = v6(&stage.client, true)?;
         let metrics = agent.metrics()?;
