@@ -132,7 +132,7 @@ fn packages_are_named_before_they_are_installed() {
         "will be installed: iproute2 curl ",
         "--no-install",
         "apt-get install --no-install-recommends iproute2 curl ",
-        "not be started, nor at boot: smcroute smcroute-helper nginx ",
+        "not be started, nor at boot: isc-dhcp-server isc-dhcp-server6 ",
     ] {
         assert!(text.contains(part), "{text}");
     }
