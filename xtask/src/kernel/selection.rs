@@ -52,13 +52,12 @@ pub const SELECTION: &[Selected] = &[
     ),
     // Devices that this machine's kernel may not have: run here and nowhere else.
     select("devices", &["--test-threads=1"]),
-    // Not what only repeats: every length of a frame, floods, every kind of flow, and what is noted of
-    // each frame, which loads the programs for every table.
+    // Not what only repeats: every length of a frame, floods, every kind of flow. Nor what loads the
+    // programs for every table: what is noted of each frame, and how it leaves.
     select(
         "fixtures",
         &[
             "check::every_fixture",
-            "check::what_leaves",
             "check::without",
             "buffers",
             "connection",
