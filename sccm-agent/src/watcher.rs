@@ -69,6 +69,8 @@ pub struct Watcher {
     translation: Translation,
     /// What does not fit together in the machine's translation and the policy.
     misfit: Option<String>,
+    /// With which policy the translation was compared last, by [`Policies::changes`].
+    compared: Option<u64>,
 }
 
 impl Watcher {
@@ -103,6 +105,7 @@ impl Watcher {
             not_enforced: Vec::new(),
             translation: Translation::default(),
             misfit: None,
+            compared: None,
         })
     }
 
@@ -131,7 +134,10 @@ impl Watcher {
     async fn look(&mut self) -> Result<()> {
         let present = self.machine.netlink.interfaces().await?;
         self.follow_names(&present)?;
-        self.follow_translation().await?;
+        // What was known before holds, and cards are looked after all the same.
+        if let Err(error) = self.follow_translation().await {
+            tracing::error!("asking how this machine translates addresses: {error:#}");
+        }
         let trouble = match self.follow_plan(&present) {
             Ok(()) => None,
             Err(error) => Some(format!("{error:#}")),
@@ -168,6 +174,10 @@ impl Watcher {
             return Ok(());
         }
         let translation = interface::translation()?;
+        let changes = self.policies.changes();
+        if self.compared == Some(changes) && translation == self.translation {
+            return Ok(());
+        }
         if translation.is_any() != self.translation.is_any() {
             let now = match translation.is_any() {
                 true => "translates addresses: answers to the translated ones pass, too",
@@ -183,6 +193,7 @@ impl Watcher {
             tracing::warn!("{misfit}");
         }
         self.misfit = misfit;
+        self.compared = Some(changes);
         Ok(())
     }
 
