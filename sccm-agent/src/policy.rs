@@ -13,6 +13,7 @@ pub(crate) mod ethertype;
 mod explain;
 mod groups;
 mod hash;
+mod hints;
 mod model;
 mod peers;
 mod publish;
@@ -33,6 +34,7 @@ pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};
 pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
+pub use hints::{Hint, management_hint};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,
@@ -40,6 +42,7 @@ pub use model::{
 pub use peers::PeerNames;
 pub use publish::{idle, misfit};
 pub(crate) use rights::may_reach_many;
+pub use rights::BootOpeners;
 pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;
 pub use tables::Tables;

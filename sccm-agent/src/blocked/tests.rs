@@ -98,9 +98,11 @@ fn a_frame_without_an_ip_packet_has_hardware_addresses() {
 
 #[test]
 fn links_of_the_own_roles_come_first() {
-    let smb = target(&flow(Protocol::TCP, 445, Reason::NotAllowed)).unwrap();
+    let smb = question(&flow(Protocol::TCP, 445, Reason::NotAllowed).key)
+        .unwrap()
+        .target;
     let roles = ["distribution-point".to_owned()];
-    let links = links(&Site::default(), &roles, &smb);
+    let links = links(&Site::default(), &roles, &smb, BootOpeners::AsDocumented);
     assert!(links.len() > 1);
     let concerns = |ground: &Ground| match ground {
         Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),
@@ -113,6 +115,6 @@ fn links_of_the_own_roles_come_first() {
 #[test]
 fn no_link_lets_in_what_is_wrong_in_itself() {
     for reason in [Reason::TcpDataOffset, Reason::LaterFragmentRefused] {
-        assert_eq!(target(&flow(Protocol::TCP, 445, reason)), None);
+        assert_eq!(question(&flow(Protocol::TCP, 445, reason).key), None);
     }
 }

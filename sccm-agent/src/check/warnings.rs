@@ -8,6 +8,7 @@ mod anybody;
 mod co_located;
 mod idle_rules;
 mod nested;
+mod nobody;
 mod outbound;
 mod rpc_overlap;
 mod smb_to_clients;
@@ -54,6 +55,7 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
         nested::find,
         idle_rules::find,
         rpc_overlap::find,
+        nobody::find,
     ]
     .iter()
     .flat_map(|find| find(view))

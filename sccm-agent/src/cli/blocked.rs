@@ -2,10 +2,11 @@
 //! let it pass. Reads the pins, and needs no agent.
 
 use super::PinArgs;
-use crate::blocked::{Explainer, Flow, Names, Party};
+use crate::blocked::{Advice, Explainer, Flow, Names, Party};
+use crate::config;
 use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
-use crate::policy::{self, Ground};
+use crate::policy::{self, Surroundings};
 use crate::state;
 use crate::units;
 use anyhow::Result;
@@ -14,8 +15,10 @@ use comfy_table::{ColumnConstraint, Width};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::blocked::BlockedFlow;
+use sccm_common::policy::flag;
 use serde::Serialize;
 use std::cmp::Reverse;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Links that a table names for each flow; JSON has all.
@@ -49,6 +52,10 @@ pub struct BlockedArgs {
     /// List only flows with this reason, such as not-allowed
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<Reason>,
+
+    /// The policy file that is enforced: say what to write into it so that a flow passes
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Maximum number of flows to list
     #[arg(long, value_name = "FLOWS", default_value_t = 50)]
@@ -95,7 +102,19 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     let clock = Clock::read()?;
     let names = Names::read(&maps)?;
     let mut explainer = Explainer::default();
-    explainer.set_policy(&maps.info()?);
+    let info = maps.info()?;
+    explainer.set_policy(&info);
+    let own = maps.tables()?.own_addresses();
+    if let Some(path) = &args.config {
+        let machine = Surroundings {
+            is_gateway: info.flags & flag::GATEWAY != 0,
+            own: own.clone(),
+            ..Surroundings::default()
+        };
+        explainer.set_written(0, Some((config::load(path)?, machine)));
+        explainer.take_your_time();
+    }
+    explainer.set_own(own);
     let mut found = maps.blocked()?;
     found.retain(|flow| args.wants(flow, &names, clock));
     sort(&mut found, args.sort);
@@ -202,20 +221,19 @@ fn table(flows: &[Flow], clock: Clock) -> String {
                 refused.interface,
                 refused.direction
             ),
-            would_allow(&flow.would_allow),
+            would_allow(&Advice::lines(&flow.would_allow, &flow.hints)),
         ]);
     }
     output::lines(&table)
 }
 
-fn would_allow(links: &[Ground]) -> String {
-    let lines = links.iter().take(LINKS_SHOWN).map(Ground::brief);
-    let mut lines: Vec<String> = lines.collect();
-    if links.len() > LINKS_SHOWN {
-        lines.push(format!("and {} more", links.len() - LINKS_SHOWN));
+fn would_allow(lines: &[String]) -> String {
+    let mut shown = lines[..lines.len().min(LINKS_SHOWN)].to_vec();
+    if lines.len() > LINKS_SHOWN {
+        shown.push(format!("and {} more", lines.len() - LINKS_SHOWN));
     }
-    match lines.as_slice() {
+    match shown.as_slice() {
         [] => "-".to_owned(),
-        lines => lines.join("\n"),
+        shown => shown.join("\n"),
     }
 }

@@ -5,7 +5,8 @@
 
 mod source;
 
-use super::rights::{Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
+use super::hints::{self, Hint};
+use super::rights::{BootOpeners, Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
 use super::{
     Compiled, Outbound, Request, Rule, ServiceNames, Target, compile, publish, vocabulary,
@@ -15,10 +16,11 @@ use crate::site::Site;
 use anyhow::Result;
 use sccm_common::service::ServiceSet;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Which end opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opener {
     /// The peer, to the protected system.
@@ -28,7 +30,7 @@ pub enum Opener {
 }
 
 /// What is asked about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Which end opens.
     pub opener: Opener,
@@ -85,6 +87,8 @@ impl Ground {
 /// The answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
+    /// Which way it goes, seen from the protected end.
+    pub direction: &'static str,
     /// Whether it may be opened.
     pub allowed: bool,
     /// What the protected end is: names of entries, or what it is instead.
@@ -97,6 +101,10 @@ pub struct Explanation {
     pub because: Vec<Ground>,
     /// Where it is not allowed: links that would, for other roles at either end.
     pub would_allow: Vec<Ground>,
+    /// What to write into the policy file so that it passes.
+    pub hints: Vec<Hint>,
+    /// Which answers pass between the two, although they open nothing.
+    pub answers: &'static str,
 }
 
 /// Explains one question under a policy.
@@ -112,19 +120,8 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     let rights = Rights::new(policy, &|_| ServiceSet::default())?;
     let roles = rights.roles(&peer);
 
-    let access = compiled.access(question.protected, question.peer);
-    let class = compiled.class_of(&question.target);
-    let (allowed, way) = match question.opener {
-        Opener::Peer => (access.inbound.contains(class), Way::Inbound),
-        Opener::Protected => {
-            let passes = match policy.outbound {
-                Outbound::Enforce => access.outbound.contains(class),
-                Outbound::Track => !is_unlisted(&local),
-                Outbound::Off => true,
-            };
-            (passes, Way::Outbound)
-        }
-    };
+    let way = hints::way(question);
+    let allowed = opens(request, &compiled, question, &local);
     let to_many = is_to_many(way, &local, &peer);
     let speaks = |row: &&Row<'_>| {
         let asked = &question.target;
@@ -157,9 +154,18 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
             because.push(Ground::OutboundNotEnforced);
         }
     }
-    let mut would_allow: Vec<Ground> = closed.map(ground).collect();
-    if would_allow.is_empty() {
-        would_allow = in_catalog(&policy.site, &question.target);
+    let closed: Vec<&Row<'_>> = closed.collect();
+    let lacking = closed.iter().flat_map(|row| row.wanted(policy)).collect();
+    let grounds = closed.iter().flat_map(|row| {
+        let roles = row.wanted(policy).into_iter();
+        roles.map(move |role| ground_for(row, &role))
+    });
+    let mut would_allow: Vec<Ground> = grounds.collect();
+    // A gateway has no role, and nothing but a datagram reaches many.
+    let has_links = !matches!(local, Local::Own) && (!to_many || is_datagram(&question.target));
+    if would_allow.is_empty() && has_links {
+        let openers = BootOpeners::of(policy);
+        would_allow = in_catalog(&policy.site, &question.target, openers);
     }
     for grounds in [&mut because, &mut would_allow] {
         grounds.sort();
@@ -177,7 +183,17 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     if !allowed || refused {
         because.clear();
     }
+    let hints = match allowed || refused {
+        true => Vec::new(),
+        false => hints::of(request, question, &lacking),
+    };
     Ok(Explanation {
+        direction: match way {
+            Way::Inbound => "inbound",
+            Way::Outbound => "outbound",
+        },
+        hints,
+        answers: answers(policy.outbound, way, &local, &peer),
         allowed: allowed && !refused,
         source: source.map(|source| source.why),
         protected: describe(&local, request),
@@ -185,6 +201,59 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
         because,
         would_allow,
     })
+}
+
+/// Whether what is asked about may be opened: by the tables, and by the address that opens it.
+pub(super) fn passes(request: &Request<'_>, question: &Question) -> Result<bool> {
+    let compiled = compile(request, ServiceNames::default())?;
+    let scopes = scopes::of(request.policy, request.machine);
+    let local = scopes.local_at(question.protected);
+    let source = match question.opener {
+        Opener::Peer => source::of(request, &compiled, question.peer),
+        Opener::Protected => None,
+    };
+    let refused = source.is_some_and(|source| source.is_refused);
+    Ok(!refused && opens(request, &compiled, question, &local))
+}
+
+/// Whether the tables let it be opened.
+fn opens(
+    request: &Request<'_>,
+    compiled: &Compiled,
+    question: &Question,
+    local: &Local<'_>,
+) -> bool {
+    let access = compiled.access(question.protected, question.peer);
+    let class = compiled.class_of(&question.target);
+    match (question.opener, request.policy.outbound) {
+        (Opener::Peer, _) => access.inbound.contains(class),
+        (Opener::Protected, Outbound::Enforce) => access.outbound.contains(class),
+        (Opener::Protected, Outbound::Track) => !is_unlisted(local),
+        (Opener::Protected, Outbound::Off) => true,
+    }
+}
+
+/// Which answers pass between two ends, in a sentence.
+fn answers(outbound: Outbound, way: Way, local: &Local<'_>, peer: &Peer<'_>) -> &'static str {
+    match (way, local, outbound) {
+        (_, Local::Group { .. }, _) => "nobody answers in the name of a group",
+        (Way::Outbound, ..) if peer.group => {
+            "a group answers nothing: its members answer from their own addresses, as if they opened it"
+        }
+        (Way::Inbound, Local::Own, _) => "what the gateway opens itself is answered",
+        (Way::Inbound, _, Outbound::Off) => {
+            "what the protected system opens is answered only by a link or rule (outbound is off)"
+        }
+        (Way::Inbound, _, Outbound::Track) => "what the protected system opens is answered",
+        (Way::Inbound, _, Outbound::Enforce) => "what the protected system may open is answered",
+        (Way::Outbound, _, Outbound::Off) => {
+            "the answers come in only by a link or rule (outbound is off)"
+        }
+        (Way::Outbound, _, Outbound::Track) => "if it passes, the answers come in",
+        (Way::Outbound, _, Outbound::Enforce) => {
+            "if it passes, the answers come in; what is not TCP answers the peer only if that has asked"
+        }
+    }
 }
 
 /// Whether an address is no protected system, nor named by any rule.
@@ -213,7 +282,7 @@ fn describe(local: &Local<'_>, request: &Request<'_>) -> String {
     }
 }
 
-fn held(peer: &Peer<'_>, roles: &std::collections::BTreeSet<&str>) -> Vec<String> {
+fn held(peer: &Peer<'_>, roles: &BTreeSet<&str>) -> Vec<String> {
     let mut held: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
     if peer.unconfigured {
         held.push("no address yet".to_owned());
@@ -240,13 +309,18 @@ fn rule_ground(rule: &Rule) -> Ground {
 }
 
 fn ground(row: &Row<'_>) -> Ground {
+    ground_for(row, row.other)
+}
+
+/// The row, for a peer that holds `role`.
+fn ground_for(row: &Row<'_>, role: &RoleId) -> Ground {
     let near = match row.other == &row.link.to {
         true => &row.link.from,
         false => &row.link.to,
     };
     let (from, to) = match row.way {
-        Way::Inbound => (row.other, near),
-        Way::Outbound => (near, row.other),
+        Way::Inbound => (role, near),
+        Way::Outbound => (near, role),
     };
     link_ground(row.link, row.service, from, to)
 }
@@ -263,7 +337,7 @@ fn link_ground(link: &Link, service: &Service, from: &RoleId, to: &RoleId) -> Gr
 
 /// Every link of the site's edition that carries the target, as [`Ground::Link`].
 #[must_use]
-pub fn in_catalog(site: &Site, target: &Target) -> Vec<Ground> {
+pub fn in_catalog(site: &Site, target: &Target, boots: BootOpeners) -> Vec<Ground> {
     let mut grounds = Vec::new();
     for role in &site.catalog.roles {
         for (link, opener, service) in site.links_into(role) {
@@ -271,7 +345,8 @@ pub fn in_catalog(site: &Site, target: &Target) -> Vec<Ground> {
                 .iter()
                 .any(|(_, carried)| carried.covers(target));
             if carries && opener.as_str() != ANY {
-                grounds.push(link_ground(link, service, opener, &role.id));
+                let openers = boots.instead_of(link, opener, service).into_iter();
+                grounds.extend(openers.map(|opener| link_ground(link, service, &opener, &role.id)));
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{InterfaceState, Overall, PolicyStatus, ShadowStatus, interfaces};
 use crate::blocked::{Explainer, Flow, Names, Refused};
 use crate::interface::Interface;
 use crate::kernel::{Clock, Maps, PinDir, Reading};
-use crate::policy::Ground;
+use crate::policy::{Ground, Hint};
 use anyhow::Result;
 use sccm_common::Disposition;
 use sccm_common::blocked::BlockedFlow;
@@ -89,6 +89,8 @@ pub struct BlockedRow {
     pub last_seen: u64,
     /// Links of the catalog that let it pass, if the two ends held their roles.
     pub would_allow: Vec<Ground>,
+    /// What to write into the policy file so that it passes.
+    pub hints: Vec<Hint>,
 }
 
 impl From<Flow> for BlockedRow {
@@ -101,6 +103,7 @@ impl From<Flow> for BlockedRow {
             first_seen: flow.first_seen,
             last_seen: flow.last_seen,
             would_allow: flow.would_allow,
+            hints: flow.hints,
         }
     }
 }

@@ -213,3 +213,18 @@ fn what_is_elsewhere_has_addresses() {
     refused(&format!("{text}\"yes\""), "4:13", &["true or false"]);
     site("pass-sources = [\"10.0.0.1/8\"]", 17, &["10.0.0.0/8"]);
 }
+
+#[test]
+fn roles_of_protected_systems_are_roles_of_the_document() {
+    let entry = |roles: &str| format!("[[protect]]\nname = \"a\"\nroles = {roles}");
+    refused(&entry("[]"), "3:9", &["name at least one role"]);
+    for who in ["pxe-client", "dhcp-relay"] {
+        let text = entry(&format!("[\"{who}\"]"));
+        refused(&text, "3:10", &["belongs in [peers]"]);
+    }
+    refused(
+        &entry("[\"dp\", \"distribution-point\"]"),
+        "3:16",
+        &["listed twice"],
+    );
+}

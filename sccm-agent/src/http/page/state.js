@@ -93,7 +93,7 @@ function showBlocked({ blocked, taken }) {
       { text: flow.destination },
       { text: what(flow), className: "lines" },
       { text: `${flow.why}\n${flow.reason}${flow.observed ? " (observed)" : ""}, ${flow.interface} ${flow.direction}`, className: "meaning lines" },
-      { text: wouldAllow(flow.would_allow), className: "lines allows" },
+      { text: wouldAllow(flow), className: "lines allows" },
     ],
   })), 2);
 }
@@ -104,9 +104,12 @@ function what(flow) {
   return `${flow.protocol}${number === null ? "" : `/${number}`}${service}`;
 }
 
-function wouldAllow(grounds) {
-  const lines = grounds.slice(0, 2).map((one) =>
+// What to write into the policy file, if that is known, else the links of the document.
+function wouldAllow(flow) {
+  const hints = flow.hints.map((one) => `${one.table} ${one.lines.replaceAll("\n", ", ")}`);
+  const grounds = hints.length ? hints : flow.would_allow.map((one) =>
     one.kind === "link" ? `link ${one.link}: ${one.from} → ${one.to}` : `rule ${one.name}`);
+  const lines = grounds.slice(0, 2);
   if (grounds.length > 2) lines.push(`and ${grounds.length - 2} more`);
   return lines.join("\n") || "–";
 }

@@ -473,3 +473,155 @@ fn what_does_not_fit_the_machines_translation_is_told() {
     let told = misfit(&publishing, &none).unwrap();
     assert!(told.contains("[[publish]]"), "{told}");
 }
+
+/// A boot server whose policy names clients, those that boot, and a relay.
+fn boot_server(pxe: bool) -> SitePolicy {
+    let prefixes = |list: &[&str]| list.iter().map(|p| p.parse().unwrap()).collect();
+    let mut peers = BTreeMap::from([
+        ("client".into(), prefixes(&["172.16.0.5/32"])),
+        ("dhcp-relay".into(), prefixes(&["10.65.0.1/32"])),
+    ]);
+    if pxe {
+        peers.insert("pxe-client".into(), prefixes(&["10.65.0.0/24"]));
+    }
+    SitePolicy {
+        peers: Some(peers),
+        protect: vec![Protected {
+            name: "boot".to_owned(),
+            roles: vec!["pxe-service-point".into()],
+            addresses: prefixes(&["10.2.0.12/32"]),
+            elsewhere: false,
+        }],
+        ..SitePolicy::default()
+    }
+}
+
+fn briefs(answer: &Explanation) -> Vec<String> {
+    answer.hints.iter().map(Hint::brief).collect()
+}
+
+#[test]
+fn a_relay_that_is_not_named_is_told_so() {
+    let policy = boot_server(true);
+    let dhcp = Target::Udp(67..=67);
+    let answer = ask_of(
+        &policy,
+        Opener::Peer,
+        "10.2.0.12",
+        "172.16.0.5",
+        dhcp.clone(),
+    );
+    assert!(!answer.allowed);
+    // It is a client already, and that does not help.
+    let from: BTreeSet<&str> = links(&answer.would_allow)
+        .into_iter()
+        .map(|(_, from, _)| from)
+        .collect();
+    assert_eq!(from, BTreeSet::from(["dhcp-relay", "pxe-client"]));
+    let hints = briefs(&answer);
+    assert_eq!(hints[0], "[peers] dhcp-relay = [\"172.16.0.5\"]");
+    assert_eq!(hints[1], "[peers] pxe-client = [\"172.16.0.5\"]");
+    assert!(
+        hints[2].starts_with("[[allow]] name = \"udp-67\""),
+        "{hints:?}"
+    );
+
+    // A relay may not ask for files.
+    let tftp = ask_of(
+        &policy,
+        Opener::Peer,
+        "10.2.0.12",
+        "172.16.0.5",
+        Target::Udp(69..=69),
+    );
+    let hints = briefs(&tftp);
+    assert_eq!(hints[0], "[peers] pxe-client = [\"172.16.0.5\"]");
+    assert!(!hints.concat().contains("dhcp-relay"), "{hints:?}");
+
+    // Where no client is told apart as booting, every client may.
+    let policy = boot_server(false);
+    let answer = ask_of(
+        &policy,
+        Opener::Peer,
+        "10.2.0.12",
+        "172.16.0.5",
+        dhcp.clone(),
+    );
+    assert!(answer.allowed);
+    let answer = ask_of(&policy, Opener::Peer, "10.2.0.12", "172.16.0.6", dhcp);
+    assert_eq!(
+        briefs(&answer)[..2],
+        [
+            "[peers] client = [\"172.16.0.6\"]".to_owned(),
+            "[peers] dhcp-relay = [\"172.16.0.6\"]".to_owned()
+        ]
+    );
+}
+
+#[test]
+fn a_relay_with_an_ipv6_address_may_ask_dhcpv6() {
+    let mut policy = boot_server(true);
+    policy.protect[0]
+        .addresses
+        .push("fd02::12/128".parse().unwrap());
+    let dhcpv6 = || Target::Udp(547..=547);
+    let ask = |policy: &SitePolicy, peer: &str| {
+        ask_of(policy, Opener::Peer, "fd02::12", peer, dhcpv6()).allowed
+    };
+    assert!(!ask(&policy, "fd65::1"));
+    let relays = policy.peers.as_mut().unwrap();
+    relays
+        .get_mut(&"dhcp-relay".into())
+        .unwrap()
+        .push("fd65::1/128".parse().unwrap());
+    assert!(ask(&policy, "fd65::1"));
+    assert!(!ask(&policy, "fd65::2"));
+}
+
+#[test]
+fn the_gateway_itself_is_reached_by_rules_of_its_own_alone() {
+    let answer = ask_of(
+        &boot_server(true),
+        Opener::Peer,
+        "192.168.1.1",
+        "172.16.0.5",
+        Target::Tcp(22..=22),
+    );
+    assert!(!answer.allowed && answer.would_allow.is_empty());
+    let [hint] = answer.hints.as_slice() else {
+        panic!("{:?}", answer.hints);
+    };
+    assert_eq!(hint.table, "[[management.allow]]");
+    assert!(hint.lines.contains("ports = [22]\nfrom = [\"172.16.0.5\"]"));
+    assert_eq!(hint.flag.as_deref(), Some("--manage tcp/22@172.16.0.5"));
+}
+
+#[test]
+fn what_no_setting_lets_pass_has_no_hint() {
+    // TCP to a group, and a source that nobody has.
+    for (protected, peer) in [("224.0.0.1", "172.16.0.5"), ("10.2.0.12", "127.0.0.1")] {
+        let target = Target::Tcp(80..=80);
+        let answer = ask_of(&boot_server(true), Opener::Peer, protected, peer, target);
+        assert!(!answer.allowed);
+        assert_eq!(
+            (briefs(&answer), links(&answer.would_allow)),
+            (vec![], vec![])
+        );
+    }
+}
+
+#[test]
+fn a_hint_says_what_an_address_that_nobody_lists_would_have_to_be() {
+    let mut policy = boot_server(true);
+    policy.outbound = Outbound::Enforce;
+    let target = || Target::Udp(67..=67);
+    let answer = ask_of(&policy, Opener::Peer, "10.2.0.13", "10.65.0.1", target());
+    assert_eq!(
+        briefs(&answer),
+        ["[[protect]] boot addresses = [\"10.2.0.13\"]"]
+    );
+    // Outwards, a role of the peer or no enforcement.
+    let http = Target::Tcp(9999..=9999);
+    let answer = ask_of(&policy, Opener::Protected, "10.2.0.12", "10.9.9.9", http);
+    assert_eq!(briefs(&answer), ["[site] outbound = \"track\""]);
+}
