@@ -14,8 +14,7 @@ pub use explainer::Explainer;
 pub use names::Names;
 pub use party::Party;
 
-use crate::policy::{BootOpeners, Ground, Hint, Opener, Question, Target, in_catalog};
-use crate::site::Site;
+use crate::policy::{Advice, Opener, Question, Target};
 use sccm_common::Reason;
 use sccm_common::blocked::{BlockedFlow, BlockedKey, mark};
 use sccm_common::packet::Protocol;
@@ -101,30 +100,9 @@ pub struct Flow {
     pub first_seen: u64,
     /// When the last came.
     pub last_seen: u64,
-    /// Links of the catalog that let it pass, if the two ends held their roles.
-    pub would_allow: Vec<Ground>,
-    /// What to write into the policy file so that it passes.
-    pub hints: Vec<Hint>,
-}
-
-/// What would let a flow pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Advice {
-    /// Links of the catalog, if the two ends held their roles.
-    pub would_allow: Vec<Ground>,
-    /// What to write into the policy file.
-    pub hints: Vec<Hint>,
-}
-
-impl Advice {
-    /// Lines for people: what to write, if that is known, else the links.
-    #[must_use]
-    pub fn lines(would_allow: &[Ground], hints: &[Hint]) -> Vec<String> {
-        match hints {
-            [] => would_allow.iter().map(Ground::brief).collect(),
-            hints => hints.iter().map(Hint::brief).collect(),
-        }
-    }
+    /// What would let it pass.
+    #[serde(flatten)]
+    pub advice: Advice,
 }
 
 /// Why a flow was refused, in a sentence.
@@ -167,19 +145,6 @@ pub fn question(key: &BlockedKey) -> Option<Question> {
         peer,
         target,
     })
-}
-
-/// The links that carry a target; first those that speak of one of these roles.
-#[must_use]
-pub fn links(site: &Site, roles: &[String], target: &Target, boots: BootOpeners) -> Vec<Ground> {
-    let mut links = in_catalog(site, target, boots);
-    let concerns = |ground: &Ground| match ground {
-        Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),
-        _ => false,
-    };
-    // Stable: otherwise in the catalog's order.
-    links.sort_by_key(|ground| !concerns(ground));
-    links
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableComponent, presets};
 use serde::Serialize;
 use std::{
+    ffi::OsString,
     fmt::Display,
     io::{self, ErrorKind, Write},
 };
@@ -32,6 +33,17 @@ pub struct OutputArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
+}
+
+/// Whether a command line asks for JSON, also where it is wrong otherwise.
+pub fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let is_flag = |arg: &OsString| arg == "-o" || arg == "--output";
+    let apart = |pair: &[OsString]| is_flag(&pair[0]) && pair[1] == "json";
+    args.windows(2).any(apart)
+        || ["-ojson", "-o=json", "--output=json"]
+            .iter()
+            .any(|joined| args.iter().any(|arg| arg == joined))
 }
 
 /// An empty table with this header, for rows of several lines: rules part them.
@@ -118,6 +130,23 @@ fn ended_early_is_fine(written: io::Result<()>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_asked_for_in_any_form() {
+        let asks = |line: &str| wants_json(line.split_whitespace().map(OsString::from));
+        for line in [
+            "-o json",
+            "--output json",
+            "-ojson",
+            "-o=json",
+            "--output=json",
+        ] {
+            assert!(asks(&format!("explain {line} tcp/80")), "{line}");
+        }
+        for line in ["", "-o table", "--log-format json", "check json"] {
+            assert!(!asks(line), "{line}");
+        }
+    }
 
     #[test]
     fn only_a_closed_pipe_is_no_error() {

@@ -33,8 +33,9 @@ pub use answers::address_of;
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};
-pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
-pub use hints::{Hint, management_hint};
+pub use explain::{Document, Explanation, Ground, Opener, Question, Running, advise, explain};
+pub(crate) use hints::unused;
+pub use hints::{Advice, Hint};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,
@@ -42,7 +43,6 @@ pub use model::{
 pub use peers::PeerNames;
 pub use publish::{idle, misfit};
 pub(crate) use rights::may_reach_many;
-pub use rights::BootOpeners;
 pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;
 pub use tables::Tables;

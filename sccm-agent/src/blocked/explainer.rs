@@ -1,13 +1,9 @@
 //! From what the kernel noted to what people are told.
 
-use super::{Advice, Flow, Names, Question, links, question, why};
-use crate::catalog::{Catalog, Edition};
+use super::{Flow, Names, question, why};
 use crate::kernel::Clock;
-use crate::policy::{
-    self, BootOpeners, Ground, Opener, PXE_CLIENT, Request, SitePolicy, Surroundings, Target,
-    roles_text,
-};
-use crate::site::Site;
+use crate::policy::{self, Advice, Document, Opener, Question, SitePolicy, Surroundings, Target};
+use sccm_common::ServiceClass;
 use sccm_common::abi::PolicyInfo;
 use sccm_common::blocked::{BlockedFlow, BlockedKey};
 use std::collections::HashMap;
@@ -16,20 +12,15 @@ use std::net::IpAddr;
 /// Answers that are remembered. Somebody who scans ports makes up thousands of questions.
 const REMEMBERED: usize = 1024;
 
-/// Answers that are worked out for one reading: each takes a few compilations of the policy.
-const AT_ONCE: u32 = 8;
-
 /// Ports at which DHCP servers and relays listen.
 const DHCP: [u16; 2] = [67, 547];
 
 /// Names flows, and remembers what would let them pass.
 #[derive(Default)]
 pub struct Explainer {
-    /// As the document describes it, because the kernel does not have the site's own ports.
-    /// `None`: the edition is not known, and no link is named.
-    site: Option<Site>,
-    roles: Vec<String>,
-    links: HashMap<(Target, BootOpeners), Vec<Ground>>,
+    /// What the kernel knows of the policy.
+    document: Document,
+    generation: u64,
     /// The policy as it was written, and the machine that it is for, if they are known.
     written: Option<(SitePolicy, Surroundings)>,
     /// The number under which that was told.
@@ -37,26 +28,21 @@ pub struct Explainer {
     /// A gateway's own addresses, where the policy is not known.
     own: Vec<IpAddr>,
     advice: HashMap<Question, Advice>,
-    left: u32,
 }
 
 impl Explainer {
-    /// From now on links are those of this policy's edition, and those of its roles come first.
-    pub fn set_policy(&mut self, policy: &PolicyInfo) {
-        let edition = Edition::numbered(policy.edition);
-        let site = edition.map(|edition| Site::new(Catalog::of(edition)));
-        let roles: Vec<String> = roles_text(policy).split(',').map(str::to_owned).collect();
-        if (&self.site, &self.roles) != (&site, &roles) {
-            (self.site, self.roles) = (site, roles);
-            self.links.clear();
+    /// From now on the answers are those of this policy.
+    pub fn set_policy(&mut self, info: &PolicyInfo) {
+        let document = Document::of(info);
+        if (&document, info.generation) != (&self.document, self.generation) {
+            (self.document, self.generation) = (document, info.generation);
+            self.advice.clear();
         }
-        self.left = AT_ONCE;
     }
 
     /// From now on the answers are those of this policy, which is the `number`th that is told.
     pub fn set_written(&mut self, number: u64, written: Option<(SitePolicy, Surroundings)>) {
-        self.left = AT_ONCE;
-        if self.number != Some(number) {
+        if self.is_news(number) {
             self.number = Some(number);
             self.written = written;
             self.advice.clear();
@@ -69,11 +55,6 @@ impl Explainer {
         self.number != Some(number)
     }
 
-    /// Works out every answer at once, however many there are.
-    pub fn take_your_time(&mut self) {
-        self.left = u32::MAX;
-    }
-
     /// The gateway's own addresses, which have no roles.
     pub fn set_own(&mut self, own: Vec<IpAddr>) {
         self.own = own;
@@ -81,7 +62,6 @@ impl Explainer {
 
     /// A flow with its names, its reason, and what would let it pass.
     pub fn explain(&mut self, flow: &BlockedFlow, names: &Names, clock: Clock) -> Flow {
-        let advice = self.advise(&flow.key, names);
         Flow {
             refused: names.of(&flow.key),
             why: why(flow),
@@ -89,8 +69,7 @@ impl Explainer {
             bytes: flow.bytes,
             first_seen: clock.unix(flow.first),
             last_seen: clock.unix(flow.last),
-            would_allow: advice.would_allow,
-            hints: advice.hints,
+            advice: self.advise(&flow.key, names),
         }
     }
 
@@ -105,66 +84,31 @@ impl Explainer {
         if self.advice.len() >= REMEMBERED {
             self.advice.clear();
         }
-        let Some((policy, machine)) = &self.written else {
-            return self.without_policy(question, names);
+        let advice = match &self.written {
+            Some((policy, machine)) => by_policy(policy, machine, &question),
+            None => {
+                let service = names.services.get(ServiceClass(key.service));
+                let service = service.map_or("", |name| &name.service);
+                let is_own = self.own.contains(&question.protected);
+                let peers = &names.services.peers;
+                self.document.advise(&question, service, peers, is_own)
+            }
         };
-        if self.left == 0 {
-            // The next reading has it.
-            return Advice::default();
-        }
-        self.left -= 1;
-        let request = Request {
-            policy,
-            machine,
-            observe: false,
-        };
-        let ask = |question: &Question| {
-            let answer = policy::explain(&request, question).ok()?;
-            Some(Advice {
-                would_allow: answer.would_allow,
-                hints: answer.hints,
-            })
-        };
-        // What a DHCP server says to a relay needs what the relay needs.
-        let relay = reversed(&question).and_then(|question| ask(&question));
-        let relay = relay.filter(|advice| {
-            let mut hints = advice.hints.iter();
-            hints.any(|hint| hint.table == "[peers]")
-        });
-        let advice = relay.or_else(|| ask(&question)).unwrap_or_default();
         self.advice.insert(question, advice.clone());
         advice
     }
+}
 
-    /// By the document alone, and by what the kernel says of the policy.
-    fn without_policy(&mut self, question: Question, names: &Names) -> Advice {
-        if self.own.contains(&question.protected) {
-            return Advice {
-                would_allow: Vec::new(),
-                hints: vec![policy::management_hint(&question)],
-            };
-        }
-        let Some(site) = &self.site else {
-            return Advice::default();
-        };
-        let peers: Vec<&str> = names.services.peers.iter().map(|(_, name)| name).collect();
-        let mut roles = peers.iter().flat_map(|name| name.split('+'));
-        let boots = match roles.any(|role| role == PXE_CLIENT) {
-            true => BootOpeners::PxeClients,
-            false if peers.is_empty() => BootOpeners::AsDocumented,
-            false => BootOpeners::Clients,
-        };
-        if self.links.len() >= REMEMBERED {
-            self.links.clear();
-        }
-        let known = self.links.entry((question.target, boots));
-        let links =
-            known.or_insert_with_key(|(target, boots)| links(site, &self.roles, target, *boots));
-        Advice {
-            would_allow: links.clone(),
-            hints: Vec::new(),
-        }
-    }
+/// By the policy as it was written.
+fn by_policy(policy: &SitePolicy, machine: &Surroundings, question: &Question) -> Advice {
+    let ask = |question: &Question| policy::advise(policy, machine, question).unwrap_or_default();
+    // What a DHCP server says to a relay needs what the relay needs.
+    let relay = reversed(question).map(|question| ask(&question));
+    let relay = relay.filter(|advice| {
+        let mut hints = advice.hints.iter();
+        hints.any(|hint| hint.table == "[peers]")
+    });
+    relay.unwrap_or_else(|| ask(question))
 }
 
 /// If a DHCP server seems to answer a relay: what the relay asks.

@@ -5,7 +5,7 @@
 //! has it. Events are taken from the kernel also when nobody wants to read of them, so
 //! that what is lost means just that.
 
-use super::{Advice, Explainer, Names, Refused};
+use super::{Explainer, Names, Refused};
 use crate::kernel::{Clock, Events, SharedMaps};
 use anyhow::Result;
 use sccm_common::blocked::{BlockedKey, Event};
@@ -71,7 +71,8 @@ impl Window {
     }
 }
 
-/// Takes events until the process ends; `wanted`: and logs them. `inform` tells the explainer of the running policy.
+/// Takes events until the process ends; `wanted`: and logs them. `inform` tells the explainer of
+/// the running policy.
 pub async fn follow(
     mut events: Events,
     maps: &SharedMaps,
@@ -129,7 +130,7 @@ fn tell(
     for event in admitted {
         let seconds_ago = clock.age(event.at);
         let advice = explainer.advise(&event.key, &names);
-        let lines = Advice::lines(&advice.would_allow, &advice.hints);
+        let lines = advice.lines();
         line(
             &names.of(&event.key),
             (seconds_ago > LATE).then_some(seconds_ago),

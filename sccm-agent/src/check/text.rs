@@ -94,7 +94,8 @@ impl Report {
         }
         let mut table = output::plain();
         for warning in &self.warnings {
-            table.add_row(["!", &warning.message]);
+            let text = format!("{}: {}", warning.kind, warning.message);
+            table.add_row(["!", &text]);
         }
         Some(format!(
             "Warnings: {}\n{}",

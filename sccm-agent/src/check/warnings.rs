@@ -5,6 +5,7 @@
 //! never stops anything (`check --strict` makes it count).
 
 mod anybody;
+mod borrowed_ports;
 mod co_located;
 mod idle_rules;
 mod nested;
@@ -56,6 +57,7 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
         idle_rules::find,
         rpc_overlap::find,
         nobody::find,
+        borrowed_ports::find,
     ]
     .iter()
     .flat_map(|find| find(view))

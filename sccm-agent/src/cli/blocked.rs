@@ -1,8 +1,10 @@
 //! `sccm-agent blocked`: who tried what, how often, why it was refused, and what would
 //! let it pass. Reads the pins, and needs no agent.
 
+mod suggest;
+
 use super::PinArgs;
-use crate::blocked::{Advice, Explainer, Flow, Names, Party};
+use crate::blocked::{Explainer, Flow, Names, Party};
 use crate::config;
 use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
@@ -21,8 +23,8 @@ use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Links that a table names for each flow; JSON has all.
-const LINKS_SHOWN: usize = 2;
+/// Flows that are listed, unless told otherwise.
+const LISTED: usize = 50;
 
 /// The columns From, To and What: hardware addresses and SNAP ids are not broken in two.
 const UNBROKEN: [usize; 3] = [2, 3, 4];
@@ -57,9 +59,13 @@ pub struct BlockedArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Maximum number of flows to list
-    #[arg(long, value_name = "FLOWS", default_value_t = 50)]
-    limit: usize,
+    /// Print what would let the flows pass, as lines for the policy file, with the flows in comments
+    #[arg(long, conflicts_with = "output")]
+    suggest: bool,
+
+    /// Maximum number of flows to list [default: 50; with --suggest, all]
+    #[arg(long, value_name = "FLOWS")]
+    limit: Option<usize>,
 
     #[command(flatten)]
     pins: PinArgs,
@@ -105,14 +111,14 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     let info = maps.info()?;
     explainer.set_policy(&info);
     let own = maps.tables()?.own_addresses();
-    if let Some(path) = &args.config {
+    let policy = args.config.as_deref().map(config::load).transpose()?;
+    if let Some(policy) = &policy {
         let machine = Surroundings {
             is_gateway: info.flags & flag::GATEWAY != 0,
             own: own.clone(),
             ..Surroundings::default()
         };
-        explainer.set_written(0, Some((config::load(path)?, machine)));
-        explainer.take_your_time();
+        explainer.set_written(0, Some((policy.clone(), machine)));
     }
     explainer.set_own(own);
     let mut found = maps.blocked()?;
@@ -120,7 +126,8 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     sort(&mut found, args.sort);
     let unnoted = maps.unnoted()?;
     let matching = found.len();
-    found.truncate(args.limit);
+    let most = if args.suggest { usize::MAX } else { LISTED };
+    found.truncate(args.limit.unwrap_or(most));
     let listing = Listing {
         matching,
         suppressed_packets: unnoted.iter().map(|unnoted| unnoted.suppressed).sum(),
@@ -129,6 +136,10 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
             .map(|flow| explainer.explain(flow, &names, clock))
             .collect(),
     };
+    if args.suggest {
+        let policy = policy.unwrap_or_default();
+        return output::print(suggest::text(&listing.flows, &policy, clock));
+    }
     match args.output.output {
         OutputFormat::Json => output::print_json(&listing),
         OutputFormat::Table => output::print(text(&listing, clock)),
@@ -221,19 +232,15 @@ fn table(flows: &[Flow], clock: Clock) -> String {
                 refused.interface,
                 refused.direction
             ),
-            would_allow(&Advice::lines(&flow.would_allow, &flow.hints)),
+            would_allow(&flow.advice.lines()),
         ]);
     }
     output::lines(&table)
 }
 
 fn would_allow(lines: &[String]) -> String {
-    let mut shown = lines[..lines.len().min(LINKS_SHOWN)].to_vec();
-    if lines.len() > LINKS_SHOWN {
-        shown.push(format!("and {} more", lines.len() - LINKS_SHOWN));
-    }
-    match shown.as_slice() {
+    match lines {
         [] => "-".to_owned(),
-        shown => shown.join("\n"),
+        lines => lines.join("\n"),
     }
 }

@@ -246,7 +246,7 @@ impl<'a> Node<'a> {
             Value::List(list) if list.is_empty() => {
                 cx.refuse(
                     self.span,
-                    "the list is empty: fill it, or leave the key out",
+                    "the list is empty: fill it, or leave the key out if the table can do without it",
                 );
                 None
             }

@@ -32,10 +32,14 @@ pub(super) fn read(
                 continue;
             }
         };
-        let addresses = match prefixes::read(node, cx) {
-            Some(Addresses::Any) => prefixes::everywhere().to_vec(),
-            Some(Addresses::Listed(listed)) => listed,
-            None => continue,
+        // An empty list says that nobody holds it, and that the site knows.
+        let addresses = match node.is_empty_list() {
+            true => Vec::new(),
+            false => match prefixes::read(node, cx) {
+                Some(Addresses::Any) => prefixes::everywhere().to_vec(),
+                Some(Addresses::Listed(listed)) => listed,
+                None => continue,
+            },
         };
         match peers.entry(role) {
             Entry::Vacant(place) => {

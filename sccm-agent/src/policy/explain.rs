@@ -3,18 +3,24 @@
 //! The answer is the compiled policy's own; the grounds are looked for among
 //! the same rows and rules that it was compiled from.
 
+mod running;
 mod source;
 
-use super::hints::{self, Hint};
+pub use running::{Document, Running};
+
+use super::hints::{self, Advice};
 use super::rights::{BootOpeners, Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
 use super::{
-    Compiled, Outbound, Request, Rule, ServiceNames, Target, compile, publish, vocabulary,
+    Compiled, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target, compile,
+    publish, vocabulary,
 };
 use crate::catalog::{ANY, Link, RoleId, Service};
 use crate::site::Site;
 use anyhow::Result;
-use sccm_common::service::ServiceSet;
+use sccm_common::Reason;
+use sccm_common::policy::Access;
+use sccm_common::service::{ServiceClass, ServiceSet};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -40,6 +46,17 @@ pub struct Question {
     pub peer: IpAddr,
     /// What is opened.
     pub target: Target,
+}
+
+impl Question {
+    /// Which way it goes, seen from the protected end.
+    #[must_use]
+    pub const fn direction(&self) -> &'static str {
+        match self.opener {
+            Opener::Peer => "inbound",
+            Opener::Protected => "outbound",
+        }
+    }
 }
 
 /// A link or a rule that lets something be opened.
@@ -91,6 +108,10 @@ pub struct Explanation {
     pub direction: &'static str,
     /// Whether it may be opened.
     pub allowed: bool,
+    /// Whether it passes all the same, because what is enforced now drops nothing.
+    pub observed: bool,
+    /// The reason of the drop, as counters have it.
+    pub reason: Option<&'static str>,
     /// What the protected end is: names of entries, or what it is instead.
     pub protected: String,
     /// The roles that the peer holds; `None` where anybody may hold any.
@@ -99,18 +120,24 @@ pub struct Explanation {
     pub source: Option<String>,
     /// What allows it.
     pub because: Vec<Ground>,
-    /// Where it is not allowed: links that would, for other roles at either end.
-    pub would_allow: Vec<Ground>,
-    /// What to write into the policy file so that it passes.
-    pub hints: Vec<Hint>,
+    /// Where rights are lacking: what would let it pass.
+    #[serde(flatten)]
+    pub advice: Advice,
     /// Which answers pass between the two, although they open nothing.
     pub answers: &'static str,
 }
 
 /// Explains one question under a policy.
 pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation> {
+    answer(
+        request,
+        &compile(request, ServiceNames::default())?,
+        question,
+    )
+}
+
+fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Result<Explanation> {
     let policy = request.policy;
-    let compiled = compile(request, ServiceNames::default())?;
     let scopes = scopes::of(policy, request.machine);
     let (local, peer) = (
         scopes.local_at(question.protected),
@@ -120,19 +147,18 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     let rights = Rights::new(policy, &|_| ServiceSet::default())?;
     let roles = rights.roles(&peer);
 
-    let way = hints::way(question);
-    let allowed = opens(request, &compiled, question, &local);
+    let way = way(question);
+    let access = compiled.access(question.protected, question.peer);
+    let class = compiled.class_of(&question.target);
+    let allowed = opens(policy.outbound, access, class, question.opener, &local);
     let to_many = is_to_many(way, &local, &peer);
     let speaks = |row: &&Row<'_>| {
         let asked = &question.target;
         row.targets.iter().any(|target| target.covers(asked)) && (!to_many || is_datagram(asked))
     };
-    let (open, closed): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rights
-        .concerning(&local)
-        .filter(speaks)
-        .partition(|row| rights.grants(row, way, &local, &peer, &roles));
-    let closed = closed.into_iter().filter(|row| row.way == way);
-    let mut because: Vec<Ground> = open.into_iter().map(ground).collect();
+    let rows = rights.concerning(&local).filter(speaks);
+    let open = rows.filter(|row| rights.grants(row, way, &local, &peer, &roles));
+    let mut because: Vec<Ground> = open.map(|row| ground_for(row, row.other)).collect();
     if question.opener == Opener::Peer {
         let rules: Vec<&Rule> = match local {
             Local::Own | Local::EndsHere => policy.management.iter().collect(),
@@ -144,7 +170,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
         };
         because.extend(rules.into_iter().filter(reaches).map(rule_ground));
         if matches!(local, Local::Own) {
-            because.extend(publish::grounds(&compiled, policy, question));
+            because.extend(publish::grounds(compiled, policy, question));
         }
     } else {
         if matches!(local, Local::Own) {
@@ -154,82 +180,97 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
             because.push(Ground::OutboundNotEnforced);
         }
     }
-    let closed: Vec<&Row<'_>> = closed.collect();
-    let lacking = closed.iter().flat_map(|row| row.wanted(policy)).collect();
-    let grounds = closed.iter().flat_map(|row| {
-        let roles = row.wanted(policy).into_iter();
-        roles.map(move |role| ground_for(row, &role))
-    });
-    let mut would_allow: Vec<Ground> = grounds.collect();
-    // A gateway has no role, and nothing but a datagram reaches many.
-    let has_links = !matches!(local, Local::Own) && (!to_many || is_datagram(&question.target));
-    if would_allow.is_empty() && has_links {
-        let openers = BootOpeners::of(policy);
-        would_allow = in_catalog(&policy.site, &question.target, openers);
-    }
-    for grounds in [&mut because, &mut would_allow] {
-        grounds.sort();
-        grounds.dedup();
-    }
     let source = match question.opener {
-        Opener::Peer => source::of(request, &compiled, question.peer),
+        Opener::Peer => source::of(request, compiled, question.peer, &local),
         Opener::Protected => None,
     };
     let refused = source.as_ref().is_some_and(|source| source.is_refused);
-    // No right helps against a source that is refused.
-    if allowed || refused {
-        would_allow.clear();
-    }
-    if !allowed || refused {
+    let passes = allowed && !refused;
+    because.sort();
+    because.dedup();
+    if !passes {
         because.clear();
     }
-    let hints = match allowed || refused {
-        true => Vec::new(),
-        false => hints::of(request, question, &lacking),
+    // No right helps against a source that is refused.
+    let advice = match allowed || refused {
+        true => Advice::default(),
+        false => advise(policy, request.machine, question)?,
     };
     Ok(Explanation {
-        direction: match way {
-            Way::Inbound => "inbound",
-            Way::Outbound => "outbound",
-        },
-        hints,
-        answers: answers(policy.outbound, way, &local, &peer),
-        allowed: allowed && !refused,
-        source: source.map(|source| source.why),
+        direction: question.direction(),
+        allowed: passes,
+        observed: false,
+        reason: (!passes).then(|| reason(refused, way, &local).label()),
         protected: describe(&local, request),
         peer_roles: policy.peers.is_some().then(|| held(&peer, &roles)),
+        source: source.map(|source| source.why),
         because,
-        would_allow,
+        advice,
+        answers: answers(policy.outbound, way, &local, &peer),
     })
 }
 
-/// Whether what is asked about may be opened: by the tables, and by the address that opens it.
-pub(super) fn passes(request: &Request<'_>, question: &Question) -> Result<bool> {
-    let compiled = compile(request, ServiceNames::default())?;
-    let scopes = scopes::of(request.policy, request.machine);
-    let local = scopes.local_at(question.protected);
-    let source = match question.opener {
-        Opener::Peer => source::of(request, &compiled, question.peer),
-        Opener::Protected => None,
+/// What would let pass what does not, as far as it is a matter of rights.
+pub fn advise(policy: &SitePolicy, machine: &Surroundings, question: &Question) -> Result<Advice> {
+    let scopes = scopes::of(policy, machine);
+    let (local, peer) = (
+        scopes.local_at(question.protected),
+        scopes.peer_at(question.peer),
+    );
+    let way = way(question);
+    let asked = &question.target;
+    // Nothing but a datagram reaches many.
+    if is_to_many(way, &local, &peer) && !may_reach_many(asked) {
+        return Ok(Advice::default());
+    }
+    let rights = Rights::new(policy, &|_| ServiceSet::default())?;
+    let carrying = rights
+        .concerning(&local)
+        .filter(|row| row.way == way && row.targets.iter().any(|target| target.covers(asked)));
+    let mut near: Vec<Ground> = carrying
+        .flat_map(|row| {
+            let roles = row.wanted(policy).into_iter();
+            roles.map(move |role| ground_for(row, &role))
+        })
+        .collect();
+    near.sort();
+    near.dedup();
+    let far = || {
+        let carries = |_: &str, target: &Target| target.covers(asked);
+        in_catalog(&policy.site, carries, BootOpeners::of(policy))
     };
-    let refused = source.is_some_and(|source| source.is_refused);
-    Ok(!refused && opens(request, &compiled, question, &local))
+    Ok(hints::of(policy, machine, question, near, far))
 }
 
-/// Whether the tables let it be opened.
-fn opens(
-    request: &Request<'_>,
-    compiled: &Compiled,
-    question: &Question,
+/// Whether the rights between two ends, and what is done about outbound, let a service be opened.
+pub(super) fn opens(
+    outbound: Outbound,
+    access: &Access,
+    class: ServiceClass,
+    opener: Opener,
     local: &Local<'_>,
 ) -> bool {
-    let access = compiled.access(question.protected, question.peer);
-    let class = compiled.class_of(&question.target);
-    match (question.opener, request.policy.outbound) {
+    match (opener, outbound) {
         (Opener::Peer, _) => access.inbound.contains(class),
         (Opener::Protected, Outbound::Enforce) => access.outbound.contains(class),
         (Opener::Protected, Outbound::Track) => !is_unlisted(local),
         (Opener::Protected, Outbound::Off) => true,
+    }
+}
+
+fn reason(refused: bool, way: Way, local: &Local<'_>) -> Reason {
+    match way {
+        _ if refused => Reason::SpoofedSource,
+        _ if is_unlisted(local) => Reason::UnlistedHost,
+        Way::Inbound => Reason::NotAllowed,
+        Way::Outbound => Reason::OutboundNotAllowed,
+    }
+}
+
+fn way(question: &Question) -> Way {
+    match question.opener {
+        Opener::Peer => Way::Inbound,
+        Opener::Protected => Way::Outbound,
     }
 }
 
@@ -308,10 +349,6 @@ fn rule_ground(rule: &Rule) -> Ground {
     }
 }
 
-fn ground(row: &Row<'_>) -> Ground {
-    ground_for(row, row.other)
-}
-
 /// The row, for a peer that holds `role`.
 fn ground_for(row: &Row<'_>, role: &RoleId) -> Ground {
     let near = match row.other == &row.link.to {
@@ -335,16 +372,19 @@ fn link_ground(link: &Link, service: &Service, from: &RoleId, to: &RoleId) -> Gr
     }
 }
 
-/// Every link of the site's edition that carries the target, as [`Ground::Link`].
-#[must_use]
-pub fn in_catalog(site: &Site, target: &Target, boots: BootOpeners) -> Vec<Ground> {
+/// Every link of the site's edition that carries what is asked about, as [`Ground::Link`].
+/// `carries` is asked with the name of a service and what it speaks of.
+fn in_catalog(
+    site: &Site,
+    carries: impl Fn(&str, &Target) -> bool,
+    boots: BootOpeners,
+) -> Vec<Ground> {
     let mut grounds = Vec::new();
     for role in &site.catalog.roles {
         for (link, opener, service) in site.links_into(role) {
-            let carries = vocabulary::rows(service, site)
-                .iter()
-                .any(|(_, carried)| carried.covers(target));
-            if carries && opener.as_str() != ANY {
+            let rows = vocabulary::rows(service, site);
+            let speaks = rows.iter().any(|(name, target)| carries(name, target));
+            if speaks && opener.as_str() != ANY {
                 let openers = boots.instead_of(link, opener, service).into_iter();
                 grounds.extend(openers.map(|opener| link_ground(link, service, &opener, &role.id)));
             }

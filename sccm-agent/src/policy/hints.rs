@@ -1,189 +1,418 @@
-//! What to write into a policy file so that something passes that does not.
+//! What would let something pass that does not: links of the document, and lines for the policy
+//! file.
 //!
-//! Each hint is a change of the policy. It is made, and asked the same question; what would not
-//! help is not given.
+//! Each is a change of the policy. It is made, and the same question asked again; what would not
+//! help is not named. Rights are judged as the compiler judges them, for the two ends alone.
 
-use super::explain::{Opener, Question, passes};
-use super::rights::Way;
+use super::explain::{Ground, Opener, Question, opens};
+use super::rights::Rights;
 use super::scopes::{self, Local};
-use super::{DHCP_RELAY, Outbound, PXE_CLIENT, Request, Rule, SitePolicy, Target};
-use crate::catalog::RoleId;
+use super::{
+    DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy, Surroundings, Target,
+    address_of,
+};
+use crate::catalog::{ANY, RoleId};
 use ipnet::IpNet;
+use sccm_common::ServiceClass;
+use sccm_common::service::ServiceSet;
 use serde::Serialize;
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The most hints that are given of one thing.
+/// The most that is named of one thing; the rest is a count.
 const MOST: usize = 5;
 
+/// What would let something pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// Links, if the two ends held their roles; at most five.
+    pub would_allow: Vec<Ground>,
+    /// How many more links would.
+    pub would_allow_more: usize,
+    /// What to write into the policy file; at most five.
+    pub hints: Vec<Hint>,
+    /// How many more roles the peer could hold.
+    pub hints_more: usize,
+}
+
 /// What to write where.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hint {
     /// The table of the policy file: `[peers]`, `[[management.allow]]`, `[[protect]] boot`.
     pub table: String,
     /// What to write there: lines of TOML. A list is to be added to one that is there.
     pub lines: String,
+    /// Both in a line: `[peers] dhcp-relay = ["172.16.0.5"]`, `[[allow]] tcp/22 from 192.0.2.1`.
+    pub brief: String,
     /// The flag that says the same, where the policy is made of flags.
     pub flag: Option<String>,
+    /// The rule, if it is one.
+    #[serde(skip)]
+    pub rule: Option<Rule>,
 }
 
 impl Hint {
-    /// In one line: `[peers] dhcp-relay = ["172.16.0.5"]`.
-    #[must_use]
-    pub fn brief(&self) -> String {
-        format!("{} {}", self.table, self.lines.replace('\n', ", "))
+    /// A key of a table, which no flag stands for.
+    fn of_key(table: impl Into<String>, lines: String) -> Self {
+        let table = table.into();
+        Self {
+            brief: format!("{table} {lines}"),
+            table,
+            lines,
+            flag: None,
+            rule: None,
+        }
     }
 }
 
-/// Hints for a question whose answer is no. `roles` are those that the peer lacks, by the
-/// document.
-pub(super) fn of(
-    request: &Request<'_>,
-    question: &Question,
-    roles: &BTreeSet<RoleId>,
-) -> Vec<Hint> {
-    let policy = request.policy;
-    let scopes = scopes::of(policy, request.machine);
-    let local = scopes.local_at(question.protected);
-    let mut hints = Vec::new();
-    let mut give = |changed: &SitePolicy, hint: Hint| {
-        let changed = Request {
-            policy: changed,
-            ..request.clone()
+impl Advice {
+    /// Of links that would help, and what to write; keeps as many as are named.
+    pub(crate) fn new(mut would_allow: Vec<Ground>, mut hints: Vec<Hint>) -> Self {
+        let more = |length: usize| length.saturating_sub(MOST);
+        let (would_allow_more, hints_more) = (more(would_allow.len()), more(hints.len()));
+        would_allow.truncate(MOST);
+        // The last one always helps, and opens the least.
+        let last = hints.len().saturating_sub(1);
+        hints.drain(last - hints_more..last);
+        Self {
+            would_allow,
+            would_allow_more,
+            hints,
+            hints_more,
+        }
+    }
+
+    /// Lines for people: what to write where a role is lacking, else the links, else the rule.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let brief = |is_wanted: fn(&Hint) -> bool| {
+            let hints = self.hints.iter().filter(|hint| is_wanted(hint));
+            hints.map(|hint| hint.brief.clone()).collect::<Vec<_>>()
         };
-        if hints.len() < MOST && passes(&changed, question).unwrap_or(false) {
+        let roles = brief(|hint| hint.rule.is_none());
+        let (mut lines, more) = match self.would_allow.as_slice() {
+            _ if !roles.is_empty() => (roles, self.hints_more),
+            [] => (brief(|_| true), 0),
+            links => {
+                let links = links.iter().map(Ground::brief).collect();
+                (links, self.would_allow_more)
+            }
+        };
+        if more > 0 {
+            lines.push(format!("and {more} more"));
+        }
+        lines
+    }
+}
+
+/// What would let pass what does not. `near`: links of roles that the protected end has; `far`:
+/// links of others.
+pub(super) fn of(
+    policy: &SitePolicy,
+    machine: &Surroundings,
+    question: &Question,
+    near: Vec<Ground>,
+    far: impl FnOnce() -> Vec<Ground>,
+) -> Advice {
+    let narrowed = narrowed(policy, machine, question);
+    let judge = Judge {
+        whole: policy,
+        policy: &narrowed,
+        machine,
+        question,
+        helps: BTreeMap::new(),
+    };
+    judge.advice(near, far)
+}
+
+/// Only what says anything about the two ends, so that asking again is cheap.
+fn narrowed(policy: &SitePolicy, machine: &Surroundings, question: &Question) -> SitePolicy {
+    let scopes = scopes::of(policy, machine);
+    let is_group = matches!(
+        scopes.local_at(question.protected),
+        Local::Group { .. } | Local::EndsHere
+    );
+    let mut narrowed = policy.clone();
+    // What is a group, other addresses of the policy may say.
+    if is_group || scopes.peer_at(question.peer).group {
+        return narrowed;
+    }
+    let is_near =
+        |prefix: &IpNet| prefix.contains(&question.protected) || prefix.contains(&question.peer);
+    for list in narrowed.peers.iter_mut().flat_map(BTreeMap::values_mut) {
+        list.retain(is_near);
+    }
+    narrowed.protect.retain_mut(|entry| {
+        let is_everything_else = entry.addresses.is_empty();
+        entry.addresses.retain(is_near);
+        is_everything_else || !entry.addresses.is_empty()
+    });
+    for rules in [&mut narrowed.allow, &mut narrowed.management] {
+        rules.retain(|rule| rule.from.is_empty() || rule.from.iter().chain(&rule.to).any(is_near));
+    }
+    narrowed
+}
+
+struct Judge<'a> {
+    whole: &'a SitePolicy,
+    /// As much of it as is needed.
+    policy: &'a SitePolicy,
+    machine: &'a Surroundings,
+    question: &'a Question,
+    /// Whether these roles help: one that the protected end has besides its own, and the peer's.
+    helps: BTreeMap<(Option<RoleId>, RoleId), bool>,
+}
+
+impl Judge<'_> {
+    fn advice(mut self, near: Vec<Ground>, far: impl FnOnce() -> Vec<Ground>) -> Advice {
+        let question = self.question;
+        let scopes = scopes::of(self.policy, self.machine);
+        let local = scopes.local_at(question.protected);
+        if matches!(local, Local::Own | Local::EndsHere) {
+            let (changed, hint) = self.ruled(true);
+            let hints = self.passes(&changed).then_some(hint);
+            return Advice::new(Vec::new(), hints.into_iter().collect());
+        }
+        let would_allow: Vec<Ground> = near
+            .into_iter()
+            .filter(|ground| self.helps(ground, false))
+            .collect();
+        let mut hints = self.of_unlisted(&local);
+        let mut roles: Vec<&RoleId> = self
+            .helps
+            .iter()
+            .filter(|(_, helps)| **helps)
+            .map(|((_, role), _)| role)
+            .collect();
+        roles.dedup();
+        if self.policy.peers.is_some() {
+            hints.extend(
+                roles.into_iter().map(|role| {
+                    Hint::of_key("[peers]", format!("{role} = [\"{}\"]", question.peer))
+                }),
+            );
+        }
+        let (changed, hint) = match question.opener {
+            Opener::Peer => self.ruled(false),
+            Opener::Protected => self.tracked(),
+        };
+        if self.passes(&changed) {
             hints.push(hint);
         }
-    };
-    if matches!(local, Local::Own) {
-        let (changed, hint) = ruled(policy, question, true);
-        give(&changed, hint);
-        return hints;
+        let would_allow = match would_allow.is_empty() {
+            true => far()
+                .into_iter()
+                .filter(|ground| self.helps(ground, true))
+                .collect(),
+            false => would_allow,
+        };
+        Advice::new(would_allow, hints)
     }
-    // An address that no entry lists: each entry could.
-    for (index, entry) in policy.protect.iter().enumerate() {
-        let is_unlisted = matches!(&local, Local::Systems { entries, .. } if entries.is_empty());
-        if is_unlisted && !entry.elsewhere {
-            let mut changed = policy.clone();
-            changed.protect[index]
-                .addresses
-                .push(IpNet::from(question.protected));
-            let hint = Hint {
-                table: format!("[[protect]] {}", entry.name),
-                lines: format!("addresses = [\"{}\"]", question.protected),
-                flag: None,
-            };
-            give(&changed, hint);
-        }
+
+    fn passes(&self, policy: &SitePolicy) -> bool {
+        let asked = &self.question.target;
+        let mut class = ServiceSet::default();
+        class.insert(ServiceClass::OTHER);
+        let set_of = |target: &Target| match target.covers(asked) {
+            true => class,
+            false => ServiceSet::default(),
+        };
+        let scopes = scopes::of(policy, self.machine);
+        let local = scopes.local_at(self.question.protected);
+        let peer = scopes.peer_at(self.question.peer);
+        Rights::new(policy, &set_of).is_ok_and(|rights| {
+            let access = rights.between(&local, &peer);
+            opens(
+                policy.outbound,
+                &access,
+                ServiceClass::OTHER,
+                self.question.opener,
+                &local,
+            )
+        })
     }
-    for role in roles {
-        if let Some((changed, hint)) = held(policy, role, question.peer) {
-            give(&changed, hint);
+
+    /// Whether a link would let it pass, if the peer had its role there; `besides`: and the
+    /// protected end the other one.
+    fn helps(&mut self, ground: &Ground, besides: bool) -> bool {
+        let Ground::Link { from, to, .. } = ground else {
+            return false;
+        };
+        let (near, far) = match self.question.opener {
+            Opener::Peer => (to, from),
+            Opener::Protected => (from, to),
+        };
+        let near = besides.then(|| RoleId::from(near.as_str()));
+        let key = (near, RoleId::from(far.as_str()));
+        if let Some(known) = self.helps.get(&key) {
+            return *known;
         }
+        let changed = self.with_roles(key.0.as_ref(), &key.1);
+        let helps = changed.is_some_and(|changed| self.passes(&changed));
+        self.helps.insert(key, helps);
+        helps
     }
-    match question.opener {
-        Opener::Peer => {
-            let (changed, hint) = ruled(policy, question, false);
-            give(&changed, hint);
+
+    /// The policy in which the two ends hold these roles; `None` if the peer cannot.
+    fn with_roles(&self, near: Option<&RoleId>, far: &RoleId) -> Option<SitePolicy> {
+        let Question {
+            protected, peer, ..
+        } = *self.question;
+        let mut changed = self.policy.clone();
+        if let Some(near) = near {
+            changed.protect.push(Protected {
+                name: String::new(),
+                roles: vec![near.clone()],
+                addresses: vec![IpNet::from(protected)],
+                elsewhere: false,
+            });
         }
-        Opener::Protected => {
-            let mut changed = policy.clone();
-            changed.outbound = Outbound::Track;
-            let hint = Hint {
-                table: "[site]".to_owned(),
-                lines: "outbound = \"track\"".to_owned(),
-                flag: Some("--outbound track".to_owned()),
-            };
-            give(&changed, hint);
-        }
+        let (Some(peers), false) = (&mut changed.peers, [ANY, INTERNET].contains(&far.as_str()))
+        else {
+            return Some(changed);
+        };
+        // Who has no address cannot be listed.
+        let can_be = !peer.is_unspecified()
+            && ([PXE_CLIENT, DHCP_RELAY].contains(&far.as_str())
+                || self.policy.site.catalog.role(far.as_str()).is_ok());
+        let holders = peers.entry(far.clone()).or_default();
+        holders.push(IpNet::from(peer));
+        can_be.then_some(changed)
     }
-    hints
+
+    /// An address that no entry lists: each entry could.
+    fn of_unlisted(&self, local: &Local<'_>) -> Vec<Hint> {
+        let protected = self.question.protected;
+        let is_unlisted = matches!(local, Local::Systems { entries, .. } if entries.is_empty());
+        let entries = self.whole.protect.iter();
+        let entries = entries.filter(|entry| is_unlisted && !entry.elsewhere);
+        let helping = entries.filter(|entry| {
+            let mut changed = self.policy.clone();
+            changed.protect.push(Protected {
+                addresses: vec![IpNet::from(protected)],
+                ..(*entry).clone()
+            });
+            self.passes(&changed)
+        });
+        helping
+            .map(|entry| {
+                let table = format!("[[protect]] {}", entry.name);
+                Hint::of_key(table, format!("addresses = [\"{protected}\"]"))
+            })
+            .collect()
+    }
+
+    fn tracked(&self) -> (SitePolicy, Hint) {
+        let mut changed = self.policy.clone();
+        changed.outbound = Outbound::Track;
+        let hint = Hint {
+            flag: Some("--outbound track".to_owned()),
+            ..Hint::of_key("[site]", "outbound = \"track\"".to_owned())
+        };
+        (changed, hint)
+    }
+
+    /// The policy with a rule, of the gateway itself or of the protected systems.
+    fn ruled(&self, of_gateway: bool) -> (SitePolicy, Hint) {
+        let mut changed = self.policy.clone();
+        let hint = rule_for(self.whole, self.question, of_gateway);
+        match of_gateway {
+            true => changed.management.extend(hint.rule.clone()),
+            false => changed.allow.extend(hint.rule.clone()),
+        }
+        (changed, hint)
+    }
 }
 
-/// What lets something reach the gateway itself.
-#[must_use]
-pub fn management_hint(question: &Question) -> Hint {
-    ruled(&SitePolicy::default(), question, true).1
-}
-
-/// The policy in which the peer holds the role, if it can.
-fn held(policy: &SitePolicy, role: &RoleId, peer: IpAddr) -> Option<(SitePolicy, Hint)> {
-    let is_known = [PXE_CLIENT, DHCP_RELAY].contains(&role.as_str())
-        || policy.site.catalog.role(role.as_str()).is_ok();
-    // The Internet cannot be listed, and who has no address neither.
-    let can_be = is_known && role.as_str() != super::INTERNET && !peer.is_unspecified();
-    let mut changed = policy.clone();
-    let holders = changed.peers.as_mut().filter(|_| can_be)?;
-    holders
-        .entry(role.clone())
-        .or_default()
-        .push(IpNet::from(peer));
-    let hint = Hint {
-        table: "[peers]".to_owned(),
-        lines: format!("{role} = [\"{peer}\"]"),
-        flag: None,
-    };
-    Some((changed, hint))
-}
-
-/// The policy with a rule, of the gateway itself or of the protected systems.
-fn ruled(policy: &SitePolicy, question: &Question, of_gateway: bool) -> (SitePolicy, Hint) {
-    let Question { target, peer, .. } = question;
-    let from: Vec<IpNet> = match peer.is_unspecified() {
-        true => Vec::new(),
-        false => vec![IpNet::from(*peer)],
-    };
+/// A rule that lets in what is asked about, and nothing else.
+fn rule_for(policy: &SitePolicy, question: &Question, of_gateway: bool) -> Hint {
+    let Question {
+        protected,
+        peer,
+        target,
+        ..
+    } = question;
+    // A rule for whoever has no address yet is for everybody.
+    let from = (!peer.is_unspecified()).then(|| IpNet::from(*peer));
+    // Where no addresses are listed, naming one would cost a look-up for each packet.
+    let mut listed = policy.protect.iter().flat_map(|entry| &entry.addresses);
+    let (family, address) = address_of(*protected);
+    let is_listed = listed.any(|prefix| prefix.contains(protected)) || address.is_group(family);
+    let to = (is_listed && !of_gateway).then(|| IpNet::from(*protected));
     let rule = Rule {
-        name: String::new(),
+        name: unused(policy, &target.to_string().replace('/', "-")),
         targets: vec![target.clone()],
-        from,
-        to: Vec::new(),
-        reason: String::new(),
+        from: from.into_iter().collect(),
+        to: to.into_iter().collect(),
+        reason: "why this site needs it".to_owned(),
     };
     let (table, flag) = match of_gateway {
         true => ("[[management.allow]]", "--manage"),
         false => ("[[allow]]", "--allow"),
     };
-    let at = match peer.is_unspecified() {
-        true => String::new(),
-        false => format!("@{peer}"),
-    };
-    let hint = Hint {
+    let at = from.map_or_else(String::new, |_| format!("@{peer}"));
+    let by = from.map_or_else(|| "anybody".to_owned(), |_| peer.to_string());
+    Hint {
         table: table.to_owned(),
-        lines: lines(target, *peer),
+        lines: rule.toml(),
+        brief: format!("{table} {target} from {by}"),
         flag: Some(format!("{flag} {target}{at}")),
-    };
-    let mut changed = policy.clone();
-    match of_gateway {
-        true => changed.management.push(rule),
-        false => changed.allow.push(rule),
+        rule: Some(rule),
     }
-    (changed, hint)
 }
 
-fn lines(target: &Target, peer: IpAddr) -> String {
-    let text = target.to_string();
-    let (protocol, numbers) = text.split_once('/').unwrap_or((&text, ""));
-    let ports = match target {
-        Target::Tcp(ports) | Target::Udp(ports) if ports.start() != ports.end() => {
-            format!("ports = [\"{numbers}\"]")
+/// A name that nothing in the policy has.
+pub(crate) fn unused(policy: &SitePolicy, wanted: &str) -> String {
+    let rules = policy.allow.iter().chain(&policy.management);
+    let rules = rules.map(|rule| &rule.name);
+    let published = policy.publish.iter().map(|one| &one.name);
+    let taken: BTreeSet<&String> = rules.chain(published).collect();
+    let numbered = (2..).map(|number| format!("{wanted}-{number}"));
+    let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
+    names.find(|name| !taken.contains(name)).unwrap_or_default()
+}
+
+/// What lets something in where the policy is not known.
+pub(super) fn rule_hint(question: &Question, of_gateway: bool) -> Hint {
+    rule_for(&SitePolicy::default(), question, of_gateway)
+}
+
+impl Rule {
+    /// As the policy file has it, without its table's header.
+    #[must_use]
+    pub fn toml(&self) -> String {
+        let prefixes = |list: &[IpNet]| {
+            let list =
+                list.iter().map(
+                    |prefix| match prefix.prefix_len() == prefix.max_prefix_len() {
+                        true => format!("\"{}\"", prefix.addr()),
+                        false => format!("\"{prefix}\""),
+                    },
+                );
+            format!("[{}]", list.collect::<Vec<_>>().join(", "))
+        };
+        // All targets of a rule are of one protocol.
+        let protocol = self.targets.first().map_or("ip", Target::protocol);
+        let ports = self.targets.iter().map(|target| {
+            let text = target.to_string();
+            let numbers = text.rsplit('/').next().unwrap_or_default();
+            match numbers.contains('-') {
+                true => format!("\"{numbers}\""),
+                false => numbers.to_owned(),
+            }
+        });
+        let mut lines = vec![
+            format!("name = \"{}\"", self.name),
+            format!("protocol = \"{protocol}\""),
+            format!("ports = [{}]", ports.collect::<Vec<_>>().join(", ")),
+            match self.from.as_slice() {
+                [] => "from = \"any\"".to_owned(),
+                from => format!("from = {}", prefixes(from)),
+            },
+        ];
+        if !self.to.is_empty() {
+            lines.push(format!("to = {}", prefixes(&self.to)));
         }
-        _ => format!("ports = [{numbers}]"),
-    };
-    let from = match peer.is_unspecified() {
-        true => "from = \"any\"".to_owned(),
-        false => format!("from = [\"{peer}\"]"),
-    };
-    let name = text.replace('/', "-");
-    format!(
-        "name = \"{name}\"\nprotocol = \"{protocol}\"\n{ports}\n{from}\nreason = \"why this site needs it\""
-    )
-}
-
-/// Which way a question goes.
-pub(super) fn way(question: &Question) -> Way {
-    match question.opener {
-        Opener::Peer => Way::Inbound,
-        Opener::Protected => Way::Outbound,
+        lines.push(format!("reason = \"{}\"", self.reason));
+        lines.join("\n")
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct Row<'a> {
 
 /// Who opens the link on which computers boot from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BootOpeners {
+pub(super) enum BootOpeners {
     /// Whoever the document says.
     AsDocumented,
     /// The site names peers: its clients, and relays for them.
@@ -65,8 +65,7 @@ pub enum BootOpeners {
 
 impl BootOpeners {
     /// Those of a policy.
-    #[must_use]
-    pub fn of(policy: &SitePolicy) -> Self {
+    pub(super) fn of(policy: &SitePolicy) -> Self {
         match &policy.peers {
             None => Self::AsDocumented,
             Some(named) if named.contains_key(&RoleId::from(PXE_CLIENT)) => Self::PxeClients,

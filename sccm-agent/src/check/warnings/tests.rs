@@ -358,7 +358,7 @@ fn both_halves_of_a_family_are_anybody() {
     expect(
         &halves,
         "open-to-anybody",
-        &["rule `wide` lets anybody open tcp 445"],
+        &[": rule `wide` lets anybody open tcp 445"],
     );
     halves.allow = vec![rule("half", "tcp/445", "128.0.0.0/1", "")];
     expect(&halves, "open-to-anybody", &[]);
@@ -375,7 +375,7 @@ fn icmp_of_the_other_family_changes_nothing() {
     ] {
         policy.allow = vec![rule("ping", target, from, "")];
         let expected: &[&str] = match idle {
-            true => &["rule `ping` changes nothing: icmp is of IPv4"],
+            true => &[": rule `ping` changes nothing: icmp is of IPv4"],
             false => &[],
         };
         expect(&policy, "rule-without-effect", expected);
@@ -401,10 +401,50 @@ fn addresses_that_no_system_has_are_named() {
         &policy,
         "address-of-nobody",
         &[
-            "[peers] client has ::ffff:10.0.0.1/128: it is IPv4-mapped",
-            "[peers] client has ff02::/16: it is multicast",
-            "`dp` has 224.0.0.9/32: it is multicast",
-            "rule `odd` has 255.255.255.255/32: it is broadcast",
+            ": [peers] client has ::ffff:10.0.0.1/128: it is IPv4-mapped",
+            ": [peers] client has ff02::/16: it is multicast",
+            ": `dp` has 224.0.0.9/32: it is multicast",
+            ": rule `odd` has 255.255.255.255/32: it is broadcast",
         ],
     );
+}
+
+#[test]
+fn a_port_of_another_service_is_named() {
+    let mut policy = policy(&[], vec![entry("dp", "distribution-point", "10.2.0.10/32")]);
+    let kind = "port-of-another-service";
+    expect(&policy, kind, &[]);
+    let port = |number: u16| number.try_into().unwrap();
+    policy.site.http = crate::site::HttpPorts::new(port(445), port(8443)).unwrap();
+    policy.site.sql = port(80);
+    expect(
+        &policy,
+        kind,
+        &[
+            ": http was moved to tcp/445, the port of smb",
+            ": sql was moved to tcp/80, the port of http",
+        ],
+    );
+    // These are WSUS's own, and HTTP's.
+    policy.site.http = crate::site::HttpPorts::new(port(8530), port(8531)).unwrap();
+    policy.site.sql = port(1433);
+    expect(&policy, kind, &[]);
+}
+
+#[test]
+fn a_role_that_the_site_knows_nobody_holds_is_no_warning() {
+    let protect = || vec![entry("dp", "distribution-point", "10.2.0.10/32")];
+    let kind = "role-without-address";
+    let named = |policy: &SitePolicy| {
+        let found = warnings(policy, kind);
+        found
+            .iter()
+            .any(|text| text.contains("nobody holds branch-distribution-point"))
+    };
+    assert!(named(&policy(&[SERVER, CLIENTS], protect())));
+    let known = policy(
+        &[SERVER, CLIENTS, ("branch-distribution-point", "")],
+        protect(),
+    );
+    assert!(!named(&known), "{:?}", warnings(&known, kind));
 }

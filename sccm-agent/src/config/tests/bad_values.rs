@@ -153,7 +153,6 @@ fn holders_of_roles_are_checked() {
     peers("any = \"any\"", 1, &["not a role"]);
     peers("client = \"10.0.0.0/8\"", 10, &["write [\"10.0.0.0/8\"]"]);
     peers("client = [\"any\"]", 11, &["stands alone"]);
-    peers("client = []", 10, &["list is empty"]);
     peers(
         "client = [\"10.1.2.3/8\"]",
         11,

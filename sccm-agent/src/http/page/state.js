@@ -104,12 +104,12 @@ function what(flow) {
   return `${flow.protocol}${number === null ? "" : `/${number}`}${service}`;
 }
 
-// What to write into the policy file, if that is known, else the links of the document.
+// What to write where a role is lacking, else the links, else the rule: as `blocked` says it.
 function wouldAllow(flow) {
-  const hints = flow.hints.map((one) => `${one.table} ${one.lines.replaceAll("\n", ", ")}`);
-  const grounds = hints.length ? hints : flow.would_allow.map((one) =>
-    one.kind === "link" ? `link ${one.link}: ${one.from} → ${one.to}` : `rule ${one.name}`);
-  const lines = grounds.slice(0, 2);
-  if (grounds.length > 2) lines.push(`and ${grounds.length - 2} more`);
-  return lines.join("\n") || "–";
+  const brief = (hint) => hint.brief;
+  const roles = flow.hints.filter((hint) => !hint.table.endsWith("allow]]"));
+  const links = flow.would_allow.map((one) => `link ${one.link}: ${one.from} → ${one.to}`);
+  const [lines, more] = roles.length ? [roles.map(brief), flow.hints_more] :
+    links.length ? [links, flow.would_allow_more] : [flow.hints.map(brief), 0];
+  return [...lines, ...(more ? [`and ${more} more`] : [])].join("\n") || "–";
 }

@@ -2,7 +2,7 @@
 
 use super::numbers::pace;
 use super::{Palette, Scene};
-use crate::blocked::{Advice, Explainer, Flow};
+use crate::blocked::{Explainer, Flow};
 use crate::units;
 use crate::watch::FlowRate;
 use ratatui::Frame;
@@ -57,7 +57,7 @@ fn two_lines(scene: &Scene<'_>, rate: &FlowRate, flow: &Flow, width: usize) -> [
     let addresses = format!("{} -> {} ", refused.source, refused.destination);
     let what = refused.what();
     let observed = if refused.observed { " (observed)" } else { "" };
-    let links = Advice::lines(&flow.would_allow, &flow.hints);
+    let links = flow.advice.lines();
     let links = match links.as_slice() {
         [] => String::new(),
         [one] => format!("; {one}"),
