@@ -241,6 +241,6 @@ fn table(flows: &[Flow], clock: Clock) -> String {
 fn would_allow(lines: &[String]) -> String {
     match lines {
         [] => "-".to_owned(),
-        lines => lines.join("\n"),
+        lines => output::joined(lines),
     }
 }
