@@ -25,6 +25,7 @@ mod target;
 mod text;
 mod tracking;
 mod vocabulary;
+mod written;
 
 pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
@@ -33,6 +34,7 @@ pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};
 pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
+pub use hash::of_written as hash_of;
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,
@@ -46,3 +48,4 @@ pub use tables::Tables;
 pub use target::Target;
 pub use text::{hash_text, roles_text};
 pub use tracking::check_roles;
+pub use written::WrittenPolicy;
