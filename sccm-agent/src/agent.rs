@@ -32,6 +32,7 @@ use begin::begin;
 use signals::Signals;
 use std::convert::Infallible;
 use std::sync::Arc;
+use takeover::Taken;
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 
@@ -79,13 +80,14 @@ impl Agent {
             let pins = pins.clone();
             move || Loader::new(&pins)
         });
+        let policy = settings.policies.written.load();
         let mut lock = None;
-        let mut found = Found::Nothing;
+        let mut taken = Taken::NOTHING;
         if pins.path().exists() {
             lock = Some(pins.lock()?);
-            found = takeover::recover(&pins, changed)?;
+            taken = Taken::over(&pins, policy.as_ref().ok(), &settings.policies, changed)?;
         }
-        let policy = settings.policies.written.load()?;
+        let policy = policy?;
         check_policy(&settings.policies, &policy)?;
         let netlink = Netlink::connect()?;
         // The watcher looks again at whatever changes from here on.
@@ -104,7 +106,7 @@ impl Agent {
             Ok(control) => begin(
                 &settings,
                 loader,
-                found,
+                &taken,
                 policy,
                 &netlink,
                 (&plan, &present),
@@ -117,7 +119,7 @@ impl Agent {
             Ok(begun) => begun,
             Err(error) => {
                 // What was there before has been put back; what is new goes.
-                if found == Found::Nothing
+                if taken.found == Found::Nothing
                     && let Err(error) = pins.remove()
                 {
                     tracing::warn!("clearing up: {error:#}");

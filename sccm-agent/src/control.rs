@@ -14,6 +14,7 @@
 pub mod client;
 pub mod server;
 
+use crate::kernel::PinDir;
 use crate::policies::{Outcome, Reload};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -31,12 +32,8 @@ const DIRECTORY: &str = "/run/sccm-agent";
 #[must_use]
 pub fn default_socket(pins: &Path) -> PathBuf {
     let directory = Path::new(DIRECTORY);
-    if pins == Path::new(crate::kernel::DEFAULT_PIN_DIR) {
-        return directory.join("control.sock");
-    }
-    let absolute = std::path::absolute(pins).unwrap_or_else(|_| pins.to_owned());
-    let name = absolute.to_string_lossy();
-    directory.join(name.trim_matches('/').replace('/', "-") + ".sock")
+    let name = PinDir::new(pins.to_owned()).name();
+    directory.join(name.unwrap_or_else(|| "control".to_owned()) + ".sock")
 }
 
 /// What an agent can be told.

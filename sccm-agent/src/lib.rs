@@ -18,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod control;
+pub mod decisions;
 #[expect(unsafe_code, reason = "nobody wraps the allocator's settings")]
 pub mod heap;
 pub mod hooks;

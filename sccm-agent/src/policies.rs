@@ -19,6 +19,7 @@ pub use settings::Settings;
 pub use trial::Ended;
 pub use written::Written;
 
+use crate::decisions::Decisions;
 use crate::hooks;
 use crate::interface::Netlink;
 use crate::kernel::{Maps, PinDir};
@@ -54,8 +55,7 @@ struct Held {
     /// The machine's cards.
     plan: Plan,
     running: Applied,
-    /// What `rollback` returns to when nothing is on trial.
-    previous: Option<Applied>,
+    decisions: Decisions,
     /// While `running` is on trial: what the other bank holds.
     before_trial: Option<Applied>,
     /// The candidate in the shadow's bank.
@@ -71,6 +71,9 @@ pub struct Started {
     pub running: Applied,
     /// For how long it is on trial; `None`: it is not.
     pub trial: Option<Duration>,
+    /// While it is: what the other bank holds, as it was written, if that is known.
+    pub before: Option<SitePolicy>,
+    pub decisions: Decisions,
 }
 
 /// A policy that is in a bank.
@@ -97,18 +100,24 @@ impl Policies {
             plan,
             running,
             trial,
+            before,
+            decisions,
         } = started;
-        let unknown = Applied {
-            policy: None,
-            machine: running.machine.clone(),
+        let before = Applied {
+            machine: match before {
+                // Compared with the machine once the trial ends.
+                Some(_) => Surroundings::default(),
+                None => running.machine.clone(),
+            },
+            policy: before,
         };
         record.rules.note(running.policy.as_ref());
         let held = Held {
             maps,
             plan,
             running,
-            previous: None,
-            before_trial: trial.map(|_| unknown),
+            decisions,
+            before_trial: trial.map(|_| before),
             shadow: None,
         };
         Self {
@@ -178,7 +187,10 @@ impl Policies {
         self.ensure_confirmed(held)?;
         let policy = block_in_place(|| self.settings.written.load())?;
         prepare::check_policy(&self.settings, &policy)?;
-        self.change_to(held, policy, order).await
+        let outcome = self.change_to(held, policy, order).await?;
+        held.decisions.was_given(held.maps.info()?.hash);
+        save(held);
+        Ok(outcome)
     }
 
     fn ensure_confirmed(&self, held: &Held) -> Result<()> {
@@ -199,28 +211,39 @@ impl Policies {
         order: Reload,
     ) -> Result<Outcome> {
         let (machine, compiled) = self.compile(held, &policy).await?;
-        let next = Applied {
+        let next = |policy| Applied {
             policy: Some(policy),
             machine,
         };
         let active = held.maps.info()?;
         if compiled.info.tables == active.tables {
             held.maps.rename(&compiled.info)?;
-            self.run(held, next);
+            held.decisions.rename(&policy);
+            save(held);
+            self.run(held, next(policy));
             return outcome(held, What::Unchanged);
         }
         self.guard(&compiled, &held.plan, order.accept_lockout)
             .await?;
         let trial = order.confirm_within.map(Duration::from_secs);
-        publish(held, compiled, trial)?;
-        let before = self.run(held, next);
         match trial {
             Some(trial) => {
-                held.before_trial = Some(before);
-                let end = Instant::now() + trial;
-                self.deadline.send_replace(Some(end));
+                held.decisions.try_out(compiled.info.hash);
+                save(held);
+                if let Err(error) = publish(held, compiled, Some(trial)) {
+                    held.decisions.end_trial();
+                    save(held);
+                    return Err(error);
+                }
+                held.before_trial = Some(self.run(held, next(policy)));
+                self.deadline.send_replace(Some(Instant::now() + trial));
             }
-            None => held.previous = Some(before),
+            None => {
+                publish(held, compiled, None)?;
+                held.decisions.confirm(&policy);
+                save(held);
+                self.run(held, next(policy));
+            }
         }
         let confirm_within = order.confirm_within;
         let outcome = outcome(held, What::Published)?;
@@ -235,17 +258,21 @@ impl Policies {
     /// # Errors
     /// Nothing is on trial, or the kernel refuses the write.
     pub async fn confirm(&self) -> Result<Outcome> {
-        let mut held = self.held.lock().await;
+        let held = &mut *self.held.lock().await;
         ensure!(
             self.deadline.borrow().is_some(),
             "nothing waits to be confirmed: the active policy, generation {}, stays anyway",
             held.maps.info()?.generation
         );
         held.maps.confirm()?;
-        held.previous = held.before_trial.take();
+        held.before_trial = None;
+        if let Some(policy) = &held.running.policy {
+            held.decisions.confirm(policy);
+        }
+        save(held);
         self.deadline.send_replace(None);
-        self.catch_up(&mut held).await;
-        outcome(&held, What::Confirmed)
+        self.catch_up(held).await;
+        outcome(held, What::Confirmed)
     }
 
     /// Returns to the policy before: at once where the active one is on trial,
@@ -265,8 +292,7 @@ impl Policies {
             self.take_back(&mut held).await?;
             return outcome(&held, What::RolledBack);
         }
-        let previous = held.previous.as_ref();
-        let Some(policy) = previous.and_then(|previous| previous.policy.clone()) else {
+        let Some(policy) = held.decisions.previous() else {
             bail!(
                 "this agent knows of no policy before the active one: change the file, then \
                  run `sccm-agent reload`"
@@ -276,9 +302,10 @@ impl Policies {
         self.guard(&compiled, &held.plan, accept_lockout).await?;
         compiled.info.withdrawn = held.maps.info()?.hash;
         publish(&mut held, compiled, None)?;
+        held.decisions.roll_back_to(&policy);
+        save(&mut held);
         let policy = Some(policy);
-        let left = self.run(&mut held, Applied { policy, machine });
-        held.previous = Some(left);
+        self.run(&mut held, Applied { policy, machine });
         outcome(&held, What::RolledBack)
     }
 
@@ -364,6 +391,11 @@ fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> 
     }
     block_in_place(|| held.maps.publish(&compiled))?;
     Ok(())
+}
+
+/// Waits for the disk: a decision that was told stays.
+fn save(held: &mut Held) {
+    block_in_place(|| held.decisions.save());
 }
 
 /// When a trial that begins now ends, in seconds since 1970.

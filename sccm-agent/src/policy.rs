@@ -26,6 +26,7 @@ mod target;
 mod text;
 mod tracking;
 mod vocabulary;
+mod written;
 
 pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
@@ -34,6 +35,7 @@ pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};
 pub use explain::{Document, Explanation, Ground, Opener, Question, Running, advise, explain};
+pub use hash::of_written as hash_of;
 pub(crate) use hints::unused;
 pub use hints::{Advice, Hint};
 pub use model::{
@@ -49,3 +51,4 @@ pub use tables::Tables;
 pub use target::Target;
 pub use text::{hash_text, roles_text};
 pub use tracking::check_roles;
+pub use written::WrittenPolicy;

@@ -46,10 +46,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The one owner of the running policy.
     ("record", &["kernel", "policy"]),
     ("lockout", &["interface", "policy"]),
+    ("decisions", &["kernel", "policy"]),
     (
         "policies",
         &[
             "config",
+            "decisions",
             "hooks",
             "interface",
             "kernel",
@@ -103,6 +105,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "changed",
             "connections",
             "control",
+            "decisions",
             "hooks",
             "http",
             "interface",
@@ -128,6 +131,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "check",
             "config",
             "control",
+            "decisions",
             "heap",
             "hooks",
             "http",

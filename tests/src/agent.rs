@@ -25,6 +25,7 @@ pub use probe::{ALLOWED, FORBIDDEN, LONG};
 pub use process::{Finished, Process, run};
 pub use witness::{Seen, Witness};
 
+use crate::bpffs::state_dir;
 use crate::netns::Namespace;
 use crate::scrape::{self, Metrics};
 
@@ -38,7 +39,8 @@ pub const POINT: &str = "--role distribution-point --interface eth0";
 /// machine on a busy one takes a hundred times as long.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// `sccm-agent ARGUMENTS --pin-dir PINS` inside the namespace; arguments are separated by spaces.
+/// `sccm-agent ARGUMENTS --pin-dir PINS` inside the namespace; arguments are separated by spaces. The
+/// decisions of an agent are kept beside its pins.
 pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Command> {
     let mut command = inside.command(binary::find()?);
     command
@@ -46,6 +48,9 @@ pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Comma
         .arg("--pin-dir")
         .arg(pins)
         .env_remove("RUST_LOG");
+    if arguments.starts_with("enforce") {
+        command.arg("--state-dir").arg(state_dir(pins));
+    }
     Ok(command)
 }
 

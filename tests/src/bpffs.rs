@@ -47,6 +47,14 @@ impl BpfMount {
     }
 }
 
+/// The state directory of an agent that pins in a directory of a [`BpfMount`], beside the mount.
+#[must_use]
+pub fn state_dir(pins: &Path) -> PathBuf {
+    let mut beside = pins.parent().unwrap_or(pins).as_os_str().to_owned();
+    beside.push(".state");
+    beside.into()
+}
+
 impl Drop for BpfMount {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.path) {
@@ -71,6 +79,8 @@ fn remove_sockets(path: &Path) {
 /// Unmounts also while a process still has a file open there, and removes the directory.
 fn remove(path: &Path) -> Result<()> {
     remove_sockets(path);
+    // Not every agent has decided something.
+    let _ = std::fs::remove_dir_all(state_dir(&path.join("agent")));
     let unmounted = umount2(path, MntFlags::MNT_DETACH);
     // Only an empty directory goes: if the unmounting failed, this fails too and harms nothing.
     std::fs::remove_dir(path).with_context(|| {

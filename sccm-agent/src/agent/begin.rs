@@ -3,15 +3,16 @@
 use super::Settings;
 use super::cards;
 use super::older::Older;
-use super::takeover::Start;
+use super::takeover::{self, Chosen, Start, Taken};
 use crate::changed::Changed;
+use crate::decisions::{Decisions, StateFile};
 use crate::hooks::{self, memory};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Clock, Found, Loader, Maps, Programs};
 use crate::plan::Plan;
 use crate::policies::prepare::{check_sessions, compile, surroundings};
 use crate::policies::{self, Applied};
-use crate::policy::{ServiceNames, SitePolicy, hash_text, roles_text};
+use crate::policy::{ServiceNames, SitePolicy, Surroundings, hash_of, hash_text, roles_text};
 use crate::units;
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::task::JoinHandle;
@@ -31,26 +32,41 @@ pub(crate) struct Begun {
 pub(crate) async fn begin(
     settings: &Settings,
     loader: JoinHandle<Loader>,
-    found: Found,
-    policy: SitePolicy,
+    taken: &Taken,
+    given: SitePolicy,
     netlink: &Netlink,
     (plan, present): (&Plan, &[Interface]),
 ) -> Result<Begun> {
+    let found = taken.found;
     let names = service_names(settings, found)?;
     let machine = surroundings(&settings.policies, netlink, plan).await?;
-    let mut compiled = compile(&settings.policies, &policy, &machine, names)?;
+    let mut decisions = match settings.policies.observe {
+        true => Decisions::unkept(),
+        false => Decisions::load(StateFile::new(&settings.state_dir, &settings.pins)),
+    };
+    decisions.follow(taken.running.as_ref());
+    let given_hash = hash_of(&given);
+    let Chosen {
+        start,
+        mut compiled,
+        policy,
+        obeyed,
+    } = taken.choose(settings, &decisions, given, |policy| {
+        compile(&settings.policies, policy, &machine, names.clone())
+    })?;
     cards::check(&settings.pins, settings.how.xdp_mode, plan, present)?;
-    let start = Start::with(&compiled, &settings.pins, found)?;
-    if start != Start::Withdrawn && !settings.accept_lockout {
+    if start != Start::Keep && !settings.accept_lockout {
         check_sessions(&settings.policies, &compiled, netlink, plan, &plan.reach).await?;
     }
     let publishes = start == Start::Publish;
-    let trial = settings.confirm_within.filter(|_| publishes);
-    compiled.info.confirm_by = trial.map_or(0, policies::confirm_by);
+    // What was confirmed once need not be again.
+    let is_new = publishes && obeyed && !decisions.is_confirmed(&given_hash);
+    let new_trial = settings.confirm_within.filter(|_| is_new);
+    compiled.info.confirm_by = new_trial.map_or(0, policies::confirm_by);
     if found == Found::Nothing {
         memory::check(settings.flow_capacity)?;
     }
-    if let Some((until, wall)) = warm_up(settings, found, &policy)? {
+    if let Some((until, wall)) = warm_up(settings, found, policy.as_ref())? {
         compiled.warm_up(until, wall);
     }
     let published = publishes.then_some(&compiled);
@@ -70,8 +86,30 @@ pub(crate) async fn begin(
             older.remember();
         }
     };
-    let mut hooked =
-        hooks::attach_all(&settings.pins, settings.how, loader, plan, published, ready)?;
+    if new_trial.is_some() {
+        decisions.try_out(given_hash);
+        decisions.save();
+    }
+    let hooked = hooks::attach_all(&settings.pins, settings.how, loader, plan, published, ready);
+    let mut hooked = hooked.inspect_err(|_| {
+        if new_trial.is_some() {
+            decisions.end_trial();
+            decisions.save();
+        }
+    })?;
+    if start == Start::Unchanged {
+        hooked.maps.rename(&compiled.info).context(Changed)?;
+    }
+    let trial = taken.trial.or(new_trial);
+    let mut before = None;
+    if trial.is_some() {
+        let standby = hooked.maps.standby().context(Changed)?;
+        before = decisions.confirmed(&standby.hash);
+    } else if let Some(policy) = &policy {
+        decisions.confirm(policy);
+    }
+    decisions.was_given(given_hash);
+    decisions.save();
     if first {
         older.catch_up();
     }
@@ -95,11 +133,8 @@ pub(crate) async fn begin(
             false => "enforcing",
         }
     );
-    if start == Start::Withdrawn {
-        tracing::warn!(
-            "the policy that this agent was given has been taken back before, and stays so: \
-             change it, or run `sccm-agent reload`"
-        );
+    if !obeyed {
+        takeover::tell_disobedience(&active, decisions.was_withdrawn(&given_hash));
     }
     if let Some(trial) = trial {
         tracing::warn!(
@@ -113,28 +148,39 @@ pub(crate) async fn begin(
         policy: policies::Started {
             maps: hooked.maps,
             plan: plan.clone(),
+            before,
             running: Applied {
-                policy: (start != Start::Withdrawn).then_some(policy),
-                machine,
+                policy,
+                // Of what goes on running, nobody knows for which machine it was compiled.
+                machine: match taken.trial {
+                    Some(_) => Surroundings::default(),
+                    None => machine,
+                },
             },
             trial,
+            decisions,
         },
-        obeyed: start != Start::Withdrawn,
+        obeyed,
     })
 }
 
 /// When the warm-up ends, by the program's clock and in seconds since 1970. None begins over what
 /// was enforced before; one that goes on then goes on.
-fn warm_up(settings: &Settings, found: Found, policy: &SitePolicy) -> Result<Option<(u32, u64)>> {
+fn warm_up(
+    settings: &Settings,
+    found: Found,
+    policy: Option<&SitePolicy>,
+) -> Result<Option<(u32, u64)>> {
     if found == Found::Maps {
         return Maps::open(&settings.pins)?.warm_up();
     }
-    if policy.warm_up == 0 {
+    let warm_up = policy.map_or(0, |policy| policy.warm_up);
+    if warm_up == 0 {
         return Ok(None);
     }
     let clock = Clock::read()?;
-    let until = clock.program().saturating_add(policy.warm_up);
-    Ok(Some((until, clock.wall() + u64::from(policy.warm_up))))
+    let until = clock.program().saturating_add(warm_up);
+    Ok(Some((until, clock.wall() + u64::from(warm_up))))
 }
 
 /// The service names that the counters carry already.

@@ -28,6 +28,8 @@ pub struct Settings {
     pub http: HttpArgs,
     /// Where programs and maps are pinned.
     pub pins: PinDir,
+    /// Where decisions about policies are kept.
+    pub state_dir: PathBuf,
     pub on_exit: OnExit,
     /// Enforce even if that cuts an SSH session.
     pub accept_lockout: bool,

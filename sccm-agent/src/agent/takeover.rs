@@ -1,82 +1,198 @@
-//! What a new agent makes of the policy that it finds in the maps.
+//! What a new agent makes of the policy that it was given, of the one that it finds in the maps, and
+//! of what was decided before.
 //!
-//! An agent that dies while a policy is on trial leaves it enforced, and nobody
-//! to take it back. So the next one does that first of all, by one word, before
-//! it reads or checks anything that could go wrong. What was taken back is noted
-//! in the maps, and not published again until somebody asks for it.
+//! An agent that dies while a policy is on trial leaves it enforced, and nobody to take it back. So
+//! the next one does that first of all, by one word, before it checks anything that could go wrong;
+//! or the trial goes on, if there is time left and the agent was given that very policy.
 
+use super::Settings;
+use crate::decisions::{Choice, Decisions};
 use crate::kernel::{Found, Maps, PinDir};
-use crate::policy::Compiled;
+use crate::policies::Settings as PolicySettings;
+use crate::policies::prepare::check_policy;
+use crate::policy::{Compiled, SitePolicy, hash_of, hash_text};
 use anyhow::{Context as _, Result};
 use sccm_common::abi::PolicyInfo;
 use sccm_common::policy::flag;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What a start does with the policy that it was given.
+/// What is pinned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub found: Found,
+    /// What is left of a trial that goes on.
+    pub trial: Option<Duration>,
+    /// What the maps say of the active policy, unless that only observes.
+    pub running: Option<PolicyInfo>,
+}
+
+/// What a start does with a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// Makes it the active one.
     Publish,
     /// Nothing: it is the active one.
     Unchanged,
-    /// Nothing: it has been taken back, and nobody has asked for it again.
-    Withdrawn,
+    /// Nothing: another one is, and stays so.
+    Keep,
 }
 
-/// Looks at what is pinned, and takes back a policy that nobody confirmed. Where
-/// none was confirmed before it, what there was to go back to is nothing: all
-/// hooks and maps go. Sets `changed` if there is such a policy.
-///
-/// # Errors
-/// The pins cannot be read or changed.
-pub(crate) fn recover(pins: &PinDir, changed: &mut bool) -> Result<Found> {
-    let found = pins.look()?;
-    if found != Found::Maps {
-        return Ok(found);
+/// What a start enforces.
+pub(crate) struct Chosen {
+    pub start: Start,
+    pub compiled: Compiled,
+    /// As it was written; `None` for one that another agent published.
+    pub policy: Option<SitePolicy>,
+    /// It is the one that the agent was given.
+    pub obeyed: bool,
+}
+
+impl Taken {
+    pub(crate) const NOTHING: Self = Self {
+        found: Found::Nothing,
+        trial: None,
+        running: None,
+    };
+
+    /// Looks at what is pinned. A policy that nobody confirmed is taken back, unless its trial goes
+    /// on: there is time left, and it is what the agent was `given`. Where none was confirmed before
+    /// it, what there is to go back to is nothing: all hooks and maps go. Sets `changed` then.
+    ///
+    /// # Errors
+    /// The pins cannot be read or changed.
+    pub(crate) fn over(
+        pins: &PinDir,
+        given: Option<&SitePolicy>,
+        settings: &PolicySettings,
+        changed: &mut bool,
+    ) -> Result<Self> {
+        let mut taken = Self {
+            found: pins.look()?,
+            ..Self::NOTHING
+        };
+        if taken.found != Found::Maps {
+            return Ok(taken);
+        }
+        let mut maps = Maps::open(pins)?;
+        let active = maps.info()?;
+        if !active.is_confirmed() {
+            let left = active.confirm_by.saturating_sub(now());
+            let is_given = given.is_some_and(|given| hash_of(given) == active.hash)
+                && observes(&active) == settings.observe;
+            if left > 0 && is_given {
+                taken.trial = Some(Duration::from_secs(left));
+            } else {
+                *changed = true;
+                taken.found = take_back(pins, &mut maps, active.generation)?;
+            }
+        }
+        if taken.found == Found::Maps {
+            taken.running = Some(maps.info()?).filter(|running| !observes(running));
+        }
+        Ok(taken)
     }
-    let mut maps = Maps::open(pins)?;
-    let active = maps.info()?;
-    if active.is_confirmed() {
-        return Ok(found);
+
+    /// Which policy a start enforces that was given this one, compiled.
+    ///
+    /// # Errors
+    /// The policy does not compile, or the maps cannot be read.
+    pub(crate) fn choose(
+        &self,
+        settings: &Settings,
+        decisions: &Decisions,
+        given: SitePolicy,
+        compile: impl Fn(&SitePolicy) -> Result<Compiled>,
+    ) -> Result<Chosen> {
+        let hash = hash_of(&given);
+        let running = self.running.map(|running| running.hash);
+        let mut choice = match settings.policies.observe {
+            // Nothing is dropped then: there is nothing to spare the operator.
+            true => Choice::Given,
+            false => decisions.choose(&hash, running.as_ref()),
+        };
+        if let Choice::Confirmed(confirmed) = choice {
+            let check = check_policy(&settings.policies, &confirmed);
+            match check.and_then(|()| compile(&confirmed)) {
+                Ok(mut compiled) => {
+                    compiled.info.withdrawn = hash;
+                    return Ok(Chosen {
+                        start: self.start(&settings.pins, &compiled)?,
+                        compiled,
+                        policy: Some(*confirmed),
+                        obeyed: false,
+                    });
+                }
+                Err(error) => {
+                    tracing::error!("what was confirmed last cannot be enforced: {error:#}")
+                }
+            }
+            choice = match running {
+                Some(_) => Choice::Running,
+                None => Choice::Given,
+            };
+        }
+        let compiled = compile(&given)?;
+        let obeyed = choice == Choice::Given;
+        Ok(Chosen {
+            start: match obeyed {
+                true => self.start(&settings.pins, &compiled)?,
+                false => Start::Keep,
+            },
+            compiled,
+            policy: obeyed.then_some(given),
+            obeyed,
+        })
     }
-    let standby = maps.standby()?;
-    *changed = true;
-    if standby.is_confirmed() {
+
+    fn start(&self, pins: &PinDir, compiled: &Compiled) -> Result<Start> {
+        // On trial, nothing else is published.
+        let stays = match self.found {
+            Found::Maps if self.trial.is_none() => {
+                Maps::open(pins)?.info()?.tables == compiled.info.tables
+            }
+            _ => self.trial.is_some(),
+        };
+        Ok(match stays {
+            true => Start::Unchanged,
+            false => Start::Publish,
+        })
+    }
+}
+
+fn take_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> {
+    if maps.standby()?.is_confirmed() {
         maps.take_back()?;
         tracing::warn!(
             generation = maps.info()?.generation,
-            "an agent died before policy {} was confirmed: went back to the one before",
-            active.generation
+            "nobody confirmed policy {unconfirmed} before its agent died: went back to the one before"
         );
-        return Ok(found);
+        return Ok(Found::Maps);
     }
     pins.clear().context("taking back what nobody confirmed")?;
     tracing::warn!(
-        "an agent died before its first policy was confirmed: detached; this start begins anew"
+        "nobody confirmed the first policy before its agent died: detached; this start begins anew"
     );
     Ok(Found::Nothing)
 }
 
-impl Start {
-    /// What to do with `compiled`, over what was [found](recover).
-    ///
-    /// # Errors
-    /// The maps cannot be read.
-    pub(crate) fn with(compiled: &Compiled, pins: &PinDir, found: Found) -> Result<Self> {
-        if found != Found::Maps {
-            return Ok(Self::Publish);
-        }
-        let active = Maps::open(pins)?.info()?;
-        Ok(if active.tables == compiled.info.tables {
-            Self::Unchanged
-        } else if active.withdrawn == compiled.info.hash && !observes(&compiled.info) {
-            Self::Withdrawn
-        } else {
-            Self::Publish
-        })
-    }
+/// Says that something else is enforced than what the agent was given.
+pub(crate) fn tell_disobedience(active: &PolicyInfo, given_was_withdrawn: bool) {
+    let why = match given_was_withdrawn {
+        true => "it has been taken back before",
+        false => "something else was decided since the agent read it last, and it has not changed",
+    };
+    tracing::warn!(
+        "the policy that this agent was given differs from what is enforced, {}, which was confirmed          last: {why}; change it, or run `sccm-agent reload`",
+        &hash_text(&active.hash)[..12]
+    );
 }
 
 /// Whether nothing would be dropped: then there is nothing to spare the operator.
 const fn observes(info: &PolicyInfo) -> bool {
     info.flags & flag::OBSERVE != 0
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }

@@ -3,6 +3,7 @@
 use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::agent::{Agent, OnExit, Settings};
+use crate::decisions::DEFAULT_STATE_DIR;
 use crate::heap;
 use crate::hooks::{How, XdpMode};
 use crate::http::HttpArgs;
@@ -96,6 +97,10 @@ pub struct EnforceArgs {
           value_parser = clap::value_parser!(u32).range(0..=100))]
     metrics_top_flows: u32,
 
+    /// Directory that keeps what was confirmed, on trial and taken back, for the next start
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
+    state_dir: PathBuf,
+
     #[command(flatten)]
     pins: PinArgs,
 
@@ -165,6 +170,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         },
         http: args.http.clone(),
         pins: args.pins.pins(),
+        state_dir: args.state_dir.clone(),
         on_exit: args.on_exit,
         accept_lockout: args.accept_lockout,
         confirm_within: args.confirm_within,

@@ -6,6 +6,7 @@ mod good;
 mod merging;
 
 use super::*;
+use crate::policy::WrittenPolicy;
 use std::path::PathBuf;
 
 /// Reads files that are not there, the first of them the policy file.
@@ -31,7 +32,12 @@ fn with_entry(text: &str) -> String {
 
 #[track_caller]
 fn good(text: &str) -> SitePolicy {
-    read(&[&with_entry(text)]).unwrap_or_else(|problems| panic!("{text}\n{problems}"))
+    let read = read(&[&with_entry(text)]);
+    let policy = read.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
+    let kept = serde_json::to_string(&WrittenPolicy::of(&policy)).unwrap();
+    let kept: WrittenPolicy = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept.policy().as_ref(), Ok(&policy), "kept as written");
+    policy
 }
 
 /// Asserts that one mistake is found, at `line:column`, in words that have `parts`.

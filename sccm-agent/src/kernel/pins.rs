@@ -53,6 +53,17 @@ impl PinDir {
         &self.0
     }
 
+    /// A name for what belongs to this directory elsewhere; `None` for the usual one.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        if self.0 == Path::new(DEFAULT_PIN_DIR) {
+            return None;
+        }
+        let absolute = std::path::absolute(&self.0).unwrap_or_else(|_| self.0.clone());
+        let name = absolute.to_string_lossy();
+        Some(name.trim_matches('/').replace('/', "-"))
+    }
+
     /// Creates the directory. Mounts the bpf file system at `/sys/fs/bpf` if nobody has; systemd
     /// does so at boot.
     ///

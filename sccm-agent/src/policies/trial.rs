@@ -1,7 +1,7 @@
 //! A policy on trial: who ends it, if nobody confirms it.
 
-use super::{Held, Policies};
-use anyhow::{Result, ensure};
+use super::{Held, Policies, save};
+use anyhow::{Result, bail};
 use tokio::sync::MutexGuard;
 use tokio::time::sleep_until;
 
@@ -35,10 +35,11 @@ impl Policies {
             }
             let mut held = self.held.lock().await;
             if *self.deadline.borrow() == due {
-                ensure!(
-                    held.maps.standby()?.is_confirmed(),
-                    "nobody confirmed the first policy in time: letting go"
-                );
+                if !held.maps.standby()?.is_confirmed() {
+                    held.decisions.take_back();
+                    save(&mut held);
+                    bail!("nobody confirmed the first policy in time: letting go");
+                }
                 tracing::warn!("nobody confirmed the policy in time");
                 self.take_back(&mut held).await?;
             }
@@ -57,6 +58,9 @@ impl Policies {
             confirmed = held.maps.standby()?.is_confirmed();
             if confirmed {
                 self.take_back(&mut held).await?;
+            } else {
+                held.decisions.take_back();
+                save(&mut held);
             }
         }
         Ok(Ended {
@@ -68,6 +72,8 @@ impl Policies {
     /// One word: the other bank holds the confirmed policy as it was.
     pub(super) async fn take_back(&self, held: &mut Held) -> Result<()> {
         held.maps.take_back()?;
+        held.decisions.take_back();
+        save(held);
         if let Some(before) = held.before_trial.take() {
             self.run(held, before);
         }

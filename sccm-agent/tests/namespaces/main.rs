@@ -16,6 +16,7 @@ mod clsact;
 mod control;
 mod conversations;
 mod counters;
+mod decisions;
 mod egress_order;
 mod enforce;
 mod faults;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sccm_tests::bpffs::state_dir;
 use sccm_tests::netns::Namespace;
 use sccm_tests::signals::Interrupt;
 
@@ -65,10 +66,12 @@ impl Enforce {
     fn arguments(&self) -> Vec<String> {
         let mut arguments = vec!["enforce".to_owned()];
         let pin_dir = self.pin_dir.display().to_string();
+        let state_dir = state_dir(&self.pin_dir).display().to_string();
         for (flag, value) in [
             ("--role", self.role),
             ("--interface", self.interface),
             ("--pin-dir", &pin_dir),
+            ("--state-dir", &state_dir),
         ] {
             arguments.extend([flag.to_owned(), value.to_owned()]);
         }

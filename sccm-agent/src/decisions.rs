@@ -1,0 +1,215 @@
+//! What was decided about policies: which was confirmed, which is on trial, which were taken back.
+//!
+//! The kernel's maps say what runs; they go with the machine, and at `detach`. This outlives both, in
+//! a [file](file). Policies are kept as they were written, complete in themselves.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+pub use file::{DEFAULT_STATE_DIR, StateFile};
+
+use crate::policy::{SitePolicy, hash_of};
+use sccm_common::abi::PolicyInfo;
+
+/// Which policy is meant: [`hash_of`].
+type Hash = [u8; 32];
+
+/// So many policies are remembered that were taken back; the oldest is forgotten first.
+const MOST_WITHDRAWN: usize = 256;
+
+/// The decisions, and the file that keeps them.
+pub struct Decisions {
+    known: Known,
+    file: Option<StateFile>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// What is enforced unless somebody decides otherwise.
+    confirmed: Option<Decided>,
+    /// What was confirmed before that.
+    previous: Option<Decided>,
+    trial: Option<Hash>,
+    /// What was taken back, the latest last.
+    withdrawn: Vec<Hash>,
+    /// What the agent was given when it last read its policy: where that is not what was confirmed,
+    /// somebody has decided since.
+    given: Option<Hash>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Decided {
+    hash: Hash,
+    policy: SitePolicy,
+}
+
+/// What a start enforces.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The policy that it was given.
+    Given,
+    /// The one that was confirmed last, in place of it.
+    Confirmed(Box<SitePolicy>),
+    /// What runs, in place of it; nobody has that one as it was written.
+    Running,
+}
+
+impl Decisions {
+    /// Reads what the file has. A file that cannot be read is told, and changes nothing.
+    #[must_use]
+    pub fn load(mut file: StateFile) -> Self {
+        let known = file.load();
+        let file = Some(file);
+        Self { known, file }
+    }
+
+    /// None so far, and none to be kept: where nothing is dropped, nothing is decided.
+    #[must_use]
+    pub fn unkept() -> Self {
+        Self {
+            known: Known::default(),
+            file: None,
+        }
+    }
+
+    /// Brings what is known up to what the kernel runs, which is the truth. A trial that it knows
+    /// nothing of is over: the policy was taken back, or the machine went down.
+    pub fn follow(&mut self, running: Option<&PolicyInfo>) {
+        let trial = self.known.trial.take();
+        match running {
+            Some(running) if !running.is_confirmed() => self.known.trial = Some(running.hash),
+            Some(running) if trial == Some(running.hash) => {}
+            _ => trial.into_iter().for_each(|trial| self.withdraw(trial)),
+        }
+        if let Some(running) = running.filter(|running| running.withdrawn != [0; 32]) {
+            self.withdraw(running.withdrawn);
+        }
+    }
+
+    /// What a start enforces that was given this policy, where the kernel runs that one, if any.
+    #[must_use]
+    pub fn choose(&self, given: &Hash, running: Option<&Hash>) -> Choice {
+        let known = &self.known;
+        let confirmed = known.confirmed.as_ref().map(|confirmed| &confirmed.hash);
+        let Some(last) = running.or(confirmed).filter(|last| *last != given) else {
+            return Choice::Given;
+        };
+        // Nobody has changed the file since something else was decided.
+        let replaced = known.given.as_ref() == Some(given) && confirmed == Some(last);
+        if !replaced && !self.was_withdrawn(given) {
+            return Choice::Given;
+        }
+        let both = known.confirmed.iter().chain(&known.previous);
+        match both.into_iter().find(|one| one.hash == *last) {
+            Some(one) => Choice::Confirmed(Box::new(one.policy.clone())),
+            None => Choice::Running,
+        }
+    }
+
+    /// Whether it was taken back, and nobody has asked for it since.
+    #[must_use]
+    pub fn was_withdrawn(&self, policy: &Hash) -> bool {
+        self.known.withdrawn.contains(policy)
+    }
+
+    /// Whether it is the one that was confirmed last.
+    #[must_use]
+    pub fn is_confirmed(&self, policy: &Hash) -> bool {
+        let confirmed = self.known.confirmed.as_ref();
+        confirmed.is_some_and(|confirmed| confirmed.hash == *policy)
+    }
+
+    /// The policy with this hash, if it was confirmed last.
+    #[must_use]
+    pub fn confirmed(&self, policy: &Hash) -> Option<SitePolicy> {
+        let confirmed = self.known.confirmed.as_ref();
+        let confirmed = confirmed.filter(|confirmed| confirmed.hash == *policy);
+        confirmed.map(|confirmed| confirmed.policy.clone())
+    }
+
+    /// What was confirmed before what is confirmed now.
+    #[must_use]
+    pub fn previous(&self) -> Option<SitePolicy> {
+        let previous = self.known.previous.as_ref();
+        previous.map(|previous| previous.policy.clone())
+    }
+
+    /// The agent has read this from its file, or from its flags.
+    pub fn was_given(&mut self, policy: Hash) {
+        self.known.given = Some(policy);
+    }
+
+    /// A policy is active, and nobody has to confirm it, or somebody has.
+    pub fn confirm(&mut self, policy: &SitePolicy) {
+        let known = &mut self.known;
+        known.trial = None;
+        let next = Decided::of(policy);
+        known.withdrawn.retain(|one| *one != next.hash);
+        let before = known.confirmed.replace(next);
+        if before != known.confirmed {
+            known.previous = before;
+        }
+    }
+
+    /// The active policy is written in other words that mean the same.
+    pub fn rename(&mut self, policy: &SitePolicy) {
+        let previous = self.known.previous.take();
+        self.confirm(policy);
+        self.known.previous = previous;
+    }
+
+    /// A policy goes on trial. To be saved before it is published, so that no reboot confirms it.
+    pub fn try_out(&mut self, policy: Hash) {
+        self.known.trial = Some(policy);
+    }
+
+    /// It could not be published.
+    pub fn end_trial(&mut self) {
+        self.known.trial = None;
+    }
+
+    /// What was on trial has been taken back.
+    pub fn take_back(&mut self) {
+        if let Some(trial) = self.known.trial.take() {
+            self.withdraw(trial);
+        }
+    }
+
+    /// The active policy has been taken back for this one.
+    pub fn roll_back_to(&mut self, policy: &SitePolicy) {
+        if let Some(left) = &self.known.confirmed {
+            self.withdraw(left.hash);
+        }
+        self.confirm(policy);
+    }
+
+    /// Writes it down, or says that it cannot be.
+    pub fn save(&mut self) {
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.save(&self.known)
+        {
+            tracing::error!(
+                "what was decided is not kept: {error:#}; once this is mended, run `sccm-agent reload`. \
+                 Until then a start enforces what the policy file says where the pins are gone"
+            );
+        }
+    }
+
+    fn withdraw(&mut self, policy: Hash) {
+        let withdrawn = &mut self.known.withdrawn;
+        withdrawn.retain(|one| *one != policy);
+        withdrawn.push(policy);
+        let surplus = withdrawn.len().saturating_sub(MOST_WITHDRAWN);
+        withdrawn.drain(..surplus);
+    }
+}
+
+impl Decided {
+    fn of(policy: &SitePolicy) -> Self {
+        Self {
+            hash: hash_of(policy),
+            policy: policy.clone(),
+        }
+    }
+}

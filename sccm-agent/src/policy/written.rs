@@ -1,0 +1,287 @@
+//! A policy as it is hashed and kept: as JSON, in the order below.
+//!
+//! Whatever is in it is the operator's word, lists of addresses read in; nothing of the machine is.
+
+use super::{Essential, Outbound, Protected, Publish, Rule, SitePolicy, parse_target};
+use crate::catalog::{Catalog, Edition, RoleId};
+use crate::site::{HttpPorts, Site, WsusPorts};
+use clap::ValueEnum as _;
+use ipnet::IpNet;
+use sccm_common::policy::Timeouts;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
+
+/// The layout. Raised when it changes, so that no two layouts meet by chance.
+const LAYOUT: u32 = 1;
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenPolicy {
+    layout: u32,
+    edition: Edition,
+    http: [NonZeroU16; 2],
+    wsus: Option<[NonZeroU16; 2]>,
+    sql: NonZeroU16,
+    wake_on_lan: NonZeroU16,
+    amt_provisioning: NonZeroU16,
+    ranges: [RangeInclusive<u16>; 2],
+    site_server_initiated_only: bool,
+    rpc_dynamic_with_mapper: bool,
+    features: BTreeSet<String>,
+    outbound: String,
+    timeouts: [u32; 6],
+    warm_up: u32,
+    without: Vec<String>,
+    passes: [bool; 4],
+    pass_ethertypes: Vec<String>,
+    count_only: bool,
+    pass_sources: Vec<IpNet>,
+    internal: Vec<IpNet>,
+    peers: Option<BTreeMap<RoleId, Vec<IpNet>>>,
+    protect: Vec<(String, Vec<RoleId>, Vec<IpNet>, bool)>,
+    allow: Vec<WrittenRule>,
+    management: Vec<WrittenRule>,
+    publish: Vec<WrittenPort>,
+}
+
+type WrittenRule = (String, Vec<String>, Vec<IpNet>, Vec<IpNet>, String);
+type WrittenPort = (String, Vec<String>, IpAddr, Option<u16>, String);
+
+impl WrittenPolicy {
+    /// Takes it down.
+    #[must_use]
+    pub fn of(policy: &SitePolicy) -> Self {
+        // Every field by name: a new one cannot be forgotten.
+        let SitePolicy {
+            site,
+            outbound,
+            timeouts,
+            warm_up,
+            without,
+            pass_orphan_fragments,
+            pass_source_routes,
+            pass_unrelated_icmp_errors,
+            pass_other_ethertypes,
+            pass_ethertypes,
+            count_only,
+            pass_sources,
+            internal,
+            peers,
+            protect,
+            allow,
+            management,
+            publish,
+        } = policy.clone();
+        let Site {
+            catalog,
+            http,
+            wsus,
+            sql,
+            wake_on_lan,
+            amt_provisioning,
+            rpc_range,
+            multicast_range,
+            site_server_initiated_only,
+            rpc_dynamic_with_mapper,
+            features,
+        } = site;
+        let Timeouts {
+            tcp_opening,
+            tcp_established,
+            tcp_half_closed,
+            tcp_closing,
+            other,
+            answer,
+        } = timeouts;
+        Self {
+            layout: LAYOUT,
+            edition: catalog.edition,
+            http: [http.http(), http.https()],
+            wsus: wsus.map(|wsus| [wsus.http(), wsus.https()]),
+            sql,
+            wake_on_lan,
+            amt_provisioning,
+            ranges: [rpc_range.into(), multicast_range.into()],
+            site_server_initiated_only,
+            rpc_dynamic_with_mapper,
+            features,
+            outbound: match outbound {
+                Outbound::Track => "track",
+                Outbound::Enforce => "enforce",
+                Outbound::Off => "off",
+            }
+            .to_owned(),
+            timeouts: [
+                tcp_opening,
+                tcp_established,
+                tcp_half_closed,
+                tcp_closing,
+                other,
+                answer,
+            ],
+            warm_up,
+            without: without
+                .iter()
+                .map(|essential| essential.0.label().to_owned())
+                .collect(),
+            passes: [
+                pass_orphan_fragments,
+                pass_source_routes,
+                pass_unrelated_icmp_errors,
+                pass_other_ethertypes,
+            ],
+            pass_ethertypes: texts(&pass_ethertypes),
+            count_only,
+            pass_sources,
+            internal,
+            peers,
+            protect: protect.into_iter().map(written_entry).collect(),
+            allow: allow.into_iter().map(written_rule).collect(),
+            management: management.into_iter().map(written_rule).collect(),
+            publish: publish.into_iter().map(written_port).collect(),
+        }
+    }
+
+    /// Reads it back.
+    ///
+    /// # Errors
+    /// Another layout, or what no policy has.
+    pub fn policy(self) -> Result<SitePolicy, String> {
+        if self.layout != LAYOUT {
+            return Err(format!(
+                "a policy has layout {}, this sccm-agent reads {LAYOUT}",
+                self.layout
+            ));
+        }
+        let [http, https] = self.http;
+        let wsus = self.wsus.map(|[http, https]| WsusPorts::new(http, https));
+        let [rpc, multicast] = self
+            .ranges
+            .map(|range| format!("{}-{}", range.start(), range.end()).parse());
+        let [
+            tcp_opening,
+            tcp_established,
+            tcp_half_closed,
+            tcp_closing,
+            other,
+            answer,
+        ] = self.timeouts;
+        let [orphans, source_routes, icmp_errors, ethertypes] = self.passes;
+        let ethertype = |text: String| text.parse();
+        let essential = |label: String| Essential::from_str(&label, false);
+        Ok(SitePolicy {
+            site: Site {
+                catalog: Catalog::of(self.edition),
+                http: HttpPorts::new(http, https)?,
+                wsus: wsus.transpose()?,
+                sql: self.sql,
+                wake_on_lan: self.wake_on_lan,
+                amt_provisioning: self.amt_provisioning,
+                rpc_range: rpc?,
+                multicast_range: multicast?,
+                site_server_initiated_only: self.site_server_initiated_only,
+                rpc_dynamic_with_mapper: self.rpc_dynamic_with_mapper,
+                features: self.features,
+            },
+            outbound: Outbound::from_str(&self.outbound, false)?,
+            timeouts: Timeouts {
+                tcp_opening,
+                tcp_established,
+                tcp_half_closed,
+                tcp_closing,
+                other,
+                answer,
+            },
+            warm_up: self.warm_up,
+            without: all(self.without, essential)?,
+            pass_orphan_fragments: orphans,
+            pass_source_routes: source_routes,
+            pass_unrelated_icmp_errors: icmp_errors,
+            pass_other_ethertypes: ethertypes,
+            pass_ethertypes: all(self.pass_ethertypes, ethertype)?,
+            count_only: self.count_only,
+            pass_sources: self.pass_sources,
+            internal: self.internal,
+            peers: self.peers,
+            protect: self.protect.into_iter().map(entry).collect(),
+            allow: all(self.allow, rule)?,
+            management: all(self.management, rule)?,
+            publish: all(self.publish, port)?,
+        })
+    }
+}
+
+fn written_entry(entry: Protected) -> (String, Vec<RoleId>, Vec<IpNet>, bool) {
+    let Protected {
+        name,
+        roles,
+        addresses,
+        elsewhere,
+    } = entry;
+    (name, roles, addresses, elsewhere)
+}
+
+fn entry(written: (String, Vec<RoleId>, Vec<IpNet>, bool)) -> Protected {
+    let (name, roles, addresses, elsewhere) = written;
+    Protected {
+        name,
+        roles,
+        addresses,
+        elsewhere,
+    }
+}
+
+fn written_rule(rule: Rule) -> WrittenRule {
+    let Rule {
+        name,
+        targets,
+        from,
+        to,
+        reason,
+    } = rule;
+    (name, texts(&targets), from, to, reason)
+}
+
+fn rule((name, targets, from, to, reason): WrittenRule) -> Result<Rule, String> {
+    Ok(Rule {
+        name,
+        targets: all(targets, |text| parse_target(&text))?,
+        from,
+        to,
+        reason,
+    })
+}
+
+fn written_port(published: Publish) -> WrittenPort {
+    let Publish {
+        name,
+        targets,
+        to,
+        to_port,
+        reason,
+    } = published;
+    (name, texts(&targets), to, to_port, reason)
+}
+
+fn port((name, targets, to, to_port, reason): WrittenPort) -> Result<Publish, String> {
+    Ok(Publish {
+        name,
+        targets: all(targets, |text| parse_target(&text))?,
+        to,
+        to_port,
+        reason,
+    })
+}
+
+fn texts<T: ToString>(all: &[T]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
+/// Reads every one.
+fn all<T, U>(written: Vec<T>, read: impl Fn(T) -> Result<U, String>) -> Result<Vec<U>, String> {
+    written.into_iter().map(read).collect()
+}
