@@ -102,7 +102,20 @@ fn a_bad_policy_is_refused_by_both() -> Result<()> {
     let place = format!("{}:3:10: unknown role", folder.policy().display());
     let parts = [place.as_str(), "did you mean distribution-point"];
     check(&folder, "")?.assert_refused(&parts);
-    check(&folder, "-o json")?.assert_refused(&parts);
+    // Programs get an object, whatever becomes of the command.
+    let mut json = check(&folder, "-o json")?;
+    let object: serde_json::Value = serde_json::from_str(&json.stdout)?;
+    assert_eq!(object["code"], 2);
+    for part in parts {
+        assert!(
+            object["error"]
+                .as_str()
+                .is_some_and(|error| error.contains(part)),
+            "{object}"
+        );
+    }
+    json.stdout.clear();
+    json.assert_refused(&parts);
     let mut enforce = program()?;
     enforce
         .args(["enforce", "--interface", "eth0", "--config"])
