@@ -1,5 +1,7 @@
 //! What was decided about policies outlives the agent and the machine.
 
+mod random;
+
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
