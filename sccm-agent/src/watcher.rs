@@ -234,6 +234,13 @@ impl Watcher {
         let awaited = self.cards.iter().filter(is_awaited);
         let awaited: Vec<Card> = awaited.map(|watched| watched.card.clone()).collect();
         plan.cards.extend(awaited);
+        let has_lane = |name: &String| {
+            let mut lanes = plan.cards.iter().flat_map(|card| &card.lanes);
+            lanes.any(|lane| lane.name == *name)
+        };
+        let mut missing = plan::missing(&self.settings.interfaces, present);
+        missing.retain(|name| !has_lane(name));
+        plan.awaited = missing;
         if plan == self.plan {
             return Ok(());
         }

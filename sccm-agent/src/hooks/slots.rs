@@ -5,6 +5,7 @@ use crate::kernel::{Maps, PinDir};
 use crate::plan::{Card, Plan};
 use anyhow::Result;
 use sccm_common::Place;
+use sccm_common::abi::AWAITED;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::trunk::{IDS, Lane};
 use std::collections::BTreeMap;
@@ -36,8 +37,14 @@ pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
         }
         maps.write_vlans(hook, &table)?;
     }
+    for name in &plan.awaited {
+        maps.claim_slot(name, AWAITED)?;
+    }
     for known in maps.interfaces()? {
-        if known.hook != known.slot && !wants(plan, &known.name) {
+        // A bridge comes by its members.
+        if known.awaited && !plan.awaited.contains(&known.name) {
+            maps.release_slot(known.slot)?;
+        } else if known.hook != known.slot && !wants(plan, &known.name) {
             maps.write_interface(known.slot, &known.name, 0, known.slot)?;
         }
     }
@@ -61,7 +68,7 @@ fn entrances(plan: &Plan) -> BTreeMap<u32, u32> {
 /// Whether the plan counts under this name.
 fn wants(plan: &Plan, name: &str) -> bool {
     let has = |card: &Card| card.name == name || card.lanes.iter().any(|lane| lane.name == name);
-    plan.cards.iter().any(has)
+    plan.cards.iter().any(has) || plan.awaited.iter().any(|awaited| awaited == name)
 }
 
 /// Members of bridges come and go, and each keeps its counters: the slots of some that
@@ -72,6 +79,7 @@ fn make_room(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<()> {
         let vlans = card.lanes.iter().filter(|lane| lane.vlan.is_some());
         vlans.map(|lane| &lane.name).chain([&card.name])
     });
+    let names = names.chain(&plan.awaited);
     let new = names.filter(|name| known.iter().all(|known| known.name != **name));
     let lacking = (known.len() + new.count()).saturating_sub(MAX_INTERFACES as usize);
     let pinned = pins.slots();

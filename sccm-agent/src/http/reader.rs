@@ -74,10 +74,12 @@ impl Reader {
 
     async fn try_read(&mut self) -> Result<Bytes> {
         let present = self.machine.netlink.interfaces().await?;
-        let snapshot = {
+        let mut snapshot = {
             let maps = self.machine.maps.lock();
             Snapshot::read(&self.machine.pins, &maps, &present, &mut self.explainer)?
         };
+        let active = &snapshot.policy.hash;
+        snapshot.file_differs = self.policies.file_differs_from(active);
         let policy = (self.policies.changes(), snapshot.policy.hash.clone());
         if self.known.as_ref() != Some(&policy) {
             self.read_rights().await?;

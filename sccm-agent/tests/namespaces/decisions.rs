@@ -1,5 +1,6 @@
 //! What was decided about policies outlives the agent and the machine.
 
+mod drift;
 mod random;
 
 use std::fs;
