@@ -42,7 +42,7 @@ pub enum State {
     /// Somebody else's TC program sees what leaves before ours, and may hide it: what it passes on
     /// is not judged, and gets no answers.
     EgressBehind,
-    /// It is to be enforced as soon as the machine has it.
+    /// It is to be enforced, and is not yet: the machine does not have it, or has no way to attach.
     Missing,
     /// Our pin is there, but the card that it was made for is gone.
     StalePin,

@@ -147,7 +147,10 @@ impl Watcher {
         }
         self.trouble = trouble;
         for watched in &mut self.cards {
-            watched.look_after(&self.settings, &self.record.gaps, &present);
+            if watched.look_after(&self.settings, &self.record.gaps, &present) {
+                let mut maps = self.machine.maps.lock();
+                slots::attached(&mut maps, &watched.card, watched.slot)?;
+            }
         }
         self.look_who_else_forwards(&present)?;
         // The machine's own addresses are part of its policy, and so is who is behind it.
@@ -290,11 +293,13 @@ impl Watched {
         self.card = card.clone();
     }
 
-    /// Attaches where something is missing, and counts for how long it was.
-    fn look_after(&mut self, settings: &Settings, gaps: &Gaps, present: &[Interface]) {
+    /// Attaches where something is missing, counts for how long it was, and says whether it was.
+    fn look_after(&mut self, settings: &Settings, gaps: &Gaps, present: &[Interface]) -> bool {
         let before = self.trouble.take();
         let name = self.card.name.clone();
-        match self.mend(settings, present) {
+        let mended = self.mend(settings, present);
+        let was_missing = matches!(mended, Ok(true));
+        match mended {
             Ok(mended) => {
                 if mended {
                     let gap = self.whole.elapsed();
@@ -314,6 +319,7 @@ impl Watched {
                 self.trouble = Some(trouble);
             }
         }
+        was_missing
     }
 
     /// Says once who has come to stand before our egress program. To go before them in turn would

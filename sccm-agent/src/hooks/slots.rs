@@ -17,9 +17,13 @@ use std::collections::BTreeMap;
 pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
     make_room(maps, pins, plan)?;
     let mut hooks = Vec::new();
+    let pinned = pins.slots();
     for card in &plan.cards {
         let hook = maps.claim_slot(&card.name, card.index)?;
         hooks.push(hook);
+        if !pinned.contains(&hook) {
+            note(maps, card, hook, AWAITED)?;
+        }
         if !card.is_trunk() {
             continue;
         }
@@ -41,8 +45,8 @@ pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
         maps.claim_slot(name, AWAITED)?;
     }
     for known in maps.interfaces()? {
-        // A bridge comes by its members.
-        if known.awaited && !plan.awaited.contains(&known.name) {
+        // A bridge that was awaited has come by its members.
+        if known.awaited && !wants(plan, &known.name) {
             maps.release_slot(known.slot)?;
         } else if known.hook != known.slot && !wants(plan, &known.name) {
             maps.write_interface(known.slot, &known.name, 0, known.slot)?;
@@ -50,6 +54,18 @@ pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
     }
     maps.write_entrances(&entrances(plan))?;
     Ok(hooks)
+}
+
+/// Notes that the card at this slot has its programs.
+///
+/// # Errors
+/// The kernel refuses the write.
+pub fn attached(maps: &mut Maps, card: &Card, slot: u32) -> Result<()> {
+    note(maps, card, slot, card.index)
+}
+
+fn note(maps: &mut Maps, card: &Card, slot: u32, index: u32) -> Result<()> {
+    maps.write_interface(slot, &card.name, index, slot)
 }
 
 /// The interfaces that judge all that comes in; by the number of its place, those at which the

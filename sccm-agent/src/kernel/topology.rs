@@ -16,7 +16,7 @@ pub struct Enforced {
     pub name: String,
     /// The slot of the card that judges its frames: its own, unless it is a VLAN.
     pub hook: u32,
-    /// It is to be enforced, and the machine does not have it yet.
+    /// It is to be enforced, and was not attached to yet.
     pub awaited: bool,
 }
 

@@ -13,7 +13,7 @@ const STATES = {
   "warming-up": "warming up: nothing is dropped yet",
   detached: "let go", "foreign-program": "open: somebody else's program is there",
   "egress-lost": "drops, but no longer sees what leaves",
-  "egress-behind": "drops, but others see first what leaves", missing: "open: the machine does not have it yet", "stale-pin": "open: the card has lost its program",
+  "egress-behind": "drops, but others see first what leaves", missing: "open: not there yet, or the log says why", "stale-pin": "open: the card has lost its program",
 };
 
 function headline(state, title, summary) {
