@@ -84,10 +84,12 @@ impl Reader {
             let written = self.policies.written().await;
             self.explainer.set_written(number, written);
         }
-        let snapshot = {
+        let mut snapshot = {
             let maps = self.machine.maps.lock();
             Snapshot::read(&self.machine.pins, &maps, &present, &mut self.explainer)?
         };
+        let active = &snapshot.policy.hash;
+        snapshot.file_differs = self.policies.file_differs_from(active);
         let policy = (self.policies.changes(), snapshot.policy.hash.clone());
         if self.known.as_ref() != Some(&policy) {
             self.read_rights().await?;

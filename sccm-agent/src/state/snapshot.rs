@@ -1,6 +1,6 @@
 //! All that is true at one moment, in one value: what the status page shows.
 //!
-//! Everything in it is read from the kernel when it is made, so it is the same whoever
+//! All but `file_differs` is read from the kernel when it is made, so it is the same whoever
 //! makes it, and whether an agent runs or not.
 
 use super::counts::{Count, as_text, counts};
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceState>,
     /// The active policy.
     pub policy: PolicyStatus,
+    /// The policy's file holds something else.
+    pub file_differs: bool,
     /// The candidate that judges beside it.
     pub shadow: Option<Shadow>,
     /// How packets ended.
@@ -132,6 +134,7 @@ impl Snapshot {
             interfaces,
             blocked: Blocked::read(maps, explainer)?,
             policy: info.into(),
+            file_differs: false,
             shadow,
             counts: counts(&maps.counters()?),
         })
