@@ -4,6 +4,8 @@ mod counts;
 mod machine;
 mod overall;
 mod policy;
+#[cfg(test)]
+mod reference;
 mod snapshot;
 
 pub use counts::{Count, counts};
