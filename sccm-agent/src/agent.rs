@@ -93,7 +93,11 @@ impl Agent {
         // The watcher looks again at whatever changes from here on.
         let changes = Changes::subscribe(settings.policies.is_gateway())?;
         let present = netlink.interfaces().await?;
-        let mut plan = cards::plan(&settings.policies.interfaces, &present)?;
+        let mut plan = cards::plan(
+            &settings.policies.interfaces,
+            &present,
+            settings.wait_for_interfaces,
+        )?;
         plan.translates = settings.policies.is_gateway() && interface::translation()?.is_any();
         let server = Server::prepare(&settings.http).await?;
 
@@ -221,6 +225,7 @@ impl Agent {
                 ),
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),
+                self.policies.look_at_file(),
                 reload_at(hangup, &self.policies),
                 warm_up::tell_end(&self.machine.maps),
             )

@@ -11,6 +11,7 @@ pub use file::{DEFAULT_STATE_DIR, StateFile};
 
 use crate::policy::{SitePolicy, hash_of};
 use sccm_common::abi::PolicyInfo;
+use std::path::{Path, PathBuf};
 
 /// Which policy is meant: [`hash_of`].
 type Hash = [u8; 32];
@@ -36,6 +37,8 @@ struct Known {
     /// What the agent was given when it last read its policy: where that is not what was confirmed,
     /// somebody has decided since.
     given: Option<Hash>,
+    /// Where it read that; `None`: from flags.
+    policy_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +139,17 @@ impl Decisions {
     }
 
     /// The agent has read this from its file, or from its flags.
-    pub fn was_given(&mut self, policy: Hash) {
+    pub fn was_given(&mut self, policy: Hash, file: Option<&Path>) {
         self.known.given = Some(policy);
+        let absolute = file.map(|file| std::path::absolute(file).unwrap_or(file.to_owned()));
+        self.known.policy_file = absolute;
+    }
+
+    /// Whether the agent's file held something else than this policy when it was read last.
+    #[must_use]
+    pub fn file_differs(&self, active: &Hash) -> bool {
+        let known = &self.known;
+        known.policy_file.is_some() && known.given.is_some_and(|given| given != *active)
     }
 
     /// A policy is active, and nobody has to confirm it, or somebody has.

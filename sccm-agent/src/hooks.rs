@@ -65,6 +65,9 @@ pub fn attach_all(
                 return Err(error);
             }
         };
+    for (slot, card) in slots.iter().zip(&plan.cards) {
+        slots::attached(&mut maps, card, *slot).context(Changed)?;
+    }
     maps.finish().context(Changed)?;
     // Cards that an earlier agent enforced and this one was not asked to.
     for slot in before.iter().filter(|slot| !slots.contains(slot)) {

@@ -113,6 +113,8 @@ impl Metrics {
         scrape.one(&table::POLICY_INFO, &[&hash, &roles, edition], 1.0)?;
         scrape.single(&table::POLICY_GENERATION, policy.generation as f64)?;
         scrape.single(&table::POLICY_UNCONFIRMED, is(!policy.is_confirmed()))?;
+        let differs = self.record.drift.differs_from(&hash);
+        scrape.single(&table::POLICY_FILE_DIFFERS, is(differs))?;
         let observing = policy.flags & flag::OBSERVE != 0;
         let left = policy.warm_up_left(Clock::read()?.wall());
         let left = if observing { 0 } else { left };

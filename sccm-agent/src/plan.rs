@@ -18,7 +18,7 @@ use sccm_common::Place;
 use sccm_common::counter::MAX_INTERFACES;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use named::{NamedInterface, check, is_gateway, those_that_exist};
+pub use named::{NamedInterface, check, is_gateway, missing, those_that_exist};
 pub use resolve::{Spot, device, resolve};
 pub use sides::{far_broadcasts, is_bridge, routed, segment, uplinks};
 pub use third::not_enforced;
@@ -65,6 +65,8 @@ pub struct Plan {
     pub entrances: BTreeMap<u32, Option<Place>>,
     /// Interfaces some of whose frames are: what is reached over one of them may be cut.
     pub reach: BTreeSet<u32>,
+    /// Names that the operator gave, and that stand for no card yet.
+    pub awaited: Vec<String>,
     /// The machine translates addresses, so what it forwards is remembered where it goes out, too.
     pub translates: bool,
 }
@@ -95,6 +97,7 @@ pub fn of(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
         cards,
         entrances,
         reach,
+        awaited: Vec::new(),
         translates: false,
     })
 }

@@ -5,6 +5,7 @@
 //! the confirmed one untouched in the other bank, one word away: until the trial
 //! ends, nothing else is published.
 
+mod drift;
 mod order;
 mod other_files;
 pub mod prepare;
@@ -16,7 +17,7 @@ mod written;
 pub use order::{Outcome, Reload, What};
 pub use other_files::OtherFiles;
 pub use settings::Settings;
-pub use trial::Ended;
+pub use trial::{Ended, confirm_by};
 pub use written::Written;
 
 use crate::decisions::Decisions;
@@ -30,7 +31,7 @@ use anyhow::{Result, bail, ensure};
 use sccm_common::abi::PolicyInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
@@ -188,9 +189,14 @@ impl Policies {
         let policy = block_in_place(|| self.settings.written.load())?;
         prepare::check_policy(&self.settings, &policy)?;
         let outcome = self.change_to(held, policy, order).await?;
-        held.decisions.was_given(held.maps.info()?.hash);
+        let hash = held.maps.info()?.hash;
+        held.decisions.was_given(hash, self.settings.written.path());
         save(held);
-        Ok(outcome)
+        self.record.drift.note(Some(hash_text(&hash)));
+        Ok(Outcome {
+            file_differs: false,
+            ..outcome
+        })
     }
 
     fn ensure_confirmed(&self, held: &Held) -> Result<()> {
@@ -251,28 +257,6 @@ impl Policies {
             confirm_within,
             ..outcome
         })
-    }
-
-    /// Ends the trial: the active policy stays.
-    ///
-    /// # Errors
-    /// Nothing is on trial, or the kernel refuses the write.
-    pub async fn confirm(&self) -> Result<Outcome> {
-        let held = &mut *self.held.lock().await;
-        ensure!(
-            self.deadline.borrow().is_some(),
-            "nothing waits to be confirmed: the active policy, generation {}, stays anyway",
-            held.maps.info()?.generation
-        );
-        held.maps.confirm()?;
-        held.before_trial = None;
-        if let Some(policy) = &held.running.policy {
-            held.decisions.confirm(policy);
-        }
-        save(held);
-        self.deadline.send_replace(None);
-        self.catch_up(held).await;
-        outcome(held, What::Confirmed)
     }
 
     /// Returns to the policy before: at once where the active one is on trial,
@@ -398,13 +382,6 @@ fn save(held: &mut Held) {
     block_in_place(|| held.decisions.save());
 }
 
-/// When a trial that begins now ends, in seconds since 1970.
-#[must_use]
-pub fn confirm_by(trial: Duration) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().saturating_add(trial).as_secs()
-}
-
 fn outcome(held: &Held, what: What) -> Result<Outcome> {
     let active = held.maps.info()?;
     Ok(Outcome {
@@ -412,6 +389,7 @@ fn outcome(held: &Held, what: What) -> Result<Outcome> {
         generation: active.generation,
         hash: hash_text(&active.hash),
         confirm_within: None,
+        file_differs: held.decisions.file_differs(&active.hash),
         shadow: held.maps.shadow()?.map(|shadow| hash_text(&shadow.hash)),
     })
 }

@@ -1,13 +1,15 @@
-//! What only the agent knows, and the kernel does not: gaps, reloads, the reasons of rules, and
-//! the last count of flows.
+//! What only the agent knows, and the kernel does not: gaps, reloads, the reasons of rules, what
+//! the policy's file says, and the last count of flows.
 //!
 //! Those who do or see such a thing write it down here; the metrics read it.
 
+mod drift;
 mod flows;
 mod gaps;
 mod reloads;
 mod rules;
 
+pub use drift::Drift;
 pub use flows::Flows;
 pub use gaps::Gaps;
 pub use reloads::Reloads;
@@ -22,6 +24,7 @@ pub struct Record {
     pub flows: Flows,
     pub reloads: Reloads,
     pub rules: Rules,
+    pub drift: Drift,
 }
 
 /// Nothing here is ever half written, so what a thread left that panicked can be used.

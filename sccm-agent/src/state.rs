@@ -4,13 +4,15 @@ mod counts;
 mod machine;
 mod overall;
 mod policy;
+#[cfg(test)]
+mod reference;
 mod snapshot;
 
-pub use counts::Count;
+pub use counts::{Count, counts};
 pub use machine::Machine;
 pub use overall::Overall;
 pub use policy::{PolicyStatus, ShadowStatus};
-pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot};
+pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot, now};
 
 use crate::interface::{self, Interface};
 use crate::kernel::{Attached, Clock, Found, Maps, PinDir};
@@ -42,6 +44,8 @@ pub enum State {
     /// Somebody else's TC program sees what leaves before ours, and may hide it: what it passes on
     /// is not judged, and gets no answers.
     EgressBehind,
+    /// It is to be enforced, and is not yet: the machine does not have it, or has no way to attach.
+    Missing,
     /// Our pin is there, but the card that it was made for is gone.
     StalePin,
 }
@@ -59,6 +63,7 @@ impl State {
             Self::ForeignProgram => "foreign-program",
             Self::EgressLost => "egress-lost",
             Self::EgressBehind => "egress-behind",
+            Self::Missing => "missing",
             Self::StalePin => "stale-pin",
         }
     }
@@ -154,6 +159,7 @@ pub fn interfaces(
             (true, _) => State::Enforcing,
             (false, Some(_)) => State::ForeignProgram,
             (false, None) if ours.is_some() => State::StalePin,
+            (false, None) if one.awaited => State::Missing,
             (false, None) => State::Detached,
         };
         let mode = there

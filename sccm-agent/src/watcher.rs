@@ -148,7 +148,10 @@ impl Watcher {
         }
         self.trouble = trouble;
         for watched in &mut self.cards {
-            watched.look_after(&self.settings, &self.record.gaps, &present);
+            if watched.look_after(&self.settings, &self.record.gaps, &present) {
+                let mut maps = self.machine.maps.lock();
+                slots::attached(&mut maps, &watched.card, watched.slot)?;
+            }
         }
         self.look_who_else_forwards(&present)?;
         // The machine's own addresses are part of its policy, and so is who is behind it.
@@ -235,6 +238,13 @@ impl Watcher {
         let awaited = self.cards.iter().filter(is_awaited);
         let awaited: Vec<Card> = awaited.map(|watched| watched.card.clone()).collect();
         plan.cards.extend(awaited);
+        let has_lane = |name: &String| {
+            let mut lanes = plan.cards.iter().flat_map(|card| &card.lanes);
+            lanes.any(|lane| lane.name == *name)
+        };
+        let mut missing = plan::missing(&self.settings.interfaces, present);
+        missing.retain(|name| !has_lane(name));
+        plan.awaited = missing;
         if plan == self.plan {
             return Ok(());
         }
@@ -284,11 +294,13 @@ impl Watched {
         self.card = card.clone();
     }
 
-    /// Attaches where something is missing, and counts for how long it was.
-    fn look_after(&mut self, settings: &Settings, gaps: &Gaps, present: &[Interface]) {
+    /// Attaches where something is missing, counts for how long it was, and says whether it was.
+    fn look_after(&mut self, settings: &Settings, gaps: &Gaps, present: &[Interface]) -> bool {
         let before = self.trouble.take();
         let name = self.card.name.clone();
-        match self.mend(settings, present) {
+        let mended = self.mend(settings, present);
+        let was_missing = matches!(mended, Ok(true));
+        match mended {
             Ok(mended) => {
                 if mended {
                     let gap = self.whole.elapsed();
@@ -309,6 +321,7 @@ impl Watched {
                 self.trouble = Some(trouble);
             }
         }
+        was_missing
     }
 
     /// Says once who has come to stand before our egress program. To go before them in turn would

@@ -38,6 +38,10 @@ pub const TICK_FRACTION_BITS: u32 = 24;
 /// Interfaces that [`map::ENTRANCES`] has room for: the cards, and the interfaces upon them.
 pub const ENTRANCES: u32 = 1024;
 
+/// The number of an interface that is to be enforced and has no programs yet, because the machine does
+/// not have it, or because they could not be attached.
+pub const AWAITED: u32 = u32::MAX;
+
 /// Which interface a slot stands for, so that counters keep their names when
 /// nobody runs. All zero: a free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,7 +50,7 @@ pub struct InterfaceRecord {
     /// Name, padded with zeros: 15 bytes of a card (`IFNAMSIZ`, include/uapi/linux/if.h),
     /// a dot and four digits of a VLAN.
     pub name: [u8; 24],
-    /// Number of the card when it was attached.
+    /// Number of the card when it was attached; [`AWAITED`] before that.
     pub index: u32,
     /// The slot whose hook judges its frames: that of the card, for a VLAN.
     pub hook: u32,

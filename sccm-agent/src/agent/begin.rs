@@ -108,7 +108,7 @@ pub(crate) async fn begin(
     } else if let Some(policy) = &policy {
         decisions.confirm(policy);
     }
-    decisions.was_given(given_hash);
+    decisions.was_given(given_hash, settings.policies.written.path());
     decisions.save();
     if first {
         older.catch_up();

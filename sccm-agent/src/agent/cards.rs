@@ -10,8 +10,37 @@ use anyhow::{Result, bail, ensure};
 ///
 /// # Errors
 /// An interface that does not exist, is down, has no members or hides VLAN tags; two
-/// that mean the same frames.
-pub(crate) fn plan(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
+/// that mean the same frames. Those that are missing or down are only told if the agent `waits` for
+/// them.
+pub(crate) fn plan(named: &[NamedInterface], present: &[Interface], waits: bool) -> Result<Plan> {
+    let plan = match waits {
+        true => plan_without_missing(named, present)?,
+        false => plan_of_all(named, present)?,
+    };
+    for card in plan.cards.iter().filter(|card| card.is_trunk()) {
+        if let Some(doubt) = offload::check(card, present)? {
+            tracing::warn!("{doubt}");
+        }
+    }
+    Ok(plan)
+}
+
+fn plan_without_missing(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
+    let awaited = plan::missing(named, present);
+    if !awaited.is_empty() {
+        tracing::warn!(
+            "the machine does not have {} yet: enforced as soon as it does",
+            awaited.join(", ")
+        );
+    }
+    let there = plan::those_that_exist(named, present);
+    Ok(Plan {
+        awaited,
+        ..plan::of(&there, present)?
+    })
+}
+
+fn plan_of_all(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> {
     for one in named {
         let name = &one.name;
         let (device, _) = plan::device(name, present)?;
@@ -25,13 +54,7 @@ pub(crate) fn plan(named: &[NamedInterface], present: &[Interface]) -> Result<Pl
             "{name} has no members: give it one with `ip link set dev CARD master {device_name}`"
         );
     }
-    let plan = plan::of(named, present)?;
-    for card in plan.cards.iter().filter(|card| card.is_trunk()) {
-        if let Some(doubt) = offload::check(card, present)? {
-            tracing::warn!("{doubt}");
-        }
-    }
-    Ok(plan)
+    plan::of(named, present)
 }
 
 /// Refuses cards on which the programs cannot be, or not so.

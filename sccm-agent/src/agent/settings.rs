@@ -22,6 +22,8 @@ pub enum OnExit {
 pub struct Settings {
     /// The policy and the interfaces that it is for.
     pub policies: policies::Settings,
+    /// Enforce the interfaces that are there, and the others as they come.
+    pub wait_for_interfaces: bool,
     /// How many flows the kernel remembers.
     pub flow_capacity: u32,
     pub how: How,

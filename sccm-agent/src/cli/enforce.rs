@@ -48,6 +48,10 @@ pub struct EnforceArgs {
     #[arg(long = "segment", value_name = "IF", conflicts_with = "interfaces")]
     segments: Vec<String>,
 
+    /// Enforce the interfaces that are there, and the others as soon as they come
+    #[arg(long)]
+    wait_for_interfaces: bool,
+
     /// Count what would be dropped, but drop nothing
     #[arg(long)]
     observe: bool,
@@ -160,6 +164,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
             interfaces: args.named_interfaces()?,
             observe: args.observe,
         },
+        wait_for_interfaces: args.wait_for_interfaces,
         flow_capacity: args.flow_capacity,
         how: How {
             xdp_mode: args.xdp_mode,

@@ -6,26 +6,34 @@
 //! layout.
 
 use super::PinArgs;
+use crate::config;
+use crate::decisions::{DEFAULT_STATE_DIR, StateFile};
 use crate::interface::Netlink;
 use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
+use crate::policy::{hash_of, hash_text};
 use crate::state::{self, InterfaceState, PolicyStatus, ShadowStatus, State};
 use crate::units;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const NOTHING_ATTACHED: u8 = 3;
-const NOT_ALL_ENFORCING: u8 = 4;
-const OTHER_LAYOUT: u8 = 5;
+pub(super) const NOTHING_ATTACHED: u8 = 3;
+pub(super) const NOT_ALL_ENFORCING: u8 = 4;
+pub(super) const OTHER_LAYOUT: u8 = 5;
 
 /// Show what is enforced, where, and since when
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     #[command(flatten)]
     pins: PinArgs,
+
+    /// Directory where the agent keeps its decisions: it names the policy file
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
+    state_dir: PathBuf,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -40,10 +48,20 @@ struct Status {
     policy: Option<PolicyStatus>,
     /// The candidate that judges beside it.
     shadow: Option<ShadowStatus>,
+    /// The policy's file, if there is one and it is known.
+    policy_file: Option<PolicyFile>,
     /// Interfaces that are or were enforced.
     interfaces: Vec<InterfaceState>,
     /// Interfaces by which a gateway forwards, and that are not enforced.
     not_enforced: Vec<String>,
+}
+
+/// What an agent read its policy from, as it is now.
+#[derive(Debug, Serialize)]
+struct PolicyFile {
+    path: PathBuf,
+    /// It holds something else than what is enforced, or cannot be read.
+    differs: bool,
 }
 
 /// Prints the state and returns its exit code.
@@ -53,7 +71,9 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let status = runtime.block_on(read(&pins))?;
+    let mut status = runtime.block_on(read(&pins))?;
+    let active = status.policy.as_ref().map(|policy| policy.hash.as_str());
+    status.policy_file = active.and_then(|active| PolicyFile::look(args, active));
     match args.output.output {
         OutputFormat::Json => output::print_json(&status)?,
         OutputFormat::Table => print(&status)?,
@@ -66,6 +86,7 @@ async fn read(pins: &PinDir) -> Result<Status> {
         maps,
         policy: None,
         shadow: None,
+        policy_file: None,
         interfaces: Vec::new(),
         not_enforced: Vec::new(),
     };
@@ -81,9 +102,19 @@ async fn read(pins: &PinDir) -> Result<Status> {
         maps: "ours",
         policy: Some(policy.into()),
         shadow: maps.shadow()?.map(ShadowStatus::from),
+        policy_file: None,
         interfaces: state::interfaces(pins, &maps, &present)?,
         not_enforced: state::not_enforced(&maps, &present)?,
     })
+}
+
+impl PolicyFile {
+    fn look(args: &StatusArgs, active: &str) -> Option<Self> {
+        let path = StateFile::new(&args.state_dir, &args.pins.pins()).policy_file()?;
+        let policy = config::load(&path).ok();
+        let differs = policy.is_none_or(|policy| hash_text(&hash_of(&policy)) != active);
+        Some(Self { path, differs })
+    }
 }
 
 fn print(status: &Status) -> Result<()> {
@@ -107,7 +138,7 @@ fn print(status: &Status) -> Result<()> {
     }
     let lines = output::lines(&table);
     output::print(format!(
-        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{}{}{lines}",
+        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{}{}{}{lines}",
         policy.roles.join(", "),
         policy.generation,
         &policy.hash[..12],
@@ -115,6 +146,7 @@ fn print(status: &Status) -> Result<()> {
         units::describe(now.saturating_sub(policy.published)),
         trial(policy, now),
         warm_up(policy, now),
+        drift(status.policy_file.as_ref()),
         shadow(status.shadow.as_ref(), now),
         before(&status.interfaces),
         not_enforced(&status.not_enforced),
@@ -133,6 +165,18 @@ fn trial(policy: &PolicyStatus, now: u64) -> String {
             "Trial:  ended {} ago without an agent; the next one takes the policy back\n",
             units::describe(now - end)
         ),
+    }
+}
+
+/// What is to be said of a file that holds something else; else nothing.
+fn drift(file: Option<&PolicyFile>) -> String {
+    match file {
+        Some(file) if file.differs => format!(
+            "File:   {} holds something else: run `sccm-agent check --against-live` on it, then \
+             `sccm-agent reload`, or change it\n",
+            file.path.display()
+        ),
+        _ => String::new(),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::location::{Location, Problem};
 use crate::units::MIB;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Bytes of all files together.
@@ -48,7 +49,13 @@ impl Budget {
             return Err(problem("is not a regular file".to_owned()));
         }
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unread)?;
+        // Nor does opening one, should it take the file's place meanwhile.
+        let mut options = OpenOptions::new();
+        let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = options.open(path).map_err(unread)?;
+        if !file.metadata().map_err(unread)?.is_file() {
+            return Err(problem("is not a regular file".to_owned()));
+        }
         file.take(self.0 + 1)
             .read_to_end(&mut bytes)
             .map_err(unread)?;

@@ -49,6 +49,7 @@ struct Body {
     trial: Option<String>,
     withdrawn: Vec<String>,
     given: Option<String>,
+    policy_file: Option<PathBuf>,
 }
 
 impl StateFile {
@@ -65,15 +66,7 @@ impl StateFile {
 
     /// What it holds; nothing if there is none, or it cannot be read.
     pub(super) fn load(&mut self) -> Known {
-        let read = || {
-            let Some(file) = self.open()? else {
-                return Ok(Known::default());
-            };
-            let mut text = Vec::new();
-            file.take(MOST_BYTES).read_to_end(&mut text)?;
-            parse(&text)
-        };
-        read().unwrap_or_else(|error| {
+        self.read().unwrap_or_else(|error| {
             tracing::error!(
                 "{}: {error:#}; so nobody knows what was confirmed or taken back before: what runs \
                  goes on, and where nothing does, what the policy file says is enforced. The next \
@@ -84,6 +77,21 @@ impl StateFile {
             self.unread = true;
             Known::default()
         })
+    }
+
+    /// Where the agent read its policy last, as far as the file tells this user.
+    #[must_use]
+    pub fn policy_file(&self) -> Option<PathBuf> {
+        self.read().ok()?.policy_file
+    }
+
+    fn read(&self) -> Result<Known> {
+        let Some(file) = self.open()? else {
+            return Ok(Known::default());
+        };
+        let mut text = Vec::new();
+        file.take(MOST_BYTES).read_to_end(&mut text)?;
+        parse(&text)
     }
 
     fn open(&self) -> Result<Option<File>> {
@@ -160,6 +168,7 @@ fn text(known: &Known) -> Result<Vec<u8>> {
         trial,
         withdrawn,
         given,
+        policy_file,
     } = known;
     let written = |one: &Decided| WrittenPolicy::of(&one.policy);
     let body = serde_json::to_vec(&Body {
@@ -168,6 +177,7 @@ fn text(known: &Known) -> Result<Vec<u8>> {
         trial: trial.as_ref().map(hash_text),
         withdrawn: withdrawn.iter().map(hash_text).collect(),
         given: given.as_ref().map(hash_text),
+        policy_file: policy_file.clone().filter(|path| path.to_str().is_some()),
     })?;
     let header = Header {
         version: VERSION,
@@ -203,6 +213,7 @@ fn parse(text: &[u8]) -> Result<Known> {
             .map(|text| hash(text))
             .collect::<Result<_>>()?,
         given: body.given.as_deref().map(hash).transpose()?,
+        policy_file: body.policy_file,
     })
 }
 

@@ -37,7 +37,7 @@ impl Rebooted {
 /// `a` was confirmed, then the file said `b`, which was decided about, then the machine went down.
 fn after(decide: impl FnOnce(&mut Decisions)) -> Rebooted {
     let mut decisions = Decisions::unkept();
-    decisions.was_given(hash_of(&policy("a")));
+    decisions.was_given(hash_of(&policy("a")), None);
     decisions.confirm(&policy("a"));
     decide(&mut decisions);
     decisions.follow(None);
@@ -53,7 +53,7 @@ fn what_was_confirmed_last_is_enforced_until_somebody_changes_the_file() {
 
     let confirmed = after(|decisions| {
         decisions.try_out(b());
-        decisions.was_given(b());
+        decisions.was_given(b(), None);
         decisions.confirm(&policy("b"));
     });
     confirmed.enforces("b", "b");
@@ -62,13 +62,13 @@ fn what_was_confirmed_last_is_enforced_until_somebody_changes_the_file() {
 
     let on_trial = after(|decisions| {
         decisions.try_out(b());
-        decisions.was_given(b());
+        decisions.was_given(b(), None);
     });
     on_trial.enforces("b", "a");
     on_trial.enforces("c", "c");
 
     let rolled_back = after(|decisions| {
-        decisions.was_given(b());
+        decisions.was_given(b(), None);
         decisions.confirm(&policy("b"));
         decisions.roll_back_to(&policy("a"));
     });
@@ -115,7 +115,7 @@ fn kept(directory: &Path) -> PathBuf {
 
 fn saved(directory: &Path) -> Decisions {
     let mut decisions = Decisions::load(file(directory));
-    decisions.was_given([7; 32]);
+    decisions.was_given([7; 32], Some(Path::new("/etc/policy.toml")));
     decisions.confirm(&policy("a"));
     decisions.confirm(&policy("b"));
     decisions.try_out([8; 32]);

@@ -5,6 +5,7 @@ use crate::kernel::{Maps, PinDir};
 use crate::plan::{Card, Plan};
 use anyhow::Result;
 use sccm_common::Place;
+use sccm_common::abi::AWAITED;
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::trunk::{IDS, Lane};
 use std::collections::BTreeMap;
@@ -16,9 +17,13 @@ use std::collections::BTreeMap;
 pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
     make_room(maps, pins, plan)?;
     let mut hooks = Vec::new();
+    let pinned = pins.slots();
     for card in &plan.cards {
         let hook = maps.claim_slot(&card.name, card.index)?;
         hooks.push(hook);
+        if !pinned.contains(&hook) {
+            note(maps, card, hook, AWAITED)?;
+        }
         if !card.is_trunk() {
             continue;
         }
@@ -36,13 +41,31 @@ pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
         }
         maps.write_vlans(hook, &table)?;
     }
+    for name in &plan.awaited {
+        maps.claim_slot(name, AWAITED)?;
+    }
     for known in maps.interfaces()? {
-        if known.hook != known.slot && !wants(plan, &known.name) {
+        // A bridge that was awaited has come by its members.
+        if known.awaited && !wants(plan, &known.name) {
+            maps.release_slot(known.slot)?;
+        } else if known.hook != known.slot && !wants(plan, &known.name) {
             maps.write_interface(known.slot, &known.name, 0, known.slot)?;
         }
     }
     maps.write_entrances(&entrances(plan))?;
     Ok(hooks)
+}
+
+/// Notes that the card at this slot has its programs.
+///
+/// # Errors
+/// The kernel refuses the write.
+pub fn attached(maps: &mut Maps, card: &Card, slot: u32) -> Result<()> {
+    note(maps, card, slot, card.index)
+}
+
+fn note(maps: &mut Maps, card: &Card, slot: u32, index: u32) -> Result<()> {
+    maps.write_interface(slot, &card.name, index, slot)
 }
 
 /// The interfaces that judge all that comes in; by the number of its place, those at which the
@@ -61,7 +84,7 @@ fn entrances(plan: &Plan) -> BTreeMap<u32, u32> {
 /// Whether the plan counts under this name.
 fn wants(plan: &Plan, name: &str) -> bool {
     let has = |card: &Card| card.name == name || card.lanes.iter().any(|lane| lane.name == name);
-    plan.cards.iter().any(has)
+    plan.cards.iter().any(has) || plan.awaited.iter().any(|awaited| awaited == name)
 }
 
 /// Members of bridges come and go, and each keeps its counters: the slots of some that
@@ -72,6 +95,7 @@ fn make_room(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<()> {
         let vlans = card.lanes.iter().filter(|lane| lane.vlan.is_some());
         vlans.map(|lane| &lane.name).chain([&card.name])
     });
+    let names = names.chain(&plan.awaited);
     let new = names.filter(|name| known.iter().all(|known| known.name != **name));
     let lacking = (known.len() + new.count()).saturating_sub(MAX_INTERFACES as usize);
     let pinned = pins.slots();

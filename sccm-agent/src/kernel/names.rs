@@ -5,7 +5,7 @@ use super::batch::Table;
 use crate::policy::{PeerNames, ServiceName, ServiceNames};
 use anyhow::{Result, bail};
 use aya::maps::{Array, MapData};
-use sccm_common::abi::{InterfaceRecord, PeerRecord, ServiceRecord};
+use sccm_common::abi::{AWAITED, InterfaceRecord, PeerRecord, ServiceRecord};
 use sccm_common::counter::MAX_INTERFACES;
 use sccm_common::{Peer, ServiceClass};
 
@@ -66,8 +66,12 @@ pub(super) fn read_interfaces(map: &Array<MapData, InterfaceRecord>) -> Result<V
         let record = record?;
         let name = text(&record.name);
         if !name.is_empty() {
-            let hook = record.hook;
-            interfaces.push(Enforced { slot, name, hook });
+            interfaces.push(Enforced {
+                slot,
+                name,
+                hook: record.hook,
+                awaited: record.index == AWAITED,
+            });
         }
     }
     Ok(interfaces)

@@ -16,6 +16,8 @@ pub struct Enforced {
     pub name: String,
     /// The slot of the card that judges its frames: its own, unless it is a VLAN.
     pub hook: u32,
+    /// It is to be enforced, and was not attached to yet.
+    pub awaited: bool,
 }
 
 /// A copy of all that, for [`Maps::restore`].

@@ -139,6 +139,8 @@ families! {
         "Counts up with every published policy.";
     POLICY_UNCONFIRMED = Gauge "sccm_policy_unconfirmed", &[],
         "1 while the active policy waits to be confirmed.";
+    POLICY_FILE_DIFFERS = Gauge "sccm_policy_file_differs", &[],
+        "1 if the policy's file holds something else than what is enforced, or cannot be read; looked at every quarter of a minute.";
     POLICY_RULE_INFO = Gauge "sccm_policy_rule_info", &[&RULE, &REASON],
         "Always 1; why the policy has each rule, in the operator's words.";
     LAST_RELOAD_SUCCESSFUL = Gauge "sccm_policy_last_reload_successful", &[],

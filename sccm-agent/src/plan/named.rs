@@ -43,6 +43,15 @@ pub fn check(named: &[NamedInterface]) -> Result<()> {
     Ok(())
 }
 
+/// The names that stand for no card: those of interfaces that do not exist, or have no members.
+#[must_use]
+pub fn missing(named: &[NamedInterface], present: &[Interface]) -> Vec<String> {
+    let is_there =
+        |one: &NamedInterface| resolve(&one.name, present).is_ok_and(|spots| !spots.is_empty());
+    let missing = named.iter().filter(|one| !is_there(one));
+    missing.map(|one| one.name.clone()).collect()
+}
+
 /// Those that can be resolved on the machine as it is now.
 #[must_use]
 pub fn those_that_exist(named: &[NamedInterface], present: &[Interface]) -> Vec<NamedInterface> {

@@ -27,6 +27,9 @@ pub struct Outcome {
     pub hash: String,
     /// Seconds in which somebody must confirm it; `None` if nobody needs to.
     pub confirm_within: Option<u64>,
+    /// The policy's file said something else when it was read last: the next reload brings that.
+    #[serde(default)]
+    pub file_differs: bool,
     /// The candidate's hash, where one judges beside the active policy.
     #[serde(default)]
     pub shadow: Option<String>,
@@ -69,10 +72,10 @@ impl fmt::Display for Outcome {
         if let Some(shadow) = &self.shadow {
             write!(f, "; shadow {}", short(shadow))?;
         }
-        if self.what == What::Promoted {
+        if self.file_differs {
             write!(
                 f,
-                "; write it into the policy's file, too, before the next reload or start"
+                "; the policy's file says otherwise: change it, too, or the next reload brings that back"
             )?;
         }
         match self.confirm_within {

@@ -1,7 +1,8 @@
 //! A policy on trial: who ends it, if nobody confirms it.
 
-use super::{Held, Policies, save};
-use anyhow::{Result, bail};
+use super::{Held, Outcome, Policies, What, outcome, save};
+use anyhow::{Result, bail, ensure};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::MutexGuard;
 use tokio::time::sleep_until;
 
@@ -13,6 +14,28 @@ pub struct Ended<'a> {
 }
 
 impl Policies {
+    /// Ends the trial: the active policy stays.
+    ///
+    /// # Errors
+    /// Nothing is on trial, or the kernel refuses the write.
+    pub async fn confirm(&self) -> Result<Outcome> {
+        let held = &mut *self.held.lock().await;
+        ensure!(
+            self.deadline.borrow().is_some(),
+            "nothing waits to be confirmed: the active policy, generation {}, stays anyway",
+            held.maps.info()?.generation
+        );
+        held.maps.confirm()?;
+        held.before_trial = None;
+        if let Some(policy) = &held.running.policy {
+            held.decisions.confirm(policy);
+        }
+        save(held);
+        self.deadline.send_replace(None);
+        self.catch_up(held).await;
+        outcome(held, What::Confirmed)
+    }
+
     /// Takes policies back that nobody confirms in time, for as long as there is
     /// one to go back to.
     ///
@@ -85,4 +108,11 @@ impl Policies {
         self.catch_up(held).await;
         Ok(())
     }
+}
+
+/// When a trial that begins now ends, in seconds since 1970.
+#[must_use]
+pub fn confirm_by(trial: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().saturating_add(trial).as_secs()
 }

@@ -3,7 +3,7 @@
 use crate::config;
 use crate::policy::SitePolicy;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the operator wrote the policy.
 #[derive(Debug, Clone)]
@@ -23,6 +23,15 @@ impl Written {
         match self {
             Self::Flags(policy) => Ok(SitePolicy::clone(policy)),
             Self::File(path) => config::load(path),
+        }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Flags(_) => None,
+            Self::File(path) => Some(path),
         }
     }
 

@@ -43,7 +43,7 @@ impl Overall {
 mod tests {
     use super::*;
     use State::{
-        Detached, EgressBehind, EgressLost, Enforcing, ForeignProgram, Generic, Observing,
+        Detached, EgressBehind, EgressLost, Enforcing, ForeignProgram, Generic, Missing, Observing,
         StalePin, WarmingUp,
     };
 
@@ -53,6 +53,8 @@ mod tests {
             (&[Enforcing, Generic] as &[_], Overall::Enforcing),
             (&[Enforcing, Detached], Overall::Enforcing),
             (&[Enforcing, StalePin], Overall::Partly),
+            (&[Enforcing, Missing], Overall::Partly),
+            (&[Missing], Overall::NotEnforcing),
             (&[Enforcing, ForeignProgram], Overall::Partly),
             (&[EgressLost], Overall::Partly),
             (&[Enforcing, EgressBehind], Overall::Partly),

@@ -1,6 +1,6 @@
 //! All that is true at one moment, in one value: what the status page shows.
 //!
-//! Everything in it is read from the kernel when it is made, so it is the same whoever
+//! All but `file_differs` is read from the kernel when it is made, so it is the same whoever
 //! makes it, and whether an agent runs or not.
 
 use super::counts::{Count, as_text, counts};
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceState>,
     /// The active policy.
     pub policy: PolicyStatus,
+    /// The policy's file holds something else.
+    pub file_differs: bool,
     /// The candidate that judges beside it.
     pub shadow: Option<Shadow>,
     /// How packets ended.
@@ -124,20 +126,25 @@ impl Snapshot {
             Some(info) => Some(Shadow::new(info.into(), &maps.shadow_counters()?)),
             None => None,
         };
-        let taken = SystemTime::now().duration_since(UNIX_EPOCH);
-        let taken = taken.unwrap_or_default().as_millis();
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
             host: host_name(),
-            taken: u64::try_from(taken).unwrap_or(u64::MAX),
+            taken: now(),
             overall: Overall::of(interfaces.iter().map(|interface| interface.state)),
             interfaces,
             blocked: Blocked::read(maps, explainer)?,
             policy: info.into(),
+            file_differs: false,
             shadow,
             counts: counts(&maps.counters()?),
         })
     }
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Empty if the kernel does not tell: a page without it is still a page.

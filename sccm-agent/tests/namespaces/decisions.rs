@@ -1,5 +1,8 @@
 //! What was decided about policies outlives the agent and the machine.
 
+mod drift;
+mod random;
+
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};

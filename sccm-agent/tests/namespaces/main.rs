@@ -23,6 +23,7 @@ mod faults;
 mod flips;
 mod http;
 mod killed;
+mod later;
 mod lockout;
 mod logs;
 mod mixin;

@@ -13,7 +13,7 @@ const STATES = {
   "warming-up": "warming up: nothing is dropped yet",
   detached: "let go", "foreign-program": "open: somebody else's program is there",
   "egress-lost": "drops, but no longer sees what leaves",
-  "egress-behind": "drops, but others see first what leaves", "stale-pin": "open: the card has lost its program",
+  "egress-behind": "drops, but others see first what leaves", missing: "open: not there yet, or the log says why", "stale-pin": "open: the card has lost its program",
 };
 
 function headline(state, title, summary) {
@@ -41,6 +41,7 @@ function showState(snapshot) {
     : "none");
   const remarks = [];
   if (policy.confirm_by !== null) remarks.push("The policy is on trial: run sccm-agent confirm to keep it.");
+  if (snapshot.file_differs) remarks.push("The policy file holds something else than what is enforced: run sccm-agent reload, or change it.");
   const isGeneric = (one) => one.state === "generic";
   if (snapshot.interfaces.some(isGeneric)) remarks.push("Generic mode judges in the kernel's stack, about four times slower.");
   for (const one of snapshot.interfaces) {

@@ -136,6 +136,7 @@ fn style(state: State, palette: Palette) -> Style {
         | State::ForeignProgram
         | State::EgressLost
         | State::EgressBehind
+        | State::Missing
         | State::StalePin => palette.bad(),
     }
 }
