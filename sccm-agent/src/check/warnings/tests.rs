@@ -193,8 +193,8 @@ fn roles_that_nobody_holds_are_named() {
         &policy(&[CLIENTS], dp()),
         "role-without-address",
         &[
-            "19: nobody holds branch-distribution-point, so link 19 lets nobody in at `dp`",
-            "14 dp-package-install: nobody holds site-server, so links 14, dp-package-install",
+            "19: nobody holds branch-distribution-point, so nobody gets in at `dp` by link 19",
+            "14 dp-package-install: nobody holds site-server, so nobody gets in at `dp` by links 14, dp-package-install",
         ],
     );
     let boot = policy(

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let mut warnings = of(view, &view.inbound, |role, systems, links| {
-        format!("nobody holds {role}, so {links} lets nobody in at {systems}")
+        format!("nobody holds {role}, so nobody gets in at {systems} by {links}")
     });
     // Otherwise what the protected systems open passes, whoever it is for.
     if view.policy.outbound == Outbound::Enforce {
