@@ -112,7 +112,7 @@ pub fn open(pins: &PinDir) -> Result<Maps> {
     match pins.look()? {
         Found::Maps => Maps::open(pins),
         Found::Nothing => bail!(
-            "nothing is enforced ({} is empty), so nothing was blocked",
+            "nothing is enforced ({} is empty)",
             pins.path().display()
         ),
         Found::OtherAbi(version) => bail!(
