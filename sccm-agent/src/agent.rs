@@ -206,12 +206,23 @@ impl Agent {
             let (never, _): (Infallible, Infallible) = tokio::try_join!(server, feed)?;
             Ok::<Infallible, anyhow::Error>(never)
         };
+        let inform = async |explainer: &mut blocked::Explainer| {
+            let number = self.policies.changes();
+            if explainer.is_news(number) {
+                explainer.set_written(number, self.policies.written().await);
+            }
+        };
         let work = async {
             tokio::try_join!(
                 served,
                 self.watcher.follow(self.changes),
                 metrics::count_flows(self.flows, self.record),
-                blocked::log::follow(self.events, &self.machine.maps, self.settings.log_blocked),
+                blocked::log::follow(
+                    self.events,
+                    &self.machine.maps,
+                    self.settings.log_blocked,
+                    inform
+                ),
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),
                 self.policies.look_at_file(),

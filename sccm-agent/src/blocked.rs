@@ -1,8 +1,9 @@
 //! Blocked flows, with names: who was refused what, and what would let it pass.
 //!
 //! The kernel keeps numbers and its own clock. Here they become addresses, services,
-//! interfaces and times, for `sccm-agent blocked`, the metrics and the [`log`]. What would let a flow pass are the links of the catalog, because the maps do
-//! not say which site's policy they were made from.
+//! interfaces and times, for `sccm-agent blocked`, the metrics and the [`log`]. The maps do not say
+//! which site's policy they were made from. Where that is known, what would let a flow pass is what
+//! changes the policy's answer; elsewhere, the links of the catalog.
 
 mod explainer;
 pub mod log;
@@ -13,10 +14,9 @@ pub use explainer::Explainer;
 pub use names::Names;
 pub use party::Party;
 
-use crate::policy::{Ground, Target, in_catalog};
-use crate::site::Site;
+use crate::policy::{Advice, Opener, Question, Target};
 use sccm_common::Reason;
-use sccm_common::blocked::{BlockedFlow, mark};
+use sccm_common::blocked::{BlockedFlow, BlockedKey, mark};
 use sccm_common::packet::Protocol;
 use serde::Serialize;
 
@@ -100,8 +100,9 @@ pub struct Flow {
     pub first_seen: u64,
     /// When the last came.
     pub last_seen: u64,
-    /// Links of the catalog that let it pass, if the two ends held their roles.
-    pub would_allow: Vec<Ground>,
+    /// What would let it pass.
+    #[serde(flatten)]
+    pub advice: Advice,
 }
 
 /// Why a flow was refused, in a sentence.
@@ -113,11 +114,10 @@ pub fn why(flow: &BlockedFlow) -> &'static str {
     }
 }
 
-/// What a flow wanted to open, if a policy has a word in that: not where the packet
-/// itself was wrong.
+/// What a flow wanted to open, if a policy has a word in that: not where the packet itself was
+/// wrong.
 #[must_use]
-pub fn target(flow: &BlockedFlow) -> Option<Target> {
-    let key = flow.key;
+pub fn question(key: &BlockedKey) -> Option<Question> {
     let policy = [
         Reason::NotAllowed,
         Reason::OutboundNotAllowed,
@@ -127,26 +127,24 @@ pub fn target(flow: &BlockedFlow) -> Option<Target> {
     if !is_ip || !policy.iter().any(|reason| *reason as u8 == key.reason) {
         return None;
     }
-    Some(match Protocol(key.protocol) {
+    let target = match Protocol(key.protocol) {
         Protocol::TCP => Target::Tcp(key.port..=key.port),
         Protocol::UDP => Target::Udp(key.port..=key.port),
         Protocol::ICMP => Target::Icmp(key.port as u8),
         Protocol::ICMPV6 => Target::Icmpv6(key.port as u8),
         Protocol(number) => Target::Protocol(number),
-    })
-}
-
-/// The links that carry a target; first those that speak of one of these roles.
-#[must_use]
-pub fn links(site: &Site, roles: &[String], target: &Target) -> Vec<Ground> {
-    let mut links = in_catalog(site, target);
-    let concerns = |ground: &Ground| match ground {
-        Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),
-        _ => false,
     };
-    // Stable: otherwise in the catalog's order.
-    links.sort_by_key(|ground| !concerns(ground));
-    links
+    let (source, destination) = names::ends(key);
+    let (opener, protected, peer) = match key.marks & mark::OUTBOUND == 0 {
+        true => (Opener::Peer, destination, source),
+        false => (Opener::Protected, source, destination),
+    };
+    Some(Question {
+        opener,
+        protected,
+        peer,
+        target,
+    })
 }
 
 #[cfg(test)]

@@ -26,6 +26,16 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, error::Error, fmt, sync::OnceLock};
 
+/// What people call roles, and their ids.
+const SHORT_NAMES: [(&str, &str); 6] = [
+    ("dp", "distribution-point"),
+    ("mp", "management-point"),
+    ("sup", "software-update-point"),
+    ("pxe", "pxe-service-point"),
+    ("dc", "domain-controller"),
+    ("sql", "sql-server"),
+];
+
 /// One edition of the vendor's port table. Its JSON form is what `catalog -o json` prints.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,11 +84,13 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The role with this id.
+    /// The role with this id, or with this short name, such as `dp`.
     ///
     /// # Errors
     /// [`UnknownRole`], which names the roles that look most alike.
     pub fn role(&self, id: &str) -> Result<&Role, UnknownRole> {
+        let short = SHORT_NAMES.iter().find(|(short, _)| *short == id);
+        let id = short.map_or(id, |(_, id)| id);
         self.find(id).ok_or_else(|| UnknownRole {
             asked: id.to_owned(),
             nearest: nearest(id, self.roles.iter().map(|role| role.id.as_str())),

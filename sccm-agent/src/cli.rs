@@ -26,6 +26,7 @@ pub use policy_args::PolicyArgs;
 use crate::changed::Changed;
 use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
 use crate::log::{self, LogFormat};
+use crate::output;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,9 +82,21 @@ impl PinArgs {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let wants_json = output::wants_json(std::env::args_os().skip(1));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            if wants_json && error.use_stderr() {
+                let text = error.render().to_string();
+                let lines = text.lines().take_while(|line| !line.is_empty());
+                let said = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+                print_failure(said.trim_start_matches("error: "), BAD_INPUT);
+            }
+            error.exit()
+        }
+    };
     if let Err(error) = log::init(cli.log_format) {
-        return failed(&error);
+        return failed(&error, wants_json);
     }
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
@@ -98,20 +111,31 @@ pub fn run() -> ExitCode {
         Command::Blocked(args) => blocked::run(&args).map(done),
         Command::Capture(args) => capture::run(&args),
         Command::Watch(args) => watch::run(&args).map(done),
-        Command::Explain(args) => explain::run(&args).map(done),
+        Command::Explain(args) => explain::run(&args),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
     };
     match result {
         Ok(code) => code,
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, wants_json),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
-    match error.downcast_ref::<Changed>() {
-        Some(Changed) => ExitCode::FAILURE,
-        None => ExitCode::from(BAD_INPUT),
+fn failed(error: &anyhow::Error, wants_json: bool) -> ExitCode {
+    let text = format!("{error:#}");
+    eprintln!("error: {text}");
+    let code = match error.downcast_ref::<Changed>() {
+        Some(Changed) => 1,
+        None => BAD_INPUT,
+    };
+    if wants_json {
+        print_failure(&text, code);
     }
+    ExitCode::from(code)
+}
+
+/// What `-o json` prints of a command that fails: `{"error":"...","code":2}`.
+fn print_failure(error: &str, code: u8) {
+    // Where standard output cannot be written, the error is on standard error all the same.
+    let _ = output::print_json(&serde_json::json!({ "error": error, "code": code }));
 }

@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -36,7 +36,7 @@ pub fn init(format: LogFormat) -> Result<()> {
     let default = |_| EnvFilter::new("info,netlink_proto=error");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(default);
     let layer = match format {
-        LogFormat::Text => text(),
+        LogFormat::Text => text(io::stderr, io::stderr().is_terminal()),
         LogFormat::Json => json(io::stderr),
         LogFormat::Journald => journald()?,
     };
@@ -49,12 +49,33 @@ pub fn init(format: LogFormat) -> Result<()> {
 
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-fn text() -> AnyLayer {
+fn text<W: Write + 'static>(
+    writer: impl Fn() -> W + Send + Sync + 'static,
+    is_terminal: bool,
+) -> AnyLayer {
     fmt::layer()
         .with_target(false)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_writer(move || OneLine(writer()))
+        .with_ansi(is_terminal)
         .boxed()
+}
+
+/// Writes each record, which comes as one buffer, as one line: a list of mistakes has several.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = record.strip_suffix(b"\n").unwrap_or(record);
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        let mut line = lines.join(&b"; "[..]);
+        line.push(b'\n');
+        self.0.write_all(&line)?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn json<W>(writer: W) -> AnyLayer
@@ -89,7 +110,6 @@ fn journald() -> Result<AnyLayer> {
 mod tests {
     use super::*;
     use serde_json::Value;
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -113,6 +133,23 @@ mod tests {
         "'$(reboot)' `x` %s {} {0}",
         "\u{fffd}\u{10ffff}",
     ];
+
+    #[test]
+    fn text_is_one_line_a_record() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = text(move || writer.clone(), false);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!("the policy stays: a.toml:1:1: no\na.toml:2:1: nor this");
+            tracing::info!(generation = 2, "published");
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let records: Vec<&str> = written.lines().collect();
+        assert_eq!(records.len(), 2, "{written}");
+        assert!(records[0].ends_with("a.toml:1:1: no; a.toml:2:1: nor this"));
+        assert!(records[1].ends_with("published generation=2"), "{written}");
+    }
 
     #[test]
     fn json_is_one_object_a_line_whatever_is_said() {

@@ -1,20 +1,18 @@
 //! How commands print: a table for people, JSON for programs.
 //!
-//! Tables keep to 100 columns also where no terminal says how wide it is, and
-//! have no colours when they go to a file or a pipe. A reader that closes the
-//! pipe early (`| head`) has what it wants: that is no error.
+//! Tables are as wide as the terminal. In a file or a pipe they are plain: no rules between rows, no
+//! colours, and nothing is broken over lines, so that `grep` finds what is there. A reader that closes
+//! the pipe early (`| head`) has what it wants: that is no error.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableComponent, presets};
 use serde::Serialize;
 use std::{
+    ffi::OsString,
     fmt::Display,
     io::{self, ErrorKind, Write},
 };
-
-/// The widest that a table gets, in columns.
-const WIDTH: u16 = 100;
 
 /// What `-o` chooses from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -34,13 +32,48 @@ pub struct OutputArgs {
     pub output: OutputFormat,
 }
 
+/// Whether a command line asks for JSON, also where it is wrong otherwise.
+pub fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let is_flag = |arg: &OsString| arg == "-o" || arg == "--output";
+    let apart = |pair: &[OsString]| is_flag(&pair[0]) && pair[1] == "json";
+    args.windows(2).any(apart)
+        || ["-ojson", "-o=json", "--output=json"]
+            .iter()
+            .any(|joined| args.iter().any(|arg| arg == joined))
+}
+
+/// The columns of the terminal on which standard output is; `None`: it is a file or a pipe.
+#[cfg(not(test))]
+fn terminal() -> Option<u16> {
+    Table::new().width()
+}
+
+#[cfg(test)]
+fn terminal() -> Option<u16> {
+    tests::TERMINAL.get()
+}
+
+/// Whether standard output is a file or a pipe: each row is one line there.
+#[must_use]
+pub fn is_plain() -> bool {
+    terminal().is_none()
+}
+
+/// The lines of a cell, or in a file or a pipe all on one.
+#[must_use]
+pub fn joined(lines: &[String]) -> String {
+    lines.join(if is_plain() { ", " } else { "\n" })
+}
+
 /// An empty table with this header, for rows of several lines: rules part them.
 #[must_use]
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = plain();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    if !is_plain() {
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    }
+    table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     for column in table.column_iter_mut() {
         column.set_padding((1, 0));
     }
@@ -57,9 +90,12 @@ pub fn list<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// The id on lines of at most `width`, as far as breaks after its hyphens allow:
-/// a table would break it anywhere.
+/// a table would break it anywhere. In a file or a pipe it is not broken.
 #[must_use]
 pub fn wrap_id(id: &str, width: usize) -> String {
+    if is_plain() {
+        return id.to_owned();
+    }
     let mut text = String::new();
     let mut column = 0;
     for part in id.split_inclusive('-') {
@@ -77,11 +113,13 @@ pub fn wrap_id(id: &str, width: usize) -> String {
 #[must_use]
 pub fn plain() -> Table {
     let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    let terminal = table.width().unwrap_or(WIDTH);
-    table.set_width(terminal.min(WIDTH));
+    table.load_preset(presets::NOTHING);
+    match terminal() {
+        Some(width) => table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
     table
 }
 
@@ -116,8 +154,31 @@ fn ended_early_is_fine(written: io::Result<()>) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::cell::Cell as Setting;
+
+    thread_local! {
+        /// The terminal of a test.
+        pub static TERMINAL: Setting<Option<u16>> = const { Setting::new(Some(100)) };
+    }
+
+    #[test]
+    fn json_is_asked_for_in_any_form() {
+        let asks = |line: &str| wants_json(line.split_whitespace().map(OsString::from));
+        for line in [
+            "-o json",
+            "--output json",
+            "-ojson",
+            "-o=json",
+            "--output=json",
+        ] {
+            assert!(asks(&format!("explain {line} tcp/80")), "{line}");
+        }
+        for line in ["", "-o table", "--log-format json", "check json"] {
+            assert!(!asks(line), "{line}");
+        }
+    }
 
     #[test]
     fn only_a_closed_pipe_is_no_error() {
@@ -134,14 +195,37 @@ mod tests {
         assert_eq!(wrap_id("long-synchronization", 5), "long-\nsynchronization");
     }
 
-    #[test]
-    fn tables_keep_to_their_width() {
+    fn drawn(terminal: Option<u16>) -> String {
+        TERMINAL.set(terminal);
         let mut table = table(["left", "right"]);
-        table.add_row(["word ".repeat(30), "word ".repeat(30)]);
-        let text = lines(&table);
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 100),
-            "{text}"
-        );
+        let several = ["not-allowed".to_owned(), "word ".repeat(30)];
+        table.add_row([wrap_id("out-of-band-console", 12), joined(&several)]);
+        table.add_row(["word ".repeat(30), "last".to_owned()]);
+        lines(&table)
+    }
+
+    #[test]
+    fn tables_are_as_wide_as_their_terminal() {
+        for width in [60, 100, 200] {
+            let text = drawn(Some(width));
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            let least = usize::from(width) * 3 / 4;
+            assert!(
+                longest.is_some_and(|longest| longest <= width.into() && longest > least),
+                "{text}"
+            );
+            assert!(text.contains('─'), "{text}");
+        }
+    }
+
+    #[test]
+    fn in_a_pipe_each_row_is_one_plain_line() {
+        let text = drawn(None);
+        let rows: Vec<&str> = text.lines().collect();
+        assert_eq!(rows.len(), 3, "{text}");
+        assert!(text.is_ascii(), "{text}");
+        for part in ["out-of-band-console", "not-allowed, word word"] {
+            assert!(rows[1].contains(part), "{text}");
+        }
     }
 }

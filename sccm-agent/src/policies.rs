@@ -148,6 +148,17 @@ impl Policies {
         Ok((held.running.policy.clone(), held.maps.info()?))
     }
 
+    /// The running policy as it was written, unless another agent published it, and the machine
+    /// that it was compiled for.
+    pub async fn written(&self) -> Option<(SitePolicy, Surroundings)> {
+        let held = self.held.lock().await;
+        let running = &held.running;
+        running
+            .policy
+            .clone()
+            .map(|policy| (policy, running.machine.clone()))
+    }
+
     /// Reads the policy's file again and makes it the active policy. Before that, the other
     /// files are read again; where those are good, they are in force from then on, whatever
     /// becomes of the policy.

@@ -13,6 +13,7 @@ pub(crate) mod ethertype;
 mod explain;
 mod groups;
 mod hash;
+mod hints;
 mod model;
 mod peers;
 mod publish;
@@ -33,8 +34,10 @@ pub use answers::address_of;
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};
-pub use explain::{Explanation, Ground, Opener, Question, explain, in_catalog};
+pub use explain::{Document, Explanation, Ground, Opener, Question, Running, advise, explain};
 pub use hash::of_written as hash_of;
+pub(crate) use hints::unused;
+pub use hints::{Advice, Hint};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,

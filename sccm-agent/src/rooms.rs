@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The kernel, and what is read back from it.
     ("kernel", &["policy"]),
     ("connections", &["interface", "kernel"]),
-    ("blocked", &["catalog", "kernel", "policy", "site"]),
+    ("blocked", &["kernel", "policy"]),
     (
         "state",
         &["blocked", "interface", "kernel", "plan", "policy"],
@@ -94,6 +94,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "policy",
             "record",
             "state",
+            "units",
         ],
     ),
     // The agent's life, and the commands.

@@ -76,6 +76,15 @@ pub fn describe(seconds: u64) -> String {
     parts.join(" ")
 }
 
+/// A duration for people, in milliseconds below a second: `152ms`, `2m 5s`.
+#[must_use]
+pub fn brief(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{}ms", duration.as_millis()),
+        seconds => describe(seconds),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +130,12 @@ mod tests {
             let error = size(text).unwrap_err();
             assert!(error.contains("64K, 16M or 1G"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn less_than_a_second_is_told_in_milliseconds() {
+        assert_eq!(brief(Duration::from_micros(152_900)), "152ms");
+        assert_eq!(brief(Duration::from_millis(125_300)), "2m 5s");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::policies::Policies;
 use crate::policy;
 use crate::record::{Gaps, Record};
 use crate::state::{self, Machine};
+use crate::units;
 use anyhow::{Context as _, Result, bail};
 use renamed::InterfaceNames;
 use sccm_common::counter::Direction;
@@ -304,7 +305,8 @@ impl Watched {
                 if mended {
                     let gap = self.whole.elapsed();
                     gaps.add(&name, gap);
-                    tracing::warn!("{name} is enforced after at most {gap:?} without");
+                    let gap = units::brief(gap);
+                    tracing::warn!("{name} is enforced after at most {gap} without");
                 }
                 self.whole = Instant::now();
                 if let Err(error) = self.look_who_is_first(&settings.pins) {

@@ -1,37 +1,63 @@
 //! From what the kernel noted to what people are told.
 
-use super::{Flow, Names, links, target, why};
-use crate::catalog::{Catalog, Edition};
+use super::{Flow, Names, question, why};
 use crate::kernel::Clock;
-use crate::policy::{Ground, Target, roles_text};
-use crate::site::Site;
+use crate::policy::{self, Advice, Document, Opener, Question, SitePolicy, Surroundings, Target};
+use sccm_common::ServiceClass;
 use sccm_common::abi::PolicyInfo;
-use sccm_common::blocked::BlockedFlow;
+use sccm_common::blocked::{BlockedFlow, BlockedKey};
 use std::collections::HashMap;
+use std::net::IpAddr;
 
-/// Targets whose links are remembered. Somebody who scans ports makes up thousands.
+/// Answers that are remembered. Somebody who scans ports makes up thousands of questions.
 const REMEMBERED: usize = 1024;
 
-/// Names flows, and remembers which links carry what they wanted.
+/// Ports at which DHCP servers and relays listen.
+const DHCP: [u16; 2] = [67, 547];
+
+/// Names flows, and remembers what would let them pass.
 #[derive(Default)]
 pub struct Explainer {
-    /// As the document describes it, because the kernel does not have the site's own ports.
-    /// `None`: the edition is not known, and no link is named.
-    site: Option<Site>,
-    roles: Vec<String>,
-    links: HashMap<Target, Vec<Ground>>,
+    /// What the kernel knows of the policy.
+    document: Document,
+    generation: u64,
+    /// The policy as it was written, and the machine that it is for, if they are known.
+    written: Option<(SitePolicy, Surroundings)>,
+    /// The number under which that was told.
+    number: Option<u64>,
+    /// A gateway's own addresses, where the policy is not known.
+    own: Vec<IpAddr>,
+    advice: HashMap<Question, Advice>,
 }
 
 impl Explainer {
-    /// From now on links are those of this policy's edition, and those of its roles come first.
-    pub fn set_policy(&mut self, policy: &PolicyInfo) {
-        let edition = Edition::numbered(policy.edition);
-        let site = edition.map(|edition| Site::new(Catalog::of(edition)));
-        let roles: Vec<String> = roles_text(policy).split(',').map(str::to_owned).collect();
-        if (&self.site, &self.roles) != (&site, &roles) {
-            (self.site, self.roles) = (site, roles);
-            self.links.clear();
+    /// From now on the answers are those of this policy.
+    pub fn set_policy(&mut self, info: &PolicyInfo) {
+        let document = Document::of(info);
+        if (&document, info.generation) != (&self.document, self.generation) {
+            (self.document, self.generation) = (document, info.generation);
+            self.advice.clear();
         }
+    }
+
+    /// From now on the answers are those of this policy, which is the `number`th that is told.
+    pub fn set_written(&mut self, number: u64, written: Option<(SitePolicy, Surroundings)>) {
+        if self.is_news(number) {
+            self.number = Some(number);
+            self.written = written;
+            self.advice.clear();
+        }
+    }
+
+    /// Whether this number has not been told yet.
+    #[must_use]
+    pub fn is_news(&self, number: u64) -> bool {
+        self.number != Some(number)
+    }
+
+    /// The gateway's own addresses, which have no roles.
+    pub fn set_own(&mut self, own: Vec<IpAddr>) {
+        self.own = own;
     }
 
     /// A flow with its names, its reason, and what would let it pass.
@@ -43,20 +69,56 @@ impl Explainer {
             bytes: flow.bytes,
             first_seen: clock.unix(flow.first),
             last_seen: clock.unix(flow.last),
-            would_allow: target(flow).map_or_else(Vec::new, |target| self.links(target)),
+            advice: self.advise(&flow.key, names),
         }
     }
 
-    fn links(&mut self, target: Target) -> Vec<Ground> {
-        let Some(site) = &self.site else {
-            return Vec::new();
+    /// What would let a flow pass.
+    pub fn advise(&mut self, key: &BlockedKey, names: &Names) -> Advice {
+        let Some(question) = question(key) else {
+            return Advice::default();
         };
-        if self.links.len() >= REMEMBERED {
-            self.links.clear();
+        if let Some(known) = self.advice.get(&question) {
+            return known.clone();
         }
-        let known = self.links.entry(target);
-        known
-            .or_insert_with_key(|target| links(site, &self.roles, target))
-            .clone()
+        if self.advice.len() >= REMEMBERED {
+            self.advice.clear();
+        }
+        let advice = match &self.written {
+            Some((policy, machine)) => by_policy(policy, machine, &question),
+            None => {
+                let service = names.services.get(ServiceClass(key.service));
+                let service = service.map_or("", |name| &name.service);
+                let is_own = self.own.contains(&question.protected);
+                let peers = &names.services.peers;
+                self.document.advise(&question, service, peers, is_own)
+            }
+        };
+        self.advice.insert(question, advice.clone());
+        advice
     }
+}
+
+/// By the policy as it was written.
+fn by_policy(policy: &SitePolicy, machine: &Surroundings, question: &Question) -> Advice {
+    let ask = |question: &Question| policy::advise(policy, machine, question).unwrap_or_default();
+    // What a DHCP server says to a relay needs what the relay needs.
+    let relay = reversed(question).map(|question| ask(&question));
+    let relay = relay.filter(|advice| {
+        let mut hints = advice.hints.iter();
+        hints.any(|hint| hint.table == "[peers]")
+    });
+    relay.unwrap_or_else(|| ask(question))
+}
+
+/// If a DHCP server seems to answer a relay: what the relay asks.
+fn reversed(question: &Question) -> Option<Question> {
+    let Target::Udp(ports) = &question.target else {
+        return None;
+    };
+    let answers = question.opener == Opener::Protected && DHCP.contains(ports.start());
+    answers.then(|| Question {
+        opener: Opener::Peer,
+        ..question.clone()
+    })
 }

@@ -5,7 +5,7 @@
 //! has it. Events are taken from the kernel also when nobody wants to read of them, so
 //! that what is lost means just that.
 
-use super::{Names, Refused};
+use super::{Explainer, Names, Refused};
 use crate::kernel::{Clock, Events, SharedMaps};
 use anyhow::Result;
 use sccm_common::blocked::{BlockedKey, Event};
@@ -71,12 +71,16 @@ impl Window {
     }
 }
 
-/// Takes events until the process ends; `wanted`: and logs them.
-///
-/// # Errors
-/// The kernel cannot be read.
-pub async fn follow(mut events: Events, maps: &SharedMaps, wanted: bool) -> Result<()> {
+/// Takes events until the process ends; `wanted`: and logs them. `inform` tells the explainer of
+/// the running policy.
+pub async fn follow(
+    mut events: Events,
+    maps: &SharedMaps,
+    wanted: bool,
+    inform: impl AsyncFn(&mut Explainer),
+) -> Result<()> {
     let (mut window, mut told) = (Window::default(), Told::default());
+    let mut explainer = Explainer::default();
     let mut end = Instant::now();
     loop {
         tokio::select! {
@@ -87,7 +91,8 @@ pub async fn follow(mut events: Events, maps: &SharedMaps, wanted: bool) -> Resu
                 let mut taken = taken?;
                 if wanted {
                     taken.retain(|event| told.is_new(event));
-                    tell(maps, &taken, &mut window)?;
+                    inform(&mut explainer).await;
+                    tell(maps, &taken, &mut window, &mut explainer)?;
                 }
             }
             () = sleep_until(end), if window != Window::default() => {
@@ -106,24 +111,36 @@ pub async fn follow(mut events: Events, maps: &SharedMaps, wanted: bool) -> Resu
     }
 }
 
-fn tell(maps: &SharedMaps, events: &[Event], window: &mut Window) -> Result<()> {
+fn tell(
+    maps: &SharedMaps,
+    events: &[Event],
+    window: &mut Window,
+    explainer: &mut Explainer,
+) -> Result<()> {
     let admitted: Vec<&Event> = events.iter().filter(|_| window.admits()).collect();
     if admitted.is_empty() {
         return Ok(());
     }
-    let names = Names::read(&maps.lock())?;
+    let names = {
+        let maps = maps.lock();
+        explainer.set_policy(&maps.info()?);
+        Names::read(&maps)?
+    };
     let clock = Clock::read()?;
     for event in admitted {
         let seconds_ago = clock.age(event.at);
+        let advice = explainer.advise(&event.key, &names);
+        let lines = advice.lines();
         line(
             &names.of(&event.key),
             (seconds_ago > LATE).then_some(seconds_ago),
+            lines.first().map(String::as_str),
         );
     }
     Ok(())
 }
 
-fn line(refused: &Refused, seconds_ago: Option<u64>) {
+fn line(refused: &Refused, seconds_ago: Option<u64>, would_allow: Option<&str>) {
     tracing::info!(
         target: "blocked",
         source = %refused.source,
@@ -139,6 +156,7 @@ fn line(refused: &Refused, seconds_ago: Option<u64>) {
         interface = refused.interface,
         direction = refused.direction,
         seconds_ago,
+        would_allow,
         "{}",
         if refused.observed { "would be blocked" } else { "blocked" }
     );

@@ -12,6 +12,12 @@ use sccm_common::{Reason, ServiceClass};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Who sent, and to whom, of a flow of IP.
+pub(super) fn ends(key: &BlockedKey) -> (IpAddr, IpAddr) {
+    let family = key.family();
+    (ip(key.source, family), ip(key.destination, family))
+}
+
 /// What the numbers of a flow are called.
 #[derive(Debug, Default)]
 pub struct Names {

@@ -1,5 +1,6 @@
 use super::*;
-use crate::policy::ServiceNames;
+use crate::policy::{Ground, Protected, Request, ServiceNames, SitePolicy, Surroundings, compile};
+use crate::site::{HttpPorts, Site};
 use sccm_common::address::{Address, Family};
 use sccm_common::blocked::{BlockedKey, mark};
 use std::collections::BTreeMap;
@@ -96,23 +97,66 @@ fn a_frame_without_an_ip_packet_has_hardware_addresses() {
     assert_eq!(json["ethertype"], "0x88b5");
 }
 
-#[test]
-fn links_of_the_own_roles_come_first() {
-    let smb = target(&flow(Protocol::TCP, 445, Reason::NotAllowed)).unwrap();
-    let roles = ["distribution-point".to_owned()];
-    let links = links(&Site::default(), &roles, &smb);
-    assert!(links.len() > 1);
-    let concerns = |ground: &Ground| match ground {
-        Ground::Link { from, to, .. } => roles.contains(from) || roles.contains(to),
-        _ => false,
+/// What an explainer says that knows the compiled tables, and nothing else, of a distribution point
+/// with HTTP at another port.
+fn advice_on(port: u16) -> Advice {
+    let port_of = |text: &str| text.parse().unwrap();
+    let policy = SitePolicy {
+        site: Site {
+            http: HttpPorts::new(port_of("8080"), port_of("8443")).unwrap(),
+            ..Site::default()
+        },
+        protect: vec![Protected {
+            name: "dp".to_owned(),
+            roles: vec!["distribution-point".into()],
+            addresses: Vec::new(),
+            elsewhere: false,
+        }],
+        ..SitePolicy::default()
     };
-    assert!(concerns(&links[0]));
-    assert!(links.is_sorted_by_key(|ground| !concerns(ground)));
+    let request = Request {
+        policy: &policy,
+        machine: &Surroundings::default(),
+        observe: false,
+    };
+    let compiled = compile(&request, ServiceNames::default()).unwrap();
+    let mut key = flow(Protocol::TCP, port, Reason::NotAllowed).key;
+    key.service = compiled.class_of(&question(&key).unwrap().target).0;
+    let mut explainer = Explainer::default();
+    explainer.set_policy(&compiled.info);
+    let names = Names {
+        services: compiled.services,
+        ..names()
+    };
+    explainer.advise(&key, &names)
+}
+
+#[test]
+fn links_are_those_of_the_protected_roles_at_the_ports_of_the_policy() {
+    let advice = advice_on(8080);
+    assert!(!advice.would_allow.is_empty());
+    for ground in &advice.would_allow {
+        let Ground::Link { to, service, .. } = ground else {
+            panic!("{ground:?}");
+        };
+        assert_eq!(
+            (to.as_str(), service.as_str()),
+            ("distribution-point", "http")
+        );
+    }
+    // No link of a distribution point has them.
+    for port in [8530, 1433, 9102] {
+        let advice = advice_on(port);
+        assert_eq!(advice.would_allow, []);
+        let lines = advice.lines();
+        let rule = format!("[[allow]] tcp/{port} from 192.0.2.1");
+        assert!(lines == [rule], "{lines:?}");
+    }
 }
 
 #[test]
 fn no_link_lets_in_what_is_wrong_in_itself() {
     for reason in [Reason::TcpDataOffset, Reason::LaterFragmentRefused] {
-        assert_eq!(target(&flow(Protocol::TCP, 445, reason)), None);
+        assert_eq!(question(&flow(Protocol::TCP, 445, reason).key), None);
     }
 }

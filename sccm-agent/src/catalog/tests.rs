@@ -280,3 +280,19 @@ fn an_unknown_role_gets_the_nearest_names() {
     );
     assert!(catalog.role(ANY).is_err(), "`any` is a source, not a role");
 }
+
+#[test]
+fn short_names_of_roles_are_understood() {
+    let catalog = Catalog::of(Edition::default());
+    for (short, id) in SHORT_NAMES {
+        assert_eq!(catalog.role(short).unwrap().id.as_str(), id);
+        // None of them is the id of a role, or looks like another one's.
+        assert!(catalog.find(short).is_none());
+    }
+    let unknown = catalog.role("distributon-point").unwrap_err();
+    assert!(
+        unknown
+            .to_string()
+            .contains("did you mean distribution-point")
+    );
+}

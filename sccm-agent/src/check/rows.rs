@@ -111,17 +111,15 @@ impl<'a> View<'a> {
         let entries = self.policy.protect.iter();
         let own = entries.filter(|entry| entry.roles.iter().any(holds));
         listed.extend(own.flat_map(|entry| entry.addresses.iter().copied()));
-        if listed.iter().any(|prefix| prefix.prefix_len() == 0) {
+        let cover = Cover::of(&listed);
+        if cover.is_everybody() {
             return Holders::Anybody;
         }
         listed.sort();
         listed.dedup();
         match listed.is_empty() {
             true => Holders::Nobody,
-            false => {
-                let cover = Cover::of(&listed);
-                Holders::Listed(listed, cover)
-            }
+            false => Holders::Listed(listed, cover),
         }
     }
 }

@@ -14,7 +14,7 @@ const PEER_WIDTH: usize = 22;
 const SHOWN: usize = 3;
 
 impl Report {
-    /// Tables of at most 100 columns.
+    /// Tables that fit the terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let matrix = &self.matrix;
@@ -94,7 +94,8 @@ impl Report {
         }
         let mut table = output::plain();
         for warning in &self.warnings {
-            table.add_row(["!", &warning.message]);
+            let text = format!("{}: {}", warning.kind, warning.message);
+            table.add_row(["!", &text]);
         }
         Some(format!(
             "Warnings: {}\n{}",
@@ -158,7 +159,7 @@ fn difference(difference: &Difference) -> String {
 /// One block for each peer; its services stand side by side with their ports.
 fn rights(peer: &str, rights: &[Right]) -> String {
     let mut table = output::table([peer, "Who", "Service", "Ports", "Links"]);
-    for block in rights.chunk_by(|a, b| a.peer == b.peer) {
+    for block in rights.chunk_by(|a, b| a.peer == b.peer && !output::is_plain()) {
         let column =
             |cell: &dyn Fn(&Right) -> String| block.iter().map(cell).collect::<Vec<_>>().join("\n");
         let Some(first) = block.first() else { continue };
@@ -182,7 +183,7 @@ fn rules(rules: &[Rules], all: &str) -> String {
     for rule in rules {
         table.add_row([
             rule.name.clone(),
-            rule.targets.join("\n"),
+            output::joined(&rule.targets),
             addresses(&rule.from, "anybody"),
             addresses(&rule.to, all),
             rule.reason.clone(),
@@ -198,7 +199,7 @@ fn published(list: &[Published]) -> String {
             Some(port) => SocketAddr::new(one.to, port).to_string(),
             None => one.to.to_string(),
         };
-        let targets = one.targets.join("\n");
+        let targets = output::joined(&one.targets);
         table.add_row([&one.name, &targets, &behind, &one.reason]);
     }
     format!(

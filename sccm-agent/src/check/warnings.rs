@@ -5,9 +5,11 @@
 //! never stops anything (`check --strict` makes it count).
 
 mod anybody;
+mod borrowed_ports;
 mod co_located;
 mod idle_rules;
 mod nested;
+mod nobody;
 mod outbound;
 mod rpc_overlap;
 mod smb_to_clients;
@@ -54,6 +56,8 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
         nested::find,
         idle_rules::find,
         rpc_overlap::find,
+        nobody::find,
+        borrowed_ports::find,
     ]
     .iter()
     .flat_map(|find| find(view))

@@ -1,11 +1,14 @@
 //! `sccm-agent blocked`: who tried what, how often, why it was refused, and what would
 //! let it pass. Reads the pins, and needs no agent.
 
+mod suggest;
+
 use super::PinArgs;
 use crate::blocked::{Explainer, Flow, Names, Party};
+use crate::config;
 use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
-use crate::policy::{self, Ground};
+use crate::policy::{self, Surroundings};
 use crate::state;
 use crate::units;
 use anyhow::Result;
@@ -14,12 +17,14 @@ use comfy_table::{ColumnConstraint, Width};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::blocked::BlockedFlow;
+use sccm_common::policy::flag;
 use serde::Serialize;
 use std::cmp::Reverse;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Links that a table names for each flow; JSON has all.
-const LINKS_SHOWN: usize = 2;
+/// Flows that are listed, unless told otherwise.
+const LISTED: usize = 50;
 
 /// The columns From, To and What: hardware addresses and SNAP ids are not broken in two.
 const UNBROKEN: [usize; 3] = [2, 3, 4];
@@ -50,9 +55,17 @@ pub struct BlockedArgs {
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<Reason>,
 
-    /// Maximum number of flows to list
-    #[arg(long, value_name = "FLOWS", default_value_t = 50)]
-    limit: usize,
+    /// The policy file that is enforced: say what to write into it so that a flow passes
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print what would let the flows pass, as lines for the policy file, with the flows in comments
+    #[arg(long, conflicts_with = "output")]
+    suggest: bool,
+
+    /// Maximum number of flows to list [default: 50; with --suggest, all]
+    #[arg(long, value_name = "FLOWS")]
+    limit: Option<usize>,
 
     #[command(flatten)]
     pins: PinArgs,
@@ -95,13 +108,26 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     let clock = Clock::read()?;
     let names = Names::read(&maps)?;
     let mut explainer = Explainer::default();
-    explainer.set_policy(&maps.info()?);
+    let info = maps.info()?;
+    explainer.set_policy(&info);
+    let own = maps.tables()?.own_addresses();
+    let policy = args.config.as_deref().map(config::load).transpose()?;
+    if let Some(policy) = &policy {
+        let machine = Surroundings {
+            is_gateway: info.flags & flag::GATEWAY != 0,
+            own: own.clone(),
+            ..Surroundings::default()
+        };
+        explainer.set_written(0, Some((policy.clone(), machine)));
+    }
+    explainer.set_own(own);
     let mut found = maps.blocked()?;
     found.retain(|flow| args.wants(flow, &names, clock));
     sort(&mut found, args.sort);
     let unnoted = maps.unnoted()?;
     let matching = found.len();
-    found.truncate(args.limit);
+    let most = if args.suggest { usize::MAX } else { LISTED };
+    found.truncate(args.limit.unwrap_or(most));
     let listing = Listing {
         matching,
         suppressed_packets: unnoted.iter().map(|unnoted| unnoted.suppressed).sum(),
@@ -110,6 +136,10 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
             .map(|flow| explainer.explain(flow, &names, clock))
             .collect(),
     };
+    if args.suggest {
+        let policy = policy.unwrap_or_default();
+        return output::print(suggest::text(&listing.flows, &policy, clock));
+    }
     match args.output.output {
         OutputFormat::Json => output::print_json(&listing),
         OutputFormat::Table => output::print(text(&listing, clock)),
@@ -202,20 +232,15 @@ fn table(flows: &[Flow], clock: Clock) -> String {
                 refused.interface,
                 refused.direction
             ),
-            would_allow(&flow.would_allow),
+            would_allow(&flow.advice.lines()),
         ]);
     }
     output::lines(&table)
 }
 
-fn would_allow(links: &[Ground]) -> String {
-    let lines = links.iter().take(LINKS_SHOWN).map(Ground::brief);
-    let mut lines: Vec<String> = lines.collect();
-    if links.len() > LINKS_SHOWN {
-        lines.push(format!("and {} more", links.len() - LINKS_SHOWN));
-    }
-    match lines.as_slice() {
+fn would_allow(lines: &[String]) -> String {
+    match lines {
         [] => "-".to_owned(),
-        lines => lines.join("\n"),
+        lines => output::joined(lines),
     }
 }

@@ -70,9 +70,10 @@ fn services(link: &Link) -> String {
         })
         .collect();
     if let Some(feature) = &link.opt_in {
-        lines.push(format!("(only with --enable\n{feature})"));
+        let apart = if output::is_plain() { ' ' } else { '\n' };
+        lines.push(format!("(only with --enable{apart}{feature})"));
     }
-    lines.join("\n")
+    output::joined(&lines)
 }
 
 #[cfg(test)]

@@ -139,22 +139,26 @@ impl PolicyArgs {
         })
     }
 
+    /// Whether it is a file's.
+    pub fn is_file(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Everything behind this machine has these roles, and anybody may be the other
     /// end of their links.
     fn of_flags(&self) -> Result<SitePolicy> {
         let (filter, timeouts) = (&self.filter, &self.timeouts);
+        let catalog = Catalog::of(Edition::default());
+        let roles = filter.roles.iter();
+        let roles = roles.map(|role| anyhow::Ok(catalog.role(role)?.id.clone()));
         let protected = Protected {
             name: "protected".to_owned(),
-            roles: filter
-                .roles
-                .iter()
-                .map(|role| role.as_str().into())
-                .collect(),
+            roles: roles.collect::<Result<_>>()?,
             addresses: Vec::new(),
             elsewhere: false,
         };
         Ok(SitePolicy {
-            site: self.site.site(Catalog::of(Edition::default()))?,
+            site: self.site.site(catalog)?,
             outbound: filter.outbound,
             timeouts: Timeouts {
                 tcp_opening: timeouts.timeout_tcp_opening,

@@ -235,13 +235,18 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether it is a list without an element.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        matches!(&self.value, Value::List(list) if list.is_empty())
+    }
+
     /// A list with at least one element: an empty one could mean all or nothing.
     pub(crate) fn list(self, cx: &mut Context<'_>) -> Option<Vec<Node<'a>>> {
         match self.value {
             Value::List(list) if list.is_empty() => {
                 cx.refuse(
                     self.span,
-                    "the list is empty: fill it, or leave the key out",
+                    "the list is empty: fill it, or leave the key out if the table can do without it",
                 );
                 None
             }

@@ -7,6 +7,7 @@ use crate::catalog::{ANY, Catalog, RoleId, UnknownRole, nearest};
 use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Reads `[peers]`.
 pub(super) fn read(
@@ -24,32 +25,48 @@ pub(super) fn read(
     }
     let mut peers = BTreeMap::new();
     for (key, (span, node)) in table.entries {
-        if let Err(message) = known(catalog, &key) {
-            cx.refuse(span, message);
-            continue;
-        }
-        let addresses = match prefixes::read(node, cx) {
-            Some(Addresses::Any) => prefixes::everywhere().to_vec(),
-            Some(Addresses::Listed(listed)) => listed,
-            None => continue,
+        let role = match known(catalog, &key) {
+            Ok(role) => role,
+            Err(message) => {
+                cx.refuse(span, message);
+                continue;
+            }
         };
-        peers.insert(RoleId::from(&*key), addresses);
+        // An empty list says that nobody holds it, and that the site knows.
+        let addresses = match node.is_empty_list() {
+            true => Vec::new(),
+            false => match prefixes::read(node, cx) {
+                Some(Addresses::Any) => prefixes::everywhere().to_vec(),
+                Some(Addresses::Listed(listed)) => listed,
+                None => continue,
+            },
+        };
+        match peers.entry(role) {
+            Entry::Vacant(place) => {
+                place.insert(addresses);
+            }
+            Entry::Occupied(place) => {
+                cx.refuse(span, format!("{} is named twice", place.key()));
+            }
+        }
     }
     Some(peers)
 }
 
-/// Whether a peer may hold this role.
-fn known(catalog: &Catalog, id: &str) -> Result<(), String> {
+/// The role, if a peer may hold it.
+fn known(catalog: &Catalog, id: &str) -> Result<RoleId, String> {
     match id {
-        PXE_CLIENT | DHCP_RELAY => Ok(()),
+        PXE_CLIENT | DHCP_RELAY => Ok(RoleId::from(id)),
         INTERNET => Err(format!(
             "`{INTERNET}` is every address that is not internal: set [site] internal instead"
         )),
         ANY => Err(format!(
             "`{ANY}` is not a role: name the role that every address holds"
         )),
-        _ if catalog.role(id).is_ok() => Ok(()),
         _ => {
+            if let Ok(role) = catalog.role(id) {
+                return Ok(role.id.clone());
+            }
             let roles = catalog.roles.iter().map(|role| role.id.as_str());
             let unknown = UnknownRole {
                 asked: id.to_owned(),

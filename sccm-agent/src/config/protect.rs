@@ -6,7 +6,7 @@ use super::names::Names;
 use super::node::Table;
 use super::prefixes;
 use crate::catalog::{Catalog, RoleId};
-use crate::policy::{INTERNET, Protected};
+use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT, Protected};
 
 /// Reads every entry, in the order of the files.
 pub(super) fn read(
@@ -60,22 +60,39 @@ pub(super) fn read(
 }
 
 fn roles(table: &mut Table<'_>, catalog: &Catalog, cx: &mut Context<'_>) -> Vec<RoleId> {
-    let node = table.require("roles", "[\"distribution-point\"]", cx);
-    let mut roles = Vec::new();
-    for text in node.and_then(|node| node.texts(cx)).unwrap_or_default() {
-        let id = RoleId::from(&*text.text);
-        let wrong = match catalog.role(id.as_str()) {
-            Err(error) => Some(error.to_string()),
-            Ok(_) if id.as_str() == INTERNET => {
-                Some("the Internet cannot be protected: name a role of your own systems".to_owned())
-            }
-            Ok(_) if roles.contains(&id) => Some(format!("{id} is listed twice")),
-            Ok(_) => None,
+    let mut roles: Vec<RoleId> = Vec::new();
+    let Some(node) = table.require("roles", "[\"distribution-point\"]", cx) else {
+        return roles;
+    };
+    if node.is_empty_list() {
+        cx.refuse(
+            node.span,
+            "the list is empty: name at least one role, such as \"distribution-point\"; \
+             `sccm-agent roles` lists all",
+        );
+        return roles;
+    }
+    for text in node.texts(cx).unwrap_or_default() {
+        let role = match catalog.role(&text.text) {
+            Ok(role) => Ok(&role.id),
+            Err(_) if [PXE_CLIENT, DHCP_RELAY].contains(&&*text.text) => Err(format!(
+                "`{}` is no role of the document: it says who asks, so it belongs in [peers]",
+                text.text
+            )),
+            Err(error) => Err(error.to_string()),
         };
-        match wrong {
-            Some(message) => cx.refuse(text.span, message),
-            None => roles.push(id),
-        }
+        let wrong = match role {
+            Err(message) => message,
+            Ok(id) if id.as_str() == INTERNET => {
+                "the Internet cannot be protected: name a role of your own systems".to_owned()
+            }
+            Ok(id) if roles.contains(id) => format!("{id} is listed twice"),
+            Ok(id) => {
+                roles.push(id.clone());
+                continue;
+            }
+        };
+        cx.refuse(text.span, wrong);
     }
     roles
 }

@@ -5,7 +5,7 @@
 
 use super::{Answer, GROUP, LONGEST_REQUEST, Request};
 use crate::policies::Policies;
-use crate::units::LONGEST_WAIT;
+use crate::units::{self, LONGEST_WAIT};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, chown};
@@ -154,7 +154,7 @@ async fn converse(mut stream: UnixStream, has_group: bool, policies: &Policies) 
     let asked = timeout(PATIENCE, read(&mut stream)).await;
     let answer = match (authorize(&client, has_group), asked) {
         (Err(error), _) | (_, Ok(Err(error))) => refused(format!("{error:#}")),
-        (_, Err(_)) => refused(format!("no request within {PATIENCE:?}")),
+        (_, Err(_)) => refused(format!("no request within {}", units::brief(PATIENCE))),
         (Ok(()), Ok(Ok(request))) => obey(&client, request, policies).await,
     };
     if let Answer::Refused { error } = &answer {
@@ -209,7 +209,8 @@ async fn obey(client: &UCred, request: Request, policies: &Policies) -> Answer {
         uid = client.uid(),
         gid = client.gid(),
         pid = client.pid(),
-        "command: {request:?}"
+        "command: {}",
+        serde_json::to_string(&request).unwrap_or_default()
     );
     let result = match request {
         Request::Reload(order) => policies.reload(order).await,

@@ -74,6 +74,11 @@ impl Reader {
 
     async fn try_read(&mut self) -> Result<Bytes> {
         let present = self.machine.netlink.interfaces().await?;
+        let number = self.policies.changes();
+        if self.explainer.is_news(number) {
+            let written = self.policies.written().await;
+            self.explainer.set_written(number, written);
+        }
         let mut snapshot = {
             let maps = self.machine.maps.lock();
             Snapshot::read(&self.machine.pins, &maps, &present, &mut self.explainer)?

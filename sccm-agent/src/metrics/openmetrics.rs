@@ -29,7 +29,7 @@ pub(super) fn encode(text: &mut String, families: &[MetricFamily]) -> Result<()>
                 Some(name) => (name, "counter", TOTAL),
                 None => bail!("the counter {name} does not end in {TOTAL}"),
             },
-            (kind, name) => bail!("{name} is a {kind:?}"),
+            (_, name) => bail!("{name} is neither a counter nor a gauge"),
         };
         open_head(text, name, kind, family.help())?;
         for metric in family.get_metric() {

@@ -76,6 +76,9 @@ pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
         ("udp", ports) => Ok(Target::Udp(range(ports)?)),
         ("icmp", "echo-request") => Ok(Target::Icmp(ICMP_ECHO_REQUEST)),
         ("icmpv6", "echo-request") => Ok(Target::Icmpv6(ICMPV6_ECHO_REQUEST)),
+        ("icmp" | "icmpv6", "echo" | "ping") => Err(format!(
+            "`{rest}` is no type of {protocol}: write echo-request, or a number"
+        )),
         ("icmp", kind) => Ok(Target::Icmp(number(kind, "ICMP type")?)),
         ("icmpv6", kind) => Ok(Target::Icmpv6(number(kind, "ICMPv6 type")?)),
         ("ip", protocol) => match number(protocol, "IP protocol")? {
@@ -158,6 +161,8 @@ mod tests {
             ("sctp/80", "unknown protocol"),
             ("ip/6", "name them"),
             ("icmp/256", "0 to 255"),
+            ("icmp/echo", "write echo-request"),
+            ("icmpv6/ping", "write echo-request"),
             ("tcp/22@192.0.2.1/24", "write 192.0.2.0/24 or 192.0.2.1"),
             ("tcp/22@somewhere", "not an address"),
             ("tcp/22@", "not an address"),

@@ -1,11 +1,24 @@
 //! Questions to a compiled policy, answered in this process.
 
 use super::{Compiled, Target};
-use sccm_common::ServiceClass;
 use sccm_common::address::{self, Address, AddressClass, Family};
 use sccm_common::memory::MemoryTables;
 use sccm_common::policy::{Access, flag};
+use sccm_common::{Policy, ServiceClass};
 use std::net::{IpAddr, SocketAddr};
+
+impl Target {
+    /// Its service class in a policy's tables; of its first port where there are several.
+    pub(super) fn class_in(&self, policy: &Policy) -> ServiceClass {
+        match self {
+            Self::Tcp(ports) => policy.tcp[usize::from(*ports.start())],
+            Self::Udp(ports) => policy.udp[usize::from(*ports.start())],
+            Self::Icmp(kind) => policy.icmp[usize::from(*kind)],
+            Self::Icmpv6(kind) => policy.icmpv6[usize::from(*kind)],
+            Self::Protocol(number) => policy.protocol[usize::from(*number)],
+        }
+    }
+}
 
 impl Compiled {
     /// The tables in memory: what the kernel would do with a frame under this policy.
@@ -30,13 +43,7 @@ impl Compiled {
     /// The service class of a target; of its first port where there are several.
     #[must_use]
     pub fn class_of(&self, target: &Target) -> ServiceClass {
-        match target {
-            Target::Tcp(ports) => self.policy.tcp[usize::from(*ports.start())],
-            Target::Udp(ports) => self.policy.udp[usize::from(*ports.start())],
-            Target::Icmp(kind) => self.policy.icmp[usize::from(*kind)],
-            Target::Icmpv6(kind) => self.policy.icmpv6[usize::from(*kind)],
-            Target::Protocol(number) => self.policy.protocol[usize::from(*number)],
-        }
+        target.class_in(&self.policy)
     }
 
     /// Whether packets from `peer` are dropped for their source alone, where they come in.

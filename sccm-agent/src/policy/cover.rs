@@ -16,6 +16,12 @@ impl Cover {
         Self(disjoint)
     }
 
+    /// Whether it has every address of a family, such as 0.0.0.0/1 and 128.0.0.0/1 have.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        self.0.iter().any(|prefix| prefix.prefix_len() == 0)
+    }
+
     /// Whether it has every address of `prefix`.
     #[must_use]
     pub fn has(&self, prefix: &IpNet) -> bool {
@@ -50,6 +56,20 @@ mod tests {
 
     fn nets(list: &[&str]) -> Vec<IpNet> {
         list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn all_of_a_family_is_everybody_however_it_is_written() {
+        for (list, expected) in [
+            (&["0.0.0.0/0"][..], true),
+            (&["0.0.0.0/1", "128.0.0.0/1"], true),
+            (&["::/1", "8000::/2", "c000::/2"], true),
+            (&["0.0.0.0/1", "8000::/1"], false),
+            (&["128.0.0.0/1"], false),
+            (&[], false),
+        ] {
+            assert_eq!(Cover::of(&nets(list)).is_everybody(), expected, "{list:?}");
+        }
     }
 
     #[test]

@@ -3,22 +3,30 @@
 //! The answer is the compiled policy's own; the grounds are looked for among
 //! the same rows and rules that it was compiled from.
 
+mod running;
 mod source;
 
-use super::rights::{Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
+pub use running::{Document, Running};
+
+use super::hints::{self, Advice};
+use super::rights::{BootOpeners, Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
 use super::{
-    Compiled, Outbound, Request, Rule, ServiceNames, Target, compile, publish, vocabulary,
+    Compiled, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target, compile,
+    publish, vocabulary,
 };
 use crate::catalog::{ANY, Link, RoleId, Service};
 use crate::site::Site;
 use anyhow::Result;
-use sccm_common::service::ServiceSet;
+use sccm_common::Reason;
+use sccm_common::policy::Access;
+use sccm_common::service::{ServiceClass, ServiceSet};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Which end opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opener {
     /// The peer, to the protected system.
@@ -28,7 +36,7 @@ pub enum Opener {
 }
 
 /// What is asked about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Which end opens.
     pub opener: Opener,
@@ -38,6 +46,17 @@ pub struct Question {
     pub peer: IpAddr,
     /// What is opened.
     pub target: Target,
+}
+
+impl Question {
+    /// Which way it goes, seen from the protected end.
+    #[must_use]
+    pub const fn direction(&self) -> &'static str {
+        match self.opener {
+            Opener::Peer => "inbound",
+            Opener::Protected => "outbound",
+        }
+    }
 }
 
 /// A link or a rule that lets something be opened.
@@ -85,8 +104,14 @@ impl Ground {
 /// The answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
+    /// Which way it goes, seen from the protected end.
+    pub direction: &'static str,
     /// Whether it may be opened.
     pub allowed: bool,
+    /// Whether it passes all the same, because what is enforced now drops nothing.
+    pub observed: bool,
+    /// The reason of the drop, as counters have it.
+    pub reason: Option<&'static str>,
     /// What the protected end is: names of entries, or what it is instead.
     pub protected: String,
     /// The roles that the peer holds; `None` where anybody may hold any.
@@ -95,14 +120,24 @@ pub struct Explanation {
     pub source: Option<String>,
     /// What allows it.
     pub because: Vec<Ground>,
-    /// Where it is not allowed: links that would, for other roles at either end.
-    pub would_allow: Vec<Ground>,
+    /// Where rights are lacking: what would let it pass.
+    #[serde(flatten)]
+    pub advice: Advice,
+    /// Which answers pass between the two, although they open nothing.
+    pub answers: &'static str,
 }
 
 /// Explains one question under a policy.
 pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation> {
+    answer(
+        request,
+        &compile(request, ServiceNames::default())?,
+        question,
+    )
+}
+
+fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Result<Explanation> {
     let policy = request.policy;
-    let compiled = compile(request, ServiceNames::default())?;
     let scopes = scopes::of(policy, request.machine);
     let (local, peer) = (
         scopes.local_at(question.protected),
@@ -112,30 +147,18 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     let rights = Rights::new(policy, &|_| ServiceSet::default())?;
     let roles = rights.roles(&peer);
 
+    let way = way(question);
     let access = compiled.access(question.protected, question.peer);
     let class = compiled.class_of(&question.target);
-    let (allowed, way) = match question.opener {
-        Opener::Peer => (access.inbound.contains(class), Way::Inbound),
-        Opener::Protected => {
-            let passes = match policy.outbound {
-                Outbound::Enforce => access.outbound.contains(class),
-                Outbound::Track => !is_unlisted(&local),
-                Outbound::Off => true,
-            };
-            (passes, Way::Outbound)
-        }
-    };
+    let allowed = opens(policy.outbound, access, class, question.opener, &local);
     let to_many = is_to_many(way, &local, &peer);
     let speaks = |row: &&Row<'_>| {
         let asked = &question.target;
         row.targets.iter().any(|target| target.covers(asked)) && (!to_many || is_datagram(asked))
     };
-    let (open, closed): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rights
-        .concerning(&local)
-        .filter(speaks)
-        .partition(|row| rights.grants(row, way, &local, &peer, &roles));
-    let closed = closed.into_iter().filter(|row| row.way == way);
-    let mut because: Vec<Ground> = open.into_iter().map(ground).collect();
+    let rows = rights.concerning(&local).filter(speaks);
+    let open = rows.filter(|row| rights.grants(row, way, &local, &peer, &roles));
+    let mut because: Vec<Ground> = open.map(|row| ground_for(row, row.other)).collect();
     if question.opener == Opener::Peer {
         let rules: Vec<&Rule> = match local {
             Local::Own | Local::EndsHere => policy.management.iter().collect(),
@@ -147,7 +170,7 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
         };
         because.extend(rules.into_iter().filter(reaches).map(rule_ground));
         if matches!(local, Local::Own) {
-            because.extend(publish::grounds(&compiled, policy, question));
+            because.extend(publish::grounds(compiled, policy, question));
         }
     } else {
         if matches!(local, Local::Own) {
@@ -157,34 +180,121 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
             because.push(Ground::OutboundNotEnforced);
         }
     }
-    let mut would_allow: Vec<Ground> = closed.map(ground).collect();
-    if would_allow.is_empty() {
-        would_allow = in_catalog(&policy.site, &question.target);
-    }
-    for grounds in [&mut because, &mut would_allow] {
-        grounds.sort();
-        grounds.dedup();
-    }
     let source = match question.opener {
-        Opener::Peer => source::of(request, &compiled, question.peer),
+        Opener::Peer => source::of(request, compiled, question.peer, &local),
         Opener::Protected => None,
     };
     let refused = source.as_ref().is_some_and(|source| source.is_refused);
-    // No right helps against a source that is refused.
-    if allowed || refused {
-        would_allow.clear();
-    }
-    if !allowed || refused {
+    let passes = allowed && !refused;
+    because.sort();
+    because.dedup();
+    if !passes {
         because.clear();
     }
+    // No right helps against a source that is refused.
+    let advice = match allowed || refused {
+        true => Advice::default(),
+        false => advise(policy, request.machine, question)?,
+    };
     Ok(Explanation {
-        allowed: allowed && !refused,
-        source: source.map(|source| source.why),
+        direction: question.direction(),
+        allowed: passes,
+        observed: false,
+        reason: (!passes).then(|| reason(refused, way, &local).label()),
         protected: describe(&local, request),
         peer_roles: policy.peers.is_some().then(|| held(&peer, &roles)),
+        source: source.map(|source| source.why),
         because,
-        would_allow,
+        advice,
+        answers: answers(policy.outbound, way, &local, &peer),
     })
+}
+
+/// What would let pass what does not, as far as it is a matter of rights.
+pub fn advise(policy: &SitePolicy, machine: &Surroundings, question: &Question) -> Result<Advice> {
+    let scopes = scopes::of(policy, machine);
+    let (local, peer) = (
+        scopes.local_at(question.protected),
+        scopes.peer_at(question.peer),
+    );
+    let way = way(question);
+    let asked = &question.target;
+    // Nothing but a datagram reaches many.
+    if is_to_many(way, &local, &peer) && !may_reach_many(asked) {
+        return Ok(Advice::default());
+    }
+    let rights = Rights::new(policy, &|_| ServiceSet::default())?;
+    let carrying = rights
+        .concerning(&local)
+        .filter(|row| row.way == way && row.targets.iter().any(|target| target.covers(asked)));
+    let mut near: Vec<Ground> = carrying
+        .flat_map(|row| {
+            let roles = row.wanted(policy).into_iter();
+            roles.map(move |role| ground_for(row, &role))
+        })
+        .collect();
+    near.sort();
+    near.dedup();
+    let far = || {
+        let carries = |_: &str, target: &Target| target.covers(asked);
+        in_catalog(&policy.site, carries, BootOpeners::of(policy))
+    };
+    Ok(hints::of(policy, machine, question, near, far))
+}
+
+/// Whether the rights between two ends, and what is done about outbound, let a service be opened.
+pub(super) fn opens(
+    outbound: Outbound,
+    access: &Access,
+    class: ServiceClass,
+    opener: Opener,
+    local: &Local<'_>,
+) -> bool {
+    match (opener, outbound) {
+        (Opener::Peer, _) => access.inbound.contains(class),
+        (Opener::Protected, Outbound::Enforce) => access.outbound.contains(class),
+        (Opener::Protected, Outbound::Track) => !is_unlisted(local),
+        (Opener::Protected, Outbound::Off) => true,
+    }
+}
+
+fn reason(refused: bool, way: Way, local: &Local<'_>) -> Reason {
+    match way {
+        _ if refused => Reason::SpoofedSource,
+        _ if is_unlisted(local) => Reason::UnlistedHost,
+        Way::Inbound => Reason::NotAllowed,
+        Way::Outbound => Reason::OutboundNotAllowed,
+    }
+}
+
+fn way(question: &Question) -> Way {
+    match question.opener {
+        Opener::Peer => Way::Inbound,
+        Opener::Protected => Way::Outbound,
+    }
+}
+
+/// Which answers pass between two ends, in a sentence.
+fn answers(outbound: Outbound, way: Way, local: &Local<'_>, peer: &Peer<'_>) -> &'static str {
+    match (way, local, outbound) {
+        (_, Local::Group { .. }, _) => "nobody answers in the name of a group",
+        (Way::Outbound, ..) if peer.group => {
+            "a group answers nothing: its members answer from their own addresses, as if they opened it"
+        }
+        (Way::Inbound, Local::Own, _) => "what the gateway opens itself is answered",
+        (Way::Inbound, _, Outbound::Off) => {
+            "what the protected system opens is answered only by a link or rule (outbound is off)"
+        }
+        (Way::Inbound, _, Outbound::Track) => "what the protected system opens is answered",
+        (Way::Inbound, _, Outbound::Enforce) => "what the protected system may open is answered",
+        (Way::Outbound, _, Outbound::Off) => {
+            "the answers come in only by a link or rule (outbound is off)"
+        }
+        (Way::Outbound, _, Outbound::Track) => "if it passes, the answers come in",
+        (Way::Outbound, _, Outbound::Enforce) => {
+            "if it passes, the answers come in; what is not TCP answers the peer only if that has asked"
+        }
+    }
 }
 
 /// Whether an address is no protected system, nor named by any rule.
@@ -213,7 +323,7 @@ fn describe(local: &Local<'_>, request: &Request<'_>) -> String {
     }
 }
 
-fn held(peer: &Peer<'_>, roles: &std::collections::BTreeSet<&str>) -> Vec<String> {
+fn held(peer: &Peer<'_>, roles: &BTreeSet<&str>) -> Vec<String> {
     let mut held: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
     if peer.unconfigured {
         held.push("no address yet".to_owned());
@@ -239,14 +349,15 @@ fn rule_ground(rule: &Rule) -> Ground {
     }
 }
 
-fn ground(row: &Row<'_>) -> Ground {
+/// The row, for a peer that holds `role`.
+fn ground_for(row: &Row<'_>, role: &RoleId) -> Ground {
     let near = match row.other == &row.link.to {
         true => &row.link.from,
         false => &row.link.to,
     };
     let (from, to) = match row.way {
-        Way::Inbound => (row.other, near),
-        Way::Outbound => (near, row.other),
+        Way::Inbound => (role, near),
+        Way::Outbound => (near, role),
     };
     link_ground(row.link, row.service, from, to)
 }
@@ -261,17 +372,21 @@ fn link_ground(link: &Link, service: &Service, from: &RoleId, to: &RoleId) -> Gr
     }
 }
 
-/// Every link of the site's edition that carries the target, as [`Ground::Link`].
-#[must_use]
-pub fn in_catalog(site: &Site, target: &Target) -> Vec<Ground> {
+/// Every link of the site's edition that carries what is asked about, as [`Ground::Link`].
+/// `carries` is asked with the name of a service and what it speaks of.
+fn in_catalog(
+    site: &Site,
+    carries: impl Fn(&str, &Target) -> bool,
+    boots: BootOpeners,
+) -> Vec<Ground> {
     let mut grounds = Vec::new();
     for role in &site.catalog.roles {
         for (link, opener, service) in site.links_into(role) {
-            let carries = vocabulary::rows(service, site)
-                .iter()
-                .any(|(_, carried)| carried.covers(target));
-            if carries && opener.as_str() != ANY {
-                grounds.push(link_ground(link, service, opener, &role.id));
+            let rows = vocabulary::rows(service, site);
+            let speaks = rows.iter().any(|(name, target)| carries(name, target));
+            if speaks && opener.as_str() != ANY {
+                let openers = boots.instead_of(link, opener, service).into_iter();
+                grounds.extend(openers.map(|opener| link_ground(link, service, &opener, &role.id)));
             }
         }
     }

@@ -52,7 +52,55 @@ pub(super) struct Row<'a> {
     of_relays: bool,
 }
 
+/// Who opens the link on which computers boot from the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum BootOpeners {
+    /// Whoever the document says.
+    AsDocumented,
+    /// The site names peers: its clients, and relays for them.
+    Clients,
+    /// The site names the clients that boot, too: these, and relays for them.
+    PxeClients,
+}
+
+impl BootOpeners {
+    /// Those of a policy.
+    pub(super) fn of(policy: &SitePolicy) -> Self {
+        match &policy.peers {
+            None => Self::AsDocumented,
+            Some(named) if named.contains_key(&RoleId::from(PXE_CLIENT)) => Self::PxeClients,
+            Some(_) => Self::Clients,
+        }
+    }
+
+    /// Who opens a row for which the document says `opener`.
+    pub(super) fn instead_of(self, link: &Link, opener: &RoleId, row: &Service) -> Vec<RoleId> {
+        let clients = match self {
+            Self::PxeClients => PXE_CLIENT,
+            Self::Clients => CLIENT,
+            Self::AsDocumented => return vec![opener.clone()],
+        };
+        if !link.network_boot || opener.as_str() != CLIENT {
+            return vec![opener.clone()];
+        }
+        let relays = (row.service == DHCP).then_some(DHCP_RELAY);
+        let openers = [clients].into_iter().chain(relays);
+        openers.map(RoleId::from).collect()
+    }
+}
+
 impl Row<'_> {
+    /// The roles of which a peer needs one.
+    pub(super) fn wanted(&self, policy: &SitePolicy) -> Vec<RoleId> {
+        match (self.of_relays, self.way) {
+            (true, _) => vec![RoleId::from(DHCP_RELAY)],
+            (false, Way::Outbound) => vec![self.other.clone()],
+            (false, Way::Inbound) => {
+                BootOpeners::of(policy).instead_of(self.link, self.other, self.service)
+            }
+        }
+    }
+
     /// Whether it is what computers ask that boot from the network.
     fn is_boot(&self) -> bool {
         self.way == Way::Inbound && self.link.network_boot && self.other.as_str() == CLIENT

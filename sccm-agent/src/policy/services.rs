@@ -3,7 +3,7 @@
 //! Two ports are in the same class if the same rows of the catalog and the same
 //! site-specific rules speak of them: then no policy can treat them apart. The
 //! name of a class lists the services of those rows; two classes may share a
-//! name (80 and 8530 are both `http`), and then metrics add them up.
+//! name, and then metrics add them up.
 //!
 //! Counters outlive a policy and are indexed by class, so a name keeps the
 //! numbers that it had, and a number is never given to another name.

@@ -3,12 +3,12 @@
 //! The candidate comes from the compiler, the running one from the maps; both are
 //! walked here in the same way, so that they can be compared.
 
-use super::Compiled;
+use super::{Compiled, address_of};
 use sccm_common::Policy;
 use sccm_common::address::trie::{
     Entry, MAX_STEPS, NODES_END, Next, ROOT_BITS, SHORT_MATCH, Trie, WORDS, root,
 };
-use sccm_common::address::{AddressClass, Family, LOCAL_SELF};
+use sccm_common::address::{AddressClass, Family, LOCAL_SELF, classify};
 use sccm_common::policy::flag;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -66,6 +66,23 @@ impl Tables {
                     first = last + 1;
                 }
             }
+        }
+    }
+
+    /// The class of an address, with what is said of it as a source.
+    #[must_use]
+    pub fn class_at(&self, address: IpAddr) -> AddressClass {
+        let (family, address) = address_of(address);
+        let trie = <&Trie>::try_from(&self.trie[..]);
+        let found = trie.map_or(AddressClass::ANY, |trie| classify(trie, family, &address));
+        if self.policy.has(flag::ADDRESSES) {
+            return found;
+        }
+        let unnamed = AddressClass::unnamed(family, &address, 0);
+        let marks = found.peer & (AddressClass::INSIDE | AddressClass::NOBODY);
+        AddressClass {
+            peer: unnamed.peer | marks,
+            ..unnamed
         }
     }
 

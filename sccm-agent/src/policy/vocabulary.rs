@@ -4,7 +4,7 @@
 use super::rights::asked_by_relays;
 use super::services::{Classes, Entry};
 use super::{SitePolicy, Target};
-use crate::catalog::Service;
+use crate::catalog::{PortSetting, Service};
 use crate::site::Site;
 use sccm_common::service::ServiceSet;
 
@@ -66,11 +66,24 @@ impl Vocabulary {
     }
 }
 
+/// What a port is called. A port that WSUS has for itself is no other web server's.
+fn name_of(service: &Service, target: &Target, site: &Site) -> String {
+    let shared = match service.port_from {
+        Some(PortSetting::WsusHttp) => site.http.http().get(),
+        Some(PortSetting::WsusHttps) => site.http.https().get(),
+        _ => return service.service.clone(),
+    };
+    match *target == Target::Tcp(shared..=shared) {
+        true => service.service.clone(),
+        false => format!("wsus-{}", service.service),
+    }
+}
+
 /// A row of the catalog as named targets: its own, and what cannot do without it.
 pub(super) fn rows(service: &Service, site: &Site) -> Vec<(String, Target)> {
     let own = Target::of_service(service, site).into_iter();
     let mut rows: Vec<_> = own
-        .map(|target| (service.service.clone(), target))
+        .map(|target| (name_of(service, &target, site), target))
         .collect();
     if service.service == IKE {
         // IKE only negotiates (RFC 7296, 2.23; RFC 4303; RFC 4302).

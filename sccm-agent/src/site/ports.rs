@@ -38,14 +38,15 @@ impl FromStr for PortRange {
             format!("`{text}` is not a range: write LOW-HIGH, such as 49152-65535")
         })?;
         let (low, high) = (parse_port(low)?.get(), parse_port(high)?.get());
-        if low > high {
-            return Err(format!("the range is reversed: write {high}-{low}"));
-        }
-        if low < FIRST_FREE {
+        let first = low.min(high);
+        if first < FIRST_FREE {
             return Err(format!(
-                "the range begins at {low}, among the well-known ports below {FIRST_FREE}: \
+                "the range begins at {first}, among the well-known ports below {FIRST_FREE}: \
                  it would open every service there; begin at {FIRST_FREE} or above"
             ));
+        }
+        if low > high {
+            return Err(format!("the range is reversed: write {high}-{low}"));
         }
         Ok(Self { low, high })
     }

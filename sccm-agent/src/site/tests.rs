@@ -188,6 +188,7 @@ fn ranges_are_in_order_and_above_the_well_known_ports() {
             ("1024-65536", "from 1 to 65535"),
             ("5000", "write LOW-HIGH"),
             ("1023-5000", "well-known ports below 1024"),
+            ("5-3", "begins at 3, among the well-known ports"),
             ("1-65535", "well-known ports below 1024"),
         ] {
             refused(&format!("{flag} {range}"), complaint);

@@ -8,7 +8,7 @@ use super::{InterfaceState, Overall, PolicyStatus, ShadowStatus, interfaces};
 use crate::blocked::{Explainer, Flow, Names, Refused};
 use crate::interface::Interface;
 use crate::kernel::{Clock, Maps, PinDir, Reading};
-use crate::policy::Ground;
+use crate::policy::Advice;
 use anyhow::Result;
 use sccm_common::Disposition;
 use sccm_common::blocked::BlockedFlow;
@@ -89,8 +89,9 @@ pub struct BlockedRow {
     pub first_seen: u64,
     /// When the last came.
     pub last_seen: u64,
-    /// Links of the catalog that let it pass, if the two ends held their roles.
-    pub would_allow: Vec<Ground>,
+    /// What would let it pass.
+    #[serde(flatten)]
+    pub advice: Advice,
 }
 
 impl From<Flow> for BlockedRow {
@@ -102,7 +103,7 @@ impl From<Flow> for BlockedRow {
             bytes: flow.bytes,
             first_seen: flow.first_seen,
             last_seen: flow.last_seen,
-            would_allow: flow.would_allow,
+            advice: flow.advice,
         }
     }
 }

@@ -225,3 +225,42 @@ fn without_flows_or_maps_the_command_says_so() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn what_is_enforced_is_explained_and_suggested() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let explain = |what: &str, flags: &str| {
+        let ends = format!("--from {} --to {}", Hosts::CLIENT[0], Hosts::POINT[0]);
+        hosts.run(&format!("explain {what} --live {ends} {flags}"))
+    };
+    // On failure, too, programs get an object.
+    let nothing = explain("tcp/445", "-o json")?;
+    let object: Value = serde_json::from_str(&nothing.stdout)?;
+    assert_eq!((nothing.code, &object["code"]), (Some(2), &2.into()));
+    assert!(object["error"].is_string(), "{nothing:?}");
+
+    let agent = hosts.enforce(POINT)?;
+    let passes = explain("tcp/445", "")?;
+    assert_eq!(passes.code, Some(0), "{passes:?}");
+    assert!(passes.stdout.contains("link 15, smb"), "{passes:?}");
+    let forbidden = format!("tcp/{FORBIDDEN}");
+    let dropped = explain(&forbidden, "")?;
+    assert_eq!(dropped.code, Some(1), "{dropped:?}");
+    assert!(
+        dropped.stdout.contains("is dropped as not-allowed"),
+        "{dropped:?}"
+    );
+    assert_eq!(explain(&forbidden, "--outwards")?.code, Some(0));
+
+    knock(&hosts, &agent, 3)?;
+    let suggested = hosts.run("blocked --suggest")?;
+    assert_eq!(suggested.code, Some(0), "{suggested:?}");
+    let rule = format!("[[allow]]\nname = \"tcp-{FORBIDDEN}\"\nprotocol = \"tcp\"\n");
+    assert!(suggested.stdout.contains(&rule), "{suggested:?}");
+    // In a pipe the reason is whole, on the flow's own line.
+    let table = hosts.run("blocked")?.stdout;
+    let is_it =
+        |line: &str| line.contains("192.0.2.1") && line.contains("not-allowed, eth0 inbound");
+    assert!(table.lines().any(is_it), "{table}");
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use super::{Warning, add, is_sensitive, named, once};
 use crate::catalog::ANY;
 use crate::check::rows::{Holders, View, ports};
-use crate::policy::{Rule, Target};
+use crate::policy::{Cover, Rule, Target};
 
 pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let mut found: Vec<(String, Vec<&str>, Vec<String>)> = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
 }
 
 fn of_rule(view: &View<'_>, rule: &Rule) -> Option<Warning> {
-    let anybody = rule.from.is_empty() || rule.from.iter().any(|from| from.prefix_len() == 0);
+    let anybody = rule.from.is_empty() || Cover::of(&rule.from).is_everybody();
     let sensitive = [135, 139, 445, view.policy.site.sql.get()];
     let opens = |port: &u16| {
         let has = |target: &Target| matches!(target, Target::Tcp(range) if range.contains(port));

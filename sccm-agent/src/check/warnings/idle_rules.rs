@@ -22,6 +22,7 @@ fn of_management(view: &View<'_>) -> Vec<Warning> {
     let idle = rules.iter().enumerate().filter_map(|(index, rule)| {
         let why = from_groups(rule)
             .or_else(|| of_essentials(rule))
+            .or_else(|| of_the_other_family(rule))
             .or_else(|| by_another(rules, &scopes, index))?;
         Some(warning(rule, Vec::new(), &why))
     });
@@ -43,6 +44,7 @@ fn of_allow(view: &View<'_>) -> Vec<Warning> {
         let why = from_groups(rule)
             .or_else(|| from_protected(rule, &protected))
             .or_else(|| of_essentials(rule))
+            .or_else(|| of_the_other_family(rule))
             .or_else(|| to_groups(rule))
             .map(|why| (Vec::new(), why))
             .or_else(|| by_links(view, rule))
@@ -74,6 +76,23 @@ fn from_groups(rule: &Rule) -> Option<String> {
 fn from_protected(rule: &Rule, protected: &Cover) -> Option<String> {
     (!rule.from.is_empty() && protected.has_all(&rule.from)).then(|| {
         "all its sources are protected systems, and what these open is outbound".to_owned()
+    })
+}
+
+/// ICMP is of IPv4, ICMPv6 of IPv6.
+fn of_the_other_family(rule: &Rule) -> Option<String> {
+    let speaks = |target: &Target, list: &[IpNet]| {
+        let mut list_of = list.iter().map(|prefix| prefix.addr().is_ipv4());
+        match target {
+            Target::Icmp(_) => list.is_empty() || list_of.any(|is_v4| is_v4),
+            Target::Icmpv6(_) => list.is_empty() || list_of.any(|is_v4| !is_v4),
+            _ => true,
+        }
+    };
+    let mut targets = rule.targets.iter();
+    let is_idle = !targets.any(|target| speaks(target, &rule.from) && speaks(target, &rule.to));
+    is_idle.then(|| {
+        "icmp is of IPv4 and icmpv6 of IPv6, and it has no address of that family".to_owned()
     })
 }
 

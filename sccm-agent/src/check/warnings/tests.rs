@@ -344,3 +344,107 @@ fn ports_inside_the_rpc_range_are_named() {
         &["15 19: http on tcp 49200 (links 15, 19) lies in the dynamic RPC range 49152-65535"],
     );
 }
+
+#[test]
+fn both_halves_of_a_family_are_anybody() {
+    let protect = || vec![entry("dp", "distribution-point", "10.2.0.10/32")];
+    let mut halves = policy(&[("site-server", "0.0.0.0/1 128.0.0.0/1")], protect());
+    let whole = policy(&[("site-server", "0.0.0.0/0")], protect());
+    let expected = warnings(&whole, "open-to-anybody");
+    assert!(!expected.is_empty());
+    assert_eq!(warnings(&halves, "open-to-anybody"), expected);
+    halves.peers = Some(BTreeMap::new());
+    halves.allow = vec![rule("wide", "tcp/445", "0.0.0.0/1 128.0.0.0/1", "")];
+    expect(
+        &halves,
+        "open-to-anybody",
+        &[": rule `wide` lets anybody open tcp 445"],
+    );
+    halves.allow = vec![rule("half", "tcp/445", "128.0.0.0/1", "")];
+    expect(&halves, "open-to-anybody", &[]);
+}
+
+#[test]
+fn icmp_of_the_other_family_changes_nothing() {
+    let mut policy = policy(&[], vec![entry("dp", "distribution-point", "10.2.0.10/32")]);
+    for (target, from, idle) in [
+        ("icmp/8", "2001:db8::/32", true),
+        ("icmpv6/128", "10.0.0.0/8", true),
+        ("icmp/8", "2001:db8::/32 10.0.0.0/8", false),
+        ("icmpv6/128", "2001:db8::/32", false),
+    ] {
+        policy.allow = vec![rule("ping", target, from, "")];
+        let expected: &[&str] = match idle {
+            true => &[": rule `ping` changes nothing: icmp is of IPv4"],
+            false => &[],
+        };
+        expect(&policy, "rule-without-effect", expected);
+    }
+}
+
+#[test]
+fn addresses_that_no_system_has_are_named() {
+    let protect = vec![entry(
+        "dp",
+        "distribution-point",
+        "10.2.0.10/32 224.0.0.9/32",
+    )];
+    let mut policy = policy(
+        &[(
+            "client",
+            "::ffff:10.0.0.1/128 ff02::/16 10.0.0.0/8 ::/0 0.0.0.0/0",
+        )],
+        protect,
+    );
+    policy.allow = vec![rule("odd", "udp/9", "255.255.255.255/32", "")];
+    expect(
+        &policy,
+        "address-of-nobody",
+        &[
+            ": [peers] client has ::ffff:10.0.0.1/128: it is IPv4-mapped",
+            ": [peers] client has ff02::/16: it is multicast",
+            ": `dp` has 224.0.0.9/32: it is multicast",
+            ": rule `odd` has 255.255.255.255/32: it is broadcast",
+        ],
+    );
+}
+
+#[test]
+fn a_port_of_another_service_is_named() {
+    let mut policy = policy(&[], vec![entry("dp", "distribution-point", "10.2.0.10/32")]);
+    let kind = "port-of-another-service";
+    expect(&policy, kind, &[]);
+    let port = |number: u16| number.try_into().unwrap();
+    policy.site.http = crate::site::HttpPorts::new(port(445), port(8443)).unwrap();
+    policy.site.sql = port(80);
+    expect(
+        &policy,
+        kind,
+        &[
+            ": http was moved to tcp/445, the port of smb",
+            ": sql was moved to tcp/80, the port of http",
+        ],
+    );
+    // These are WSUS's own, and HTTP's.
+    policy.site.http = crate::site::HttpPorts::new(port(8530), port(8531)).unwrap();
+    policy.site.sql = port(1433);
+    expect(&policy, kind, &[]);
+}
+
+#[test]
+fn a_role_that_the_site_knows_nobody_holds_is_no_warning() {
+    let protect = || vec![entry("dp", "distribution-point", "10.2.0.10/32")];
+    let kind = "role-without-address";
+    let named = |policy: &SitePolicy| {
+        let found = warnings(policy, kind);
+        found
+            .iter()
+            .any(|text| text.contains("nobody holds branch-distribution-point"))
+    };
+    assert!(named(&policy(&[SERVER, CLIENTS], protect())));
+    let known = policy(
+        &[SERVER, CLIENTS, ("branch-distribution-point", "")],
+        protect(),
+    );
+    assert!(!named(&known), "{:?}", warnings(&known, kind));
+}

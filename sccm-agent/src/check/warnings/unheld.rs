@@ -1,6 +1,7 @@
 //! Roles that links of the protected systems name, and that nobody holds.
 
 use super::{Warning, add, named, once};
+use crate::catalog::RoleId;
 use crate::check::rows::{Holders, Row, View};
 use crate::policy::Outbound;
 use std::collections::BTreeMap;
@@ -24,8 +25,12 @@ fn of(
     sentence: impl Fn(&str, &str, &str) -> String,
 ) -> Vec<Warning> {
     let mut roles: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    let is_known_to_be_nobody = |role: &str| {
+        let listed = view.policy.peers.as_ref();
+        listed.is_some_and(|peers| peers.get(&RoleId::from(role)).is_some_and(Vec::is_empty))
+    };
     for row in rows {
-        if *view.holders(row.peer) == Holders::Nobody {
+        if *view.holders(row.peer) == Holders::Nobody && !is_known_to_be_nobody(row.peer) {
             let (systems, links) = roles.entry(row.peer).or_default();
             once(systems, format!("`{}`", row.entry.name));
             add(links, row.link);
@@ -34,7 +39,7 @@ fn of(
     let warning = |(role, (systems, links)): (&str, (Vec<String>, Vec<String>))| Warning {
         kind: "role-without-address",
         message: format!(
-            "{}: name its addresses in [peers], if the site has it",
+            "{}: name its addresses in [peers], or write `{role} = []` there if the site has none",
             sentence(role, &systems.join(", "), &named(&links))
         ),
         links,

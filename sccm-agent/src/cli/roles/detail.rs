@@ -175,9 +175,10 @@ impl<'a> Row<'a> {
 /// One block per link and peer; its services stand side by side with their ports.
 fn table(peer: &str, rows: &[Row<'_>], conditions: &[&str]) -> String {
     let mut table = output::table(["Link", peer, "Service", "Ports", "Notes"]);
-    for block in
-        rows.chunk_by(|a, b| (a.link, a.peer, a.condition) == (b.link, b.peer, b.condition))
-    {
+    let is_alike = |a: &Row<'_>, b: &Row<'_>| {
+        (a.link, a.peer, a.condition) == (b.link, b.peer, b.condition) && !output::is_plain()
+    };
+    for block in rows.chunk_by(is_alike) {
         let column = |cell: &dyn Fn(&Row<'_>) -> String| {
             block.iter().map(cell).collect::<Vec<_>>().join("\n")
         };

@@ -153,7 +153,6 @@ fn holders_of_roles_are_checked() {
     peers("any = \"any\"", 1, &["not a role"]);
     peers("client = \"10.0.0.0/8\"", 10, &["write [\"10.0.0.0/8\"]"]);
     peers("client = [\"any\"]", 11, &["stands alone"]);
-    peers("client = []", 10, &["list is empty"]);
     peers(
         "client = [\"10.1.2.3/8\"]",
         11,
@@ -212,4 +211,19 @@ fn what_is_elsewhere_has_addresses() {
     );
     refused(&format!("{text}\"yes\""), "4:13", &["true or false"]);
     site("pass-sources = [\"10.0.0.1/8\"]", 17, &["10.0.0.0/8"]);
+}
+
+#[test]
+fn roles_of_protected_systems_are_roles_of_the_document() {
+    let entry = |roles: &str| format!("[[protect]]\nname = \"a\"\nroles = {roles}");
+    refused(&entry("[]"), "3:9", &["name at least one role"]);
+    for who in ["pxe-client", "dhcp-relay"] {
+        let text = entry(&format!("[\"{who}\"]"));
+        refused(&text, "3:10", &["belongs in [peers]"]);
+    }
+    refused(
+        &entry("[\"dp\", \"distribution-point\"]"),
+        "3:16",
+        &["listed twice"],
+    );
 }

@@ -224,3 +224,11 @@ fn published_ports_are_read_whole() {
     assert_eq!(dns.to_port, Some(5353));
     assert_eq!((web.name.as_str(), dns.reason.as_str()), ("web", "names"));
 }
+
+#[test]
+fn roles_have_short_names_and_may_be_known_to_be_held_by_nobody() {
+    let policy = good("[peers]\ndp = [\"10.1.0.0/24\"]\nclient = []\n");
+    let peers = policy.peers.unwrap();
+    assert_eq!(peers[&"distribution-point".into()].len(), 1);
+    assert!(peers[&"client".into()].is_empty());
+}

@@ -94,7 +94,7 @@ function showBlocked({ blocked, taken }) {
       { text: flow.destination },
       { text: what(flow), className: "lines" },
       { text: `${flow.why}\n${flow.reason}${flow.observed ? " (observed)" : ""}, ${flow.interface} ${flow.direction}`, className: "meaning lines" },
-      { text: wouldAllow(flow.would_allow), className: "lines allows" },
+      { text: wouldAllow(flow), className: "lines allows" },
     ],
   })), 2);
 }
@@ -105,9 +105,12 @@ function what(flow) {
   return `${flow.protocol}${number === null ? "" : `/${number}`}${service}`;
 }
 
-function wouldAllow(grounds) {
-  const lines = grounds.slice(0, 2).map((one) =>
-    one.kind === "link" ? `link ${one.link}: ${one.from} → ${one.to}` : `rule ${one.name}`);
-  if (grounds.length > 2) lines.push(`and ${grounds.length - 2} more`);
-  return lines.join("\n") || "–";
+// What to write where a role is lacking, else the links, else the rule: as `blocked` says it.
+function wouldAllow(flow) {
+  const brief = (hint) => hint.brief;
+  const roles = flow.hints.filter((hint) => !hint.table.endsWith("allow]]"));
+  const links = flow.would_allow.map((one) => `link ${one.link}: ${one.from} → ${one.to}`);
+  const [lines, more] = roles.length ? [roles.map(brief), flow.hints_more] :
+    links.length ? [links, flow.would_allow_more] : [flow.hints.map(brief), 0];
+  return [...lines, ...(more ? [`and ${more} more`] : [])].join("\n") || "–";
 }

@@ -1,6 +1,8 @@
 //! Whether the address that opens something can be a source at all.
 
-use super::{Compiled, Request};
+use super::Request;
+use crate::policy::Compiled;
+use crate::policy::scopes::Local;
 use sccm_common::Reason;
 use sccm_common::address::AddressClass;
 use std::net::IpAddr;
@@ -15,7 +17,12 @@ pub(super) struct Source {
 }
 
 /// Something to say of `peer`, unless packets from there may come in.
-pub(super) fn of(request: &Request<'_>, compiled: &Compiled, peer: IpAddr) -> Option<Source> {
+pub(super) fn of(
+    request: &Request<'_>,
+    compiled: &Compiled,
+    peer: IpAddr,
+    local: &Local<'_>,
+) -> Option<Source> {
     let reason = Reason::SpoofedSource.label();
     let refused = |why: &str| {
         Some(Source {
@@ -29,6 +36,10 @@ pub(super) fn of(request: &Request<'_>, compiled: &Compiled, peer: IpAddr) -> Op
             true => "the sender's address is this machine's own",
             false => "the sender's address stands for no single system",
         });
+    }
+    // Who is behind this machine reaches the gateway, and groups, from there.
+    if !matches!(local, Local::Systems { .. }) {
+        return None;
     }
     if class.is_marked(AddressClass::INSIDE) {
         return refused("the sender's address is behind this machine");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::{Protected, Publish, SitePolicy, Surroundings};
+use crate::policy::{Protected, Publish, SitePolicy, Surroundings, parse_target};
 use std::collections::BTreeMap;
 
 fn policy() -> SitePolicy {
@@ -81,7 +81,7 @@ fn a_link_says_why() {
         "10.9.9.9",
         Target::Tcp(80..=80),
     );
-    assert!(answer.allowed && answer.would_allow.is_empty());
+    assert!(answer.allowed && answer.advice.would_allow.is_empty());
     assert_eq!(answer.protected, "dp");
     assert_eq!(answer.peer_roles, Some(vec!["client".to_owned()]));
     assert!(links(&answer.because).contains(&("15", "client", "distribution-point")));
@@ -96,7 +96,7 @@ fn a_refusal_names_who_may() {
         Target::Tcp(135..=135),
     );
     assert!(!answer.allowed && answer.because.is_empty());
-    let would = links(&answer.would_allow);
+    let would = links(&answer.advice.would_allow);
     assert!(
         would.contains(&("14", "site-server", "distribution-point")),
         "{would:?}"
@@ -109,7 +109,7 @@ fn a_refusal_names_who_may() {
         Target::Tcp(1433..=1433),
     );
     assert!(!answer.allowed);
-    let would = links(&answer.would_allow);
+    let would = links(&answer.advice.would_allow);
     assert!(would.iter().all(|(_, _, to)| *to != "distribution-point") && !would.is_empty());
 }
 
@@ -173,7 +173,7 @@ fn a_source_that_nobody_has_opens_nothing() {
     for peer in ["127.0.0.1", "192.168.1.1", "224.0.0.1"] {
         let answer = ask(Opener::Peer, "192.168.1.2", peer, http());
         assert!(!answer.allowed, "{peer}");
-        assert!(answer.because.is_empty() && answer.would_allow.is_empty());
+        assert!(answer.because.is_empty() && answer.advice.would_allow.is_empty());
         let source = answer.source.unwrap_or_default();
         assert!(
             source.starts_with("dropped as spoofed-source: "),
@@ -236,11 +236,10 @@ fn where_peers_are_named_sql_is_for_those_whom_a_table_names() {
         for stranger in ["8.8.8.8", "10.9.9.9", "2600::1"] {
             let answer = asks(&named, stranger);
             assert!(!answer.allowed, "{stranger} tcp/{port}");
-            let would = links(&answer.would_allow);
-            assert!(
-                would.contains(&("sql", "provider", "sql-server")),
-                "{would:?}"
-            );
+            let would = links(&answer.advice.would_allow);
+            let is_provider =
+                |(_, from, to): &(&str, &str, &str)| (*from, *to) == ("provider", "sql-server");
+            assert!(would.iter().any(is_provider), "{would:?}");
             assert!(would.iter().all(|(_, from, _)| *from != "any"), "{would:?}");
         }
         for (peer, role) in [
@@ -472,4 +471,252 @@ fn what_does_not_fit_the_machines_translation_is_told() {
     assert!(told.contains("nftables: table nat, chain in"), "{told}");
     let told = misfit(&publishing, &none).unwrap();
     assert!(told.contains("[[publish]]"), "{told}");
+}
+
+/// A boot server whose policy names clients, those that boot, and a relay.
+fn boot_server(pxe: bool) -> SitePolicy {
+    let prefixes = |list: &[&str]| list.iter().map(|p| p.parse().unwrap()).collect();
+    let mut peers = BTreeMap::from([
+        ("client".into(), prefixes(&["172.16.0.5/32"])),
+        ("dhcp-relay".into(), prefixes(&["10.65.0.1/32"])),
+    ]);
+    if pxe {
+        peers.insert("pxe-client".into(), prefixes(&["10.65.0.0/24"]));
+    }
+    SitePolicy {
+        peers: Some(peers),
+        protect: vec![Protected {
+            name: "boot".to_owned(),
+            roles: vec!["pxe-service-point".into()],
+            addresses: prefixes(&["10.2.0.12/32"]),
+            elsewhere: false,
+        }],
+        ..SitePolicy::default()
+    }
+}
+
+fn briefs(answer: &Explanation) -> Vec<String> {
+    let hints = answer.advice.hints.iter();
+    hints.map(|hint| hint.brief.clone()).collect()
+}
+
+#[test]
+fn a_relay_that_is_not_named_is_told_so() {
+    let policy = boot_server(true);
+    let dhcp = Target::Udp(67..=67);
+    let answer = ask_of(
+        &policy,
+        Opener::Peer,
+        "10.2.0.12",
+        "172.16.0.5",
+        dhcp.clone(),
+    );
+    assert!(!answer.allowed);
+    // It is a client already, and that does not help.
+    let from: BTreeSet<&str> = links(&answer.advice.would_allow)
+        .into_iter()
+        .map(|(_, from, _)| from)
+        .collect();
+    assert_eq!(from, BTreeSet::from(["dhcp-relay", "pxe-client"]));
+    let hints = briefs(&answer);
+    assert_eq!(hints[0], "[peers] dhcp-relay = [\"172.16.0.5\"]");
+    assert_eq!(hints[1], "[peers] pxe-client = [\"172.16.0.5\"]");
+    assert!(hints[2] == "[[allow]] udp/67 from 172.16.0.5", "{hints:?}");
+
+    // A relay may not ask for files.
+    let tftp = ask_of(
+        &policy,
+        Opener::Peer,
+        "10.2.0.12",
+        "172.16.0.5",
+        Target::Udp(69..=69),
+    );
+    let hints = briefs(&tftp);
+    assert_eq!(hints[0], "[peers] pxe-client = [\"172.16.0.5\"]");
+    assert!(!hints.concat().contains("dhcp-relay"), "{hints:?}");
+
+    // Where no client is told apart as booting, every client may.
+    let policy = boot_server(false);
+    let answer = ask_of(
+        &policy,
+        Opener::Peer,
+        "10.2.0.12",
+        "172.16.0.5",
+        dhcp.clone(),
+    );
+    assert!(answer.allowed);
+    let answer = ask_of(&policy, Opener::Peer, "10.2.0.12", "172.16.0.6", dhcp);
+    assert_eq!(
+        briefs(&answer)[..2],
+        [
+            "[peers] client = [\"172.16.0.6\"]".to_owned(),
+            "[peers] dhcp-relay = [\"172.16.0.6\"]".to_owned()
+        ]
+    );
+}
+
+#[test]
+fn a_relay_with_an_ipv6_address_may_ask_dhcpv6() {
+    let mut policy = boot_server(true);
+    policy.protect[0]
+        .addresses
+        .push("fd02::12/128".parse().unwrap());
+    let dhcpv6 = || Target::Udp(547..=547);
+    let ask = |policy: &SitePolicy, peer: &str| {
+        ask_of(policy, Opener::Peer, "fd02::12", peer, dhcpv6()).allowed
+    };
+    assert!(!ask(&policy, "fd65::1"));
+    let relays = policy.peers.as_mut().unwrap();
+    relays
+        .get_mut(&"dhcp-relay".into())
+        .unwrap()
+        .push("fd65::1/128".parse().unwrap());
+    assert!(ask(&policy, "fd65::1"));
+    assert!(!ask(&policy, "fd65::2"));
+}
+
+#[test]
+fn the_gateway_itself_is_reached_by_rules_of_its_own_alone() {
+    let answer = ask_of(
+        &boot_server(true),
+        Opener::Peer,
+        "192.168.1.1",
+        "172.16.0.5",
+        Target::Tcp(22..=22),
+    );
+    assert!(!answer.allowed && answer.advice.would_allow.is_empty());
+    let [hint] = answer.advice.hints.as_slice() else {
+        panic!("{:?}", answer.advice.hints);
+    };
+    assert_eq!(hint.table, "[[management.allow]]");
+    assert!(hint.lines.contains("ports = [22]\nfrom = [\"172.16.0.5\"]"));
+    assert_eq!(hint.flag.as_deref(), Some("--manage tcp/22@172.16.0.5"));
+}
+
+#[test]
+fn what_no_setting_lets_pass_has_no_hint() {
+    // TCP to a group, and a source that nobody has.
+    for (protected, peer) in [("224.0.0.1", "172.16.0.5"), ("10.2.0.12", "127.0.0.1")] {
+        let target = Target::Tcp(80..=80);
+        let answer = ask_of(&boot_server(true), Opener::Peer, protected, peer, target);
+        assert!(!answer.allowed);
+        assert_eq!(
+            (briefs(&answer), links(&answer.advice.would_allow)),
+            (vec![], vec![])
+        );
+    }
+}
+
+#[test]
+fn a_hint_says_what_an_address_that_nobody_lists_would_have_to_be() {
+    let mut policy = boot_server(true);
+    policy.outbound = Outbound::Enforce;
+    let target = || Target::Udp(67..=67);
+    let answer = ask_of(&policy, Opener::Peer, "10.2.0.13", "10.65.0.1", target());
+    assert_eq!(
+        briefs(&answer),
+        ["[[protect]] boot addresses = [\"10.2.0.13\"]"]
+    );
+    // Outwards, a role of the peer or no enforcement.
+    let http = Target::Tcp(9999..=9999);
+    let answer = ask_of(&policy, Opener::Protected, "10.2.0.12", "10.9.9.9", http);
+    assert_eq!(briefs(&answer), ["[site] outbound = \"track\""]);
+}
+
+/// What is said of the tables agrees with what is said of the policy that they were made from.
+#[test]
+fn the_tables_answer_as_the_policy_does() {
+    let tracked = SitePolicy {
+        outbound: Outbound::Track,
+        ..policy()
+    };
+    let policies = [policy(), tracked, boot_server(true)];
+    let gateway = Surroundings::gateway(&["192.168.1.1".parse().unwrap()]);
+    let bridge = Surroundings {
+        is_bridge: true,
+        ..gateway.clone()
+    };
+    let addresses = [
+        "192.168.1.1",
+        "192.168.1.2",
+        "10.2.0.12",
+        "10.2.0.1",
+        "10.1.0.5",
+        "8.8.8.8",
+        "127.0.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+    ];
+    let targets = ["tcp/80", "tcp/9102", "udp/67", "icmp/8"];
+    for (policy, machine) in policies
+        .iter()
+        .flat_map(|policy| [&gateway, &bridge].map(|machine| (policy, machine.clone())))
+    {
+        let request = Request {
+            policy,
+            machine: &machine,
+            observe: false,
+        };
+        let compiled = compile(&request, ServiceNames::default()).unwrap();
+        let running = Running {
+            info: compiled.info,
+            tables: (&compiled).into(),
+            names: compiled.services.clone(),
+        };
+        for (protected, peer) in addresses.iter().flat_map(|a| addresses.map(|b| (*a, b))) {
+            for (opener, what) in [Opener::Peer, Opener::Protected]
+                .into_iter()
+                .flat_map(|opener| targets.map(|what| (opener, what)))
+            {
+                let question = Question {
+                    opener,
+                    protected: protected.parse().unwrap(),
+                    peer: peer.parse().unwrap(),
+                    target: parse_target(what).unwrap(),
+                };
+                let (told, kernel) = (
+                    answer(&request, &compiled, &question).unwrap(),
+                    running.explain(&question, false),
+                );
+                let about = |answer: &Explanation| (answer.allowed, answer.reason);
+                assert_eq!(
+                    about(&told),
+                    about(&kernel),
+                    "{question:?} {:?}",
+                    policy.outbound
+                );
+                assert_eq!(
+                    told.because.is_empty(),
+                    kernel.because.is_empty(),
+                    "{question:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_rule_that_is_hinted_at_would_let_it_pass() {
+    let mut hinted = 0;
+    for policy in [policy(), boot_server(true)] {
+        for (protected, what) in ["192.168.1.1", "192.168.1.2", "10.2.0.12", "239.1.1.1"]
+            .into_iter()
+            .flat_map(|to| ["tcp/9102", "udp/67", "icmp/8", "gre"].map(|what| (to, what)))
+        {
+            let target = || parse_target(what).unwrap();
+            let ask =
+                |policy: &SitePolicy| ask_of(policy, Opener::Peer, protected, "10.9.9.9", target());
+            for hint in ask(&policy).advice.hints {
+                let mut changed = policy.clone();
+                match hint.table.as_str() {
+                    "[[allow]]" => changed.allow.extend(hint.rule),
+                    "[[management.allow]]" => changed.management.extend(hint.rule),
+                    _ => continue,
+                }
+                hinted += 1;
+                assert!(ask(&changed).allowed, "{what} to {protected}");
+            }
+        }
+    }
+    assert!(hinted > 8, "{hinted}");
 }

@@ -57,7 +57,7 @@ fn two_lines(scene: &Scene<'_>, rate: &FlowRate, flow: &Flow, width: usize) -> [
     let addresses = format!("{} -> {} ", refused.source, refused.destination);
     let what = refused.what();
     let observed = if refused.observed { " (observed)" } else { "" };
-    let links: Vec<String> = flow.would_allow.iter().map(|link| link.brief()).collect();
+    let links = flow.advice.lines();
     let links = match links.as_slice() {
         [] => String::new(),
         [one] => format!("; {one}"),

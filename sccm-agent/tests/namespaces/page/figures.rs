@@ -145,7 +145,9 @@ fn the_policy_and_the_blocked_flows_are_those_of_the_commands() -> Result<()> {
     assert!(browser.text("#trial")?.starts_with("ends in 9 min"));
     assert_eq!(browser.text("#shadow")?, "none");
 
-    let listing = stage.hosts.run("blocked -o json")?.stdout;
+    // The page knows the policy.
+    let command = format!("blocked -o json --config {}", stage.policy().display());
+    let listing = stage.hosts.run(&command)?.stdout;
     let listing: Value = serde_json::from_str(&listing)?;
     let flows = listing["flows"].as_array().context("no flows")?;
     assert_eq!(flows.len(), 5);
@@ -168,10 +170,9 @@ fn the_policy_and_the_blocked_flows_are_those_of_the_commands() -> Result<()> {
         };
         let row = rows.iter().find(is_it);
         let row = row.with_context(|| format!("{flow} is not in {rows:#?}"))?;
-        let first = &flow["would_allow"][0];
-        let would = match first["link"].as_str() {
-            Some(link) => format!("link {link}: "),
-            None => "–".to_owned(),
+        let would = match (flow["would_allow"][0]["link"].as_str(), &flow["hints"][0]) {
+            (Some(link), _) => format!("link {link}: "),
+            (None, hint) => hint["brief"].as_str().unwrap_or("–").to_owned(),
         };
         assert!(row[6].starts_with(&would), "{row:?}: {would}");
     }
