@@ -15,6 +15,8 @@ pub mod check;
 pub mod control;
 pub mod detach;
 pub mod enforce;
+#[cfg(test)]
+mod exit;
 pub mod explain;
 mod policy_args;
 pub mod roles;
@@ -28,6 +30,7 @@ use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
 use crate::log::{self, LogFormat};
 use crate::output;
 use clap::{Args, Parser, Subcommand};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -123,7 +126,8 @@ pub fn run() -> ExitCode {
 
 fn failed(error: &anyhow::Error, wants_json: bool) -> ExitCode {
     let text = format!("{error:#}");
-    eprintln!("error: {text}");
+    // Nobody may read it any more.
+    let _ = writeln!(io::stderr(), "error: {text}");
     let code = match error.downcast_ref::<Changed>() {
         Some(Changed) => 1,
         None => BAD_INPUT,

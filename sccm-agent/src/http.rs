@@ -16,6 +16,7 @@ mod files;
 mod guard;
 mod hosts;
 mod page;
+mod past;
 mod patience;
 mod permits;
 mod reader;

@@ -3,10 +3,12 @@
 //! `--log-format` decides; the agent does not guess, because a unit's standard error goes to
 //! the journal, too. Users rely on the names of fields: `docs/logs.md` lists them.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use std::env;
 use std::io::{self, IsTerminal as _, Write};
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -30,11 +32,12 @@ pub enum LogFormat {
 /// Starts logging. `RUST_LOG` chooses levels; the default is `info`.
 ///
 /// # Errors
-/// If [`LogFormat::Journald`] is chosen and there is no journal.
+/// `RUST_LOG` chooses nothing; [`LogFormat::Journald`] is chosen, and there is no journal.
 pub fn init(format: LogFormat) -> Result<()> {
     // netlink_proto warns when we close a netlink connection, as the agent does when it ends.
-    let default = |_| EnvFilter::new("info,netlink_proto=error");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(default);
+    let default = "info,netlink_proto=error";
+    let chosen = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = filter(if chosen.is_empty() { default } else { &chosen })?;
     let layer = match format {
         LogFormat::Text => text(io::stderr, io::stderr().is_terminal()),
         LogFormat::Json => json(io::stderr),
@@ -45,6 +48,20 @@ pub fn init(format: LogFormat) -> Result<()> {
         .with(filter)
         .init();
     Ok(())
+}
+
+/// Reads what `RUST_LOG` says. A bare word that is no level would be taken for a module's name, and
+/// nothing be logged.
+fn filter(chosen: &str) -> Result<EnvFilter> {
+    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
+    let means_something = |word: &str| is_level(word) || word.contains(['=', '[', ':']);
+    let wrong = chosen.split(',').find(|word| !means_something(word));
+    ensure!(
+        wrong.is_none(),
+        "RUST_LOG={chosen}: write a level (error, warn, info, debug, trace or off), or MODULE=LEVEL, \
+         with commas between"
+    );
+    EnvFilter::try_new(chosen).with_context(|| format!("RUST_LOG={chosen}"))
 }
 
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -111,6 +128,25 @@ mod tests {
     use super::*;
     use serde_json::Value;
     use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn what_chooses_nothing_is_refused() {
+        for chosen in [
+            "debug",
+            "off",
+            "warn,sccm_agent=trace",
+            "sccm_agent::http=debug",
+        ] {
+            assert!(filter(chosen).is_ok(), "{chosen}");
+        }
+        for chosen in ["verbose", "info,verbos", "sccm_agent=loud", "a=b=c"] {
+            let error = format!("{:#}", filter(chosen).err().expect(chosen));
+            assert!(
+                error.starts_with(&format!("RUST_LOG={chosen}: ")),
+                "{error}"
+            );
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -4,13 +4,15 @@ mod counts;
 mod machine;
 mod overall;
 mod policy;
+#[cfg(test)]
+mod reference;
 mod snapshot;
 
-pub use counts::Count;
+pub use counts::{Count, counts};
 pub use machine::Machine;
 pub use overall::Overall;
 pub use policy::{PolicyStatus, ShadowStatus};
-pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot};
+pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot, now};
 
 use crate::interface::{self, Interface};
 use crate::kernel::{Attached, Clock, Found, Maps, PinDir};

@@ -54,6 +54,7 @@ pub const SERVERS: &[Program] = &[
     Program::plain("udhcpc", "udhcpc"),
     Program::plain("tshark", "tshark"),
     Program::plain("nft", "nftables"),
+    Program::plain("iptables", "iptables"),
     // For the status page.
     Program::plain("chromium", "chromium"),
     Program::plain("chromedriver", "chromium-driver"),

@@ -40,6 +40,11 @@ pub struct CheckArgs {
 /// # Errors
 /// A file that is no policy, or standard output that cannot be written.
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
+    if args.file.as_os_str() == "-" {
+        bail!(
+            "standard input is not read, because a policy may name files beside it: give its file"
+        );
+    }
     let policy = config::load(&args.file)?;
     let mut report =
         Report::new(&policy).with_context(|| format!("compiling {}", args.file.display()))?;

@@ -2,11 +2,14 @@
 
 use crate::catalog::{Catalog, Edition};
 use crate::policies::Written;
-use crate::policy::{Allow, Essential, Ethertype, Outbound, Protected, Rule, SitePolicy, prefix};
+use crate::policy::{
+    Allow, Essential, Ethertype, INTERNET, Outbound, Protected, Rule, SitePolicy, prefix,
+};
 use crate::site::SiteArgs;
 use crate::units;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
 use sccm_common::question::MAX_AGE;
@@ -100,23 +103,23 @@ struct FilterArgs {
 #[command(next_help_heading = "Flow timeouts, in seconds")]
 struct TimeoutArgs {
     /// TCP connections that are being opened
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_opening)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_opening, value_parser = seconds())]
     timeout_tcp_opening: u32,
 
     /// Open TCP connections
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_established)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_established, value_parser = seconds())]
     timeout_tcp_established: u32,
 
     /// TCP connections that one side has closed: it still hears the other
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_half_closed)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_half_closed, value_parser = seconds())]
     timeout_tcp_half_closed: u32,
 
     /// TCP connections that both sides have closed, or one has reset
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_closing)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_closing, value_parser = seconds())]
     timeout_tcp_closing: u32,
 
     /// UDP, ICMP echo and everything else
-    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.other)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.other, value_parser = seconds())]
     timeout_other: u32,
 
     /// Questions of UDP, ICMP and everything else but TCP, for whose answers `--outbound enforce`
@@ -128,6 +131,11 @@ struct TimeoutArgs {
         value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_AGE)),
     )]
     timeout_answer: u32,
+}
+
+/// A time that flows live.
+fn seconds() -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 impl PolicyArgs {
@@ -148,6 +156,10 @@ impl PolicyArgs {
     /// end of their links.
     fn of_flags(&self) -> Result<SitePolicy> {
         let (filter, timeouts) = (&self.filter, &self.timeouts);
+        ensure!(
+            !filter.roles.iter().any(|role| role == INTERNET),
+            "--role {INTERNET}: the Internet cannot be protected: name a role of this host"
+        );
         let catalog = Catalog::of(Edition::default());
         let roles = filter.roles.iter();
         let roles = roles.map(|role| anyhow::Ok(catalog.role(role)?.id.clone()));

@@ -21,9 +21,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const NOTHING_ATTACHED: u8 = 3;
-const NOT_ALL_ENFORCING: u8 = 4;
-const OTHER_LAYOUT: u8 = 5;
+pub(super) const NOTHING_ATTACHED: u8 = 3;
+pub(super) const NOT_ALL_ENFORCING: u8 = 4;
+pub(super) const OTHER_LAYOUT: u8 = 5;
 
 /// Show what is enforced, where, and since when
 #[derive(Debug, Clone, Args)]

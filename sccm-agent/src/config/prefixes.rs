@@ -6,6 +6,8 @@ use super::node::{Node, Table, Value};
 use crate::policy::prefix;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+const EXAMPLE: &str = "192.0.2.0/24";
+
 /// Stands for every address.
 const ANY: &str = "any";
 
@@ -88,6 +90,11 @@ fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
         match prefix(content) {
             Ok(prefix) => prefixes.push(prefix),
             Err(message) => {
+                // Not the content: it may be a file that the reader of the message may not see.
+                let message = match content.parse::<IpNet>() {
+                    Ok(_) => message,
+                    Err(_) => format!("is not an address or a prefix, such as {EXAMPLE}"),
+                };
                 let column = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
                 let location = Location {
                     file: path.clone(),

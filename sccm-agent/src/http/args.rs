@@ -13,7 +13,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:19470";
 #[command(next_help_heading = "HTTP server")]
 pub struct HttpArgs {
     /// Address of the server for metrics and the status page
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN, value_parser = listen)]
     pub metrics_listen: SocketAddr,
 
     /// Serve other machines without TLS
@@ -28,4 +28,13 @@ pub struct HttpArgs {
     /// Further name or address that clients use for this server, without a port; repeatable
     #[arg(long, value_name = "NAME")]
     pub http_host: Vec<HostName>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "write an address and a port, such as {DEFAULT_LISTEN}, [::1]:19470 or, for all \
+             addresses, 0.0.0.0:19470"
+        )
+    })
 }

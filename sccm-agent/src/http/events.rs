@@ -7,11 +7,13 @@
 //!
 //! | event | data |
 //! |---|---|
+//! | `past` | [`Past`](super::past::Past): at first |
 //! | `rights` | [`Rights`](super::reader::Rights): at first, and when the policy changes |
 //! | `snapshot` | [`Snapshot`](crate::state::Snapshot): each second |
 //! | `trouble` | `{}`: the kernel could not be read; the agent's log says why |
 
 use super::connection::Ends;
+use super::past;
 use super::permits::Permit;
 use super::reader::{News, Reader};
 use axum::body::{Body, Bytes};
@@ -24,7 +26,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// Pages that are open at once: an eighth of all permits.
 const MAX_SUBSCRIBERS: usize = 16;
@@ -52,11 +54,19 @@ impl Feed {
         })
     }
 
-    /// Reads once a second while there are subscribers, until the process ends.
+    /// Reads once a second while there are subscribers, and else the counters alone every ten,
+    /// until the process ends.
     pub(super) async fn run(&self, mut reader: Reader) -> Infallible {
         loop {
             if self.news.receiver_count() == 0 {
-                self.wanted.notified().await;
+                reader.look();
+                let wanted = self.wanted.notified();
+                if timeout(Duration::from_millis(past::PERIOD), wanted)
+                    .await
+                    .is_err()
+                {
+                    continue;
+                }
             }
             self.news.send_replace(reader.read().await);
             sleep(PERIOD).await;
@@ -102,9 +112,13 @@ impl Subscriber {
         if news.number == self.told {
             return Some(news.snapshot.clone());
         }
+        let is_first = self.told == 0;
         self.told = news.number;
         self.next = Some(news.snapshot.clone());
-        Some(news.rights.clone())
+        Some(match is_first {
+            true => [&news.past[..], &news.rights].concat().into(),
+            false => news.rights.clone(),
+        })
     }
 
     fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
@@ -161,6 +175,7 @@ mod tests {
         News {
             number,
             rights: Bytes::from_static(b"rights"),
+            past: Bytes::from_static(b"past "),
             snapshot: Bytes::from_static(snapshot.as_bytes()),
         }
     }
@@ -178,7 +193,7 @@ mod tests {
         let told = |number, snapshot| drop(feed.news.send_replace(news(number, snapshot)));
         told(1, "missed");
         told(1, "first");
-        assert_eq!(slow.next().await.unwrap(), "rights");
+        assert_eq!(slow.next().await.unwrap(), "past rights");
         assert_eq!(slow.next().await.unwrap(), "first");
         told(1, "second");
         assert_eq!(slow.next().await.unwrap(), "second");

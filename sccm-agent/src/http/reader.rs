@@ -1,11 +1,12 @@
 //! The one reader of the kernel for all pages.
 
+use super::past::Past;
 use crate::blocked::Explainer;
 use crate::catalog::Edition;
 use crate::check::Matrix;
 use crate::policies::Policies;
 use crate::policy::hash_text;
-use crate::state::{Machine, Snapshot};
+use crate::state::{self, Count, Machine, Snapshot};
 use anyhow::{Context as _, Result};
 use axum::body::Bytes;
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub(super) struct News {
     pub(super) number: u64,
     /// An event with [`Rights`].
     pub(super) rights: Bytes,
+    /// An event with [`Past`].
+    pub(super) past: Bytes,
     /// An event with a [`Snapshot`], or the sign that there is none.
     pub(super) snapshot: Bytes,
 }
@@ -42,6 +45,7 @@ pub(super) struct Reader {
     explainer: Explainer,
     /// The policy that the rights of `news` are of: changes and hash.
     known: Option<(u64, String)>,
+    past: Past,
     news: News,
     is_troubled: bool,
 }
@@ -53,6 +57,7 @@ impl Reader {
             policies,
             explainer: Explainer::default(),
             known: None,
+            past: Past::default(),
             news: News::default(),
             is_troubled: false,
         }
@@ -90,7 +95,24 @@ impl Reader {
             self.read_rights().await?;
             self.known = Some(policy);
         }
+        self.note(snapshot.taken, &snapshot.counts)?;
         event("snapshot", &snapshot)
+    }
+
+    /// Reads the counters for those who open a page later. Errors are told once somebody does.
+    pub(super) fn look(&mut self) {
+        let readings = self.machine.maps.lock().counters();
+        if let Ok(readings) = readings {
+            let _ = self.note(state::now(), &state::counts(&readings));
+        }
+    }
+
+    fn note(&mut self, now: u64, counts: &[Count]) -> Result<()> {
+        if self.past.is_due(now) {
+            self.past.note(now, counts);
+            self.news.past = event("past", &self.past)?;
+        }
+        Ok(())
     }
 
     async fn read_rights(&mut self) -> Result<()> {

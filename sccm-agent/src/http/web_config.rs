@@ -8,7 +8,7 @@
 use super::files;
 use super::tls;
 use super::token::Token;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use rustls::ServerConfig;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -74,9 +74,29 @@ impl WebConfig {
     }
 }
 
+/// What is wrong, and where, without the lines themselves.
+fn not_toml(error: &toml::de::Error, text: &str) -> anyhow::Error {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text
+        .bytes()
+        .take(start)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1;
+    // The exporters' file has the same keys.
+    let is_yaml = text.lines().any(|line| line.trim_end().ends_with(':'));
+    let advice = match is_yaml {
+        true => {
+            ": this is YAML, and TOML is expected: `[tls_server_config]`, `cert_file = \"...\"`"
+        }
+        false => "",
+    };
+    anyhow!("line {line}: {}{advice}", error.message())
+}
+
 fn read(path: &Path, folder: &Path) -> Result<WebConfig> {
     let text = String::from_utf8(files::read(path)?).context("it is not UTF-8")?;
-    let mut document: Document = toml::from_str(&text)?;
+    let mut document: Document = toml::from_str(&text).map_err(|error| not_toml(&error, &text))?;
     if let Some(tls) = &mut document.tls_server_config {
         let further = tls.client_ca_file.as_mut();
         for file in [&mut tls.cert_file, &mut tls.key_file]

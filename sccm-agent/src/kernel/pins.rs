@@ -142,7 +142,12 @@ impl PinDir {
 
     /// Says what is pinned.
     pub fn look(&self) -> Result<Found> {
-        if !self.map(map::ABI.name).exists() {
+        let pinned = self.map(map::ABI.name).try_exists();
+        let pinned = pinned.with_context(|| {
+            let path = self.0.display();
+            format!("looking into {path}, which root may: run it as root, for example with sudo")
+        })?;
+        if !pinned {
             return Ok(Found::Nothing);
         }
         match maps::abi_version(self)? {

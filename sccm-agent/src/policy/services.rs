@@ -1,9 +1,10 @@
 //! Service classes: every port in exactly one, with a name for people.
 //!
 //! Two ports are in the same class if the same rows of the catalog and the same
-//! site-specific rules speak of them: then no policy can treat them apart. The
-//! name of a class lists the services of those rows; two classes may share a
-//! name, and then metrics add them up.
+//! site-specific rules speak of them: then no policy can treat them apart. If that
+//! makes more classes than there are numbers, rules that give the same rights count
+//! as one, and their ports share a class. The name of a class lists the services of
+//! those rows; two classes may share a name, and then metrics add them up.
 //!
 //! Counters outlive a policy and are indexed by class, so a name keeps the
 //! numbers that it had, and a number is never given to another name.
@@ -12,7 +13,8 @@ use super::{PeerNames, Target};
 use anyhow::{Result, bail};
 use sccm_common::ServiceClass;
 use sccm_common::abi::SERVICE_NAME_BYTES;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 /// The name of a class.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,29 +87,18 @@ impl ServiceNames {
     }
 
     /// A number for the next class called `name`: one that it had before and
-    /// that `taken` does not hold yet, or else a fresh one.
-    fn number(&mut self, name: ServiceName, taken: &mut BTreeSet<u8>) -> Result<ServiceClass> {
+    /// that `taken` does not hold yet, or else a fresh one. `None`: there is none left.
+    fn number(&mut self, name: ServiceName, taken: &mut BTreeSet<u8>) -> Option<ServiceClass> {
         let before = self
             .classes
             .iter()
             .find(|(number, known)| **known == name && !taken.contains(number))
             .map(|(number, _)| *number);
-        let number = match before {
-            Some(number) => number,
-            None => match (ServiceClass::FIRST_NAMED..=u8::MAX)
-                .find(|n| !self.classes.contains_key(n))
-            {
-                Some(free) => free,
-                None => bail!(
-                    "more than {} different services have been named since the counters began: \
-                     run `sccm-agent detach`, then enforce again",
-                    u8::MAX - ServiceClass::FIRST_NAMED + 1
-                ),
-            },
-        };
+        let mut numbers = ServiceClass::FIRST_NAMED..=u8::MAX;
+        let number = before.or_else(|| numbers.find(|n| !self.classes.contains_key(n)))?;
         taken.insert(number);
         self.classes.insert(number, name);
-        Ok(ServiceClass(number))
+        Some(ServiceClass(number))
     }
 }
 
@@ -115,10 +106,13 @@ impl ServiceNames {
 const MORE: &str = "+more";
 
 /// Something that the tables must be able to name.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     pub name: String,
     pub target: Target,
+    /// Of the targets of rules: those with the same number are open to the same peers at the same
+    /// systems.
+    pub ruled: Option<usize>,
 }
 
 /// The class of every packet, as the kernel looks it up.
@@ -132,8 +126,45 @@ pub(super) struct Classes {
     pub of_entry: Vec<BTreeSet<ServiceClass>>,
 }
 
+/// What classes are told apart by.
+#[derive(Clone, Copy)]
+enum Grain {
+    /// By who speaks of a port, so that metrics tell as much as they can.
+    Entries,
+    /// By who has a right to it, which is all that verdicts need.
+    Rights,
+}
+
 /// Sorts all packets into classes by the entries that speak of them.
+///
+/// # Errors
+/// There are more classes than numbers.
 pub(super) fn classify(entries: &[Entry], names: &mut ServiceNames) -> Result<Classes> {
+    for grain in [Grain::Entries, Grain::Rights] {
+        let mut extended = names.clone();
+        if let Ok(classes) = sort(entries, grain, &mut extended) {
+            *names = extended;
+            return Ok(classes);
+        }
+    }
+    let Err(Full(target)) = sort(entries, Grain::Rights, &mut ServiceNames::default()) else {
+        bail!(
+            "no number is left to count another service by, because those of earlier policies keep \
+             theirs: run `sccm-agent detach`, which ends the filtering, then enforce again"
+        );
+    };
+    bail!(
+        "{target} finds no room: the tables tell at most {} sorts of ports apart, and ports are of \
+         one sort if the same rules with the same `from` and `to` open them: give more of the \
+         rules the same `from` and `to`",
+        u8::MAX - ServiceClass::FIRST_NAMED + 1
+    )
+}
+
+/// No number is left for the class of this target.
+struct Full(Target);
+
+fn sort(entries: &[Entry], grain: Grain, names: &mut ServiceNames) -> Result<Classes, Full> {
     let mut classes = Classes {
         tcp: vec![ServiceClass::TCP; 1 << 16],
         udp: vec![ServiceClass::UDP; 1 << 16],
@@ -145,7 +176,27 @@ pub(super) fn classify(entries: &[Entry], names: &mut ServiceNames) -> Result<Cl
     let mut taken = BTreeSet::new();
     let of_entry = &mut classes.of_entry;
     let mut fill = |protocol: &str, table: &mut [ServiceClass]| {
-        fill(protocol, table, entries, of_entry, names, &mut taken)
+        for class in ranges(protocol, table, entries, grain) {
+            let (range, speaking) = &class.stretches[0];
+            let number = match table[range.start] {
+                // A protocol such as GRE has its class already.
+                fixed if protocol == "ip" && fixed != ServiceClass::OTHER => fixed,
+                _ => {
+                    let services = class.stretches.iter().flat_map(|(_, speaking)| speaking);
+                    let services = services.map(|index| entries[*index].name.as_str());
+                    let name = joined(services.collect(), SERVICE_NAME_BYTES);
+                    let number = names.number(ServiceName::new(protocol, &name), &mut taken);
+                    number.ok_or_else(|| Full(entries[speaking[0]].target.clone()))?
+                }
+            };
+            for (range, speaking) in class.stretches {
+                table[range].fill(number);
+                for index in speaking {
+                    of_entry[index].insert(number);
+                }
+            }
+        }
+        Ok(())
     };
     fill("tcp", &mut classes.tcp)?;
     fill("udp", &mut classes.udp)?;
@@ -155,57 +206,57 @@ pub(super) fn classify(entries: &[Entry], names: &mut ServiceNames) -> Result<Cl
     Ok(classes)
 }
 
-/// Classes the numbers of one protocol, by intervals between which nothing changes.
-fn fill(
-    protocol: &str,
-    table: &mut [ServiceClass],
-    entries: &[Entry],
-    of_entry: &mut [BTreeSet<ServiceClass>],
-    names: &mut ServiceNames,
-    taken: &mut BTreeSet<u8>,
-) -> Result<()> {
-    let spans: Vec<(usize, usize, usize)> = entries
-        .iter()
-        .enumerate()
-        .filter(|(_, entry)| entry.target.protocol() == protocol)
-        .map(|(index, entry)| {
+/// Numbers of one protocol that need not be told apart.
+#[derive(Default)]
+struct Class {
+    /// Where they are, and the entries that speak of them there.
+    stretches: Vec<(Range<usize>, Vec<usize>)>,
+}
+
+/// The classes of a protocol's numbers, in the order of the first number of each.
+fn ranges(protocol: &str, table: &[ServiceClass], entries: &[Entry], grain: Grain) -> Vec<Class> {
+    // Where an entry begins or ends; between two of these nothing changes.
+    let mut bounds: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if entry.target.protocol() == protocol {
             let (first, last) = span(&entry.target);
-            (index, first, last)
-        })
-        .collect();
-    let bounds: BTreeSet<usize> = spans
-        .iter()
-        .flat_map(|(_, first, last)| [*first, last + 1])
-        .collect();
-    let mut known: BTreeMap<Vec<usize>, ServiceClass> = BTreeMap::new();
-    for (start, end) in bounds.iter().zip(bounds.iter().skip(1)) {
-        let speaking: Vec<usize> = spans
-            .iter()
-            .filter(|(_, first, last)| first <= start && start <= last)
-            .map(|(index, _, _)| *index)
-            .collect();
+            bounds.entry(first).or_default().push(index);
+            bounds.entry(last + 1).or_default().push(index);
+        }
+    }
+    let mut classes: Vec<Class> = Vec::new();
+    let mut known = HashMap::new();
+    let mut speaking = BTreeSet::new();
+    let mut bounds = bounds.into_iter().peekable();
+    while let Some((start, changes)) = bounds.next() {
+        for index in changes {
+            if !speaking.remove(&index) {
+                speaking.insert(index);
+            }
+        }
+        let Some((end, _)) = bounds.peek() else {
+            break;
+        };
         if speaking.is_empty() {
             continue;
         }
-        let class = match known.get(&speaking) {
-            Some(class) => *class,
-            // A protocol such as GRE has its class already.
-            None if protocol == "ip" && table[*start] != ServiceClass::OTHER => table[*start],
-            None => {
-                let services = speaking.iter().map(|index| entries[*index].name.as_str());
-                names.number(
-                    ServiceName::new(protocol, &joined(services.collect(), SERVICE_NAME_BYTES)),
-                    taken,
-                )?
-            }
+        let apart = |index: &usize| match (grain, entries[*index].ruled) {
+            (Grain::Rights, Some(right)) => (true, right),
+            _ => (false, *index),
         };
-        table[*start..*end].fill(class);
-        for index in &speaking {
-            of_entry[*index].insert(class);
-        }
-        known.insert(speaking, class);
+        // A protocol with a class already shares it with no other.
+        let key = (
+            table[start],
+            speaking.iter().map(apart).collect::<BTreeSet<_>>(),
+        );
+        let class = *known.entry(key).or_insert_with(|| {
+            classes.push(Class::default());
+            classes.len() - 1
+        });
+        let stretch = (start..*end, speaking.iter().copied().collect());
+        classes[class].stretches.push(stretch);
     }
-    Ok(())
+    classes
 }
 
 /// `a+b`, cut where the kernel's record of the name ends, after so many bytes.
@@ -256,6 +307,7 @@ mod tests {
         Entry {
             name: name.to_owned(),
             target,
+            ruled: None,
         }
     }
 
@@ -299,6 +351,7 @@ mod tests {
         let error = classify(&entries, &mut ServiceNames::default())
             .err()
             .unwrap();
-        assert!(error.to_string().contains("sccm-agent detach"), "{error}");
+        let error = error.to_string();
+        assert!(error.starts_with("udp/241 finds no room"), "{error}");
     }
 }

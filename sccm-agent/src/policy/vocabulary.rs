@@ -1,25 +1,35 @@
 //! Everything that the tables must be able to name, whether or not it applies:
 //! a drop is named also where no role of this host is concerned.
 
-use super::rights::asked_by_relays;
+use super::rights::{asked_by_relays, may_reach_many};
 use super::services::{Classes, Entry};
 use super::{SitePolicy, Target};
 use crate::catalog::{PortSetting, Service};
 use crate::site::Site;
 use sccm_common::service::ServiceSet;
+use std::collections::{HashMap, HashSet};
 
 /// The service that brings the IPsec protocols with it.
 const IKE: &str = "ike";
 
 /// The named targets of the catalog and of a site's rules.
-pub(super) struct Vocabulary(Vec<Entry>);
+pub(super) struct Vocabulary {
+    entries: Vec<Entry>,
+    by_target: HashMap<Target, Vec<usize>>,
+}
 
 impl Vocabulary {
     /// What a policy and its catalog speak of.
     pub(crate) fn of(policy: &SitePolicy) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut add = |entry: Entry| {
-            if !entries.contains(&entry) {
+        let mut known = HashSet::new();
+        let mut add = |name, target, ruled| {
+            let entry = Entry {
+                name,
+                target,
+                ruled,
+            };
+            if known.insert(entry.clone()) {
                 entries.push(entry);
             }
         };
@@ -31,36 +41,45 @@ impl Vocabulary {
             .flat_map(|link| &link.services)
         {
             for (name, target) in rows(service, &policy.site) {
-                add(Entry { name, target });
+                add(name, target, None);
             }
         }
         if let Some((name, target)) = asked_by_relays(policy) {
-            let name = name.to_owned();
-            add(Entry { name, target });
+            add(name.to_owned(), target, None);
         }
-        let rules = policy.allow.iter().chain(&policy.management);
-        let published = policy.publish.iter().flat_map(|one| &one.targets);
-        for target in rules.flat_map(|rule| &rule.targets).chain(published) {
-            add(Entry {
-                name: target.to_string(),
-                target: target.clone(),
-            });
+        for target in policy.publish.iter().flat_map(|one| &one.targets) {
+            add(target.to_string(), target.clone(), None);
         }
-        Self(entries)
+        let mut rights = HashMap::new();
+        for (rules, to_gateway) in [(&policy.allow, false), (&policy.management, true)] {
+            for rule in rules {
+                for target in &rule.targets {
+                    let right = (to_gateway, &rule.from, &rule.to, may_reach_many(target));
+                    let next = rights.len();
+                    let right = *rights.entry(right).or_insert(next);
+                    add(target.to_string(), target.clone(), Some(right));
+                }
+            }
+        }
+        let mut by_target: HashMap<_, Vec<_>> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let known = by_target.entry(entry.target.clone());
+            known.or_default().push(index);
+        }
+        Self { entries, by_target }
     }
 
     /// What [`services::classify`](super::services::classify) takes.
     pub(crate) fn entries(&self) -> &[Entry] {
-        &self.0
+        &self.entries
     }
 
     /// The classes that make up a target.
     pub(crate) fn classes_of(&self, target: &Target, classes: &Classes) -> ServiceSet {
         let mut set = ServiceSet::default();
-        for (entry, classes) in self.0.iter().zip(&classes.of_entry) {
-            if entry.target == *target {
-                classes.iter().for_each(|class| set.insert(*class));
-            }
+        for entry in self.by_target.get(target).into_iter().flatten() {
+            let classes = classes.of_entry[*entry].iter();
+            classes.for_each(|class| set.insert(*class));
         }
         set
     }

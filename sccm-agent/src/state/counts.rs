@@ -31,7 +31,7 @@ pub struct Count {
 }
 
 /// The counters without their services, in the order of interfaces, directions and reasons.
-pub(super) fn counts(readings: &[Reading]) -> Vec<Count> {
+pub fn counts(readings: &[Reading]) -> Vec<Count> {
     let mut counts = BTreeMap::new();
     for reading in readings {
         let key = (

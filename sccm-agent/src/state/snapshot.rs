@@ -126,12 +126,10 @@ impl Snapshot {
             Some(info) => Some(Shadow::new(info.into(), &maps.shadow_counters()?)),
             None => None,
         };
-        let taken = SystemTime::now().duration_since(UNIX_EPOCH);
-        let taken = taken.unwrap_or_default().as_millis();
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
             host: host_name(),
-            taken: u64::try_from(taken).unwrap_or(u64::MAX),
+            taken: now(),
             overall: Overall::of(interfaces.iter().map(|interface| interface.state)),
             interfaces,
             blocked: Blocked::read(maps, explainer)?,
@@ -141,6 +139,12 @@ impl Snapshot {
             counts: counts(&maps.counters()?),
         })
     }
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Empty if the kernel does not tell: a page without it is still a page.

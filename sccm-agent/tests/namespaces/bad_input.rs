@@ -97,7 +97,12 @@ fn every_wrong_setting_is_refused_with_its_remedy() -> Result<()> {
         // The rest.
         ("--enable named-pipe", &["did you mean named-pipes"]),
         ("--xdp-mode fast", &["native, generic, auto"]),
-        ("--metrics-listen 19470", &["--metrics-listen"]),
+        (
+            "--metrics-listen 19470",
+            &["an address and a port", "127.0.0.1:19470"],
+        ),
+        ("--timeout-other 0", &["--timeout-other", "1.."]),
+        ("--role internet", &["the Internet cannot be protected"]),
         (
             "--metrics-listen 203.0.113.1:19470",
             &["203.0.113.1:19470", "--metrics-listen"],
@@ -305,6 +310,29 @@ fn without(
     // SAFETY: only system calls and no allocation, as must be after a fork.
     unsafe { command.pre_exec(drop_them) };
     command
+}
+
+/// Whoever may not look is not told that nothing is there.
+#[test]
+fn without_the_right_to_look_nothing_is_claimed() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let agent = hosts.enforce(POINT)?;
+    for line in ["status", "status -o json", "blocked"] {
+        let mut command = hosts.command(line)?;
+        let leave_root = || {
+            // SAFETY: the calls take plain numbers.
+            let left = unsafe { (libc::setgid(65534), libc::setuid(65534)) };
+            assert_eq!(left, (0, 0));
+            Ok(())
+        };
+        // SAFETY: only system calls, as must be after a fork.
+        unsafe { command.pre_exec(leave_root) };
+        let refused = run(command)?;
+        refused.assert_refused(&["run it as root"]);
+        assert!(!refused.stdout.contains("attached"), "{refused:?}");
+    }
+    drop(agent);
+    Ok(())
 }
 
 #[test]

@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const WINDOW = 300000;
 // Longer without a snapshot, and the line is broken.
-const GAP = 5000;
+const GAP = 15000;
 // Reasons that have an area of their own; the rest share the last one.
 const OWN = 5;
 // One tile of each series' pattern, 8 wide and 8 high.

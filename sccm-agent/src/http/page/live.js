@@ -11,6 +11,7 @@ let isPaused = false, isLost = false;
 function connect() {
   if (stream) stream.close();
   stream = new EventSource("/events");
+  stream.addEventListener("past", (event) => takePast(JSON.parse(event.data)));
   stream.addEventListener("rights", (event) => showRights(JSON.parse(event.data)));
   stream.addEventListener("snapshot", (event) => take(JSON.parse(event.data)));
   stream.addEventListener("trouble", trouble);

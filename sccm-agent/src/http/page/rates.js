@@ -14,7 +14,7 @@ function sums(counts) {
     const key = `${one.outcome} ${one.reason}`;
     const sum = all.get(key) || { ...one, packets: 0n, bytes: 0n };
     sum.packets += BigInt(one.packets);
-    sum.bytes += BigInt(one.bytes);
+    sum.bytes += BigInt(one.bytes || 0);
     all.set(key, sum);
   });
   return all;
@@ -43,6 +43,13 @@ function takeRates(snapshot) {
   while (history.length && history[0].at < now.at - WINDOW) history.shift();
   before = now;
   return now.sums;
+}
+
+// Begins with the counters that the agent has kept.
+function takePast(moments) {
+  history.length = 0;
+  before = null;
+  moments.forEach(takeRates);
 }
 
 function showTraffic(snapshot, totals) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::{Catalog, Edition};
-use crate::policy::{PXE_CLIENT, Protected};
+use crate::policy::{PXE_CLIENT, Protected, Rule, Target};
 use crate::site::{Site, WsusPorts};
 use std::collections::BTreeMap;
 
@@ -75,4 +75,48 @@ fn numbers_of_notes_decide_nothing() {
         link.opener = None;
     }
     assert_ne!(hash(catalog), hash(Box::leak(Box::new(keyless))));
+}
+
+/// As many rules as a file may have, each with a port of its own, in three scopes: more than there
+/// are numbers for classes.
+#[test]
+fn rules_that_give_the_same_rights_share_a_class() {
+    let sources = ["10.7.0.0/16", "10.8.0.0/16"].map(|prefix| vec![prefix.parse().unwrap()]);
+    let from = |number: u16| sources.get(usize::from(number % 3)).cloned();
+    let port = |number: u16| 20000 + number;
+    let rule = |number| Rule {
+        name: format!("rule-{number}"),
+        targets: vec![Target::Tcp(port(number)..=port(number))],
+        from: from(number).unwrap_or_default(),
+        to: Vec::new(),
+        reason: "a test".to_owned(),
+    };
+    let catalog = Catalog::of(Edition::V2007);
+    let policy = SitePolicy {
+        allow: (0..crate::config::MAX_RULES as u16).map(rule).collect(),
+        ..policy(catalog)
+    };
+    let request = Request {
+        policy: &policy,
+        machine: &Surroundings::default(),
+        observe: false,
+    };
+    let compiled = compile(&request, ServiceNames::default()).unwrap();
+    let local = "192.0.2.1".parse().unwrap();
+    let peers = ["10.7.0.1", "10.8.0.1", "198.51.100.1"];
+    for number in 0..=crate::config::MAX_RULES as u16 {
+        for (index, peer) in peers.into_iter().enumerate() {
+            let kind = usize::from(number % 3);
+            let opens =
+                usize::from(number) < crate::config::MAX_RULES && (kind == 2 || kind == index);
+            let admits = compiled.admits_tcp(peer.parse().unwrap(), local, port(number));
+            assert_eq!(admits, opens, "{number} {peer}");
+        }
+    }
+    let class = compiled.class_of(&Target::Tcp(port(0)..=port(0)));
+    let name = &compiled.services.get(class).unwrap().service;
+    assert!(
+        name.starts_with("tcp/20000+tcp/20003") && name.ends_with("+more"),
+        "{name}"
+    );
 }

@@ -1,4 +1,4 @@
-//! A router that translates addresses with nftables: what protected systems open comes back, and
+//! A router that translates addresses with nftables or iptables: what protected systems open comes back, and
 //! published ports reach the systems behind them.
 
 use std::io::Write as _;
@@ -151,6 +151,37 @@ fn rules_that_come_later_are_followed() -> Result<()> {
         assert!(tcp_exchange(&stage.server, server.address(), LONG));
     }
     end(agent)
+}
+
+/// The older programs are found at their tables, those that write for nftables at their targets.
+#[test]
+fn iptables_is_found() -> Result<()> {
+    for kind in ["nft", "legacy"] {
+        let stage = stage()?;
+        for program in ["iptables", "ip6tables"] {
+            let mut masquerade = stage.gateway().command(&format!("{program}-{kind}"));
+            masquerade.args("-t nat -A POSTROUTING -o up0 -j MASQUERADE".split(' '));
+            let finished = run(masquerade)?;
+            ensure!(finished.code == Some(0), "{finished:?}");
+        }
+        let agent = stage.enforce("software-update-point", "--outbound enforce")?;
+        for outside in CLIENT {
+            for (port, passes) in [(ALLOWED, true), (OTHER, false)] {
+                let server = tcp_server(&stage.client, (outside, port).into())?;
+                let patience = if passes { LONG } else { PATIENCE };
+                assert_eq!(
+                    tcp_exchange(&stage.server, server.address(), patience),
+                    passes,
+                    "{kind} {outside} {port}"
+                );
+            }
+        }
+        let metrics = agent.metrics()?;
+        metrics.tells_passed(&[("interface", "up0"), ("reason", "reply")])?;
+        metrics.tells_dropped(&[("interface", "seg0"), ("reason", "outbound-not-allowed")])?;
+        end(agent)?;
+    }
+    Ok(())
 }
 
 fn publishing() -> String {

@@ -96,6 +96,22 @@ fn the_numbers_are_the_kernels() -> Result<()> {
     Ok(())
 }
 
+/// The agent counts also while nobody looks.
+#[test]
+fn a_page_that_has_just_been_opened_tells_of_the_last_minutes() -> Result<()> {
+    let stage = Stage::new()?;
+    let _agent = stage.enforce("")?;
+    // The agent's first reading is from before.
+    stage.send(7)?;
+    let browser = Browser::start(&stage.hosts.point)?;
+    browser.open_enforcing()?;
+    browser.wait_for("the packets from before", || {
+        let rows = cells(&browser, "#reasons")?;
+        let refused = rows.iter().find(|row| row[1] == "not-allowed");
+        Ok(refused.is_some_and(|row| row[4] == "28" && row[5] == "28"))
+    })
+}
+
 #[test]
 fn a_frame_without_an_ip_packet_is_shown_by_its_hardware_addresses() -> Result<()> {
     let stage = Stage::new()?;

@@ -1,0 +1,117 @@
+//! With which codes commands end: `docs/exit-codes.md` is written from these tables.
+
+use super::{BAD_INPUT, Cli, status};
+use clap::CommandFactory as _;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// What a code means.
+type Meaning = (u8, &'static str);
+
+/// For every command.
+const EVERY: [Meaning; 3] = [
+    (0, "done"),
+    (
+        1,
+        "something failed after the command had begun, and something may have changed",
+    ),
+    (
+        BAD_INPUT,
+        "wrong input, or a machine or an agent that cannot do it: nothing was changed",
+    ),
+];
+
+/// What else they mean for single commands.
+const OWN: [(&str, &[Meaning]); 10] = [
+    (
+        "enforce",
+        &[
+            (0, "the agent was told to end"),
+            (
+                1,
+                "nobody confirmed the first policy; or a policy that nobody had confirmed was \
+                 taken back, and then the start failed; or the agent failed while it ran",
+            ),
+        ],
+    ),
+    (
+        "check",
+        &[
+            (0, "the policy is valid, with or without warnings"),
+            (1, "`--strict`, and there are warnings"),
+        ],
+    ),
+    (
+        "reload",
+        &[
+            (0, "the policy is enforced, or was already"),
+            (1, "the agent went away without an answer"),
+        ],
+    ),
+    ("promote", &[(1, "the agent went away without an answer")]),
+    ("confirm", &[(1, "the agent went away without an answer")]),
+    ("rollback", &[(1, "the agent went away without an answer")]),
+    (
+        "status",
+        &[
+            (0, "every interface is enforcing"),
+            (status::NOTHING_ATTACHED, "nothing is attached"),
+            (
+                status::NOT_ALL_ENFORCING,
+                "an interface is in another state than `enforcing` ([states.md](states.md))",
+            ),
+            (
+                status::OTHER_LAYOUT,
+                "the pinned maps are of another version of the agent",
+            ),
+        ],
+    ),
+    ("explain", &[(0, "the packet passes"), (1, "it is dropped")]),
+    ("detach", &[(1, "not everything could be removed")]),
+    (
+        "capture",
+        &[(1, "the file could not be written to its end")],
+    ),
+];
+
+/// The whole of `docs/exit-codes.md`.
+fn document() -> String {
+    let mut text = String::from(include_str!("exit.md"));
+    let table = |text: &mut String, meanings: &[Meaning]| {
+        *text += "\n| code | meaning |\n|---|---|\n";
+        for (code, meaning) in meanings {
+            writeln!(text, "| {code} | {meaning} |").unwrap();
+        }
+    };
+    table(&mut text, &EVERY);
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        write!(text, "\n## `{name}`\n").unwrap();
+        match OWN.iter().find(|(own, _)| *own == name) {
+            Some((_, meanings)) => table(&mut text, meanings),
+            None => text += "\nThose of every command.\n",
+        }
+    }
+    text
+}
+
+#[test]
+fn the_document_is_written_from_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/exit-codes.md");
+    let expected = document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "docs/exit-codes.md is stale: run `UPDATE_DOCS=1 cargo test -p sccm-agent --lib exit`"
+    );
+}
+
+#[test]
+fn every_row_is_of_a_command() {
+    for (name, _) in OWN {
+        assert!(Cli::command().find_subcommand(name).is_some(), "{name}");
+    }
+}

@@ -1,0 +1,98 @@
+//! What each state means, and what to do about it: `docs/states.md` is written from this.
+
+use super::State;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const ALL: [State; 10] = [
+    State::Enforcing,
+    State::Generic,
+    State::Observing,
+    State::WarmingUp,
+    State::Detached,
+    State::ForeignProgram,
+    State::EgressLost,
+    State::EgressBehind,
+    State::Missing,
+    State::StalePin,
+];
+
+/// What is true of the interface, and what to do.
+const fn explanation(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::Enforcing => (
+            "The driver runs the agent's program on every packet.",
+            "Nothing.",
+        ),
+        State::Generic => (
+            "The kernel's stack runs the program, because the driver does not, or because \
+             `--xdp-mode generic` says so.",
+            "Where drops must be fast: a card whose driver runs XDP. The start with \
+             `--xdp-mode native` says what the driver has against it.",
+        ),
+        State::Observing => (
+            "Every packet is judged and counted, and passes: `--observe`.",
+            "Once `blocked` shows only what may be dropped: start without `--observe` \
+             ([go-live.md](go-live.md)).",
+        ),
+        State::WarmingUp => (
+            "The same, for the time of `--warm-up` after a first start.",
+            "Wait: then it is enforced.",
+        ),
+        State::Detached => (
+            "It was enforced, and was let go: by the end of the agent, or by `detach`.",
+            "Start the agent.",
+        ),
+        State::ForeignProgram => (
+            "Somebody else's XDP program is on the card in place of the agent's.",
+            "Find whose it is with `bpftool net`, and end it; a running agent then attaches \
+             again by itself.",
+        ),
+        State::EgressLost => (
+            "What comes in is judged. What leaves is not seen: answers to what protected systems \
+             open are lost.",
+            "A running agent attaches the program again; its log says why it cannot.",
+        ),
+        State::EgressBehind => (
+            "Another TC program sees what leaves first. What it passes on by itself is not judged, \
+             and gets no answers.",
+            "`status` names it. End it, or have the agent stand behind it with \
+             `--behind-tc-programs` ([operation.md](operation.md)).",
+        ),
+        State::Missing => (
+            "It is to be enforced, and is not there yet, or the agent cannot attach to it.",
+            "Bring it up; the agent attaches as it comes. The log says why it cannot.",
+        ),
+        State::StalePin => (
+            "The card that the program was attached to is gone, or is another one by the same name.",
+            "A running agent attaches to the new one; without one, start it.",
+        ),
+    }
+}
+
+/// The whole of `docs/states.md`.
+fn document() -> String {
+    let mut text = String::from(include_str!("reference.md"));
+    text += "| state | dropped | meaning | what to do |\n|---|---|---|---|\n";
+    for state in ALL {
+        let (meaning, remedy) = explanation(state);
+        let drops = if state.drops() { "yes" } else { "no" };
+        let label = state.label();
+        writeln!(text, "| `{label}` | {drops} | {meaning} | {remedy} |").unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_document_is_written_from_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/states.md");
+    let expected = document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "docs/states.md is stale: run `UPDATE_DOCS=1 cargo test -p sccm-agent --lib reference`"
+    );
+}
