@@ -16,7 +16,9 @@ pub mod server;
 
 use crate::kernel::PinDir;
 use crate::policies::{Outcome, Reload};
+use crate::units;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The group whose members may give commands, if it exists.
@@ -56,6 +58,34 @@ pub enum Request {
         #[serde(default)]
         accept_lockout: bool,
     },
+}
+
+impl fmt::Display for Request {
+    /// As the command line has it: `reload --confirm-within 1m`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, order) = match self {
+            Self::Reload(order) => ("reload", *order),
+            Self::Shadow => ("reload --shadow", Reload::default()),
+            Self::EndShadow => ("reload --no-shadow", Reload::default()),
+            Self::Promote(order) => ("promote", *order),
+            Self::Confirm => ("confirm", Reload::default()),
+            Self::Rollback { accept_lockout } => {
+                let order = Reload {
+                    accept_lockout: *accept_lockout,
+                    ..Reload::default()
+                };
+                ("rollback", order)
+            }
+        };
+        write!(f, "{word}")?;
+        if let Some(seconds) = order.confirm_within {
+            write!(f, " --confirm-within {}", units::describe(seconds))?;
+        }
+        match order.accept_lockout {
+            true => write!(f, " --accept-lockout"),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What an agent answers.
@@ -102,6 +132,25 @@ mod tests {
             r#"{"command":"rollback","accept_lockout":"yes"}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn commands_are_told_as_they_are_typed() {
+        let read = |text| serde_json::from_str::<Request>(text).unwrap().to_string();
+        for (text, told) in [
+            (r#"{"command":"confirm"}"#, "confirm"),
+            (r#"{"command":"end-shadow"}"#, "reload --no-shadow"),
+            (
+                r#"{"command":"reload","confirm_within":90}"#,
+                "reload --confirm-within 1m 30s",
+            ),
+            (
+                r#"{"command":"rollback","accept_lockout":true}"#,
+                "rollback --accept-lockout",
+            ),
+        ] {
+            assert_eq!(read(text), told);
         }
     }
 

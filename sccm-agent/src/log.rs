@@ -140,7 +140,7 @@ mod tests {
             assert!(filter(chosen).is_ok(), "{chosen}");
         }
         for chosen in ["verbose", "info,verbos", "sccm_agent=loud", "a=b=c"] {
-            let error = format!("{:#}", filter(chosen).err().expect(chosen));
+            let error = format!("{:#}", filter(chosen).expect_err(chosen));
             assert!(
                 error.starts_with(&format!("RUST_LOG={chosen}: ")),
                 "{error}"

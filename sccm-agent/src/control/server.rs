@@ -209,8 +209,7 @@ async fn obey(client: &UCred, request: Request, policies: &Policies) -> Answer {
         uid = client.uid(),
         gid = client.gid(),
         pid = client.pid(),
-        "command: {}",
-        serde_json::to_string(&request).unwrap_or_default()
+        "command: {request}"
     );
     let result = match request {
         Request::Reload(order) => policies.reload(order).await,

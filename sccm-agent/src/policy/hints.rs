@@ -4,6 +4,11 @@
 //! Each is a change of the policy. It is made, and the same question asked again; what would not
 //! help is not named. Rights are judged as the compiler judges them, for the two ends alone.
 
+mod rule;
+
+pub(crate) use rule::unused;
+pub(super) use rule::{rule_for, rule_hint};
+
 use super::explain::{Ground, Opener, Question, opens};
 use super::rights::Rights;
 use super::scopes::{self, Local};
@@ -16,7 +21,7 @@ use ipnet::IpNet;
 use sccm_common::ServiceClass;
 use sccm_common::service::ServiceSet;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The most that is named of one thing; the rest is a count.
 const MOST: usize = 5;
@@ -131,9 +136,14 @@ fn narrowed(policy: &SitePolicy, machine: &Surroundings, question: &Question) ->
         scopes.local_at(question.protected),
         Local::Group { .. } | Local::EndsHere
     );
+    let is_group = is_group || scopes.peer_at(question.peer).group;
+    let is_always_one = |address| {
+        let (family, bits) = address_of(address);
+        bits.is_group(family)
+    };
     let mut narrowed = policy.clone();
-    // What is a group, other addresses of the policy may say.
-    if is_group || scopes.peer_at(question.peer).group {
+    // Which broadcasts of networks are groups, other addresses of the policy may say.
+    if is_group && !is_always_one(question.protected) && !is_always_one(question.peer) {
         return narrowed;
     }
     let is_near =
@@ -142,9 +152,15 @@ fn narrowed(policy: &SitePolicy, machine: &Surroundings, question: &Question) ->
         list.retain(is_near);
     }
     narrowed.protect.retain_mut(|entry| {
-        let is_everything_else = entry.addresses.is_empty();
+        let first = entry.addresses.first().copied();
         entry.addresses.retain(is_near);
-        is_everything_else || !entry.addresses.is_empty()
+        match first {
+            // A group gets what any entry offers.
+            Some(first) if is_group && entry.addresses.is_empty() => entry.addresses.push(first),
+            Some(_) => return !entry.addresses.is_empty(),
+            None => {}
+        }
+        true
     });
     for rules in [&mut narrowed.allow, &mut narrowed.management] {
         rules.retain(|rule| rule.from.is_empty() || rule.from.iter().chain(&rule.to).any(is_near));
@@ -320,99 +336,5 @@ impl Judge<'_> {
             false => changed.allow.extend(hint.rule.clone()),
         }
         (changed, hint)
-    }
-}
-
-/// A rule that lets in what is asked about, and nothing else.
-fn rule_for(policy: &SitePolicy, question: &Question, of_gateway: bool) -> Hint {
-    let Question {
-        protected,
-        peer,
-        target,
-        ..
-    } = question;
-    // A rule for whoever has no address yet is for everybody.
-    let from = (!peer.is_unspecified()).then(|| IpNet::from(*peer));
-    // Where no addresses are listed, naming one would cost a look-up for each packet.
-    let mut listed = policy.protect.iter().flat_map(|entry| &entry.addresses);
-    let (family, address) = address_of(*protected);
-    let is_listed = listed.any(|prefix| prefix.contains(protected)) || address.is_group(family);
-    let to = (is_listed && !of_gateway).then(|| IpNet::from(*protected));
-    let rule = Rule {
-        name: unused(policy, &target.to_string().replace('/', "-")),
-        targets: vec![target.clone()],
-        from: from.into_iter().collect(),
-        to: to.into_iter().collect(),
-        reason: "why this site needs it".to_owned(),
-    };
-    let (table, flag) = match of_gateway {
-        true => ("[[management.allow]]", "--manage"),
-        false => ("[[allow]]", "--allow"),
-    };
-    let at = from.map_or_else(String::new, |_| format!("@{peer}"));
-    let by = from.map_or_else(|| "anybody".to_owned(), |_| peer.to_string());
-    Hint {
-        table: table.to_owned(),
-        lines: rule.toml(),
-        brief: format!("{table} {target} from {by}"),
-        flag: Some(format!("{flag} {target}{at}")),
-        rule: Some(rule),
-    }
-}
-
-/// A name that nothing in the policy has.
-pub(crate) fn unused(policy: &SitePolicy, wanted: &str) -> String {
-    let rules = policy.allow.iter().chain(&policy.management);
-    let rules = rules.map(|rule| &rule.name);
-    let published = policy.publish.iter().map(|one| &one.name);
-    let taken: BTreeSet<&String> = rules.chain(published).collect();
-    let numbered = (2..).map(|number| format!("{wanted}-{number}"));
-    let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
-    names.find(|name| !taken.contains(name)).unwrap_or_default()
-}
-
-/// What lets something in where the policy is not known.
-pub(super) fn rule_hint(question: &Question, of_gateway: bool) -> Hint {
-    rule_for(&SitePolicy::default(), question, of_gateway)
-}
-
-impl Rule {
-    /// As the policy file has it, without its table's header.
-    #[must_use]
-    pub fn toml(&self) -> String {
-        let prefixes = |list: &[IpNet]| {
-            let list =
-                list.iter().map(
-                    |prefix| match prefix.prefix_len() == prefix.max_prefix_len() {
-                        true => format!("\"{}\"", prefix.addr()),
-                        false => format!("\"{prefix}\""),
-                    },
-                );
-            format!("[{}]", list.collect::<Vec<_>>().join(", "))
-        };
-        // All targets of a rule are of one protocol.
-        let protocol = self.targets.first().map_or("ip", Target::protocol);
-        let ports = self.targets.iter().map(|target| {
-            let text = target.to_string();
-            let numbers = text.rsplit('/').next().unwrap_or_default();
-            match numbers.contains('-') {
-                true => format!("\"{numbers}\""),
-                false => numbers.to_owned(),
-            }
-        });
-        let mut lines = vec![
-            format!("name = \"{}\"", self.name),
-            format!("protocol = \"{protocol}\""),
-            format!("ports = [{}]", ports.collect::<Vec<_>>().join(", ")),
-            match self.from.as_slice() {
-                [] => "from = \"any\"".to_owned(),
-                from => format!("from = {}", prefixes(from)),
-            },
-        ];
-        if !self.to.is_empty() {
-            lines.push(format!("to = {}", prefixes(&self.to)));
-        }
-        lines.push(format!("reason = \"{}\"", self.reason));
-        lines.join("\n")
     }
 }

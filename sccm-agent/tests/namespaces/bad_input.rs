@@ -320,9 +320,11 @@ fn without_the_right_to_look_nothing_is_claimed() -> Result<()> {
     for line in ["status", "status -o json", "blocked"] {
         let mut command = hosts.command(line)?;
         let leave_root = || {
-            // SAFETY: the calls take plain numbers.
-            let left = unsafe { (libc::setgid(65534), libc::setuid(65534)) };
-            assert_eq!(left, (0, 0));
+            // SAFETY: the call takes a plain number.
+            let group = unsafe { libc::setgid(65534) };
+            // SAFETY: the call takes a plain number.
+            let user = unsafe { libc::setuid(65534) };
+            assert_eq!((group, user), (0, 0));
             Ok(())
         };
         // SAFETY: only system calls, as must be after a fork.

@@ -148,7 +148,7 @@ fn members_of_the_group_may_give_commands_and_are_logged() -> Result<()> {
     assert!(answer.contains("nothing waits"), "{answer}");
     let log = agent.log()?;
     assert!(log.contains("uid=65534 gid=61234"), "{log}");
-    assert!(log.contains("Confirm"), "{log}");
+    assert!(log.contains("command: confirm"), "{log}");
     Ok(())
 }
 

@@ -77,7 +77,7 @@ impl Site {
         let mut spans = Vec::new();
         for row in &link.services {
             let named = self.row(row).into_iter();
-            spans.extend(named.map(|span| (row.service.as_str(), span)));
+            spans.extend(named.map(|span| (self.called(row, span), span)));
             if row.service == "ike" {
                 let traversal = Span::new(Carrier::Udp, 4500, 4500);
                 spans.push(("ipsec-nat-traversal", traversal));
@@ -90,6 +90,16 @@ impl Site {
             spans.push(("rpc-dynamic", Span::new(Carrier::Tcp, first, last)));
         }
         spans
+    }
+
+    /// A port that WSUS alone has is called after it (note 4).
+    fn called<'a>(&self, row: &'a Service, span: Span) -> &'a str {
+        let is_wsus = row.notes.contains(&4);
+        match row.service.as_str() {
+            "http" if is_wsus && span.first != self.http_port.unwrap_or(80) => "wsus-http",
+            "https" if is_wsus && span.first != self.https_port.unwrap_or(443) => "wsus-https",
+            name => name,
+        }
     }
 
     fn dynamic(&self) -> (u16, u16) {

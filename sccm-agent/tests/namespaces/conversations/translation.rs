@@ -159,7 +159,7 @@ fn iptables_is_found() -> Result<()> {
     for kind in ["nft", "legacy"] {
         let stage = stage()?;
         for program in ["iptables", "ip6tables"] {
-            let mut masquerade = stage.gateway().command(&format!("{program}-{kind}"));
+            let mut masquerade = stage.gateway().command(format!("{program}-{kind}"));
             masquerade.args("-t nat -A POSTROUTING -o up0 -j MASQUERADE".split(' '));
             let finished = run(masquerade)?;
             ensure!(finished.code == Some(0), "{finished:?}");
