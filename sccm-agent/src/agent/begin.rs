@@ -151,10 +151,11 @@ pub(crate) async fn begin(
             before,
             running: Applied {
                 policy,
-                // Of what goes on running, nobody knows for which machine it was compiled.
+                // For which machine the tables of a trial that goes on were compiled, nobody knows,
+                // where they are not those of now.
                 machine: match taken.trial {
-                    Some(_) => Surroundings::default(),
-                    None => machine,
+                    Some(_) if compiled.info.tables != active.tables => Surroundings::default(),
+                    _ => machine,
                 },
             },
             trial,

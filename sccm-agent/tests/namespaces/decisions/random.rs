@@ -17,7 +17,7 @@ use sccm_tests::agent::{Agent, Hosts, PolicyFile};
 const POLICIES: [&[&str]; 3] = [&[], &["tcp/21"], &["tcp/22"]];
 
 /// How long new sequences are begun.
-const TIME: Duration = Duration::from_secs(30);
+const TIME: Duration = Duration::from_secs(20);
 
 const STEPS: usize = 12;
 
