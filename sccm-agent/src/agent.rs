@@ -87,7 +87,10 @@ impl Agent {
             lock = Some(pins.lock()?);
             taken = Taken::over(&pins, policy.as_ref().ok(), &settings.policies, changed)?;
         }
-        let policy = policy?;
+        let policy = match policy {
+            Ok(policy) => policy,
+            Err(error) => taken.stand_in(&settings, error)?,
+        };
         check_policy(&settings.policies, &policy)?;
         let netlink = Netlink::connect()?;
         // The watcher looks again at whatever changes from here on.

@@ -11,7 +11,7 @@ pub use file::{DEFAULT_STATE_DIR, StateFile};
 
 use crate::policy::{SitePolicy, hash_of};
 use sccm_common::abi::PolicyInfo;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 /// Which policy is meant: [`hash_of`].
 type Hash = [u8; 32];
@@ -131,6 +131,15 @@ impl Decisions {
         confirmed.map(|confirmed| confirmed.policy.clone())
     }
 
+    /// What was confirmed last, if the agent read its policy from this file then.
+    #[must_use]
+    pub fn confirmed_from(&self, file: &Path) -> Option<SitePolicy> {
+        let known = &self.known;
+        let confirmed = known.confirmed.as_ref();
+        let confirmed = confirmed.filter(|_| known.policy_file.as_ref() == Some(&absolute(file)));
+        confirmed.map(|confirmed| confirmed.policy.clone())
+    }
+
     /// What was confirmed before what is confirmed now.
     #[must_use]
     pub fn previous(&self) -> Option<SitePolicy> {
@@ -141,8 +150,7 @@ impl Decisions {
     /// The agent has read this from its file, or from its flags.
     pub fn was_given(&mut self, policy: Hash, file: Option<&Path>) {
         self.known.given = Some(policy);
-        let absolute = file.map(|file| std::path::absolute(file).unwrap_or(file.to_owned()));
-        self.known.policy_file = absolute;
+        self.known.policy_file = file.map(absolute);
     }
 
     /// Whether the agent's file held something else than this policy when it was read last.
@@ -215,6 +223,10 @@ impl Decisions {
         let surplus = withdrawn.len().saturating_sub(MOST_WITHDRAWN);
         withdrawn.drain(..surplus);
     }
+}
+
+fn absolute(file: &Path) -> PathBuf {
+    path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
 impl Decided {

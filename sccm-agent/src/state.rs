@@ -111,10 +111,7 @@ pub struct InterfaceState {
 pub fn open(pins: &PinDir) -> Result<Maps> {
     match pins.look()? {
         Found::Maps => Maps::open(pins),
-        Found::Nothing => bail!(
-            "nothing is enforced ({} is empty)",
-            pins.path().display()
-        ),
+        Found::Nothing => bail!("nothing is enforced ({} is empty)", pins.path().display()),
         Found::OtherAbi(version) => bail!(
             "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
              ask that one",

@@ -108,7 +108,9 @@ pub(crate) async fn begin(
     } else if let Some(policy) = &policy {
         decisions.confirm(policy);
     }
-    decisions.was_given(given_hash, settings.policies.written.path());
+    if !taken.unread {
+        decisions.was_given(given_hash, settings.policies.written.path());
+    }
     decisions.save();
     if first {
         older.catch_up();
@@ -161,7 +163,7 @@ pub(crate) async fn begin(
             trial,
             decisions,
         },
-        obeyed,
+        obeyed: obeyed && !taken.unread,
     })
 }
 

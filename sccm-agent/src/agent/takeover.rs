@@ -6,12 +6,12 @@
 //! or the trial goes on, if there is time left and the agent was given that very policy.
 
 use super::Settings;
-use crate::decisions::{Choice, Decisions};
+use crate::decisions::{Choice, Decisions, StateFile};
 use crate::kernel::{Found, Maps, PinDir};
 use crate::policies::Settings as PolicySettings;
 use crate::policies::prepare::check_policy;
 use crate::policy::{Compiled, SitePolicy, hash_of, hash_text};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use sccm_common::abi::PolicyInfo;
 use sccm_common::policy::flag;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,6 +24,9 @@ pub(crate) struct Taken {
     pub trial: Option<Duration>,
     /// What the maps say of the active policy, unless that only observes.
     pub running: Option<PolicyInfo>,
+    /// The policy file cannot be read: the agent was given nothing, and what was confirmed last stands
+    /// in.
+    pub unread: bool,
 }
 
 /// What a start does with a policy.
@@ -52,7 +55,31 @@ impl Taken {
         found: Found::Nothing,
         trial: None,
         running: None,
+        unread: false,
     };
+
+    /// The policy of a start whose file cannot be read: where nothing filters, as after a reboot, the
+    /// one that was confirmed last from that file.
+    ///
+    /// # Errors
+    /// `error`, where there is none.
+    pub(crate) fn stand_in(&mut self, settings: &Settings, error: Error) -> Result<SitePolicy> {
+        let file = settings.policies.written.path();
+        let Some(file) = file.filter(|_| self.found == Found::Nothing) else {
+            return Err(error);
+        };
+        let decisions = Decisions::load(StateFile::new(&settings.state_dir, &settings.pins));
+        let confirmed = decisions.confirmed_from(file);
+        let Some(confirmed) = confirmed.filter(|_| !settings.policies.observe) else {
+            return Err(error);
+        };
+        self.unread = true;
+        tracing::error!(
+            "the policy file is not enforced but what was confirmed last, so that the machine is not \
+             open; mend the file, then run `sccm-agent reload`: {error:#}"
+        );
+        Ok(confirmed)
+    }
 
     /// Looks at what is pinned. A policy that nobody confirmed is taken back, unless its trial goes
     /// on: there is time left, and it is what the agent was `given`. Where none was confirmed before
@@ -182,7 +209,7 @@ pub(crate) fn tell_disobedience(active: &PolicyInfo, given_was_withdrawn: bool) 
         false => "something else was decided since the agent read it last, and it has not changed",
     };
     tracing::warn!(
-        "the policy that this agent was given differs from what is enforced, {}, which was confirmed          last: {why}; change it, or run `sccm-agent reload`",
+        "the policy that this agent was given differs from what is enforced, {}, which was confirmed last: {why}; change it, or run `sccm-agent reload`",
         &hash_text(&active.hash)[..12]
     );
 }

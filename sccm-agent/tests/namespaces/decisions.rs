@@ -207,6 +207,34 @@ fn what_was_promoted_is_enforced_until_somebody_changes_the_file() -> Result<()>
 }
 
 #[test]
+fn a_reboot_with_a_broken_policy_file_leaves_nothing_unfiltered() -> Result<()> {
+    let stage = Stage::new()?;
+    let agent = stage.start()?;
+    // As long as something is enforced, a mistake is refused.
+    agent.end(Signal::SIGKILL)?;
+    stage.policy.write("roles = [\n")?;
+    let refused = |arguments: &str| -> Result<()> {
+        let finished = stage.hosts.run(&format!("enforce {arguments}"))?;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        Ok(())
+    };
+    refused(&stage.policy.arguments())?;
+    stage.hosts.assert_enforced();
+
+    stage.done("detach", "")?;
+    let other = PolicyFile::allowing(&[])?;
+    other.write("roles = [\n")?;
+    refused(&other.arguments())?;
+    let agent = stage.start()?;
+    stage.hosts.assert_enforced();
+    let log = agent.log()?;
+    assert!(log.contains("what was confirmed last"), "{log}");
+    let successful = "sccm_policy_last_reload_successful";
+    assert_eq!(agent.metrics()?.sum(successful, &[]), 0.0);
+    stage.open("reload")
+}
+
+#[test]
 fn a_damaged_file_of_decisions_leaves_nothing_unfiltered() -> Result<()> {
     let stage = Stage::new()?;
     let agent = stage.start()?;
