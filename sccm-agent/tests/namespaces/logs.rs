@@ -137,7 +137,8 @@ fn json_has_one_object_a_line() -> Result<()> {
                 "reason",
                 "service",
                 "source",
-                "timestamp"
+                "timestamp",
+                "would_allow"
             ]
         );
     }

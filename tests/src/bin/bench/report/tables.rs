@@ -36,7 +36,7 @@ pub fn series(all: &[Series]) -> String {
         }
         Some(lines(table))
     });
-    let tables: String = tables.collect();
+    let tables = tables.collect::<Vec<_>>().join("\n\n");
     format!("Single packets: ns over an empty program, by BPF_PROG_TEST_RUN\n{tables}\n")
 }
 
