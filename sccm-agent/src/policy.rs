@@ -51,4 +51,5 @@ pub use tables::Tables;
 pub use target::Target;
 pub use text::{hash_text, roles_text};
 pub use tracking::check_roles;
+pub(crate) use vocabulary::companions;
 pub use written::WrittenPolicy;

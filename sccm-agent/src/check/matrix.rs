@@ -1,10 +1,11 @@
 //! Who may open what: a row for each protected entry, peer and service.
 
 use super::rows::{Holders, Row, View, ports};
-use crate::policy::{Outbound, Protected, Publish, Rule, SitePolicy};
+use crate::policy::{Outbound, Protected, Publish, Rule, SitePolicy, companions};
 use anyhow::Result;
 use ipnet::IpNet;
 use serde::Serialize;
+use std::iter;
 use std::net::IpAddr;
 
 /// Who may open what by a policy.
@@ -70,9 +71,9 @@ pub struct Right {
     pub holders: String,
     /// The service, as the catalog calls it.
     pub service: String,
-    /// `tcp`, `udp`, `icmp` or `icmpv6`.
+    /// `tcp`, `udp`, `icmp`, `icmpv6` or `ip`.
     pub protocol: String,
-    /// The site's ports, as `80, 8530`; `echo-request` for ICMP.
+    /// The site's ports, as `80, 8530`; `echo-request` for ICMP; the protocol's number for `ip`.
     pub ports: String,
     /// The links of the document that say so.
     pub links: Vec<String>,
@@ -177,13 +178,29 @@ fn narrowed(view: &View<'_>) -> Vec<Narrowed> {
 
 fn rights(view: &View<'_>, entry: &Protected, rows: &[Row<'_>]) -> Vec<Right> {
     let mut rights: Vec<Right> = Vec::new();
-    for row in rows.iter().filter(|row| std::ptr::eq(row.entry, entry)) {
+    let of_entry = rows.iter().filter(|row| std::ptr::eq(row.entry, entry));
+    let of_entry = of_entry.flat_map(|row| {
+        let service = row.service;
+        let own = (
+            service.service.clone(),
+            service.protocol.to_string(),
+            ports(row),
+        );
+        let with_it = companions(service).into_iter().map(|(name, target)| {
+            let text = target.to_string();
+            let (protocol, ports) = text.split_once('/').unwrap_or((&text, ""));
+            (name, protocol.to_owned(), ports.to_owned())
+        });
+        let all = iter::once(own).chain(with_it);
+        all.map(move |what| (row, what)).collect::<Vec<_>>()
+    });
+    for (row, (service, protocol, ports)) in of_entry {
         let right = Right {
             peer: row.peer.to_owned(),
             holders: describe(view.holders(row.peer)),
-            service: row.service.service.clone(),
-            protocol: row.service.protocol.to_string(),
-            ports: ports(row),
+            service,
+            protocol,
+            ports,
             links: Vec::new(),
         };
         let same = |known: &Right| {
@@ -229,5 +246,36 @@ pub(super) fn outbound(mode: Outbound) -> &'static str {
         Outbound::Track => "track",
         Outbound::Enforce => "enforce",
         Outbound::Off => "off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ike_brings_rows_for_what_it_negotiates() {
+        let policy = SitePolicy {
+            protect: vec![Protected {
+                name: "validator".to_owned(),
+                roles: vec!["system-health-validator".into()],
+                addresses: Vec::new(),
+                elsewhere: false,
+            }],
+            ..SitePolicy::default()
+        };
+        let matrix = Matrix::new(&policy).unwrap();
+        for (service, protocol, ports) in [
+            ("ike", "udp", "500"),
+            ("ipsec-nat-traversal", "udp", "4500"),
+            ("esp", "ip", "50"),
+            ("ah", "ip", "51"),
+        ] {
+            let mut rights = matrix.protect[0].inbound.iter();
+            let right = rights.find(|right| right.service == service);
+            let right = right.expect(service);
+            assert_eq!((&*right.protocol, &*right.ports), (protocol, ports));
+            assert_eq!(right.links, ["11"]);
+        }
     }
 }

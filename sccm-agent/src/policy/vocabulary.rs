@@ -104,13 +104,19 @@ pub(super) fn rows(service: &Service, site: &Site) -> Vec<(String, Target)> {
     let mut rows: Vec<_> = own
         .map(|target| (name_of(service, &target, site), target))
         .collect();
-    if service.service == IKE {
-        // IKE only negotiates (RFC 7296, 2.23; RFC 4303; RFC 4302).
-        rows.extend([
-            ("ipsec-nat-traversal".to_owned(), Target::Udp(4500..=4500)),
-            ("esp".to_owned(), Target::Protocol(50)),
-            ("ah".to_owned(), Target::Protocol(51)),
-        ]);
-    }
+    rows.extend(companions(service));
     rows
+}
+
+/// What a row of the catalog cannot do without, and does not list.
+pub(crate) fn companions(service: &Service) -> Vec<(String, Target)> {
+    if service.service != IKE {
+        return Vec::new();
+    }
+    // IKE only negotiates (RFC 7296, 2.23; RFC 4303; RFC 4302).
+    vec![
+        ("ipsec-nat-traversal".to_owned(), Target::Udp(4500..=4500)),
+        ("esp".to_owned(), Target::Protocol(50)),
+        ("ah".to_owned(), Target::Protocol(51)),
+    ]
 }
