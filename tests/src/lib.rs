@@ -14,6 +14,7 @@
 pub mod agent;
 pub mod bpffs;
 pub mod datapath;
+pub mod document;
 pub mod foreign;
 pub mod gateway;
 pub mod hooks;

@@ -2,8 +2,8 @@
 
 use super::{BAD_INPUT, Cli, status};
 use clap::CommandFactory as _;
+use sccm_tests::document::assert_current;
 use std::fmt::Write as _;
-use std::path::Path;
 
 /// What a code means.
 type Meaning = (u8, &'static str);
@@ -97,16 +97,7 @@ fn document() -> String {
 
 #[test]
 fn the_document_is_written_from_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/exit-codes.md");
-    let expected = document();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &expected).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == expected,
-        "docs/exit-codes.md is stale: run `UPDATE_DOCS=1 cargo test -p sccm-agent --lib exit`"
-    );
+    assert_current("exit-codes.md", &document());
 }
 
 #[test]

@@ -168,12 +168,12 @@ fn trial(policy: &PolicyStatus, now: u64) -> String {
     }
 }
 
-/// What is to be said of a file that holds something else; else nothing.
+/// What is to be said of a file that does not hold what is enforced; else nothing.
 fn drift(file: Option<&PolicyFile>) -> String {
     match file {
         Some(file) if file.differs => format!(
-            "File:   {} holds something else: run `sccm-agent check --against-live` on it, then \
-             `sccm-agent reload`, or change it\n",
+            "File:   {} does not hold what is enforced: run `sccm-agent check --against-live` on it, \
+             then `sccm-agent reload`, or change it\n",
             file.path.display()
         ),
         _ => String::new(),

@@ -1,8 +1,8 @@
 //! What each state means, and what to do about it: `docs/states.md` is written from this.
 
 use super::State;
+use sccm_tests::document::assert_current;
 use std::fmt::Write as _;
-use std::path::Path;
 
 const ALL: [State; 10] = [
     State::Enforcing,
@@ -85,14 +85,5 @@ fn document() -> String {
 
 #[test]
 fn the_document_is_written_from_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/states.md");
-    let expected = document();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &expected).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == expected,
-        "docs/states.md is stale: run `UPDATE_DOCS=1 cargo test -p sccm-agent --lib reference`"
-    );
+    assert_current("states.md", &document());
 }

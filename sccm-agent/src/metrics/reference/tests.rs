@@ -1,9 +1,9 @@
 //! The table against the naming rules, and `docs/metrics.md` against the table.
 
 use super::*;
+use sccm_tests::document::assert_current;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
 
 /// The whole of `docs/metrics.md`.
 fn document() -> String {
@@ -31,16 +31,7 @@ fn document() -> String {
 
 #[test]
 fn the_document_is_written_from_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
-    let expected = document();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &expected).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == expected,
-        "docs/metrics.md is stale: run `UPDATE_DOCS=1 cargo test -p sccm-agent --lib reference`"
-    );
+    assert_current("metrics.md", &document());
 }
 
 #[test]
