@@ -36,8 +36,8 @@ pub const fn may_be(packet: &Packet) -> bool {
 pub const fn word_of(peer: &Address, secret: u64) -> u32 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let hash = (secret ^ peer.high).wrapping_mul(ODD);
-    let hash = (hash ^ hash >> 32 ^ peer.low).wrapping_mul(ODD);
-    1 + ((hash >> 32) * (WORDS as u64 - 1) >> 32) as u32
+    let hash = (hash ^ (hash >> 32) ^ peer.low).wrapping_mul(ODD);
+    1 + (((hash >> 32) * (WORDS as u64 - 1)) >> 32) as u32
 }
 
 /// The number of probes in a second: the second in the upper half, how many in the lower one.
