@@ -81,6 +81,12 @@ pub const SERVERS: &[Program] = &[
         services: &["keepalived"],
     },
     Program {
+        // And its daemons, which are in no PATH.
+        name: "vtysh",
+        package: "frr",
+        services: &["frr"],
+    },
+    Program {
         name: "nginx",
         package: "nginx-light",
         services: &["nginx"],

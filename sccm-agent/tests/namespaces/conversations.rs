@@ -30,6 +30,7 @@ mod pptp;
 mod programs;
 mod pxe;
 mod relays;
+mod routers;
 mod smb;
 mod spoofing;
 mod support;

@@ -24,16 +24,16 @@ const BYTES: usize = 1 << 30;
 const CHANGE: Duration = Duration::from_secs(5);
 
 /// A client, a server, and two routers between them; all cables end in a switch.
-struct Stage {
+pub struct Stage {
     client: Namespace,
     server: Namespace,
-    gateways: [Namespace; 2],
+    pub gateways: [Namespace; 2],
     _switch: Namespace,
     bpf: [BpfMount; 2],
 }
 
 impl Stage {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let switch = Namespace::new("switch")?;
         for bridge in ["out", "in"] {
             switch.ip(&format!("link add {bridge} type bridge"))?;
@@ -79,7 +79,7 @@ impl Stage {
     }
 
     /// An agent on each gateway, both with the policy of `docs/pair.md`.
-    fn enforce(&self, policy: &str) -> Result<Vec<Agent<'_>>> {
+    pub fn enforce(&self, policy: &str) -> Result<Vec<Agent<'_>>> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("policy.toml");
         fs::write(&path, policy)?;
@@ -183,6 +183,16 @@ fn configuration(version: u8, priority: u8) -> String {
     text
 }
 
+/// The hash of the policy that an agent enforces.
+fn hash(agent: &Agent<'_>) -> Result<String> {
+    let metrics = agent.metrics()?;
+    let mut samples = metrics.samples.iter();
+    let info = samples.find(|sample| sample.name == "sccm_policy_info");
+    let mut labels = info.context("no policy")?.labels.iter();
+    let hash = labels.find(|(label, _)| *label == "hash");
+    Ok(hash.context("no hash")?.1.clone())
+}
+
 /// keepalived on both gateways; the first one wants to be the master.
 fn start(stage: &Stage, version: u8) -> Result<Vec<Daemon>> {
     let gateways = stage.gateways.iter().zip([200, 100]);
@@ -196,6 +206,7 @@ fn there_is_one_master() -> Result<()> {
     for version in [2, 3] {
         let stage = Stage::new()?;
         let agents = stage.enforce(&policy(true))?;
+        assert_eq!(hash(&agents[0])?, hash(&agents[1])?, "one file");
         let _pair = start(&stage, version)?;
         stage
             .settles(1)
