@@ -80,7 +80,7 @@ impl Agent {
             let pins = pins.clone();
             move || Loader::new(&pins)
         });
-        let policy = settings.policies.written.load();
+        let policy = settings.policies.written.load_in_time().await;
         let mut lock = None;
         let mut taken = Taken::NOTHING;
         if pins.path().exists() {
@@ -228,7 +228,7 @@ impl Agent {
                 ),
                 self.control.serve(policies()),
                 self.policies.take_back_when_due(),
-                self.policies.look_at_file(),
+                async { Ok(self.policies.look_at_file().await) },
                 reload_at(hangup, &self.policies),
                 warm_up::tell_end(&self.machine.maps),
             )

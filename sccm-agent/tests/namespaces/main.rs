@@ -32,6 +32,7 @@ mod page;
 mod policy_file;
 mod promote;
 mod reload;
+mod stalls;
 mod takeover;
 mod trial;
 mod watch;
