@@ -24,7 +24,7 @@ pub use written::Written;
 use crate::decisions::Decisions;
 use crate::hooks;
 use crate::interface::Netlink;
-use crate::kernel::{Maps, PinDir};
+use crate::kernel::{Maps, PinDir, since_boot};
 use crate::plan::Plan;
 use crate::policy::{Compiled, SitePolicy, Surroundings, hash_text};
 use crate::record::Record;
@@ -35,7 +35,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
-use tokio::time::Instant;
 
 /// Owner of the policy of a running agent.
 pub struct Policies {
@@ -46,8 +45,8 @@ pub struct Policies {
     other_files: Arc<dyn OtherFiles>,
     held: Mutex<Held>,
     reading: Mutex<()>,
-    /// When the trial ends; `None` without one. Written under the lock only.
-    deadline: watch::Sender<Option<Instant>>,
+    /// For how long the machine is up when the trial ends; `None` without one. Written under the lock only.
+    deadline: watch::Sender<Option<Duration>>,
     /// How often `held.running` has been replaced.
     changes: AtomicU64,
 }
@@ -131,7 +130,7 @@ impl Policies {
             other_files,
             held: Mutex::new(held),
             reading: Mutex::default(),
-            deadline: watch::Sender::new(trial.map(|trial| Instant::now() + trial)),
+            deadline: watch::Sender::new(trial.map(|trial| since_boot() + trial)),
             changes: AtomicU64::new(0),
         }
     }
@@ -205,7 +204,7 @@ impl Policies {
                     return Err(error);
                 }
                 held.before_trial = Some(self.run(held, next(policy)));
-                self.deadline.send_replace(Some(Instant::now() + trial));
+                self.deadline.send_replace(Some(since_boot() + trial));
             }
             None => {
                 publish(held, compiled, None)?;

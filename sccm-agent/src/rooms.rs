@@ -81,8 +81,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "blocked", "catalog", "check", "files", "metrics", "policies", "policy", "state",
-            "units",
+            "blocked", "catalog", "check", "files", "metrics", "policies", "policy", "record",
+            "state", "units",
         ],
     ),
     (

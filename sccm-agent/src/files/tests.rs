@@ -111,7 +111,7 @@ fn what_others_can_change_is_refused_with_what_mends_it() {
         "{listed:?}"
     );
     set_mode(folder.path(), 0o700);
-    assert_eq!(list(folder.path()).unwrap(), [path.clone()]);
+    assert_eq!(list(folder.path()).unwrap(), std::slice::from_ref(&path));
 
     if geteuid().is_root() {
         chown(&path, Some(Uid::from_raw(1000)), None).unwrap();

@@ -50,9 +50,7 @@ impl Drop for Hanging {
     fn drop(&mut self) {
         // Whoever waits gets an error.
         let flags = MntFlags::MNT_FORCE | MntFlags::MNT_DETACH;
-        if let Err(error) = umount2(self.directory.path(), flags) {
-            eprintln!("cleaning up: {error}");
-        }
+        let _ = umount2(self.directory.path(), flags);
     }
 }
 
