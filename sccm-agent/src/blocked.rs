@@ -22,10 +22,13 @@ use serde::Serialize;
 
 /// Who was refused what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Refused {
     /// Who sent.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub source: Party,
     /// To whom.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub destination: Party,
     /// `tcp`, `udp` ...; the number of an IP protocol without a name here; `ethernet`, `snap` or
     /// `llc` where no IP packet was found.
@@ -42,7 +45,7 @@ pub struct Refused {
     pub llc: Option<String>,
     /// The service that it wanted; `none` where none is known.
     pub service: String,
-    /// Label of the [`Reason`].
+    /// Label of the reason, as `docs/reasons.md` has it.
     pub reason: &'static str,
     /// Where it was seen.
     pub interface: String,
@@ -86,6 +89,7 @@ impl Refused {
 
 /// A blocked flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flow {
     /// Who was refused what.
     #[serde(flatten)]
