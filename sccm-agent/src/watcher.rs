@@ -118,10 +118,7 @@ impl Watcher {
     }
 
     /// Follows changes until the process ends. The first look is at once: the machine may have
-    /// changed since the plan was made. Looks leave the processor to others while there is a storm of
-    /// changes.
-    ///
-    /// A look that fails changes nothing, and is taken again.
+    /// changed since the plan was made. A look that fails changes nothing, and is taken again.
     pub async fn follow(mut self, mut changes: Changes) -> Infallible {
         loop {
             let begun = Instant::now();
