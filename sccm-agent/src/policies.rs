@@ -24,12 +24,15 @@ pub use written::Written;
 use crate::decisions::Decisions;
 use crate::hooks;
 use crate::interface::Netlink;
-use crate::kernel::{Maps, PinDir, since_boot};
+use crate::kernel::{Clock, Maps, PinDir, since_boot};
 use crate::plan::Plan;
 use crate::policy::{Compiled, SitePolicy, Surroundings, hash_text};
 use crate::record::Record;
+use crate::units;
 use anyhow::{Result, bail, ensure};
 use sccm_common::abi::PolicyInfo;
+use sccm_common::policy::flag;
+use sccm_common::probe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -284,6 +287,11 @@ impl Policies {
         };
         let (machine, mut compiled) = self.compile(held, &policy).await?;
         let active = held.maps.info()?;
+        // Whoever has become the master of a pair knows no streams.
+        let known = &held.running.machine.own;
+        if machine.own.iter().any(|own| !known.contains(own)) {
+            probe(&mut compiled)?;
+        }
         if compiled.info.tables != active.tables {
             compiled.info.withdrawn = active.withdrawn;
             publish(held, compiled, None)?;
@@ -329,11 +337,24 @@ impl Policies {
     }
 }
 
+/// Lets probes pass from now on, if they may at all.
+pub fn probe(compiled: &mut Compiled) -> Result<()> {
+    compiled.probe(Clock::read()?.program().saturating_add(probe::TIME));
+    if compiled.policy.has(flag::PROBES) {
+        let time = units::describe(probe::TIME.into());
+        tracing::info!("for {time}, streams that are not known are probed");
+    }
+    Ok(())
+}
+
 /// Makes a policy the active one; with a trial, until its end.
 fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> Result<()> {
     compiled.info.confirm_by = trial.map_or(0, confirm_by);
     if let Some((until, wall)) = held.maps.warm_up()? {
         compiled.warm_up(until, wall);
+    }
+    if let Some(until) = held.maps.probes()? {
+        compiled.probe(until);
     }
     block_in_place(|| held.maps.publish(&compiled))?;
     Ok(())

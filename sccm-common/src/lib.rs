@@ -30,6 +30,7 @@ pub mod memory;
 pub mod packet;
 pub mod peer;
 pub mod policy;
+pub mod probe;
 pub mod question;
 pub mod reason;
 pub mod service;

@@ -59,6 +59,8 @@ pub mod flag {
     pub const BRIDGE: u32 = 1 << 12;
     /// It began with a warm-up, in which packets pass whatever the verdict.
     pub const WARM_UP: u32 = 1 << 13;
+    /// Probes may pass until a time that is set when a gateway begins, or gets another address.
+    pub const PROBES: u32 = 1 << 14;
 }
 
 /// Seconds without a packet after which a flow or a question is forgotten.
@@ -139,9 +141,10 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// How many peer classes there are: the width of a row of `access`.
     pub peers: u32,
-    /// With [`flag::WARM_UP`]: until when packets pass whatever the verdict, in seconds of the
-    /// clock of [`Tables::now`](crate::Tables::now).
-    pub warm_up_until: u32,
+    /// With [`flag::WARM_UP`]: until when packets pass whatever the verdict; else with
+    /// [`flag::PROBES`]: until when probes pass. In seconds of the clock of
+    /// [`Tables::now`](crate::Tables::now).
+    pub until: u32,
     /// The machine's own addresses, for sources that are looked up nowhere else. Beside the flags,
     /// so that both share a line of the cache.
     pub own: OwnFilter,
@@ -176,7 +179,7 @@ impl Policy {
         icmpv6: [ServiceClass::ICMPV6; 256],
         protocol: [ServiceClass::OTHER; 256],
         peers: 1,
-        warm_up_until: 0,
+        until: 0,
         access: [Access::NONE; MAX_PAIRS],
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
         ethertypes: [PassedEthertype::NONE; MAX_ETHERTYPES],
@@ -208,7 +211,14 @@ impl Policy {
     #[inline(always)]
     pub fn observes(&self, now: impl FnOnce() -> u32) -> bool {
         self.flags & (flag::OBSERVE | flag::WARM_UP) != 0
-            && (self.has(flag::OBSERVE) || now() < self.warm_up_until)
+            && (self.has(flag::OBSERVE) || now() < self.until)
+    }
+
+    /// Whether probes pass.
+    #[inline(always)]
+    pub fn probes(&self, now: impl FnOnce() -> u32) -> bool {
+        self.flags & (flag::PROBES | flag::WARM_UP | flag::OUTBOUND_OFF) == flag::PROBES
+            && now() < self.until
     }
 
     /// Whether a bit of [`flag`] is set.

@@ -279,6 +279,9 @@ reasons! {
     NamedEthertype = 123, "named-ethertype", Pass,
         "A frame of an ethertype that the settings name for the side on which it came in. `--pass-ethertype` lets it pass.",
         "Remove that setting if nothing needs it.";
+    Probe = 124, "probe", Pass,
+        "Data from the middle of a TCP stream that this gateway does not know: it has just begun, or has just become the master of a pair. A few such packets pass for half a minute, so that the protected system can answer if the stream is its own.",
+        "Nothing, if connections are to survive that. `--no-probes` lets none pass.";
 }
 
 impl Reason {

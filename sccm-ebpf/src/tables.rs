@@ -18,6 +18,7 @@ use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::packet::Packet;
 use sccm_common::policy::{Policy, SHADOWED, flag};
+use sccm_common::probe;
 use sccm_common::question::{self, Bucket, Fingerprint, QuestionKey};
 use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::verdict::{Tables, Verdict};
@@ -49,6 +50,10 @@ static TRANSFERS: LruHashMap<TransferKey, TransferState> = lru_hash_map(&map::TR
 
 #[map]
 static QUESTIONS: Array<question::Words> = array(&map::QUESTIONS);
+
+/// Probes that this CPU has let pass in the last second.
+#[map]
+static PROBES: PerCpuArray<u64> = per_cpu_array(&map::PROBES);
 
 #[map]
 static SECRET: Array<u64> = array(&map::SECRET);
@@ -222,6 +227,11 @@ impl Tables for Bank {
     }
 
     #[inline(always)]
+    fn may_probe(&self, peer: &Address) -> bool {
+        probe(peer.high, peer.low) != 0
+    }
+
+    #[inline(always)]
     fn opaque(&self, word: u64) -> u64 {
         as_written::opaque(word, self.policy.flags.into())
     }
@@ -297,6 +307,32 @@ fn bucket(number: u32) -> Option<Bucket<'static>> {
     // what is in it, and every access to it is one aligned word.
     let words = unsafe { &*words.cast::<[Cell<u32>; size_of::<question::Words>() / 4]>() };
     Some(Bucket::of(words))
+}
+
+/// Counts a probe, if it may pass. With global linkage, as the functions above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn probe(high: u64, low: u64) -> u32 {
+    let Some(secret) = SECRET.get(0) else {
+        return 0;
+    };
+    let now = now();
+    let own = probe::word_of(&Address { high, low }, *secret);
+    (one_more(own, now, false) && one_more(0, now, true)).into()
+}
+
+#[inline(always)]
+fn one_more(word: u32, now: u32, of_all: bool) -> bool {
+    let Some(count) = PROBES.get_ptr_mut(word) else {
+        return false;
+    };
+    // SAFETY: the word is this CPU's. If one program interrupts another, a count may be lost.
+    let more = unsafe { probe::Count(*count) }.one_more(now, of_all);
+    if let Some(probe::Count(more)) = more {
+        // SAFETY: as above.
+        unsafe { *count = more };
+    }
+    more.is_some()
 }
 
 /// The state of the flow that a leaving packet belongs to, or null. An `Option` would be a type that

@@ -68,6 +68,8 @@ pub(crate) async fn begin(
     }
     if let Some((until, wall)) = warm_up(settings, found, policy.as_ref())? {
         compiled.warm_up(until, wall);
+    } else if found == Found::Nothing {
+        policies::probe(&mut compiled)?;
     }
     let published = publishes.then_some(&compiled);
     let mut loader = loader.await?;

@@ -73,6 +73,11 @@ struct FilterArgs {
     #[arg(long)]
     pass_unrelated_icmp_errors: bool,
 
+    /// On a gateway: let no packet through to find out whether a stream that it does not know is a
+    /// protected system's, neither after a first start nor as the new master of a pair
+    #[arg(long)]
+    no_probes: bool,
+
     /// Pass frames that are neither IP nor an essential
     #[arg(long)]
     pass_other_ethertypes: bool,
@@ -185,6 +190,7 @@ impl PolicyArgs {
             pass_orphan_fragments: filter.pass_orphan_fragments,
             pass_source_routes: filter.pass_source_routes,
             pass_unrelated_icmp_errors: filter.pass_unrelated_icmp_errors,
+            no_probes: filter.no_probes,
             pass_other_ethertypes: filter.pass_other_ethertypes,
             pass_ethertypes: filter.pass_ethertype.clone(),
             count_only: filter.count_only,

@@ -56,6 +56,7 @@ pub(super) fn read(
     policy.pass_orphan_fragments = flag(&mut table, "pass-orphan-fragments", cx);
     policy.pass_source_routes = flag(&mut table, "pass-source-routes", cx);
     policy.pass_unrelated_icmp_errors = flag(&mut table, "pass-unrelated-icmp-errors", cx);
+    policy.no_probes = flag(&mut table, "no-probes", cx);
     policy.pass_other_ethertypes = flag(&mut table, "pass-other-ethertypes", cx);
     if let Some(node) = table.take("pass-ethertypes") {
         policy.pass_ethertypes = ethertypes(node, cx);

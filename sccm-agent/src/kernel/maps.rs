@@ -5,7 +5,7 @@ mod open;
 mod shadow;
 
 use super::batch::Table;
-use super::{PinDir, clock, counters, names};
+use super::{Clock, PinDir, clock, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
@@ -127,7 +127,17 @@ impl Maps {
             return Ok(None);
         }
         let active = self.policies.get(&self.active_bank()?, 0)?;
-        Ok(Some((active.warm_up_until, info.warm_up_until)))
+        Ok(Some((active.until, info.warm_up_until)))
+    }
+
+    /// Until when probes pass, by the program's clock; `None`: none do now.
+    ///
+    /// # Errors
+    /// The kernel refuses a read.
+    pub fn probes(&self) -> Result<Option<u32>> {
+        let active = self.policies.get(&self.active_bank()?, 0)?;
+        let now = Clock::read()?.program();
+        Ok(active.probes(|| now).then_some(active.until))
     }
 
     /// Called before the tables are written, so that no counter is ever without a name.

@@ -88,9 +88,17 @@ impl Compiled {
     /// seconds since 1970.
     pub fn warm_up(&mut self, until: u32, wall: u64) {
         self.policy.flags |= flag::WARM_UP;
-        self.policy.warm_up_until = until;
+        self.policy.until = until;
         self.info.flags |= flag::WARM_UP;
         self.info.warm_up_until = wall;
+    }
+
+    /// Lets probes pass until this time, by the program's clock, if they may at all. A warm-up tells
+    /// what is under way without them.
+    pub const fn probe(&mut self, until: u32) {
+        if !self.policy.has(flag::WARM_UP) && until > self.policy.until {
+            self.policy.until = until;
+        }
     }
 }
 

@@ -179,6 +179,10 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         (!listed(false), flag::LISTED_ONLY),
         (request.machine.is_gateway, flag::GATEWAY),
         (request.machine.is_bridge, flag::BRIDGE),
+        (
+            request.machine.is_gateway && !policy.no_probes,
+            flag::PROBES,
+        ),
     ]
     .into_iter()
     .filter(|(set, _)| *set)

@@ -44,6 +44,8 @@ pub struct SitePolicy {
     pub pass_source_routes: bool,
     /// Pass ICMP errors whatever they quote.
     pub pass_unrelated_icmp_errors: bool,
+    /// Let no probes pass.
+    pub no_probes: bool,
     /// Pass frames that carry neither IP nor an essential.
     pub pass_other_ethertypes: bool,
     /// Pass those of them with these numbers.
@@ -136,6 +138,7 @@ impl Default for SitePolicy {
             pass_orphan_fragments: false,
             pass_source_routes: false,
             pass_unrelated_icmp_errors: false,
+            no_probes: false,
             pass_other_ethertypes: false,
             pass_ethertypes: Vec::new(),
             count_only: false,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::ops::RangeInclusive;
+use std::ops::{Not, RangeInclusive};
 
 /// The layout. Raised when it changes, so that no two layouts meet by chance.
 const LAYOUT: u32 = 1;
@@ -37,6 +37,9 @@ pub struct WrittenPolicy {
     warm_up: u32,
     without: Vec<String>,
     passes: [bool; 4],
+    /// Left out where it is not set: every policy without it keeps its hash.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    no_probes: bool,
     pass_ethertypes: Vec<String>,
     count_only: bool,
     pass_sources: Vec<IpNet>,
@@ -65,6 +68,7 @@ impl WrittenPolicy {
             pass_orphan_fragments,
             pass_source_routes,
             pass_unrelated_icmp_errors,
+            no_probes,
             pass_other_ethertypes,
             pass_ethertypes,
             count_only,
@@ -134,6 +138,7 @@ impl WrittenPolicy {
                 pass_unrelated_icmp_errors,
                 pass_other_ethertypes,
             ],
+            no_probes,
             pass_ethertypes: texts(&pass_ethertypes),
             count_only,
             pass_sources,
@@ -201,6 +206,7 @@ impl WrittenPolicy {
             pass_orphan_fragments: orphans,
             pass_source_routes: source_routes,
             pass_unrelated_icmp_errors: icmp_errors,
+            no_probes: self.no_probes,
             pass_other_ethertypes: ethertypes,
             pass_ethertypes: all(self.pass_ethertypes, ethertype)?,
             count_only: self.count_only,

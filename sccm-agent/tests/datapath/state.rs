@@ -12,6 +12,7 @@ mod fragments;
 mod gateway;
 mod groups;
 mod outbound;
+mod probes;
 mod questions;
 mod tftp;
 

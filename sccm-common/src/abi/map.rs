@@ -11,6 +11,7 @@ use crate::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
 use crate::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use crate::fragment::{self, FragmentKey, FragmentState};
 use crate::policy::BANKS;
+use crate::probe;
 use crate::question;
 use crate::tftp::{self, TransferKey, TransferState};
 use crate::trunk::VlanTable;
@@ -70,6 +71,9 @@ maps! {
     QUESTIONS: Array<question::Words> = Entries(question::BUCKETS);
     /// A number that nobody else knows, by which questions find their buckets.
     SECRET: Array<u64> = Entries(1);
+
+    /// How many probes passed lately: of all peers, and by [`word_of`](probe::word_of).
+    PROBES: PerCpuArray<u64> = Entries(probe::WORDS);
 
     /// What each VLAN id stands for, by the slot of the hook.
     VLANS: Array<VlanTable> = Entries(MAX_INTERFACES);

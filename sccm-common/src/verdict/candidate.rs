@@ -129,6 +129,12 @@ impl<T: Tables> Tables for Turn<T> {
         self.tables.was_asked(&self.own(key), within)
     }
 
+    // What the active policy lets pass as a probe, a candidate would, too: it counts none.
+    #[inline(always)]
+    fn may_probe(&self, peer: &Address) -> bool {
+        self.is_candidate || self.tables.may_probe(peer)
+    }
+
     #[inline(always)]
     fn opaque(&self, word: u64) -> u64 {
         self.tables.opaque(word)

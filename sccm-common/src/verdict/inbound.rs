@@ -3,12 +3,15 @@
 use super::icmp_error::About;
 use super::questions::Answers;
 use super::{
-    Tables, Verdict, answered_service, dhcp, essential, later_fragment, refusal, service_at,
+    Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal,
+    service_at,
 };
+use crate::address::LOCAL_SELF;
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot};
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::policy::{Pair, flag};
+use crate::probe;
 use crate::reason::Reason;
 use crate::tftp;
 use crate::wire::fast::{FastPacket, Network, Transport};
@@ -54,7 +57,25 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     if answers.a_relay() {
         return Verdict::without_service(policy.essentials.judge(Reason::DhcpReply));
     }
+    if is_probe(tables, packet, local, pair) {
+        return Verdict::without_service(Reason::Probe);
+    }
     refusal(policy, local, pair, Reason::NotAllowed, service)
+}
+
+/// Whether a packet that would be refused may find out whether the protected system knows the stream
+/// that it is from.
+#[inline(always)]
+fn is_probe<T: Tables>(tables: &T, packet: &Packet, local: u16, pair: Pair) -> bool {
+    let policy = tables.policy();
+    let may_be = probe::may_be(packet)
+        && policy.probes(|| tables.now())
+        && local != LOCAL_SELF
+        && !is_unlisted(policy, local);
+    let service = answered_service(policy, packet);
+    let may_have_opened =
+        !policy.has(flag::OUTBOUND_ENFORCE) || policy.access(pair).outbound.contains(service);
+    tables.opaque_answer(may_be && may_have_opened) && tables.may_probe(&packet.source)
 }
 
 /// [`judge`] for a packet of the fast path, which is no fragment, and an essential at most by its
@@ -96,6 +117,10 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         return Some(Verdict::of_service(Reason::Reply, service));
     }
     if udp && tftp::may_follow(payload, &packet) {
+        return None;
+    }
+    // The slow path counts it.
+    if probe::may_be(&packet) && policy.probes(|| tables.now()) {
         return None;
     }
     refused()

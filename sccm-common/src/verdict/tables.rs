@@ -48,6 +48,10 @@ pub trait Tables {
     fn note_question(&self, key: &QuestionKey);
     /// Whether it was asked within so many seconds (at most [`MAX_AGE`](crate::question::MAX_AGE)).
     fn was_asked(&self, key: &QuestionKey, within: u32) -> bool;
+    /// Whether one more probe of this peer may pass: not many do in a second.
+    fn may_probe(&self, _peer: &crate::Address) -> bool {
+        true
+    }
     /// The same word. The kernel's verifier knows nothing of it any more, and so follows what
     /// comes next once, by whatever way the word was found.
     fn opaque(&self, word: u64) -> u64 {

@@ -14,6 +14,7 @@ mod icmp_quotes;
 mod links;
 mod outbound;
 mod places;
+mod probes;
 mod questions;
 mod routes;
 mod sources;

@@ -49,6 +49,8 @@ pub struct Settings {
     pub pass_ethertypes: Vec<&'static str>,
     /// Count what is refused, and note nothing of it.
     pub count_only: bool,
+    /// Until when probes pass, by the program's clock.
+    pub probes_until: u32,
 }
 
 impl Settings {
@@ -105,7 +107,9 @@ impl Settings {
             machine: &self.machine,
             observe: self.observe,
         };
-        compile(&request, names)
+        let mut compiled = compile(&request, names)?;
+        compiled.probe(self.probes_until);
+        Ok(compiled)
     }
 }
 

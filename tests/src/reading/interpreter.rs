@@ -366,10 +366,11 @@ impl Interpreter<'_> {
         named || protected
     }
 
-    /// Whether a DHCP server may answer at `peer` because a relay says so: anywhere within the site.
+    /// Whether a DHCP server may answer at `peer` because a relay says so: anywhere within the site,
+    /// but nowhere that stands for many.
     #[must_use]
     pub fn may_be_where_a_relay_is(&self, peer: IpAddr) -> bool {
-        self.document.peers.is_none() || self.is_internal(peer)
+        !self.is_for_many(peer) && (self.document.peers.is_none() || self.is_internal(peer))
     }
 
     fn is_internal(&self, peer: IpAddr) -> bool {

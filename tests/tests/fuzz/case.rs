@@ -79,6 +79,8 @@ pub struct Setting {
     pub machine: Surroundings,
     /// Whether drops are only counted.
     pub observe: bool,
+    /// Whether probes pass.
+    pub probing: bool,
 }
 
 impl Setting {
@@ -140,6 +142,9 @@ impl Case {
         if self.setting.observe {
             text += "observe\n";
         }
+        if self.setting.probing {
+            text += "probing\n";
+        }
         text += &format!("policy\n{}{END_OF_POLICY}\n", self.setting.document.toml());
         for step in &self.steps {
             text += &match step {
@@ -153,7 +158,8 @@ impl Case {
 
     /// Reads it back.
     pub fn parse(text: &str) -> Result<Self> {
-        let (mut host, mut observe, mut steps) = (false, false, Vec::new());
+        let (mut host, mut observe, mut probing) = (false, false, false);
+        let mut steps = Vec::new();
         let mut machine = Surroundings::default();
         let mut document = None;
         let mut lines = text.lines();
@@ -173,6 +179,7 @@ impl Case {
                     machine.routes.push((prefix.parse()?, *side == "segment"));
                 }
                 ["observe"] => observe = true,
+                ["probing"] => probing = true,
                 ["policy"] => {
                     let policy: Vec<&str> = lines
                         .by_ref()
@@ -192,6 +199,7 @@ impl Case {
                 document: document.context("a case without a policy")?,
                 machine,
                 observe,
+                probing,
             },
             steps,
         })

@@ -59,7 +59,10 @@ impl<'a> Stage<'a> {
             machine: &setting.machine,
             observe: setting.observe,
         };
-        let compiled = compile(&request, names)?;
+        let mut compiled = compile(&request, names)?;
+        if setting.probing {
+            compiled.probe(u32::MAX);
+        }
         let labels = compiled.services.iter().map(|(class, name)| {
             let label = format!("{} {}", name.protocol, name.service);
             (class.0, label)
@@ -70,6 +73,14 @@ impl<'a> Stage<'a> {
             labels: labels.collect(),
             compiled,
         })
+    }
+
+    /// Whether no number has got another name than before.
+    pub fn keeps(&self, names: &ServiceNames) -> bool {
+        let now = &self.compiled.services;
+        names
+            .iter()
+            .all(|(class, name)| now.get(class) == Some(name))
     }
 
     /// The first difference, if there is one: the step and what was said of it.
@@ -139,6 +150,10 @@ impl<'a> Stage<'a> {
             let (Step::Arrives(_, frame) | Step::Leaves(_, frame)) = step else {
                 continue;
             };
+            // The kernel lets a few pass in a second. They leave nothing behind, so it can do without.
+            if said.is_some_and(|said| said.reason == Reason::Probe) {
+                continue;
+            }
             let Some(action) = kernel.run(step)? else {
                 continue;
             };

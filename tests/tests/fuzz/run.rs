@@ -122,10 +122,12 @@ impl Shared<'_> {
             policy => policy?,
         };
         let stage = |names| Stage::new(&setting, &policy, names);
-        let stage = match stage(kernel.maps.service_names()?) {
-            Ok(stage) => stage,
-            Err(_) => {
-                // Every number has been given to a name.
+        let names = kernel.maps.service_names()?;
+        let stage = match stage(names.clone()) {
+            Ok(stage) if stage.keeps(&names) => stage,
+            _ => {
+                // Every number has been given to a name. The oracle knows nothing of two names that
+                // share one.
                 *kernel = Kernel::load()?;
                 stage(kernel.maps.service_names()?)?
             }
@@ -133,8 +135,10 @@ impl Shared<'_> {
         kernel.publish(&stage.compiled)?;
         if number.is_multiple_of(SHADOWED) {
             let other = generate::setting(random);
+            let names = kernel.maps.service_names()?;
             if let Ok(policy) = compare::load(&other)
-                && let Ok(other) = Stage::new(&other, &policy, kernel.maps.service_names()?)
+                && let Ok(other) = Stage::new(&other, &policy, names.clone())
+                && other.keeps(&names)
             {
                 kernel.maps.cast_shadow(&other.compiled)?;
             }

@@ -118,6 +118,10 @@ impl<'a> Joint<'a> {
         ] {
             differ(name, old.has(bit).to_string(), new.has(bit).to_string());
         }
+        let no_probes = |policy: &Policy| (!policy.has(flag::PROBES)).to_string();
+        if old.has(flag::GATEWAY) && new.has(flag::GATEWAY) {
+            differ("no-probes", no_probes(old), no_probes(new));
+        }
         differ(
             "pass-ethertypes",
             ethertype::written(&old.ethertypes),

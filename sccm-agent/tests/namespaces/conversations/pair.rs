@@ -266,13 +266,23 @@ fn receive(mut stream: TcpStream, midway: impl FnOnce() -> Result<()>) -> Result
     Ok(longest)
 }
 
-/// A transfer whose sender is the server, to a client that has connected, or to which it connects.
-fn survives(
+/// Who opens a transfer, and who sends.
+#[derive(Clone, Copy)]
+struct Transfer {
+    server_opens: bool,
+    server_sends: bool,
+}
+
+/// How long nothing comes when the master fails in the middle of a transfer.
+fn silence(
     stage: &Stage,
     family: usize,
-    server_opens: bool,
+    Transfer {
+        server_opens,
+        server_sends,
+    }: Transfer,
     pair: &mut Vec<Daemon>,
-) -> Result<()> {
+) -> Result<Duration> {
     let (listens, opens) = match server_opens {
         true => (&stage.client, &stage.server),
         false => (&stage.server, &stage.client),
@@ -284,12 +294,12 @@ fn survives(
     let listener = listens.enter(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, to.port())))?;
     let opened = opens.enter(|| TcpStream::connect_timeout(&to, LONG))?;
     let (accepted, _) = listener.accept()?;
-    let (sender, receiver) = match server_opens {
+    let (sender, receiver) = match server_opens == server_sends {
         true => (opened, accepted),
         false => (accepted, opened),
     };
     let master = stage.master()?;
-    let longest = thread::scope(|scope| {
+    thread::scope(|scope| {
         let sending = scope.spawn(|| send(sender));
         let longest = receive(receiver, || {
             // Its power fails.
@@ -301,22 +311,48 @@ fn survives(
         });
         let sent = sending.join().expect("the sender returns what went wrong");
         longest.and_then(|longest| sent.map(|()| longest))
-    })?;
-    ensure!(longest < CHANGE, "nothing came for {longest:?}");
-    Ok(())
+    })
 }
 
-/// What the protected system sends goes on, whoever has opened the connection: its own packets are
-/// answers of a service, or tell the new master of a stream that is already under way.
-#[test]
-fn a_transfer_survives_a_change_of_master() -> Result<()> {
-    for (family, server_opens) in FAMILIES.into_iter().zip([true, false]) {
+fn survives(transfer: Transfer) -> Result<()> {
+    for family in FAMILIES {
         let stage = Stage::new()?;
         let agents = stage.enforce(&policy(true))?;
         let mut pair = start(&stage, 3)?;
         stage.settles(1)?;
-        survives(&stage, family, server_opens, &mut pair)?;
+        let longest = silence(&stage, family, transfer, &mut pair)?;
+        ensure!(longest < CHANGE, "nothing came for {longest:?}");
         assert_eq!(agents.len(), 2);
+    }
+    Ok(())
+}
+
+/// What the protected system sends tells the new master of a stream that is already under way.
+#[test]
+fn what_a_protected_system_uploads_survives_a_change_of_master() -> Result<()> {
+    survives(Transfer {
+        server_opens: true,
+        server_sends: true,
+    })
+}
+
+/// It is silent until it hears something: a probe finds out.
+#[test]
+fn what_a_protected_system_downloads_survives_a_change_of_master() -> Result<()> {
+    survives(Transfer {
+        server_opens: true,
+        server_sends: false,
+    })
+}
+
+/// What peers send to a service, and its answers, need no flow.
+#[test]
+fn transfers_with_a_service_survive_a_change_of_master() -> Result<()> {
+    for server_sends in [true, false] {
+        survives(Transfer {
+            server_opens: false,
+            server_sends,
+        })?;
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ pub fn setting(random: &mut Rng) -> Setting {
         document: Document::random(random),
         machine: machine(random),
         observe: random.u8(..8) == 0,
+        probing: random.u8(..4) == 0,
     }
 }
 

@@ -49,7 +49,41 @@ impl Oracle<'_> {
         if self.answers_a_relay(packet, self.asker(local)) {
             return (self.unless_removed(Reason::DhcpReply), None);
         }
+        if self.is_probe(packet, local) {
+            return (Reason::Probe, None);
+        }
         self.refused(Reason::NotAllowed, local, asked)
+    }
+
+    /// Data from the middle of a stream, to a listed system behind a gateway that begins, which may have
+    /// opened it.
+    fn is_probe(&self, packet: &Seen<'_>, local: Option<IpAddr>) -> bool {
+        let in_the_middle = matches!(
+            packet.transport,
+            Transport::Tcp {
+                syn: false,
+                ack: true,
+                fin: false,
+                rst: false,
+                data: 1..,
+                ..
+            }
+        );
+        let may_have_opened = match self.mode() {
+            Outbound::Off => false,
+            Outbound::Track => true,
+            Outbound::Enforce => {
+                let what = answered(packet);
+                self.rights.may(Way::Out, local, packet.source, what)
+            }
+        };
+        self.setting.probing
+            && self.setting.machine.is_gateway
+            && matches!(packet.part, Part::Whole | Part::Atomic)
+            && in_the_middle
+            && may_have_opened
+            && !self.rights.is_own(local)
+            && !self.rights.is_unlisted(local)
     }
 
     /// From the protected end `local`.
