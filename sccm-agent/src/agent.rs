@@ -24,17 +24,17 @@ use crate::metrics::{self, Metrics};
 use crate::plan;
 use crate::policies::prepare::check_policy;
 use crate::policies::{Policies, Reload};
-use crate::record::Record;
+use crate::record::{Part, Record};
 use crate::state::Machine;
 use crate::watcher::{self, Watcher};
-use anyhow::Result;
+use anyhow::{Error, Result, bail};
 use begin::begin;
 use signals::Signals;
 use std::convert::Infallible;
 use std::sync::Arc;
 use takeover::Taken;
 use tokio::signal::unix::Signal;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 /// An agent that has attached its programs.
 pub struct Agent {
@@ -80,7 +80,7 @@ impl Agent {
             let pins = pins.clone();
             move || Loader::new(&pins)
         });
-        let policy = settings.policies.written.load();
+        let policy = settings.policies.written.load_in_time().await;
         let mut lock = None;
         let mut taken = Taken::NOTHING;
         if pins.path().exists() {
@@ -189,8 +189,8 @@ impl Agent {
     /// to end, then lets go as the settings say.
     ///
     /// # Errors
-    /// The server fails, nobody confirmed the first policy, or pins cannot be
-    /// removed.
+    /// Nobody confirmed the first policy, or pins cannot be removed. Or something broke in the agent
+    /// itself: then everything that it attached stays, whatever the settings say.
     pub async fn run(self) -> Result<()> {
         let Signals {
             mut terminate,
@@ -198,66 +198,93 @@ impl Agent {
             hangup,
         } = self.signals;
         let policies = || Arc::clone(&self.policies);
-        let machine = || Arc::clone(&self.machine);
+        let (machine, record) = (|| Arc::clone(&self.machine), || Arc::clone(&self.record));
         let reloads = self.settings.enable_reload.then(policies);
-        let (page, feed) = http::page(machine(), policies())?;
+        let (page, feed) = http::page(machine(), policies(), record())?;
         let routes = http::routes(machine(), self.metrics).merge(http::reload(reloads));
-        let server = self.server.serve(routes.merge(page));
-        let served = async {
-            // On their own, so that no change of policy keeps a scrape waiting.
-            let (server, feed) = (tokio::spawn(server), tokio::spawn(feed));
-            let (never, _): (Infallible, Infallible) = tokio::try_join!(server, feed)?;
-            Ok::<Infallible, anyhow::Error>(never)
-        };
+        // On their own, so that no change of policy keeps a scrape waiting.
+        let server = tokio::spawn(self.server.serve(routes.merge(page)));
+        let feed = tokio::spawn(feed);
         let inform = async |explainer: &mut blocked::Explainer| {
             let number = self.policies.changes();
             if explainer.is_news(number) {
                 explainer.set_written(number, self.policies.written().await);
             }
         };
+        let failed = |error: &Error| {
+            self.record.errors.count(Part::BlockedLog);
+            tracing::error!("logging blocked flows: {error:#}");
+        };
+        let log = self.settings.log_blocked;
+        // None of them ends: what only observes ends nothing that enforces.
         let work = async {
-            tokio::try_join!(
-                served,
+            tokio::join!(
                 self.watcher.follow(self.changes),
-                metrics::count_flows(self.flows, self.record),
-                blocked::log::follow(
-                    self.events,
-                    &self.machine.maps,
-                    self.settings.log_blocked,
-                    inform
-                ),
+                metrics::count_flows(self.flows, record()),
+                blocked::log::follow(self.events, &self.machine.maps, log, inform, failed),
                 self.control.serve(policies()),
-                self.policies.take_back_when_due(),
                 self.policies.look_at_file(),
                 reload_at(hangup, &self.policies),
                 warm_up::tell_end(&self.machine.maps),
             )
         };
-        let ended = tokio::select! {
-            ended = work => ended.map(drop),
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+        let end = tokio::select! {
+            nobody = work => match nobody.0 {},
+            broken = server => End::broken(broken),
+            broken = feed => End::broken(broken),
+            () = self.policies.take_back_when_due() => End::Unconfirmed,
+            _ = terminate.recv() => End::Told,
+            _ = interrupt.recv() => End::Told,
         };
         let no_more_changes = self.policies.end().await;
-        let confirmed = match &no_more_changes {
-            Ok(ended) => ended.confirmed,
-            Err(error) => {
-                tracing::error!("taking back the unconfirmed policy: {error:#}");
-                false
-            }
-        };
-        if self.settings.on_exit == OnExit::Keep && confirmed {
+        let confirmed = no_more_changes.as_ref().map(|ended| ended.confirmed);
+        let keeps = end.keeps(self.settings.on_exit, confirmed.ok());
+        if let Err(error) = &no_more_changes {
+            tracing::error!("taking back the unconfirmed policy: {error:#}");
+        }
+        if keeps {
             tracing::info!("ended; enforcement goes on until `sccm-agent detach`");
         } else {
             self.settings.pins.remove()?;
             tracing::info!("detached; interfaces are as before");
         }
-        ended
+        match end {
+            End::Told => no_more_changes.map(drop),
+            End::Unconfirmed => bail!("nobody confirmed the first policy in time: let go"),
+            End::Broken(error) => Err(error),
+        }
+    }
+}
+
+/// Why an agent ends.
+enum End {
+    /// Somebody told it to.
+    Told,
+    /// Nobody confirmed the first policy.
+    Unconfirmed,
+    /// Something broke in the agent itself.
+    Broken(Error),
+}
+
+impl End {
+    fn broken(ended: Result<Infallible, JoinError>) -> Self {
+        let Err(error) = ended;
+        Self::Broken(error.into())
+    }
+
+    /// Whether everything stays attached. `confirmed`: what is enforced may outlive the agent; `None`
+    /// if that cannot be told.
+    fn keeps(&self, on_exit: OnExit, confirmed: Option<bool>) -> bool {
+        match self {
+            Self::Broken(_) => true,
+            Self::Unconfirmed => false,
+            Self::Told => on_exit == OnExit::Keep && confirmed.unwrap_or(true),
+        }
     }
 }
 
 /// Reloads at every SIGHUP.
-async fn reload_at(mut hangup: Signal, policies: &Policies) -> Result<()> {
+async fn reload_at(mut hangup: Signal, policies: &Policies) -> Infallible {
     while hangup.recv().await.is_some() {
         match policies.reload(Reload::default()).await {
             Ok(outcome) => tracing::info!("SIGHUP: {outcome}"),
@@ -265,4 +292,22 @@ async fn reload_at(mut hangup: Signal, policies: &Policies) -> Result<()> {
         }
     }
     std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_in_the_agent_leaves_everything_as_it_is() {
+        for on_exit in [OnExit::Keep, OnExit::Detach] {
+            for confirmed in [None, Some(false), Some(true)] {
+                let broken = End::Broken(Error::msg("a bug"));
+                assert!(broken.keeps(on_exit, confirmed));
+                assert!(!End::Unconfirmed.keeps(on_exit, confirmed));
+                let keeps = on_exit == OnExit::Keep && confirmed != Some(false);
+                assert_eq!(End::Told.keeps(on_exit, confirmed), keeps);
+            }
+        }
+    }
 }

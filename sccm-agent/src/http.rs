@@ -62,7 +62,7 @@ impl Server {
     /// # Errors
     /// What is wrong with them, and what to do.
     pub async fn prepare(args: &HttpArgs) -> Result<Self> {
-        let web = Arc::new(CurrentWebConfig::new(args)?);
+        let web = CurrentWebConfig::new(args).await?;
         let address = args.metrics_listen;
         let listener = listen(address).with_context(|| {
             format!("cannot listen on {address} for metrics: choose another with --metrics-listen")

@@ -1,31 +1,29 @@
 //! Network interfaces, addresses and routes, as the kernel describes them over netlink.
 
 mod addresses;
+mod changes;
 mod describe;
 pub mod dump;
 mod forwarding;
+mod list;
 mod neighbours;
 mod routes;
 mod translation;
 
 pub use addresses::Addresses;
+pub use changes::Changes;
 pub use forwarding::{routes, routes_broadcasts, routes_multicast};
 pub use routes::Route;
 pub use translation::{Translation, translation};
 
 use anyhow::{Context as _, Result};
-use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::packet_core::NetlinkPayload;
-use rtnetlink::sys::AsyncSocket as _;
-use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use rtnetlink::{Handle, RouteMessageBuilder};
 use std::net::IpAddr;
-use std::pin::pin;
-use std::time::Duration;
-use tokio::time::sleep;
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,13 +101,8 @@ impl Netlink {
 
     /// All interfaces.
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
-        let socket = self.open()?;
-        let links = socket.link().get().execute();
-        links
-            .map_ok(|link| describe::describe(&link))
-            .try_collect()
-            .await
-            .context("listing interfaces")
+        // On no thread of its own: where none can be made, nobody would ever run this.
+        list::interfaces().context("listing interfaces")
     }
 
     /// The addresses of this network namespace.
@@ -183,121 +176,5 @@ impl Netlink {
                 RouteAttribute::Oif(index) => Some(*index),
                 _ => None,
             })
-    }
-}
-
-/// Reports when interfaces, addresses, filters or routes change.
-pub struct Changes(Box<dyn Stream<Item = Change> + Send + Unpin>);
-
-/// What has changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Route,
-    Other,
-}
-
-/// How long changes of routes are gathered: a routing daemon makes thousands at a time.
-const GATHER: Duration = Duration::from_secs(1);
-
-impl Changes {
-    /// Starts to listen, to routes only if asked. Must be called within a tokio runtime.
-    pub fn subscribe(with_routes: bool) -> Result<Self> {
-        let mut groups = vec![
-            MulticastGroup::Link,
-            MulticastGroup::Tc,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-        ];
-        if with_routes {
-            groups.extend([MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route]);
-        }
-        let (mut connection, _, messages) =
-            rtnetlink::new_multicast_connection(&groups).context("listening to netlink")?;
-        // If there are too many changes to report, some of them are enough.
-        connection
-            .socket_mut()
-            .socket_mut()
-            .set_no_enobufs(true)
-            .context("listening to netlink")?;
-        tokio::spawn(connection);
-        let changes = messages.map(|(message, _)| match message.payload {
-            NetlinkPayload::InnerMessage(
-                RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_),
-            ) => Change::Route,
-            _ => Change::Other,
-        });
-        Ok(Self(Box::new(changes)))
-    }
-
-    /// Waits for the next change, and takes those that follow at once for the same one; `None` if
-    /// the socket was closed. A change of routes is reported after [`GATHER`], or with another
-    /// change.
-    pub async fn next(&mut self) -> Option<()> {
-        let mut change = self.0.next().await?;
-        let mut gathered = pin!(sleep(GATHER));
-        while change == Change::Route {
-            tokio::select! {
-                () = &mut gathered => break,
-                next = self.0.next() => change = next?,
-            }
-        }
-        while let Some(next) = self.0.next().now_or_never() {
-            next?;
-        }
-        Some(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::stream;
-    use tokio::time::{Instant, sleep_until};
-
-    /// `count` changes, so far apart.
-    fn storm(change: Change, count: u32, apart: Duration) -> impl Stream<Item = Change> {
-        let begun = Instant::now();
-        stream::iter(0..count).then(move |number| async move {
-            sleep_until(begun + apart * number).await;
-            change
-        })
-    }
-
-    async fn looks(changes: impl Stream<Item = Change> + Send + 'static) -> u32 {
-        let mut changes = Changes(Box::new(Box::pin(changes)));
-        let mut looks = 0;
-        while changes.next().await.is_some() {
-            looks += 1;
-        }
-        looks
-    }
-
-    /// Time is simulated: it passes when everybody waits.
-    #[tokio::test(start_paused = true)]
-    async fn a_storm_of_route_changes_makes_a_look_a_second() {
-        let ten_seconds = storm(Change::Route, 100_000, Duration::from_micros(100));
-        let looks = looks(ten_seconds).await;
-        assert!((9..=11).contains(&looks), "{looks}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn other_changes_do_not_wait_for_the_storms_end() {
-        let begun = Instant::now();
-        let routes = storm(Change::Route, 100_000, Duration::from_micros(100));
-        let one = storm(Change::Other, 1, Duration::ZERO);
-        let late = stream::once(sleep(Duration::from_millis(300)));
-        let other = late.then(move |()| async { Change::Other });
-        let mixed = stream::select(Box::pin(routes), Box::pin(one.chain(other)));
-        let mut changes = Changes(Box::new(Box::pin(mixed)));
-        for after in [0, 300] {
-            changes.next().await;
-            let waited = begun.elapsed();
-            let expected = Duration::from_millis(after);
-            let late = waited.saturating_sub(expected);
-            assert!(
-                waited >= expected && late < Duration::from_millis(10),
-                "{waited:?}"
-            );
-        }
     }
 }

@@ -37,7 +37,7 @@ mod unhook;
 pub use attach::{Attached, EgressHook, EgressOrder, Mode};
 pub use blocked::Unnoted;
 pub use capture::{Capture, Dropped};
-pub use clock::Clock;
+pub use clock::{Clock, since_boot};
 pub use counters::Reading;
 pub use ethtool::VlanOffload;
 pub use events::Events;

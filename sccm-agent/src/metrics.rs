@@ -19,7 +19,7 @@ use crate::catalog::Edition;
 use crate::interface::Interface;
 use crate::kernel::{Clock, Maps};
 use crate::policy::{hash_text, roles_text};
-use crate::record::Record;
+use crate::record::{Part, Record};
 use crate::state::Machine;
 use anyhow::Result;
 use prometheus::TextEncoder;
@@ -98,6 +98,11 @@ impl Metrics {
         let reloads = &self.record.reloads;
         scrape.single(&table::LAST_RELOAD_SUCCESSFUL, is(reloads.last_succeeded()))?;
         scrape.single(&table::LAST_RELOAD_SUCCESS, reloads.last_success() as f64)?;
+        let mut errors = Series::new(&table::AGENT_ERRORS);
+        for part in Part::ALL {
+            errors.add(&[part.label()], self.record.errors.of(part) as f64)?;
+        }
+        scrape.tell(errors);
         let mut rules = Series::new(&table::POLICY_RULE_INFO);
         for (name, reason) in self.record.rules.all() {
             rules.add(&[&name, &reason], 1.0)?;

@@ -1,7 +1,7 @@
 //! The running policy, and every way in which it changes.
 //!
 //! Reload, promotion, confirmation, rollback and changes of the machine all come here and take
-//! turns, so that no two of them ever write a bank. A policy on trial keeps
+//! turns, so that no two of them ever write a bank. In its turn, nobody waits for a file. A policy on trial keeps
 //! the confirmed one untouched in the other bank, one word away: until the trial
 //! ends, nothing else is published.
 
@@ -9,13 +9,14 @@ mod drift;
 mod order;
 mod other_files;
 pub mod prepare;
+mod reload;
 mod settings;
 mod shadow;
 mod trial;
 mod written;
 
 pub use order::{Outcome, Reload, What};
-pub use other_files::OtherFiles;
+pub use other_files::{OtherFiles, PutInForce};
 pub use settings::Settings;
 pub use trial::{Ended, confirm_by};
 pub use written::Written;
@@ -23,7 +24,7 @@ pub use written::Written;
 use crate::decisions::Decisions;
 use crate::hooks;
 use crate::interface::Netlink;
-use crate::kernel::{Clock, Maps, PinDir};
+use crate::kernel::{Clock, Maps, PinDir, since_boot};
 use crate::plan::Plan;
 use crate::policy::{Compiled, SitePolicy, Surroundings, hash_text};
 use crate::record::Record;
@@ -37,7 +38,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
-use tokio::time::Instant;
 
 /// Owner of the policy of a running agent.
 pub struct Policies {
@@ -47,8 +47,9 @@ pub struct Policies {
     record: Arc<Record>,
     other_files: Arc<dyn OtherFiles>,
     held: Mutex<Held>,
-    /// When the trial ends; `None` without one. Written under the lock only.
-    deadline: watch::Sender<Option<Instant>>,
+    reading: Mutex<()>,
+    /// For how long the machine is up when the trial ends; `None` without one. Written under the lock only.
+    deadline: watch::Sender<Option<Duration>>,
     /// How often `held.running` has been replaced.
     changes: AtomicU64,
 }
@@ -131,7 +132,8 @@ impl Policies {
             record,
             other_files,
             held: Mutex::new(held),
-            deadline: watch::Sender::new(trial.map(|trial| Instant::now() + trial)),
+            reading: Mutex::default(),
+            deadline: watch::Sender::new(trial.map(|trial| since_boot() + trial)),
             changes: AtomicU64::new(0),
         }
     }
@@ -160,46 +162,6 @@ impl Policies {
             .policy
             .clone()
             .map(|policy| (policy, running.machine.clone()))
-    }
-
-    /// Reads the policy's file again and makes it the active policy. Before that, the other
-    /// files are read again; where those are good, they are in force from then on, whatever
-    /// becomes of the policy.
-    ///
-    /// # Errors
-    /// Whatever speaks against the files; the running policy stays.
-    pub async fn reload(&self, order: Reload) -> Result<Outcome> {
-        let mut held = self.held.lock().await;
-        let result = match block_in_place(|| self.other_files.reload()) {
-            Ok(()) => self.publish_file(&mut held, order).await,
-            Err(error) => Err(error),
-        };
-        self.record.reloads.note(result.is_ok());
-        result
-    }
-
-    async fn publish_file(&self, held: &mut Held, order: Reload) -> Result<Outcome> {
-        if let Written::Flags(_) = self.settings.written {
-            if self.other_files.exist() {
-                return outcome(held, What::Unchanged);
-            }
-            bail!(
-                "this agent was started with flags and has no file to read again: \
-                 start one with --config"
-            );
-        }
-        self.ensure_confirmed(held)?;
-        let policy = block_in_place(|| self.settings.written.load())?;
-        prepare::check_policy(&self.settings, &policy)?;
-        let outcome = self.change_to(held, policy, order).await?;
-        let hash = held.maps.info()?.hash;
-        held.decisions.was_given(hash, self.settings.written.path());
-        save(held);
-        self.record.drift.note(Some(hash_text(&hash)));
-        Ok(Outcome {
-            file_differs: false,
-            ..outcome
-        })
     }
 
     fn ensure_confirmed(&self, held: &Held) -> Result<()> {
@@ -245,7 +207,7 @@ impl Policies {
                     return Err(error);
                 }
                 held.before_trial = Some(self.run(held, next(policy)));
-                self.deadline.send_replace(Some(Instant::now() + trial));
+                self.deadline.send_replace(Some(since_boot() + trial));
             }
             None => {
                 publish(held, compiled, None)?;

@@ -1,15 +1,17 @@
 //! What only the agent knows, and the kernel does not: gaps, reloads, the reasons of rules, what
-//! the policy's file says, and the last count of flows.
+//! the policy's file says, the last count of flows, and errors that it went on after.
 //!
 //! Those who do or see such a thing write it down here; the metrics read it.
 
 mod drift;
+mod errors;
 mod flows;
 mod gaps;
 mod reloads;
 mod rules;
 
 pub use drift::Drift;
+pub use errors::{Errors, Part};
 pub use flows::Flows;
 pub use gaps::Gaps;
 pub use reloads::Reloads;
@@ -25,6 +27,7 @@ pub struct Record {
     pub reloads: Reloads,
     pub rules: Rules,
     pub drift: Drift,
+    pub errors: Errors,
 }
 
 /// Nothing here is ever half written, so what a thread left that panicked can be used.

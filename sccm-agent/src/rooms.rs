@@ -16,12 +16,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("log", &[]),
     ("output", &[]),
     ("units", &[]),
+    ("files", &["units"]),
     // The machine's interfaces, and what the vendor and the operator wrote.
     ("interface", &[]),
     ("catalog", &[]),
     ("site", &["catalog"]),
     ("policy", &["catalog", "site"]),
-    ("config", &["catalog", "policy", "site", "units"]),
+    ("config", &["catalog", "files", "policy", "site", "units"]),
     ("check", &["catalog", "output", "policy", "site", "units"]),
     // Which cards carry the programs.
     ("plan", &["catalog", "interface"]),
@@ -52,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "config",
             "decisions",
+            "files",
             "hooks",
             "interface",
             "kernel",
@@ -79,7 +81,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "blocked", "catalog", "check", "metrics", "policies", "policy", "state", "units",
+            "blocked", "catalog", "check", "files", "metrics", "policies", "policy", "record",
+            "state", "units",
         ],
     ),
     (
@@ -132,6 +135,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "control",
             "decisions",
+            "files",
             "heap",
             "hooks",
             "http",

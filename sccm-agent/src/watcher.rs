@@ -14,19 +14,26 @@ use crate::kernel::{Attached, Held, PinDir, Programs};
 use crate::plan::{self, Card, NamedInterface, Plan};
 use crate::policies::Policies;
 use crate::policy;
-use crate::record::{Gaps, Record};
+use crate::record::{Gaps, Part, Record};
 use crate::state::{self, Machine};
 use crate::units;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Error, Result, bail};
 use renamed::InterfaceNames;
+use sccm_common::abi::AWAITED;
 use sccm_common::counter::Direction;
+use std::convert::Infallible;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long hooks that nobody reports on are left unlooked at.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// The least time between two looks, and how many times as long as a look it is: the machine may have
+/// thousands of cards, and change them all the time.
+const LEAST: Duration = Duration::from_millis(20);
+const REST: u32 = 4;
 
 /// How long a card that could not be attached to is left alone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -110,26 +117,31 @@ impl Watcher {
         })
     }
 
-    /// Follows changes until the kernel stops reporting them. The first look is at
-    /// once: the machine may have changed since the plan was made.
-    ///
-    /// A look that fails changes nothing, and is taken again.
-    ///
-    /// # Errors
-    /// The kernel reports no changes any more.
-    pub async fn follow(mut self, mut changes: Changes) -> Result<()> {
+    /// Follows changes until the process ends. The first look is at once: the machine may have
+    /// changed since the plan was made. A look that fails changes nothing, and is taken again.
+    pub async fn follow(mut self, mut changes: Changes) -> Infallible {
         loop {
+            let begun = Instant::now();
             let looked = self.look().await;
             if let Err(error) = &looked {
-                tracing::error!("looking at the machine's interfaces: {error:#}");
+                self.failed(error);
             }
             let is_lost = |watched: &Watched| watched.trouble.is_some();
             let waiting = looked.is_err() || self.cards.iter().any(is_lost);
             let pause = if waiting { RETRY } else { LOOK };
-            if let Ok(change) = timeout(pause, changes.next()).await {
-                change.context("the kernel stopped reporting changes")?;
+            let rest = sleep((REST * begun.elapsed()).clamp(LEAST, RETRY));
+            if let Ok(Err(error)) = timeout(pause, changes.next()).await {
+                self.failed(&error);
+                sleep(RETRY).await;
             }
+            rest.await;
+            changes.drain();
         }
+    }
+
+    fn failed(&self, error: &Error) {
+        self.record.errors.count(Part::Watcher);
+        tracing::error!("looking at the machine's interfaces: {error:#}");
     }
 
     async fn look(&mut self) -> Result<()> {
@@ -203,22 +215,27 @@ impl Watcher {
 
     /// A card that has another name keeps its hooks and its slot.
     fn follow_names(&mut self, present: &[Interface]) -> Result<()> {
-        for (old, new) in self.names.changed(present) {
-            for named in &mut self.settings.interfaces {
-                renamed::replace(&mut named.name, &old, &new, present);
-            }
-            for watched in &mut self.cards {
-                renamed::replace(&mut watched.card.name, &old, &new, present);
-            }
+        let renames = self.names.changed(present);
+        if !renames.is_empty() {
             let mut maps = self.machine.maps.lock();
-            for known in maps.interfaces()? {
-                let mut name = known.name;
-                if renamed::replace(&mut name, &old, &new, present) {
-                    tracing::info!("{old} is called {new} now; counted as {name}");
-                    maps.write_interface(known.slot, &name, 0, known.hook)?;
-                }
+            let mut known = maps.interfaces()?;
+            let names = known.iter_mut().map(|one| &mut one.name);
+            let changed = renames.follow(&mut names.collect::<Vec<_>>(), present);
+            for (known, _) in known.iter().zip(changed).filter(|(_, changed)| *changed) {
+                tracing::info!(
+                    "an interface was renamed: it is counted as {} now",
+                    known.name
+                );
+                let index = if known.awaited { AWAITED } else { 0 };
+                maps.write_interface(known.slot, &known.name, index, known.hook)?;
             }
+            drop(maps);
+            let named = self.settings.interfaces.iter_mut().map(|one| &mut one.name);
+            renames.follow(&mut named.collect::<Vec<_>>(), present);
+            let cards = self.cards.iter_mut().map(|one| &mut one.card.name);
+            renames.follow(&mut cards.collect::<Vec<_>>(), present);
         }
+        self.names = InterfaceNames::of(present);
         Ok(())
     }
 
@@ -346,8 +363,15 @@ impl Watched {
 
     /// Whether anything was missing and is there now.
     fn mend(&mut self, settings: &Settings, present: &[Interface]) -> Result<bool> {
-        let Some(interface) = present.iter().find(|one| one.name == self.card.name) else {
+        let same = present.iter().find(|one| one.index == self.card.index);
+        let anew = || present.iter().find(|one| one.name == self.card.name);
+        let Some(interface) = same.or_else(anew) else {
             bail!("waiting for it to come back");
+        };
+        let card = Card {
+            name: interface.name.clone(),
+            index: interface.index,
+            ..self.card.clone()
         };
         if self.card.is_trunk() {
             offload::check(&self.card, present)?;
@@ -363,7 +387,7 @@ impl Watched {
         if arrives && leaves && !self.outdated {
             return Ok(false);
         }
-        let programs = hooks::attach_one(pins, settings.how, self.slot, &self.card)?;
+        let programs = hooks::attach_one(pins, settings.how, self.slot, &card)?;
         self.programs = Some(programs.hold()?);
         // The kernel's types take more than the agent itself.
         heap::give_back();

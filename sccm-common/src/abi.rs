@@ -74,8 +74,8 @@ pub struct PolicyInfo {
     pub edition: u32,
     /// When it was published, in seconds since 1970.
     pub published: u64,
-    /// Until when somebody must confirm it, in seconds since 1970; 0 once it is
-    /// confirmed, or where nobody has to.
+    /// Until when somebody must confirm it, in the maps in seconds since the machine booted
+    /// (`CLOCK_BOOTTIME`, which nobody can set); 0 once it is confirmed, or where nobody has to.
     pub confirm_by: u64,
     /// Until when packets pass whatever the verdict, because nothing was enforced before; in seconds
     /// since 1970. 0: there was no such warm-up.

@@ -60,6 +60,7 @@ pub const SERVERS: &[Program] = &[
     Program::plain("chromedriver", "chromium-driver"),
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
+    Program::plain("strace", "strace"),
     Program {
         name: "dhcpd",
         package: "isc-dhcp-server",

@@ -8,10 +8,20 @@ use std::future::pending;
 use std::time::Duration;
 use tokio::time::sleep;
 
+/// From a question that failed to the next.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Says when the warm-up ends, if there is one.
-pub(super) async fn tell_end(maps: &SharedMaps) -> Result<Infallible> {
+pub(super) async fn tell_end(maps: &SharedMaps) -> Infallible {
     let left = || -> Result<u64> { Ok(maps.lock().info()?.warm_up_left(Clock::read()?.wall())) };
-    let mut seconds = left()?;
+    let left = async || loop {
+        match left() {
+            Ok(left) => return left,
+            Err(error) => tracing::warn!("asking how long the warm-up takes: {error:#}"),
+        }
+        sleep(AGAIN).await;
+    };
+    let mut seconds = left().await;
     if seconds == 0 {
         return pending().await;
     }
@@ -21,7 +31,7 @@ pub(super) async fn tell_end(maps: &SharedMaps) -> Result<Infallible> {
     );
     while seconds > 0 {
         sleep(Duration::from_secs(seconds)).await;
-        seconds = left()?;
+        seconds = left().await;
     }
     tracing::info!("the warm-up has ended: enforcing");
     pending().await

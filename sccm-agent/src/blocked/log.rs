@@ -7,16 +7,21 @@
 
 use super::{Explainer, Names, Refused};
 use crate::kernel::{Clock, Events, SharedMaps};
-use anyhow::Result;
+use anyhow::{Error, Result};
 use sccm_common::blocked::{BlockedKey, Event};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Lines in a [`WINDOW`].
 const LINES: u32 = 20;
 
 const WINDOW: Duration = Duration::from_secs(1);
+
+/// How often it is tried to log some events, and the pause between two tries.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Events that are taken at once.
 const BATCH: usize = 64;
@@ -72,13 +77,14 @@ impl Window {
 }
 
 /// Takes events until the process ends; `wanted`: and logs them. `inform` tells the explainer of
-/// the running policy.
+/// the running policy, `failed` is told of every error.
 pub async fn follow(
     mut events: Events,
     maps: &SharedMaps,
     wanted: bool,
     inform: impl AsyncFn(&mut Explainer),
-) -> Result<()> {
+    failed: impl Fn(&Error),
+) -> Infallible {
     let (mut window, mut told) = (Window::default(), Told::default());
     let mut explainer = Explainer::default();
     let mut end = Instant::now();
@@ -88,11 +94,24 @@ pub async fn follow(
                 if window == Window::default() {
                     end = Instant::now() + WINDOW;
                 }
-                let mut taken = taken?;
+                let mut taken = match taken {
+                    Ok(taken) => taken,
+                    Err(error) => {
+                        failed(&error);
+                        sleep(PAUSE).await;
+                        continue;
+                    }
+                };
                 if wanted {
-                    taken.retain(|event| told.is_new(event));
+                    taken.retain(|event| told.is_new(event) && window.admits());
                     inform(&mut explainer).await;
-                    tell(maps, &taken, &mut window, &mut explainer)?;
+                    for _ in 0..TRIES {
+                        match tell(maps, &taken, &mut explainer) {
+                            Ok(()) => break,
+                            Err(error) => failed(&error),
+                        }
+                        sleep(PAUSE).await;
+                    }
                 }
             }
             () = sleep_until(end), if window != Window::default() => {
@@ -111,14 +130,9 @@ pub async fn follow(
     }
 }
 
-fn tell(
-    maps: &SharedMaps,
-    events: &[Event],
-    window: &mut Window,
-    explainer: &mut Explainer,
-) -> Result<()> {
-    let admitted: Vec<&Event> = events.iter().filter(|_| window.admits()).collect();
-    if admitted.is_empty() {
+/// Logs all of them, or none.
+fn tell(maps: &SharedMaps, events: &[Event], explainer: &mut Explainer) -> Result<()> {
+    if events.is_empty() {
         return Ok(());
     }
     let names = {
@@ -127,7 +141,7 @@ fn tell(
         Names::read(&maps)?
     };
     let clock = Clock::read()?;
-    for event in admitted {
+    for event in events {
         let seconds_ago = clock.age(event.at);
         let advice = explainer.advise(&event.key, &names);
         let lines = advice.lines();

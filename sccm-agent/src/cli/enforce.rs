@@ -4,6 +4,7 @@ use super::control::SocketArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::agent::{Agent, OnExit, Settings};
 use crate::decisions::DEFAULT_STATE_DIR;
+use crate::files;
 use crate::heap;
 use crate::hooks::{How, XdpMode};
 use crate::http::HttpArgs;
@@ -16,8 +17,9 @@ use clap::{Args, ValueEnum};
 use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::Duration;
+use std::{panic, thread};
 
 /// More flows than this would be more than 2 GiB of the kernel's memory.
 const MAX_FLOWS: i64 = 16 * 1024 * 1024;
@@ -191,6 +193,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         .build()
         .context("starting the runtime")?;
     let agent = runtime.block_on(Agent::start(settings))?;
+    end_at_panics();
     Ok(match runtime.block_on(agent.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -198,4 +201,16 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// Ends the process at a panic, whichever thread it is in, instead of going on without a part of it.
+/// Programs and pins stay as they are. Reading a file is no such part.
+fn end_at_panics() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        tell(info);
+        if thread::current().name() != Some(files::THREAD) {
+            process::exit(1);
+        }
+    }));
 }

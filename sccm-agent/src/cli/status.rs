@@ -8,6 +8,7 @@
 use super::PinArgs;
 use crate::config;
 use crate::decisions::{DEFAULT_STATE_DIR, StateFile};
+use crate::files;
 use crate::interface::Netlink;
 use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
@@ -76,7 +77,10 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode> {
         .context("starting the runtime")?;
     let mut status = runtime.block_on(read(&pins))?;
     let active = status.policy.as_ref().map(|policy| policy.hash.as_str());
-    status.policy_file = active.and_then(|active| PolicyFile::look(args, active));
+    status.policy_file = match active {
+        Some(active) => runtime.block_on(PolicyFile::look(args, active)),
+        None => None,
+    };
     match args.output.output {
         OutputFormat::Json => output::print_json(&status)?,
         OutputFormat::Table => print(&status)?,
@@ -112,9 +116,10 @@ async fn read(pins: &PinDir) -> Result<Status> {
 }
 
 impl PolicyFile {
-    fn look(args: &StatusArgs, active: &str) -> Option<Self> {
+    async fn look(args: &StatusArgs, active: &str) -> Option<Self> {
         let path = StateFile::new(&args.state_dir, &args.pins.pins()).policy_file()?;
-        let policy = config::load(&path).ok();
+        let file = path.clone();
+        let policy = files::in_time(move || config::load(&file)).await.ok();
         let differs = policy.is_none_or(|policy| hash_text(&hash_of(&policy)) != active);
         Some(Self { path, differs })
     }

@@ -89,10 +89,10 @@ fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
         }
         match prefix(content) {
             Ok(prefix) => prefixes.push(prefix),
-            Err(message) => {
+            Err(_) => {
                 // Not the content: it may be a file that the reader of the message may not see.
                 let message = match content.parse::<IpNet>() {
-                    Ok(_) => message,
+                    Ok(_) => format!("has bits set behind its prefix length, unlike {EXAMPLE}"),
                     Err(_) => format!("is not an address or a prefix, such as {EXAMPLE}"),
                 };
                 let column = text.chars().take_while(|c| c.is_whitespace()).count() + 1;

@@ -9,6 +9,7 @@ use crate::units::{self, LONGEST_WAIT};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, chown};
+use std::convert::Infallible;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{
@@ -76,14 +77,13 @@ impl ControlSocket {
         })
     }
 
-    /// Carries out commands until the process ends.
-    ///
-    /// # Errors
-    /// None so far: what goes wrong with one client concerns no other.
-    pub async fn serve(&self, policies: Arc<Policies>) -> Result<()> {
+    /// Carries out commands until the process ends. What goes wrong with one client concerns no
+    /// other.
+    pub async fn serve(&self, policies: Arc<Policies>) -> Infallible {
         let permits = Arc::new(Semaphore::new(AT_ONCE));
         loop {
-            let permit = Arc::clone(&permits).acquire_owned().await?;
+            // Never an error: nobody closes it.
+            let permit = Arc::clone(&permits).acquire_owned().await;
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {

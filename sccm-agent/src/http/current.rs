@@ -7,7 +7,8 @@
 use super::HttpArgs;
 use super::token::Token;
 use super::web_config::WebConfig;
-use crate::policies::OtherFiles;
+use crate::files;
+use crate::policies::{OtherFiles, PutInForce};
 use anyhow::{Result, ensure};
 use rustls::ServerConfig;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ pub struct CurrentWebConfig {
     path: Option<PathBuf>,
     listen: SocketAddr,
     insecure: bool,
-    read: RwLock<Arc<WebConfig>>,
+    current: RwLock<Arc<WebConfig>>,
 }
 
 impl CurrentWebConfig {
@@ -28,29 +29,31 @@ impl CurrentWebConfig {
     ///
     /// # Errors
     /// What is wrong with one of them, or that other machines would be served in the clear.
-    pub(super) fn new(args: &HttpArgs) -> Result<Self> {
-        let this = Self {
+    pub(super) async fn new(args: &HttpArgs) -> Result<Arc<Self>> {
+        let this = Arc::new(Self {
             path: args.web_config.clone(),
             listen: args.metrics_listen,
             insecure: args.insecure_listen,
-            read: RwLock::default(),
-        };
-        this.reload()?;
+            current: RwLock::default(),
+        });
+        let reader = Arc::clone(&this);
+        let put_in_force = files::in_time(|| reader.read()).await?;
+        put_in_force();
         Ok(this)
     }
 
     /// How the next connection is encrypted, if it is.
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.read().tls.clone()
+        self.current().tls.clone()
     }
 
     /// Whether a request may pass, that carries the right token or not.
     pub(super) fn admits(&self, is_right: impl Fn(&Token) -> bool) -> bool {
-        self.read().token.as_ref().is_none_or(is_right)
+        self.current().token.as_ref().is_none_or(is_right)
     }
 
-    fn read(&self) -> Arc<WebConfig> {
-        let config = self.read.read().unwrap_or_else(PoisonError::into_inner);
+    fn current(&self) -> Arc<WebConfig> {
+        let config = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&config)
     }
 }
@@ -60,7 +63,7 @@ impl OtherFiles for CurrentWebConfig {
         self.path.is_some()
     }
 
-    fn reload(&self) -> Result<()> {
+    fn read(self: Arc<Self>) -> Result<PutInForce> {
         let config = match &self.path {
             Some(path) => WebConfig::read(path)?,
             None => WebConfig::default(),
@@ -71,7 +74,9 @@ impl OtherFiles for CurrentWebConfig {
              --web-config FILE (tls_server_config), or serve in the clear with --insecure-listen",
             self.listen
         );
-        *self.read.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        Ok(())
+        Ok(Box::new(move || {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            *current = Arc::new(config);
+        }))
     }
 }

@@ -6,6 +6,7 @@ use crate::catalog::Edition;
 use crate::check::Matrix;
 use crate::policies::Policies;
 use crate::policy::hash_text;
+use crate::record::{Part, Record};
 use crate::state::{self, Count, Machine, Snapshot};
 use anyhow::{Context as _, Result};
 use axum::body::Bytes;
@@ -42,6 +43,7 @@ pub(super) struct News {
 pub(super) struct Reader {
     machine: Arc<Machine>,
     policies: Arc<Policies>,
+    record: Arc<Record>,
     explainer: Explainer,
     /// The policy that the rights of `news` are of: changes and hash.
     known: Option<(u64, String)>,
@@ -51,10 +53,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(machine: Arc<Machine>, policies: Arc<Policies>) -> Self {
+    pub(super) fn new(machine: Arc<Machine>, policies: Arc<Policies>, record: Arc<Record>) -> Self {
         Self {
             machine,
             policies,
+            record,
             explainer: Explainer::default(),
             known: None,
             past: Past::default(),
@@ -66,10 +69,11 @@ impl Reader {
     /// What is true now.
     pub(super) async fn read(&mut self) -> News {
         let read = self.try_read().await;
-        if let Err(error) = &read
-            && !self.is_troubled
-        {
-            tracing::error!("reading the kernel for the status page: {error:#}");
+        if let Err(error) = &read {
+            self.record.errors.count(Part::Page);
+            if !self.is_troubled {
+                tracing::error!("reading the kernel for the status page: {error:#}");
+            }
         }
         self.is_troubled = read.is_err();
         let trouble = Bytes::from_static(b"event: trouble\ndata: {}\n\n");

@@ -6,6 +6,7 @@ use super::reader::Reader;
 use super::scrapes::Scrapes;
 use crate::metrics::{Format, Metrics};
 use crate::policies::Policies;
+use crate::record::{Part, Record};
 use crate::state::{Machine, State as InterfaceIs};
 use anyhow::Result;
 use axum::Router;
@@ -47,6 +48,7 @@ pub fn routes(machine: Arc<Machine>, metrics: Arc<Metrics>) -> Router {
 pub fn page(
     machine: Arc<Machine>,
     policies: Arc<Policies>,
+    record: Arc<Record>,
 ) -> Result<(Router, impl Future<Output = Infallible> + Send + 'static)> {
     let page = Page::new()?;
     let document = || async move {
@@ -61,7 +63,7 @@ pub fn page(
         .route("/", get(document))
         .route("/events", get(events))
         .with_state(Arc::clone(&feed));
-    let reader = Reader::new(machine, policies);
+    let reader = Reader::new(machine, policies, record);
     Ok((router, async move { feed.run(reader).await }))
 }
 
@@ -73,7 +75,10 @@ async fn scrape(State(told): State<Arc<Told>>, headers: HeaderMap) -> Response {
     };
     match scrapes.share(told.metrics.render(format)).await {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
-        Err(error) => failure(&error),
+        Err(error) => {
+            told.metrics.record.errors.count(Part::Metrics);
+            failure(&error)
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    let bytes = files::read_secret(path)?;
+    let bytes = files::read_secret(path, &path.display())?;
     PrivateKeyDer::from_pem_slice(&bytes).with_context(|| {
         format!(
             "{} holds no private key: PEM is wanted, without a passphrase",

@@ -21,7 +21,8 @@ impl Token {
     /// # Errors
     /// Others may read the file, or it holds no good token.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = files::read_secret(path)?;
+        // Its name may be the token itself, which somebody wrote in its place.
+        let bytes = files::read_secret(path, &"bearer_token_file")?;
         let token = bytes.trim_ascii_end();
         // RFC 6750, section 2.1: b64token.
         let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);

@@ -91,7 +91,12 @@ fn not_toml(error: &toml::de::Error, text: &str) -> anyhow::Error {
         }
         false => "",
     };
-    anyhow!("line {line}: {}{advice}", error.message())
+    // What was found may be a secret in the wrong place.
+    let message = match error.message().split_once(", expected ") {
+        Some((found, expected)) if found.starts_with("invalid ") => format!("expected {expected}"),
+        _ => error.message().to_owned(),
+    };
+    anyhow!("line {line}: {message}{advice}")
 }
 
 fn read(path: &Path, folder: &Path) -> Result<WebConfig> {

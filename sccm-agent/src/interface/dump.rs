@@ -11,8 +11,21 @@ const REQUEST_DUMP: u16 = 0x0301;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
+/// Something changed while the kernel told the table (`NLM_F_DUMP_INTR`).
+const INTERRUPTED: u16 = 0x10;
+
 /// Sends one question of a netlink family, and shows the body of each message that answers it.
-pub fn dump(family: isize, kind: u16, question: &[u8], mut show: impl FnMut(&[u8])) -> Result<()> {
+pub fn dump(family: isize, kind: u16, question: &[u8], show: impl FnMut(&[u8])) -> Result<()> {
+    dump_whole(family, kind, question, show).map(drop)
+}
+
+/// [`dump`], and whether the table stayed the same meanwhile: else entries may be missing.
+pub(super) fn dump_whole(
+    family: isize,
+    kind: u16,
+    question: &[u8],
+    mut show: impl FnMut(&[u8]),
+) -> Result<bool> {
     let mut socket = Socket::new(family).context("opening netlink")?;
     socket.bind_auto().context("opening netlink")?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -23,12 +36,14 @@ pub fn dump(family: isize, kind: u16, question: &[u8], mut show: impl FnMut(&[u8
     message.extend([0; 8]);
     message.extend(question);
     socket.send(&message, 0).context("asking the kernel")?;
+    let mut is_whole = true;
     loop {
         let (part, _) = socket.recv_from_full().context("reading the answer")?;
         let mut rest = part.as_slice();
         while let Some((kind, body, next)) = split(rest) {
+            is_whole &= flags(rest) & INTERRUPTED == 0;
             match kind {
-                DONE => return refused(body),
+                DONE => return refused(body).map(|()| is_whole),
                 ERROR => {
                     refused(body)?;
                     bail!("the kernel ended its answer without a reason");
@@ -38,6 +53,12 @@ pub fn dump(family: isize, kind: u16, question: &[u8], mut show: impl FnMut(&[u8
             rest = next;
         }
     }
+}
+
+/// The flags of the first of several messages.
+fn flags(messages: &[u8]) -> u16 {
+    let flags = messages.get(6..).and_then(|rest| rest.first_chunk());
+    flags.map_or(0, |flags| u16::from_ne_bytes(*flags))
 }
 
 /// The first of several messages: its type, its body, and what follows.

@@ -8,7 +8,7 @@
 use anyhow::{Context as _, Result};
 use nix::time::ClockId;
 use sccm_common::abi::TICK_FRACTION_BITS;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
@@ -72,6 +72,23 @@ impl Clock {
     pub const fn unix(&self, at: u32) -> u64 {
         self.wall.saturating_sub(self.age(at))
     }
+}
+
+/// The time since the machine booted, that in suspend included. Nobody can set this clock.
+#[must_use]
+pub fn since_boot() -> Duration {
+    // It has been there since Linux 2.6.39, and is never refused.
+    ClockId::CLOCK_BOOTTIME
+        .now()
+        .map_or(Duration::ZERO, Duration::from)
+}
+
+/// In seconds since 1970, by the wall clock as it is now, what is so many seconds after the boot.
+pub(super) fn dated(seconds_after_boot: u64) -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+    let then = wall.unwrap_or_default() + Duration::from_secs(seconds_after_boot);
+    // The nearest, so that it is the same whenever it is asked for.
+    (then.saturating_sub(since_boot()) + Duration::from_millis(500)).as_secs()
 }
 
 /// The program's clock after `uptime` nanoseconds. The first tick comes within a second.

@@ -5,7 +5,7 @@ mod open;
 mod shadow;
 
 use super::batch::Table;
-use super::{Clock, PinDir, counters, names};
+use super::{Clock, PinDir, clock, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
@@ -173,7 +173,7 @@ impl Maps {
     pub fn take_back(&mut self) -> Result<()> {
         let standby = PolicyInfo {
             withdrawn: self.info()?.hash,
-            ..self.standby()?
+            ..self.written(self.standby_bank()?)?
         };
         self.infos
             .set(self.standby_bank()?, standby, 0)
@@ -184,7 +184,7 @@ impl Maps {
     /// Notes that the active tables are those of another written policy, which differs only in
     /// what decides nothing, such as a reason.
     pub fn rename(&mut self, policy: &PolicyInfo) -> Result<()> {
-        let active = self.info()?;
+        let active = self.written(self.active_bank()?)?;
         if active.hash == policy.hash {
             return Ok(());
         }
@@ -210,15 +210,18 @@ impl Maps {
             .context("confirming the policy")
     }
 
-    /// What agents say about the active policy.
+    /// What agents say about the active policy, with `confirm_by` in seconds since 1970.
     pub fn info(&self) -> Result<PolicyInfo> {
-        let active = self.active_bank()?;
-        Ok(self.infos.get(&active, 0)?)
+        Ok(dated(self.written(self.active_bank()?)?))
     }
 
     /// What agents say about the policy in the other bank; generation 0 if there is none.
     pub fn standby(&self) -> Result<PolicyInfo> {
-        Ok(self.infos.get(&self.standby_bank()?, 0)?)
+        Ok(dated(self.written(self.standby_bank()?)?))
+    }
+
+    fn written(&self, bank: u32) -> Result<PolicyInfo> {
+        Ok(self.infos.get(&bank, 0)?)
     }
 
     /// What the service classes and the peers are called.
@@ -252,6 +255,16 @@ impl Maps {
     fn activate(&mut self, bank: u32) -> Result<()> {
         let shadowed = self.active.get(&0, 0)? & SHADOWED;
         Ok(self.active.set(0, bank | shadowed, 0)?)
+    }
+}
+
+fn dated(written: PolicyInfo) -> PolicyInfo {
+    PolicyInfo {
+        confirm_by: match written.confirm_by {
+            0 => 0,
+            end => clock::dated(end),
+        },
+        ..written
     }
 }
 

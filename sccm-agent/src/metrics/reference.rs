@@ -61,6 +61,7 @@ labels! {
     EDITION = "edition", "the product edition whose port table the policy was compiled from";
     RELEASE = "version", "the agent's version; one at a time";
     ABI = "abi", "the layout version of its pinned maps; one at a time";
+    PART = "part", "a part of the agent that goes on after an error: `blocked-log`, `flow-count`, `metrics`, `page`, `trial` or `watcher`";
     RULE = "rule", "a rule of the running policy, by its name";
     SOURCE = "source", "an IP or hardware address; only with `--metrics-top-flows`";
     DESTINATION = "destination", "an IP or hardware address; only with `--metrics-top-flows`";
@@ -162,6 +163,8 @@ families! {
 
     BUILD_INFO = Gauge "sccm_agent_build_info", &[&RELEASE, &ABI],
         "Always 1; the labels say what is running.";
+    AGENT_ERRORS = Counter "sccm_agent_errors_total", &[&PART],
+        "Errors after which a part of the agent went on and tried again, since the agent began.";
     PROCESS_CPU = Counter "process_cpu_seconds_total", &[],
         "Processor time of the agent, in user and kernel mode.";
     PROCESS_MEMORY = Gauge "process_resident_memory_bytes", &[],

@@ -2,11 +2,10 @@
 
 use super::{Policies, Written};
 use crate::config;
+use crate::files;
 use crate::policy::{hash_of, hash_text};
-use anyhow::Result;
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 /// How long the file is left unlooked at.
@@ -15,18 +14,15 @@ const LOOK: Duration = Duration::from_secs(15);
 impl Policies {
     /// Looks at the file again and again, and notes what it says. It takes no turn among the changes,
     /// so that none waits for a slow disk.
-    ///
-    /// # Errors
-    /// The agent ends.
-    pub async fn look_at_file(&self) -> Result<Infallible> {
+    pub async fn look_at_file(&self) -> Infallible {
         let Written::File(path) = &self.settings.written else {
             return std::future::pending().await;
         };
         loop {
             let path = path.clone();
             let changes = self.changes();
-            let seen =
-                spawn_blocking(move || config::load(&path).ok().as_ref().map(hash_of)).await?;
+            let seen = files::in_time(move || config::load(&path)).await;
+            let seen = seen.ok().as_ref().map(hash_of);
             // A reload knows it better.
             if changes == self.changes() {
                 self.record.drift.note(seen.map(|hash| hash_text(&hash)));

@@ -7,6 +7,7 @@
 
 use super::{Applied, Held, Outcome, Policies, Reload, What, outcome, prepare};
 use crate::config;
+use crate::files;
 use crate::policy::Surroundings;
 use anyhow::{Context as _, Result};
 use tokio::task::block_in_place;
@@ -19,13 +20,14 @@ impl Policies {
     /// Whatever speaks against the candidate, except for what it would cut off; the one
     /// before stays, if there is one.
     pub async fn shadow(&self) -> Result<Outcome> {
-        let mut held = self.held.lock().await;
-        let path = self.settings.candidate.as_ref().context(
+        let _turn = self.turn_to_read().await?;
+        let path = self.settings.candidate.clone().context(
             "this agent was started with flags and has no candidate to read: start one with \
              --config, or --shadow-config",
         )?;
-        let policy = block_in_place(|| config::load(path))?;
+        let policy = files::in_time(move || config::load(&path)).await?;
         prepare::check_policy(&self.settings, &policy)?;
+        let mut held = self.held.lock().await;
         let (machine, compiled) = self.compile(&held, &policy).await?;
         // Should a write fail, there is none.
         held.shadow = None;

@@ -1,10 +1,15 @@
 //! A policy on trial: who ends it, if nobody confirms it.
 
 use super::{Held, Outcome, Policies, What, outcome, save};
-use anyhow::{Result, bail, ensure};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use crate::kernel::since_boot;
+use crate::record::Part;
+use anyhow::{Result, ensure};
+use std::time::Duration;
 use tokio::sync::MutexGuard;
-use tokio::time::sleep_until;
+use tokio::time::sleep;
+
+/// From an attempt that failed to the next, and from one look at the clock to the next.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The end of all changes: nobody publishes anything while this lives.
 pub struct Ended<'a> {
@@ -37,17 +42,14 @@ impl Policies {
     }
 
     /// Takes policies back that nobody confirms in time, for as long as there is
-    /// one to go back to.
-    ///
-    /// # Errors
-    /// There is none, or the kernel refuses the write: then the agent must let go.
-    pub async fn take_back_when_due(&self) -> Result<()> {
+    /// one to go back to. Ends where there is none: then the agent must let go.
+    pub async fn take_back_when_due(&self) {
         let mut deadline = self.deadline.subscribe();
         loop {
             let due = *deadline.borrow_and_update();
             let over = async {
                 match due {
-                    Some(due) => sleep_until(due).await,
+                    Some(due) => reach(due).await,
                     None => std::future::pending().await,
                 }
             };
@@ -57,16 +59,32 @@ impl Policies {
                 _ = deadline.changed() => continue,
             }
             let mut held = self.held.lock().await;
-            if *self.deadline.borrow() == due {
-                if !held.maps.standby()?.is_confirmed() {
-                    held.decisions.take_back();
-                    save(&mut held);
-                    bail!("nobody confirmed the first policy in time: letting go");
+            if *self.deadline.borrow() != due {
+                continue;
+            }
+            match self.go_back(&mut held).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    drop(held);
+                    self.record.errors.count(Part::Trial);
+                    tracing::error!("taking back what nobody confirmed in time: {error:#}");
+                    sleep(AGAIN).await;
                 }
-                tracing::warn!("nobody confirmed the policy in time");
-                self.take_back(&mut held).await?;
             }
         }
+    }
+
+    /// Takes back what nobody confirmed in time; false if there is nothing to go back to.
+    async fn go_back(&self, held: &mut Held) -> Result<bool> {
+        if !held.maps.standby()?.is_confirmed() {
+            held.decisions.take_back();
+            save(held);
+            return Ok(false);
+        }
+        tracing::warn!("nobody confirmed the policy in time");
+        self.take_back(held).await?;
+        Ok(true)
     }
 
     /// Ends all changes, before the agent does. A policy that is on trial is taken back, if
@@ -101,18 +119,26 @@ impl Policies {
             self.run(held, before);
         }
         self.deadline.send_replace(None);
-        tracing::warn!(
-            generation = held.maps.info()?.generation,
-            "went back to the confirmed policy"
-        );
+        let generation = held.maps.info().map(|info| info.generation).ok();
+        tracing::warn!(generation, "went back to the confirmed policy");
         self.catch_up(held).await;
         Ok(())
     }
 }
 
-/// When a trial that begins now ends, in seconds since 1970.
+/// When a trial that begins now ends, in seconds since the machine booted.
 #[must_use]
 pub fn confirm_by(trial: Duration) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().saturating_add(trial).as_secs()
+    since_boot().saturating_add(trial).as_secs()
+}
+
+/// Waits until the machine has been up for so long. Timers stand still while it is suspended.
+async fn reach(uptime: Duration) {
+    loop {
+        let left = uptime.saturating_sub(since_boot());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(AGAIN)).await;
+    }
 }

@@ -1,6 +1,7 @@
 //! A policy as the operator wrote it: flags, or a file.
 
 use crate::config;
+use crate::files;
 use crate::policy::SitePolicy;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,15 @@ impl Written {
             Self::Flags(policy) => Ok(SitePolicy::clone(policy)),
             Self::File(path) => config::load(path),
         }
+    }
+
+    /// [`Written::load`], with a limit.
+    ///
+    /// # Errors
+    /// As there, and that the file system hangs.
+    pub async fn load_in_time(&self) -> Result<SitePolicy> {
+        let written = self.clone();
+        files::in_time(move || written.load()).await
     }
 
     /// The file.

@@ -93,7 +93,7 @@ impl Process {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    pub(super) fn finish(mut self) -> Result<Finished> {
+    pub fn finish(mut self) -> Result<Finished> {
         let end = Instant::now() + LIMIT;
         while Instant::now() < end {
             if let Some(status) = self.has_ended()? {

@@ -72,13 +72,13 @@ fn wrong_settings_are_named() -> Result<()> {
         // Certificates and keys.
         (
             pair("gone.crt", "server.key"),
-            &["gone.crt", "No such file"],
+            &["gone.crt", "there is no such file"],
         ),
         (
             pair("server.crt", "gone.key"),
-            &["gone.key", "No such file"],
+            &["gone.key", "there is no such file"],
         ),
-        (pair(".", "server.key"), &["not a plain file"]),
+        (pair(".", "server.key"), &["is a directory"]),
         (pair("huge", "server.key"), &["larger than 1 MiB"]),
         (
             pair("empty", "server.key"),
@@ -101,7 +101,7 @@ fn wrong_settings_are_named() -> Result<()> {
             &["empty", "no certificate"],
         ),
         // Tokens.
-        (token("gone"), &["gone", "No such file"]),
+        (token("gone"), &["bearer_token_file: there is no such file"]),
         (token("empty"), &["at least 16", "openssl rand -hex 32"]),
         (token("short"), &["at least 16"]),
         (token("two"), &["one token"]),
@@ -113,7 +113,7 @@ fn wrong_settings_are_named() -> Result<()> {
     }
     let mut command = hosts.command(&format!("enforce {POINT}"))?;
     command.arg("--web-config").arg(pki.path("gone.toml"));
-    run(command)?.assert_refused(&["--web-config", "gone.toml", "No such file"]);
+    run(command)?.assert_refused(&["--web-config", "gone.toml", "there is no such file"]);
     hosts.assert_untouched()
 }
 
