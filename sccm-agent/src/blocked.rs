@@ -23,10 +23,13 @@ use serde::Serialize;
 
 /// Who was refused what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Refused {
     /// Who sent.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub source: Party,
     /// To whom.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub destination: Party,
     /// `tcp`, `udp` ...; the number of an IP protocol without a name here; `ethernet`, `snap` or
     /// `llc` where no IP packet was found.
@@ -43,7 +46,7 @@ pub struct Refused {
     pub llc: Option<String>,
     /// The service that it wanted; `none` where none is known.
     pub service: String,
-    /// Label of the [`Reason`].
+    /// Label of the reason, as `docs/reasons.md` has it.
     pub reason: &'static str,
     /// Where it was seen.
     pub interface: String,
@@ -87,6 +90,7 @@ impl Refused {
 
 /// How a candidate would change what becomes of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// It passes; the candidate would drop it, for the reason of the flow.
@@ -108,6 +112,7 @@ impl Change {
 
 /// A blocked flow, or one that the shadow judges otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flow {
     /// Who was refused what.
     #[serde(flatten)]
@@ -125,8 +130,7 @@ pub struct Flow {
     /// What would let it pass.
     #[serde(flatten)]
     pub advice: Advice,
-    /// What a candidate would change; absent in the table of blocked flows.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What the candidate would change; null without `--shadow`.
     pub change: Option<Change>,
 }
 

@@ -38,6 +38,7 @@ const SHORT_NAMES: [(&str, &str); 6] = [
 
 /// One edition of the vendor's port table. Its JSON form is what `catalog -o json` prints.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
     /// The edition that the table is of.

@@ -27,6 +27,7 @@ use std::collections::BTreeSet;
 
 /// What `sccm-agent check -o json` prints.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// The product edition of the port table.
     pub edition: Edition,

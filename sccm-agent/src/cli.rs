@@ -18,6 +18,8 @@ pub mod enforce;
 #[cfg(test)]
 mod exit;
 pub mod explain;
+#[cfg(test)]
+mod json;
 mod policy_args;
 pub mod roles;
 pub mod status;
@@ -30,6 +32,7 @@ use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
 use crate::log::{self, LogFormat};
 use crate::output;
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -138,8 +141,17 @@ fn failed(error: &anyhow::Error, wants_json: bool) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// What `-o json` prints of a command that fails: `{"error":"...","code":2}`.
+/// What `-o json` prints of a command that fails.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Failure<'a> {
+    /// What is wrong, and what to do about it.
+    error: &'a str,
+    /// The exit code.
+    code: u8,
+}
+
 fn print_failure(error: &str, code: u8) {
     // Where standard output cannot be written, the error is on standard error all the same.
-    let _ = output::print_json(&serde_json::json!({ "error": error, "code": code }));
+    let _ = output::print_json(&Failure { error, code });
 }

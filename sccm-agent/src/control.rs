@@ -40,6 +40,7 @@ pub fn default_socket(pins: &Path) -> PathBuf {
 
 /// What an agent can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Read the policy's file again and make it the active policy.
@@ -90,6 +91,7 @@ impl fmt::Display for Request {
 
 /// What an agent answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum Answer {
     /// It is done.

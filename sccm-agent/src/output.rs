@@ -4,7 +4,7 @@
 //! colours, and nothing is broken over lines, so that `grep` finds what is there. A reader that closes
 //! the pipe early (`| head`) has what it wants: that is no error.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableComponent, presets};
 use serde::Serialize;
@@ -149,7 +149,7 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
 fn ended_early_is_fine(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        other => other.context("standard output cannot be written"),
     }
 }
 

@@ -24,6 +24,7 @@ use serde::Serialize;
 
 /// The state of one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Our program judges every packet in the driver, and drops.
@@ -93,12 +94,13 @@ impl State {
 
 /// An interface that has a slot, and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InterfaceState {
     /// Its name.
     pub interface: String,
     /// What is true of it.
     pub state: State,
-    /// `native` or `generic`; absent where our program is not attached.
+    /// `native` or `generic`; null where our program is not attached.
     pub mode: Option<&'static str>,
     /// Who sees what leaves before our egress program.
     pub before: Vec<String>,

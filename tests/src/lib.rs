@@ -24,6 +24,7 @@ pub mod probes;
 pub mod program;
 pub mod reading;
 pub mod scrape;
+pub mod shape;
 pub mod signals;
 pub mod terminal;
 pub mod traffic;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 /// A product edition. Its number is kept beside the policy in the kernel, so it never changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[repr(u32)]
 pub enum Edition {
     /// Configuration Manager 2007.

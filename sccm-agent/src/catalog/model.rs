@@ -15,8 +15,9 @@ pub const SITE_SERVER: &str = "site-server";
 
 const RPC_ENDPOINT_MAPPER: &str = "rpc-endpoint-mapper";
 
-/// The id of a role, such as `distribution-point`, or [`ANY`] where a link starts.
+/// The id of a role, such as `distribution-point`, or `any` where a link starts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct RoleId(String);
 
@@ -42,6 +43,7 @@ impl fmt::Display for RoleId {
 
 /// A kind of computer in the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// What users type.
@@ -54,6 +56,7 @@ pub struct Role {
 
 /// A numbered note of the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// Its number.
@@ -70,6 +73,7 @@ pub struct Note {
 
 /// Who may open connections on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Direction {
     /// `from` opens, `to` answers.
     #[serde(rename = "->")]
@@ -90,13 +94,14 @@ impl fmt::Display for Direction {
 
 /// Services between two roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// The document's number or letter; a name for a table that has none.
     pub id: String,
     /// The heading of the document under which it stands.
     pub section: String,
-    /// The role on the left of the arrow, or [`ANY`].
+    /// The role on the left of the arrow, or `any`.
     pub from: RoleId,
     /// The role on the right of the arrow.
     pub to: RoleId,
@@ -136,6 +141,7 @@ impl Link {
 
 /// One row of a link's table, for one protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// What is spoken, such as `http`; one id means one thing everywhere.
@@ -156,6 +162,7 @@ pub struct Service {
 
 /// A setting of the site that says which ports a service has there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PortSetting {
     /// `http-port`
@@ -178,6 +185,7 @@ pub enum PortSetting {
 
 /// What carries a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// IP protocol 6.

@@ -5,6 +5,7 @@ use std::{fmt, num::NonZeroU16, ops::RangeInclusive, str::FromStr};
 
 /// A port, a range of ports, or the stand-in for what only the site knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String", into = "String")]
 pub enum PortSpec {
     /// `"80"` or `"63000-64000"`: ports from 1 to 65535.

@@ -33,6 +33,7 @@ pub struct Live {
 
 /// The difference, as `check --against-live -o json` prints it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The generation of the running policy.
     pub generation: u64,
@@ -46,6 +47,7 @@ pub struct Difference {
 
 /// A service that would be open and is not, or the other way round.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Change {
     /// `opens` or `closes`.
     pub change: &'static str,

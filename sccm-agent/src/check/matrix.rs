@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 /// Who may open what by a policy.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Matrix {
     /// `track`, `enforce` or `off`.
     pub outbound: &'static str,
@@ -47,12 +48,14 @@ impl Matrix {
 
 /// Protected systems, and their rights.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct System {
     /// What the operator calls them.
     pub name: String,
     /// Their roles.
     pub roles: Vec<String>,
     /// Where they are; empty: wherever no other entry is.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub addresses: Vec<IpNet>,
     /// Whether they are behind another gateway.
     pub elsewhere: bool,
@@ -64,6 +67,7 @@ pub struct System {
 
 /// A service between a protected entry and the holders of a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Right {
     /// The role of the other end, or `any`.
     pub peer: String,
@@ -81,6 +85,7 @@ pub struct Right {
 
 /// A link from `any` that means some roles only, because the policy names peers.
 #[derive(Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Narrowed {
     /// The link's id.
     pub link: String,
@@ -92,14 +97,17 @@ pub struct Narrowed {
 
 /// A rule of the site.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rules {
     /// What the operator calls it.
     pub name: String,
     /// What may be opened, as `tcp/22`.
     pub targets: Vec<String>,
     /// By whom; empty: by anybody.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub from: Vec<IpNet>,
     /// Where; empty: at every protected system, or the gateway itself.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub to: Vec<IpNet>,
     /// Why.
     pub reason: String,
@@ -119,6 +127,7 @@ impl Rules {
 
 /// A published port.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Published {
     /// What the operator calls it.
     pub name: String,

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 /// How large a policy is, and how large it may be.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Size {
     /// Kinds of peers that it tells apart.
     pub peer_classes: usize,

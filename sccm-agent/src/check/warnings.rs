@@ -36,6 +36,7 @@ const PROVIDER: &str = "provider";
 
 /// One warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Warning {
     /// What kind it is; `docs/policy.md` lists all.
     pub kind: &'static str,

@@ -95,7 +95,8 @@ enum Sort {
 
 /// What `blocked -o json` prints.
 #[derive(Debug, Serialize)]
-struct Listing {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Listing {
     /// Flows that match, also beyond the limit.
     matching: usize,
     /// Packets of flows that were not noted, since the maps were made, or since the shadow began.

@@ -2,6 +2,8 @@
 
 mod detail;
 
+pub(super) use detail::RoleDetail;
+
 use crate::{
     catalog::{Catalog, Edition, Link, Role, RoleId},
     output::{self, OutputArgs, OutputFormat},
@@ -38,7 +40,7 @@ pub fn run(args: &RolesArgs) -> Result<()> {
         (None, OutputFormat::Json) => output::print_json(&RoleList::new(&site)),
         (None, OutputFormat::Table) => output::print(RoleList::new(&site).text()),
         (Some(role), format) => {
-            let detail = detail::RoleDetail::new(catalog.role(role)?, &site);
+            let detail = RoleDetail::new(catalog.role(role)?, &site);
             match format {
                 OutputFormat::Json => output::print_json(&detail),
                 OutputFormat::Table => output::print(detail.text()),
@@ -49,15 +51,22 @@ pub fn run(args: &RolesArgs) -> Result<()> {
 
 /// All roles; its JSON form is what `roles -o json` prints.
 #[derive(Serialize)]
-struct RoleList<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct RoleList<'a> {
+    /// The edition of the port table.
     edition: Edition,
+    /// The roles, in the catalog's order.
     roles: Vec<Listed<'a>>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Listed<'a> {
+    /// What users type.
     id: &'a RoleId,
+    /// What people call it.
     name: &'a str,
+    /// The role whose links it has as well.
     is_a: Option<&'a RoleId>,
     /// Links on which others may open something to it.
     links_in: usize,

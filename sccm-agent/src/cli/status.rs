@@ -41,7 +41,8 @@ pub struct StatusArgs {
 
 /// What `status -o json` prints.
 #[derive(Debug, Serialize)]
-struct Status {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Status {
     /// `none`, `ours` or `abi-mismatch`.
     maps: &'static str,
     /// The active policy.
@@ -58,7 +59,9 @@ struct Status {
 
 /// What an agent read its policy from, as it is now.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct PolicyFile {
+    /// Where it is.
     path: PathBuf,
     /// It holds something else than what is enforced, or cannot be read.
     differs: bool,

@@ -7,6 +7,7 @@ use std::fmt;
 
 /// How to change the active policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reload {
     /// Seconds until the policy before returns, unless somebody confirms the new one.
@@ -19,13 +20,14 @@ pub struct Reload {
 
 /// What is true after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outcome {
     pub what: What,
     /// The active policy's generation.
     pub generation: u64,
     /// The active policy's hash, in hexadecimal.
     pub hash: String,
-    /// Seconds in which somebody must confirm it; `None` if nobody needs to.
+    /// Seconds in which somebody must confirm it; null if nobody needs to.
     pub confirm_within: Option<u64>,
     /// The policy's file said something else when it was read last: the next reload brings that.
     #[serde(default)]
@@ -37,6 +39,7 @@ pub struct Outcome {
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     /// A new policy is active.

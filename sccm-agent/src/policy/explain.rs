@@ -27,6 +27,7 @@ use std::net::IpAddr;
 
 /// Which end opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Opener {
     /// The peer, to the protected system.
@@ -61,6 +62,7 @@ impl Question {
 
 /// A link or a rule that lets something be opened.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Ground {
     /// The document says so.
@@ -103,6 +105,7 @@ impl Ground {
 
 /// The answer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// Which way it goes, seen from the protected end.
     pub direction: &'static str,
@@ -114,7 +117,7 @@ pub struct Explanation {
     pub reason: Option<&'static str>,
     /// What the protected end is: names of entries, or what it is instead.
     pub protected: String,
-    /// The roles that the peer holds; `None` where anybody may hold any.
+    /// The roles that the peer holds; null where anybody may hold any.
     pub peer_roles: Option<Vec<String>>,
     /// Why, or when, it is dropped for its source alone.
     pub source: Option<String>,

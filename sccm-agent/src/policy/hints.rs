@@ -28,6 +28,7 @@ const MOST: usize = 5;
 
 /// What would let something pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Advice {
     /// Links, if the two ends held their roles; at most five.
     pub would_allow: Vec<Ground>,
@@ -41,6 +42,7 @@ pub struct Advice {
 
 /// What to write where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Hint {
     /// The table of the policy file: `[peers]`, `[[management.allow]]`, `[[protect]] boot`.
     pub table: String,

@@ -7,10 +7,12 @@
 //! those rows; two classes may share a name, and then metrics add them up.
 //!
 //! Counters outlive a policy and are indexed by class, so a name keeps the
-//! numbers that it had, and a number is never given to another name.
+//! numbers that it had. When none are left, names share one ([`shared`]).
+
+mod shared;
 
 use super::{PeerNames, Target};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use sccm_common::ServiceClass;
 use sccm_common::abi::SERVICE_NAME_BYTES;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -147,10 +149,11 @@ pub(super) fn classify(entries: &[Entry], names: &mut ServiceNames) -> Result<Cl
             return Ok(classes);
         }
     }
-    let Err(Full(target)) = sort(entries, Grain::Rights, &mut ServiceNames::default()) else {
-        bail!(
-            "no number is left to count another service by, because those of earlier policies keep \
-             theirs: run `sccm-agent detach`, which ends the filtering, then enforce again"
+    let mut needed = ServiceNames::default();
+    let Err(Full(target)) = sort(entries, Grain::Rights, &mut needed) else {
+        return shared::sort_into(entries, names, needed).context(
+            "no number is left to count the services of this protocol by, because those of earlier \
+             policies keep theirs: run `sccm-agent detach`, which ends the filtering, then enforce again",
         );
     };
     bail!(

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 /// The active policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PolicyStatus {
     /// Counts up with every published policy.
     pub generation: u64,
@@ -20,19 +21,20 @@ pub struct PolicyStatus {
     pub mode: &'static str,
     /// When it became the active policy, in seconds since 1970.
     pub published: u64,
-    /// Until when it must be confirmed, in seconds since 1970; absent: it needs not be.
+    /// Until when it must be confirmed, in seconds since 1970; null: it needs not be.
     pub confirm_by: Option<u64>,
-    /// Until when nothing is dropped, in seconds since 1970; absent: there was no warm-up. It may be
+    /// Until when nothing is dropped, in seconds since 1970; null: there was no warm-up. It may be
     /// over.
     pub warm_up_until: Option<u64>,
 }
 
 /// The candidate that judges beside the active policy, and drops nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShadowStatus {
-    /// As [`PolicyStatus::hash`].
+    /// Its hash, as that of the policy.
     pub hash: String,
-    /// As [`PolicyStatus::roles`].
+    /// The roles of its protected systems.
     pub roles: Vec<String>,
     /// When it began, in seconds since 1970.
     pub since: u64,

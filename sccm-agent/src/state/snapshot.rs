@@ -94,8 +94,7 @@ pub struct BlockedRow {
     /// What would let it pass.
     #[serde(flatten)]
     pub advice: Advice,
-    /// What the candidate would change; absent in the table of blocked flows.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What the candidate would change; null in the table of blocked flows.
     pub change: Option<Change>,
 }
 

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use sccm_agent::control::default_socket;
 use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
+use sccm_tests::shape;
 use serde_json::Value;
 
 /// Nobody's ids (Debian's base-passwd).
@@ -35,7 +36,9 @@ fn ask(socket: &Path, text: &[u8]) -> Result<Value> {
         ensure!(error.kind() == ErrorKind::ConnectionReset, "{error}");
     }
     ensure!(answer.lines().count() == 1, "{answer:?}");
-    Ok(serde_json::from_str(&answer)?)
+    let answer = serde_json::from_str(&answer)?;
+    shape::check("answer", &answer)?;
+    Ok(answer)
 }
 
 /// What a process of this user and group gets when it connects. Only a thread changes its ids,

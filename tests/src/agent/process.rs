@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use tempfile::NamedTempFile;
 
 use super::LIMIT;
+use crate::shape;
 
 /// A process that has ended.
 #[derive(Clone, Debug)]
@@ -37,9 +38,13 @@ impl Finished {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be started, or does not end in time; it is killed then.
+/// When it cannot be started, or does not end in time; it is killed then. What it printed as JSON is
+/// not as `docs/schemas` says.
 pub fn run(command: Command) -> Result<Finished> {
-    Process::spawn(command)?.finish()
+    let words = shape::words(&command);
+    let finished = Process::spawn(command)?.finish()?;
+    shape::check_output(&words, &finished)?;
+    Ok(finished)
 }
 
 /// A running process; dropping it kills it. Its output goes to files: a full pipe cannot hold it

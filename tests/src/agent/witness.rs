@@ -66,6 +66,7 @@ impl Witness {
         let socket = FrameSocket::open(hosts.client.interface("eth0"))?;
         let (stopped, sent) = (Arc::clone(&stop), Arc::clone(&rounds));
         let sender = thread::spawn(move || {
+            give_way();
             while !stopped.load(Ordering::Relaxed) {
                 for frame in &frames {
                     socket.send_until_taken(frame)?;
@@ -114,6 +115,13 @@ impl Witness {
             allowed: allowed?,
         })
     }
+}
+
+/// Lets everybody else have the processor before this thread. On a slow machine the agent would
+/// starve otherwise.
+fn give_way() {
+    // SAFETY: the call takes three numbers; 0 is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
 }
 
 /// A socket in the point with room for what is not read at once.

@@ -19,8 +19,11 @@ const PEER_WIDTH: usize = 32;
 
 /// One role's ports; its JSON form is what `roles ROLE -o json` prints.
 #[derive(Serialize)]
-pub(super) struct RoleDetail<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct RoleDetail<'a> {
+    /// The edition of the port table.
     edition: Edition,
+    /// The role that was asked for.
     role: &'a Role,
     /// What others may open to it.
     inbound: Vec<Row<'a>>,
@@ -33,16 +36,23 @@ pub(super) struct RoleDetail<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Row<'a> {
+    /// The link's id.
     link: &'a str,
+    /// The row's line in the document.
     line: u32,
+    /// The role of the other end, or `any`.
     peer: &'a RoleId,
+    /// What is spoken.
     service: &'a str,
+    /// The protocol that carries it.
     protocol: Protocol,
     /// After site settings; ICMP entries as the catalog has them.
     ports: Vec<String>,
     /// Of the row and of its link.
     notes: Vec<u8>,
+    /// When the link applies at all.
     condition: Option<&'a str>,
 }
 
