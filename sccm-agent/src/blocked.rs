@@ -14,6 +14,7 @@ pub use explainer::Explainer;
 pub use names::Names;
 pub use party::Party;
 
+use crate::kernel::Clock;
 use crate::policy::{Advice, Opener, Question, Target};
 use sccm_common::Reason;
 use sccm_common::blocked::{BlockedFlow, BlockedKey, mark};
@@ -87,7 +88,29 @@ impl Refused {
     }
 }
 
-/// A blocked flow.
+/// How a candidate would change what becomes of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It passes; the candidate would drop it, for the reason of the flow.
+    WouldDrop,
+    /// It is dropped for the reason of the flow; the candidate would let it pass.
+    WouldPass,
+}
+
+impl Change {
+    /// What the shadow noted of a flow.
+    #[must_use]
+    pub const fn of(key: &BlockedKey) -> Self {
+        match key.marks & mark::WOULD_PASS {
+            0 => Self::WouldDrop,
+            _ => Self::WouldPass,
+        }
+    }
+}
+
+/// A blocked flow, or one that the shadow judges otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flow {
@@ -107,6 +130,32 @@ pub struct Flow {
     /// What would let it pass.
     #[serde(flatten)]
     pub advice: Advice,
+    /// What the candidate would change; null without `--shadow`.
+    pub change: Option<Change>,
+}
+
+impl Flow {
+    /// A blocked flow, before anybody says what would let it pass.
+    pub fn new(flow: &BlockedFlow, names: &Names, clock: Clock) -> Self {
+        Self {
+            refused: names.of(&flow.key),
+            why: why(flow),
+            packets: flow.packets,
+            bytes: flow.bytes,
+            first_seen: clock.unix(flow.first),
+            last_seen: clock.unix(flow.last),
+            advice: Advice::default(),
+            change: None,
+        }
+    }
+
+    /// The same of a flow that the shadow noted.
+    pub fn changed(flow: &BlockedFlow, names: &Names, clock: Clock) -> Self {
+        Self {
+            change: Some(Change::of(&flow.key)),
+            ..Self::new(flow, names, clock)
+        }
+    }
 }
 
 /// Why a flow was refused, in a sentence.

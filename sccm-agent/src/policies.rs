@@ -18,6 +18,7 @@ mod written;
 pub use order::{Outcome, Reload, What};
 pub use other_files::{OtherFiles, PutInForce};
 pub use settings::Settings;
+pub use shadow::NO_SHADOW;
 pub use trial::{Ended, confirm_by};
 pub use written::Written;
 

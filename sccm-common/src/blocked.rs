@@ -5,6 +5,9 @@
 //! With a token it replaces the entry that was silent for longer, and the agent is told by an
 //! event. Without one it is counted as suppressed, and nothing else is touched: most packets of a
 //! flood from made-up addresses end so. The counters of `counter.rs` count every packet anyhow.
+//!
+//! The flows that a shadow judges otherwise are in a second table of the same kind, under the reason
+//! of whichever of the two policies refuses them.
 
 use crate::address::{Address, Family};
 use crate::counter::Direction;
@@ -66,6 +69,9 @@ pub mod mark {
     pub const OBSERVED: u8 = 1 << 1;
     /// No IP packet was found: the addresses are hardware addresses.
     pub const LINK: u8 = 1 << 2;
+    /// In the shadow's table: the active policy refuses it, and the candidate would let it pass. Without
+    /// this, the candidate would refuse it.
+    pub const WOULD_PASS: u8 = 1 << 3;
 }
 
 const _: () = assert!(size_of::<BlockedKey>() == 40);

@@ -10,7 +10,9 @@ use sccm_common::{Hook, Judgement, Packet};
 
 use crate::cursor::Frame;
 use crate::maps::{per_cpu_array, ring_buf};
+use crate::parse;
 use crate::tables::now;
+use crate::word::Word;
 
 #[map]
 static BLOCKED: PerCpuArray<Set> = per_cpu_array(&map::BLOCKED);
@@ -40,17 +42,12 @@ struct OfCpu;
 impl Notebook for OfCpu {
     #[inline(always)]
     fn set(&mut self, index: u32) -> Option<&mut Set> {
-        let set = BLOCKED.get_ptr_mut(index)?;
-        // SAFETY: the set is this CPU's. If one program interrupts another, a count may be lost,
-        // and every word stays valid.
-        Some(unsafe { &mut *set })
+        element(&BLOCKED, index)
     }
 
     #[inline(always)]
     fn bucket(&mut self, reason: u8) -> Option<&mut Bucket> {
-        let bucket = BUCKETS.get_ptr_mut(reason.into())?;
-        // SAFETY: as in `set`.
-        Some(unsafe { &mut *bucket })
+        element(&BUCKETS, reason.into())
     }
 
     #[inline(always)]
@@ -59,17 +56,43 @@ impl Notebook for OfCpu {
     }
 }
 
+/// An element of a map that a [`Notebook`] keeps.
+#[inline(always)]
+pub fn element<V>(map: &PerCpuArray<V>, index: u32) -> Option<&mut V> {
+    let element = map.get_ptr_mut(index)?;
+    // SAFETY: the element is this CPU's. If one program interrupts another, a count may be lost,
+    // and every word stays valid.
+    Some(unsafe { &mut *element })
+}
+
 /// Notes the flow of a packet that is refused.
 #[inline(always)]
 pub fn note(packet: &Packet, judgement: &Judgement) {
-    note_key(&BlockedKey::of(packet, judgement), judgement);
+    let key = BlockedKey::of(packet, judgement);
+    note_key(&mut OfCpu, &key, judgement);
 }
 
-/// Notes the packet that was parsed from a frame that is refused, or the frame itself if there is
-/// none. The key takes a detour through the memory of a map, after which the verifier follows the
-/// noting of both once; and it needs no stack.
+/// Notes the packet that was parsed from a frame that is refused, or the frame itself.
 #[inline(always)]
-pub fn note_either(hook: Hook, packet: Option<&Packet>, frame: &impl Frame, judgement: &Judgement) {
+pub fn note_either(hook: Hook, frame: &impl Frame, said: Word) {
+    note_in(&mut OfCpu, hook, frame, said, 0);
+}
+
+/// The same in any notebook, with `marks` of its own. The key takes a detour through the memory of
+/// a map, after which the verifier follows the noting of both once; and it needs no stack.
+#[inline(always)]
+pub fn note_in<B: Notebook>(
+    notebook: &mut B,
+    hook: Hook,
+    frame: &impl Frame,
+    said: Word,
+    marks: u8,
+) {
+    let judgement = &said.judgement(frame.length().into());
+    let packet = match said.has_packet() {
+        true => parse::packet(hook),
+        false => None,
+    };
     let Some(workspace) = WORKSPACE.get_ptr_mut(hook as u32) else {
         return;
     };
@@ -82,7 +105,8 @@ pub fn note_either(hook: Hook, packet: Option<&Packet>, frame: &impl Frame, judg
             read_link(hook, frame);
         }
     }
-    note_key(black_box(&workspace.key), judgement);
+    workspace.key.marks |= marks;
+    note_key(notebook, black_box(&workspace.key), judgement);
 }
 
 /// Reads the frame's link header once more, into the key. Not inlined, so that other frames pay
@@ -108,6 +132,6 @@ fn read_link(hook: Hook, frame: &impl Frame) {
 }
 
 #[inline(always)]
-fn note_key(key: &BlockedKey, judgement: &Judgement) {
-    blocked::note(&mut OfCpu, key, judgement.length as u32, now());
+fn note_key<B: Notebook>(notebook: &mut B, key: &BlockedKey, judgement: &Judgement) {
+    blocked::note(notebook, key, judgement.length as u32, now());
 }

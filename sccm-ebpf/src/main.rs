@@ -177,8 +177,9 @@ extern "C" fn conclude_ingress(ctx: *mut xdp_md, said: u64, bank: u32) -> u32 {
         return xdp_action::XDP_DROP;
     };
     let said = Word(said).observed(tables.observing());
-    let judgement = said.judgement(length(&XdpContext::new(ctx)));
-    shadow::count(Hook::Xdp, &judgement);
+    let frame = XdpContext::new(ctx);
+    let judgement = said.judgement(length(&frame));
+    shadow::compare(Hook::Xdp, &frame, said, tables.noting());
     account::count(&judgement);
     if judgement.verdict.reason.passes() {
         return xdp_action::XDP_PASS;
@@ -193,14 +194,7 @@ extern "C" fn conclude_ingress(ctx: *mut xdp_md, said: u64, bank: u32) -> u32 {
 /// Notes a frame that comes in and is refused.
 #[inline(never)]
 fn note_ingress(ctx: *mut xdp_md, said: u64) {
-    let said = Word(said);
-    let ctx = XdpContext::new(ctx);
-    let judgement = said.judgement(length(&ctx));
-    let packet = match said.has_packet() {
-        true => parse::packet(Hook::Xdp),
-        false => None,
-    };
-    blocked::note_either(Hook::Xdp, packet.as_deref(), &ctx, &judgement);
+    blocked::note_either(Hook::Xdp, &XdpContext::new(ctx), Word(said));
 }
 
 /// Captures a frame that comes in and is refused.
@@ -245,8 +239,9 @@ extern "C" fn conclude_egress(ctx: *mut __sk_buff, said: u64, bank: u32) -> i32 
         return TC_ACT_UNSPEC;
     };
     let said = Word(said).observed(tables.observing());
-    let judgement = said.judgement(TcContext::new(ctx).len().into());
-    shadow::count(Hook::Egress, &judgement);
+    let frame = TcContext::new(ctx);
+    let judgement = said.judgement(frame.len().into());
+    shadow::compare(Hook::Egress, &frame, said, tables.noting());
     account::count(&judgement);
     if judgement.verdict.reason.passes() {
         // The other programs on the hook decide.
@@ -265,14 +260,7 @@ extern "C" fn conclude_egress(ctx: *mut __sk_buff, said: u64, bank: u32) -> i32 
 /// Notes a frame that goes out and is refused.
 #[inline(never)]
 fn note_egress(ctx: *mut __sk_buff, said: u64) {
-    let said = Word(said);
-    let ctx = TcContext::new(ctx);
-    let judgement = said.judgement(ctx.len().into());
-    let packet = match said.has_packet() {
-        true => parse::packet(Hook::Egress),
-        false => None,
-    };
-    blocked::note_either(Hook::Egress, packet.as_deref(), &ctx, &judgement);
+    blocked::note_either(Hook::Egress, &TcContext::new(ctx), Word(said));
 }
 
 /// Captures a frame that goes out and is refused.

@@ -57,6 +57,13 @@ impl Word {
         Self(self.0 | if observing { OBSERVING } else { 0 })
     }
 
+    /// The same frame, ended as another word says.
+    #[inline(always)]
+    pub fn ending_as(self, other: Self) -> Self {
+        const WHERE: u64 = 0xff << SLOT | OUTBOUND | OBSERVING;
+        Self(self.0 & WHERE | other.0 & !WHERE)
+    }
+
     /// Whether the parser found a packet.
     #[inline(always)]
     pub fn has_packet(self) -> bool {

@@ -246,6 +246,17 @@ impl Datapath {
         self.maps.blocked()
     }
 
+    /// The flows that the shadow judges otherwise, of all CPUs.
+    pub fn shadow_flows(&self) -> Result<Vec<BlockedFlow>> {
+        self.maps.shadow_flows()
+    }
+
+    /// Packets of such flows that were not noted.
+    pub fn shadow_suppressed(&self) -> Result<u64> {
+        let unnoted = self.maps.shadow_unnoted()?.into_iter();
+        Ok(unnoted.map(|unnoted| unnoted.suppressed).sum())
+    }
+
     /// What this reason did not note.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! From what the kernel noted to what people are told.
 
-use super::{Flow, Names, question, why};
+use super::{Change, Flow, Names, question};
 use crate::kernel::Clock;
 use crate::policy::{self, Advice, Document, Opener, Question, SitePolicy, Surroundings, Target};
 use sccm_common::ServiceClass;
@@ -63,13 +63,20 @@ impl Explainer {
     /// A flow with its names, its reason, and what would let it pass.
     pub fn explain(&mut self, flow: &BlockedFlow, names: &Names, clock: Clock) -> Flow {
         Flow {
-            refused: names.of(&flow.key),
-            why: why(flow),
-            packets: flow.packets,
-            bytes: flow.bytes,
-            first_seen: clock.unix(flow.first),
-            last_seen: clock.unix(flow.last),
             advice: self.advise(&flow.key, names),
+            ..Flow::new(flow, names, clock)
+        }
+    }
+
+    /// The same for a flow that the shadow noted. The policy is the candidate.
+    pub fn explain_change(&mut self, flow: &BlockedFlow, names: &Names, clock: Clock) -> Flow {
+        let changed = Flow::changed(flow, names, clock);
+        match changed.change {
+            Some(Change::WouldDrop) => Flow {
+                advice: self.advise(&flow.key, names),
+                ..changed
+            },
+            _ => changed,
         }
     }
 

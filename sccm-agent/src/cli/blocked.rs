@@ -4,14 +4,15 @@
 mod suggest;
 
 use super::PinArgs;
-use crate::blocked::{Explainer, Flow, Names, Party};
+use crate::blocked::{Change, Explainer, Flow, Names, Party};
 use crate::config;
 use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
+use crate::policies::NO_SHADOW;
 use crate::policy::{self, Surroundings};
 use crate::state;
 use crate::units;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use comfy_table::{ColumnConstraint, Width};
 use ipnet::IpNet;
@@ -35,6 +36,10 @@ const LENGTH: u16 = 17;
 /// List blocked flows, why they were blocked, and what would let them pass
 #[derive(Debug, Clone, Args)]
 pub struct BlockedArgs {
+    /// List the flows that the candidate of the shadow judges otherwise instead, and how
+    #[arg(long)]
+    shadow: bool,
+
     /// Sort order
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
@@ -55,7 +60,7 @@ pub struct BlockedArgs {
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<Reason>,
 
-    /// The policy file that is enforced: say what to write into it so that a flow passes
+    /// The policy file that is enforced, or with --shadow the candidate: say what to write into it so that a flow passes
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -94,7 +99,7 @@ enum Sort {
 pub(super) struct Listing {
     /// Flows that match, also beyond the limit.
     matching: usize,
-    /// Packets of flows that were not noted, since the maps were made.
+    /// Packets of flows that were not noted, since the maps were made, or since the shadow began.
     suppressed_packets: u64,
     /// Those that match, up to the limit.
     flows: Vec<Flow>,
@@ -103,13 +108,19 @@ pub(super) struct Listing {
 /// Prints the flows.
 ///
 /// # Errors
-/// Nothing is enforced, or pins that cannot be read.
+/// Nothing is enforced, there is no shadow to tell of, or pins that cannot be read.
 pub fn run(args: &BlockedArgs) -> Result<()> {
     let maps = state::open(&args.pins.pins())?;
     let clock = Clock::read()?;
     let names = Names::read(&maps)?;
     let mut explainer = Explainer::default();
-    let info = maps.info()?;
+    let (info, mut found, unnoted) = match args.shadow {
+        true => {
+            let candidate = maps.shadow()?.context(NO_SHADOW)?;
+            (candidate, maps.shadow_flows()?, maps.shadow_unnoted()?)
+        }
+        false => (maps.info()?, maps.blocked()?, maps.unnoted()?),
+    };
     explainer.set_policy(&info);
     let own = maps.tables()?.own_addresses();
     let policy = args.config.as_deref().map(config::load).transpose()?;
@@ -122,10 +133,8 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
         explainer.set_written(0, Some((policy.clone(), machine)));
     }
     explainer.set_own(own);
-    let mut found = maps.blocked()?;
     found.retain(|flow| args.wants(flow, &names, clock));
     sort(&mut found, args.sort);
-    let unnoted = maps.unnoted()?;
     let matching = found.len();
     let most = if args.suggest { usize::MAX } else { LISTED };
     found.truncate(args.limit.unwrap_or(most));
@@ -134,7 +143,10 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
         suppressed_packets: unnoted.iter().map(|unnoted| unnoted.suppressed).sum(),
         flows: found
             .iter()
-            .map(|flow| explainer.explain(flow, &names, clock))
+            .map(|flow| match args.shadow {
+                true => explainer.explain_change(flow, &names, clock),
+                false => explainer.explain(flow, &names, clock),
+            })
             .collect(),
     };
     if args.suggest {
@@ -143,7 +155,7 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
     }
     match args.output.output {
         OutputFormat::Json => output::print_json(&listing),
-        OutputFormat::Table => output::print(text(&listing, clock)),
+        OutputFormat::Table => output::print(text(&listing, clock, args.shadow)),
     }
 }
 
@@ -159,6 +171,10 @@ pub(super) fn reason(text: &str) -> Result<Reason, String> {
 
 impl BlockedArgs {
     fn wants(&self, flow: &BlockedFlow, names: &Names, clock: Clock) -> bool {
+        // What the candidate lets pass needs no suggestion.
+        if self.shadow && self.suggest && Change::of(&flow.key) == Change::WouldPass {
+            return false;
+        }
         let refused = names.of(&flow.key);
         let covers = |prefix: &Option<IpNet>, party: Party| {
             prefix.is_none_or(|prefix| party.ip().is_some_and(|ip| prefix.contains(&ip)))
@@ -184,10 +200,17 @@ fn sort(flows: &mut [BlockedFlow], by: Sort) {
     });
 }
 
-fn text(listing: &Listing, clock: Clock) -> String {
+fn text(listing: &Listing, clock: Clock, shadow: bool) -> String {
+    let (none, refused) = match shadow {
+        true => (
+            "no flows that the candidate judges otherwise",
+            "judged otherwise",
+        ),
+        false => ("no blocked flows", "blocked"),
+    };
     let mut text = match listing.flows.as_slice() {
-        [] if listing.matching == 0 => "no blocked flows".to_owned(),
-        flows => table(flows, clock),
+        [] if listing.matching == 0 => none.to_owned(),
+        flows => table(flows, clock, shadow),
     };
     let left_out = listing.matching - listing.flows.len();
     if left_out > 0 {
@@ -195,21 +218,21 @@ fn text(listing: &Listing, clock: Clock) -> String {
     }
     if listing.suppressed_packets > 0 {
         text += &format!(
-            "\n{} packets of further flows were blocked and not noted: too many were new at once",
+            "\n{} packets of further flows were {refused} and not noted: too many were new at once",
             listing.suppressed_packets
         );
     }
     text
 }
 
-fn table(flows: &[Flow], clock: Clock) -> String {
+fn table(flows: &[Flow], clock: Clock, shadow: bool) -> String {
     let mut table = output::table([
         "Packets",
         "Last",
         "From",
         "To",
         "What",
-        "Why",
+        if shadow { "Change" } else { "Why" },
         "Would allow",
     ]);
     for column in UNBROKEN {
@@ -227,7 +250,12 @@ fn table(flows: &[Flow], clock: Clock) -> String {
             refused.destination.to_string(),
             refused.what(),
             format!(
-                "{}{}, {} {}",
+                "{}{}{}, {} {}",
+                match flow.change {
+                    None => "",
+                    Some(Change::WouldDrop) => "would drop: ",
+                    Some(Change::WouldPass) => "would pass; now ",
+                },
                 refused.reason,
                 if refused.observed { " (observed)" } else { "" },
                 refused.interface,

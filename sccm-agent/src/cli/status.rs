@@ -224,7 +224,7 @@ fn not_enforced(names: &[String]) -> String {
 fn shadow(shadow: Option<&ShadowStatus>, now: u64) -> String {
     shadow.map_or_else(String::new, |shadow| {
         format!(
-            "Shadow: {}, since {}\n",
+            "Shadow: {}, since {}; `sccm-agent blocked --shadow` lists what it would change\n",
             &shadow.hash[..12],
             units::describe(now.saturating_sub(shadow.since))
         )

@@ -23,6 +23,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/rates.js"),
     include_str!("page/policy.js"),
     include_str!("page/state.js"),
+    include_str!("page/flows.js"),
     include_str!("page/live.js"),
 );
 

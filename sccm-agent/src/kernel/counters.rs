@@ -3,11 +3,12 @@
 use super::Enforced;
 use crate::policy::{ServiceName, ServiceNames};
 use anyhow::{Result, anyhow};
+use aya::Pod;
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use sccm_common::Reason;
 use sccm_common::counter::{
-    Counter, Direction, Page, PeerPage, SHADOW_PAGES, describe, describe_peer, page, peer_reason,
+    Counter, Direction, PAGE_COUNTERS, Page, PeerPage, describe, describe_peer, page, peer_reason,
     shadow_page,
 };
 
@@ -124,11 +125,7 @@ pub(super) fn reset<const N: usize>(
     map: &mut PerCpuArray<MapData, [Counter; N]>,
     slot: u32,
 ) -> Result<()> {
-    clear(map, pages(slot))
-}
-
-pub(super) fn reset_shadow(map: &mut PerCpuArray<MapData, Page>) -> Result<()> {
-    clear(map, 0..SHADOW_PAGES)
+    clear(map, [Counter::default(); N], pages(slot))
 }
 
 /// Sets the shadow's counters of one slot to zero.
@@ -136,18 +133,21 @@ pub(super) fn reset_shadow_of(map: &mut PerCpuArray<MapData, Page>, slot: u32) -
     let directions = [Direction::Inbound, Direction::Outbound].into_iter();
     clear(
         map,
+        [Counter::default(); PAGE_COUNTERS],
         directions.map(|direction| shadow_page(slot, direction)),
     )
 }
 
-fn clear<const N: usize>(
-    map: &mut PerCpuArray<MapData, [Counter; N]>,
-    pages: impl IntoIterator<Item = u32>,
+/// Writes `empty` for every CPU into these elements.
+pub(super) fn clear<V: Pod>(
+    map: &mut PerCpuArray<MapData, V>,
+    empty: V,
+    elements: impl IntoIterator<Item = u32>,
 ) -> Result<()> {
     let cpus = nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
-    for page in pages {
-        let zero = vec![[Counter::default(); N]; cpus];
-        map.set(page, PerCpuValues::try_from(zero)?, 0)?;
+    let empty = PerCpuValues::try_from(vec![empty; cpus])?;
+    for element in elements {
+        map.set(element, PerCpuValues::try_from(empty.to_vec())?, 0)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod open;
 mod shadow;
 
 use super::batch::Table;
+use super::blocked::Notes;
 use super::{Clock, PinDir, clock, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
@@ -12,7 +13,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use sccm_common::Policy;
 use sccm_common::abi::{self, InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
-use sccm_common::blocked;
+use sccm_common::blocked::{Bucket, Set};
 use sccm_common::counter::{Page, PeerPage};
 use sccm_common::policy::{LIVE_BANKS, SHADOWED};
 use sccm_common::trunk::VlanTable;
@@ -51,8 +52,11 @@ pub struct Maps {
     services: Array<MapData, ServiceRecord>,
     /// The same map, to be read in one call.
     all_services: Table<u32, ServiceRecord>,
-    pub(super) blocked: Table<u32, blocked::Set>,
-    pub(super) buckets: Table<u32, blocked::Bucket>,
+    pub(super) blocked: Notes,
+    pub(super) shadow_notes: Notes,
+    /// The maps of the latter, to be cleared.
+    shadow_flows: PerCpuArray<MapData, Set>,
+    shadow_buckets: PerCpuArray<MapData, Bucket>,
     peers: Array<MapData, PeerRecord>,
 }
 
@@ -74,8 +78,10 @@ impl Maps {
             secret: open(pins, map::SECRET)?,
             services: open(pins, map::SERVICES)?,
             all_services: Table::open(pins, map::SERVICES)?,
-            blocked: Table::open(pins, map::BLOCKED)?,
-            buckets: Table::open(pins, map::BUCKETS)?,
+            blocked: Notes::open(pins, map::BLOCKED, map::BUCKETS)?,
+            shadow_notes: Notes::open(pins, map::SHADOW_FLOWS, map::SHADOW_BUCKETS)?,
+            shadow_flows: open(pins, map::SHADOW_FLOWS)?,
+            shadow_buckets: open(pins, map::SHADOW_BUCKETS)?,
             peers: open(pins, map::PEERS)?,
         })
     }

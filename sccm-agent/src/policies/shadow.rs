@@ -37,7 +37,7 @@ impl Policies {
         outcome(&held, What::Shadowed)
     }
 
-    /// Lets go of the candidate. Its counters stay until there is another.
+    /// Lets go of the candidate. What it has counted and noted stays until there is another.
     ///
     /// # Errors
     /// There is none, or the kernel refuses the write.
@@ -96,7 +96,8 @@ impl Policies {
     }
 }
 
-const NO_SHADOW: &str = "there is no shadow: begin one with `sccm-agent reload --shadow`";
+/// What a command is answered that needs a shadow.
+pub const NO_SHADOW: &str = "there is no shadow: begin one with `sccm-agent reload --shadow`";
 
 fn candidate_of(held: &Held) -> Result<&Applied> {
     held.shadow.as_ref().context(NO_SHADOW)

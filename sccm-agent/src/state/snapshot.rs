@@ -5,9 +5,9 @@
 
 use super::counts::{Count, as_text, counts};
 use super::{InterfaceState, Overall, PolicyStatus, ShadowStatus, interfaces};
-use crate::blocked::{Explainer, Flow, Names, Refused};
+use crate::blocked::{Change, Explainer, Flow, Names, Refused};
 use crate::interface::Interface;
-use crate::kernel::{Clock, Maps, PinDir, Reading};
+use crate::kernel::{Clock, Maps, PinDir, Reading, Unnoted};
 use crate::policy::Advice;
 use anyhow::Result;
 use sccm_common::Disposition;
@@ -57,14 +57,16 @@ pub struct Shadow {
     /// Packets that it would drop, and the active policy passes.
     #[serde(serialize_with = "as_text")]
     pub would_drop: u64,
+    /// Whose traffic that is.
+    pub changes: Blocked,
 }
 
-/// The table of blocked flows.
+/// The table of blocked flows, or of those that the shadow judges otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Blocked {
     /// Flows in the table.
     pub known: usize,
-    /// Packets of flows that were not noted, since the maps were made.
+    /// Packets of flows that were not noted, since the maps were made, or since the shadow began.
     #[serde(serialize_with = "as_text")]
     pub suppressed_packets: u64,
     /// The 50 with the most packets and the 50 with the latest, those with the most first.
@@ -92,6 +94,8 @@ pub struct BlockedRow {
     /// What would let it pass.
     #[serde(flatten)]
     pub advice: Advice,
+    /// What the candidate would change; null in the table of blocked flows.
+    pub change: Option<Change>,
 }
 
 impl From<Flow> for BlockedRow {
@@ -104,6 +108,7 @@ impl From<Flow> for BlockedRow {
             first_seen: flow.first_seen,
             last_seen: flow.last_seen,
             advice: flow.advice,
+            change: flow.change,
         }
     }
 }
@@ -122,17 +127,21 @@ impl Snapshot {
         let interfaces = interfaces(pins, maps, present)?;
         let info = maps.info()?;
         explainer.set_policy(&info);
+        let (clock, names) = (Clock::read()?, Names::read(maps)?);
         let shadow = match maps.shadow()? {
-            Some(info) => Some(Shadow::new(info.into(), &maps.shadow_counters()?)),
+            Some(info) => Some(Shadow::read(info.into(), maps, &names, clock)?),
             None => None,
         };
+        let blocked = Blocked::new(maps.blocked()?, maps.unnoted()?, |flow| {
+            explainer.explain(flow, &names, clock)
+        });
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
             host: host_name(),
             taken: now(),
             overall: Overall::of(interfaces.iter().map(|interface| interface.state)),
             interfaces,
-            blocked: Blocked::read(maps, explainer)?,
+            blocked,
             policy: info.into(),
             file_differs: false,
             shadow,
@@ -154,34 +163,39 @@ fn host_name() -> String {
 }
 
 impl Shadow {
-    fn new(status: ShadowStatus, readings: &[Reading]) -> Self {
+    /// The page does not say what would let the flows pass: that depends on the candidate's file.
+    fn read(status: ShadowStatus, maps: &Maps, names: &Names, clock: Clock) -> Result<Self> {
+        let readings = maps.shadow_counters()?;
         let packets = |disposition: Disposition| {
             let ended = |reading: &&Reading| reading.reason.disposition() == disposition;
             let packets = readings.iter().filter(ended);
             packets.map(|reading| reading.count.packets).sum()
         };
-        Self {
+        Ok(Self {
             status,
             would_pass: packets(Disposition::Pass),
             would_drop: packets(Disposition::Drop),
-        }
+            changes: Blocked::new(maps.shadow_flows()?, maps.shadow_unnoted()?, |flow| {
+                Flow::changed(flow, names, clock)
+            }),
+        })
     }
 }
 
 impl Blocked {
-    fn read(maps: &Maps, explainer: &mut Explainer) -> Result<Self> {
-        let (clock, names) = (Clock::read()?, Names::read(maps)?);
-        let flows = maps.blocked()?;
-        let suppressed = maps.unnoted()?.into_iter();
+    fn new(
+        flows: Vec<BlockedFlow>,
+        unnoted: Vec<Unnoted>,
+        mut explain: impl FnMut(&BlockedFlow) -> Flow,
+    ) -> Self {
+        let suppressed = unnoted.into_iter();
         let known = flows.len();
         let shown = most_and_latest(flows).into_iter();
-        Ok(Self {
+        Self {
             known,
             suppressed_packets: suppressed.map(|unnoted| unnoted.suppressed).sum(),
-            flows: shown
-                .map(|flow| explainer.explain(&flow, &names, clock).into())
-                .collect(),
-        })
+            flows: shown.map(|flow| explain(&flow).into()).collect(),
+        }
     }
 }
 

@@ -4,12 +4,106 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use sccm_tests::agent::{ALLOWED, Agent, FORBIDDEN, Hosts, POINT, PolicyFile};
 use sccm_tests::traffic::Outcome;
+use serde_json::Value;
 
 /// Opens [`FORBIDDEN`].
 const OPEN: &[&str] = &["tcp/21"];
 
 const PASSED: &str = "sccm_shadow_passed_packets_total";
 const DROPPED: &str = "sccm_shadow_dropped_packets_total";
+
+/// Who, what, which way it would change, and why, of the rows of `blocked --shadow` about TCP.
+fn changes(hosts: &Hosts, arguments: &str) -> Result<Vec<[String; 5]>> {
+    let finished = hosts.run(&format!("blocked --shadow -o json {arguments}"))?;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let listing: Value = serde_json::from_str(&finished.stdout)?;
+    let flows = listing["flows"].as_array().into_iter().flatten();
+    let mut rows: Vec<_> = flows
+        .filter(|flow| flow["protocol"] == "tcp")
+        .map(|flow| {
+            assert_eq!(
+                (&flow["interface"], &flow["direction"]),
+                (&"eth0".into(), &"inbound".into())
+            );
+            ["source", "port", "change", "reason", "packets"].map(|key| match &flow[key] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+        })
+        .collect();
+    rows.sort();
+    Ok(rows)
+}
+
+/// The row about [`FORBIDDEN`] of each family, for so many packets.
+fn of_both(change: &str, packets: u64) -> Vec<[String; 5]> {
+    let packets = packets.to_string();
+    ["192.0.2.1", "2001:db8::1"]
+        .map(|source| [source, "21", change, "not-allowed", &packets].map(str::to_owned))
+        .into()
+}
+
+#[test]
+fn whose_traffic_would_change_is_listed() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let policy = PolicyFile::allowing(&[])?;
+    let agent = hosts.enforce(&policy.arguments())?;
+    hosts
+        .run("blocked --shadow")?
+        .assert_refused(&["no shadow", "reload --shadow"]);
+    let judged = |count| {
+        agent.metrics_when(|metrics| metrics.sum(PASSED, &[]) + metrics.sum(DROPPED, &[]) >= count)
+    };
+
+    // A looser one.
+    policy.propose(OPEN)?;
+    done(&hosts, "reload --shadow", "shadowed: ")?;
+    let empty = hosts.run("blocked --shadow")?;
+    assert!(empty.stdout.starts_with("no flows"), "{empty:?}");
+    hosts.knock(3)?;
+    judged(6.0)?;
+    assert_eq!(changes(&hosts, "")?, of_both("would-pass", 3));
+    assert_eq!(
+        changes(&hosts, "--source 192.0.2.0/24")?,
+        of_both("would-pass", 3)[..1]
+    );
+    let table = hosts.run("blocked --shadow")?.stdout;
+    assert!(
+        table.contains("would pass; now not-allowed, eth0 inbound"),
+        "{table}"
+    );
+    // What it lets pass needs no suggestion.
+    let suggested = hosts.run("blocked --shadow --suggest")?.stdout;
+    assert!(!suggested.contains("[[allow]]"), "{suggested}");
+
+    // A stricter one, in its place: the table begins anew.
+    policy.allow(OPEN)?;
+    done(&hosts, "reload", "published: ")?;
+    policy.propose(&[])?;
+    done(&hosts, "reload --shadow", "shadowed: ")?;
+    assert_eq!(changes(&hosts, "")?, [] as [[String; 5]; 0]);
+    hosts.knock(2)?;
+    judged(4.0)?;
+    assert_eq!(changes(&hosts, "")?, of_both("would-drop", 2));
+    let table = hosts.run("blocked --shadow")?.stdout;
+    assert!(
+        table.contains("would drop: not-allowed, eth0 inbound"),
+        "{table}"
+    );
+    let candidate = policy.path().with_file_name("policy.candidate.toml");
+    let suggest = format!(
+        "blocked --shadow --suggest --config {}",
+        candidate.display()
+    );
+    let suggested = hosts.run(&suggest)?.stdout;
+    assert!(suggested.contains("ports = [21]"), "{suggested}");
+
+    done(&hosts, "reload --no-shadow", "shadow ended: ")?;
+    hosts
+        .run("blocked --shadow")?
+        .assert_refused(&["no shadow"]);
+    Ok(())
+}
 
 #[track_caller]
 fn done(hosts: &Hosts, command: &str, what: &str) -> Result<()> {

@@ -86,6 +86,10 @@ maps! {
     BLOCKED: PerCpuArray<Set> = Entries(blocked::SETS);
     /// How many more of them each reason may note.
     BUCKETS: PerCpuArray<Bucket> = Entries(blocked::BUCKETS);
+    /// The flows that the shadow judges otherwise.
+    SHADOW_FLOWS: PerCpuArray<Set> = Entries(blocked::SETS);
+    /// How many more of them each reason may note.
+    SHADOW_BUCKETS: PerCpuArray<Bucket> = Entries(blocked::BUCKETS);
     /// An [`Event`](crate::blocked::Event) for each refused flow, when it is noted.
     EVENTS: RingBuf = Entries(blocked::EVENTS_BYTES);
 

@@ -39,6 +39,7 @@ function show(totals) {
   showState(last);
   showTraffic(last, totals);
   showBlocked(last);
+  showChanges(last);
 }
 
 function contact(name, words) {
@@ -77,6 +78,13 @@ byId("pause").addEventListener("click", (event) => {
 });
 document.querySelectorAll("input[name=order]").forEach((input) =>
   input.addEventListener("change", () => { if (last) showBlocked(last); }));
+// Kept when the page is loaded again, where the browser lets pages keep anything.
+const kept = (work) => { try { work(sessionStorage); } catch { /* It does not. */ } };
+kept((storage) => { byId("filter").value = storage.getItem("filter") || ""; });
+byId("filter").addEventListener("input", ({ target }) => {
+  kept((storage) => storage.setItem("filter", target.value));
+  if (last) showBlocked(last);
+});
 new ResizeObserver(() => { if (last) showCharts(last.taken); }).observe(byId("chart-passed"));
 
 makeHatches();

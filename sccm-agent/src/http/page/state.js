@@ -1,5 +1,5 @@
 
-// Whether it is enforcing, where, by which policy, and whom it refused.
+// Whether it is enforcing, where, and by which policy.
 
 const HEADLINES = {
   enforcing: ["Enforcing", "Packets that the policy does not allow are dropped at the network card."],
@@ -73,44 +73,4 @@ function showInterfaces({ interfaces, counts }) {
         ({ text: count(packets(one.interface, outcome)), className: "number" })),
     ],
   })), 0);
-}
-
-function showBlocked({ blocked, taken }) {
-  const order = document.querySelector("input[name=order]:checked").value;
-  const isMore = (a, b) => (BigInt(b[order]) > BigInt(a[order]) ? 1 : BigInt(b[order]) < BigInt(a[order]) ? -1 : 0);
-  const flows = [...blocked.flows].sort(isMore).slice(0, 50);
-  byId("blocked-none").hidden = flows.length > 0;
-  byId("blocked-region").hidden = flows.length === 0;
-  const known = `${integer.format(flows.length)} of ${integer.format(blocked.known)} flows that the kernel remembers`;
-  const suppressed = blocked.suppressed_packets === "0" ? "" :
-    `; ${count(blocked.suppressed_packets)} packets of further flows were blocked and not noted`;
-  write(byId("blocked-caption"), known + suppressed);
-  fill(byId("blocked").tBodies[0], flows.map((flow) => ({
-    data: { packets: flow.packets, source: flow.source, reason: flow.reason },
-    cells: [
-      { text: count(flow.packets), className: "number" },
-      { text: `${duration(taken / 1000 - flow.last_seen)} ago`, className: "nowrap" },
-      { text: flow.source },
-      { text: flow.destination },
-      { text: what(flow), className: "lines" },
-      { text: `${flow.why}\n${flow.reason}${flow.observed ? " (observed)" : ""}, ${flow.interface} ${flow.direction}`, className: "meaning lines" },
-      { text: wouldAllow(flow), className: "lines allows" },
-    ],
-  })), 2);
-}
-
-function what(flow) {
-  const number = flow.port ?? flow.icmp_type ?? flow.ethertype ?? flow.snap ?? flow.llc;
-  const service = flow.service === "none" ? "" : `\n${flow.service}`;
-  return `${flow.protocol}${number === null ? "" : `/${number}`}${service}`;
-}
-
-// What to write where a role is lacking, else the links, else the rule: as `blocked` says it.
-function wouldAllow(flow) {
-  const brief = (hint) => hint.brief;
-  const roles = flow.hints.filter((hint) => !hint.table.endsWith("allow]]"));
-  const links = flow.would_allow.map((one) => `link ${one.link}: ${one.from} → ${one.to}`);
-  const [lines, more] = roles.length ? [roles.map(brief), flow.hints_more] :
-    links.length ? [links, flow.would_allow_more] : [flow.hints.map(brief), 0];
-  return [...lines, ...(more ? [`and ${more} more`] : [])].join("\n") || "–";
 }

@@ -1,18 +1,20 @@
 //! The shadow: a candidate in a bank of its own judges every packet beside the active policy,
 //! and changes nothing.
 //!
-//! Packets that the two judge differently are counted in pages of their own, which start at
-//! zero with every candidate.
+//! Packets that the two judge differently are counted in pages of their own, and their flows noted in
+//! a table of their own, which both start empty with every candidate.
 
 use super::{Maps, counters, grace_period, unix_time};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use sccm_common::abi::PolicyInfo;
+use sccm_common::blocked::{BUCKETS, BlockedFlow, Bucket, SETS, WAYS};
+use sccm_common::counter::{Counter, PAGE_COUNTERS, SHADOW_PAGES};
 use sccm_common::policy::{SHADOW_BANK, SHADOWED};
 
 impl Maps {
-    /// Starts a shadow that judges by `compiled`, in place of the candidate before. The counters
-    /// start at zero, unless both were compiled from the same written policy. Takes as long as
+    /// Starts a shadow that judges by `compiled`, in place of the candidate before. What was
+    /// counted and noted is cleared, unless both were compiled from the same written policy. Takes as long as
     /// [`Maps::publish`].
     ///
     /// # Errors
@@ -25,8 +27,8 @@ impl Maps {
         // A program may still be reading the candidate before.
         grace_period()?;
         if same.is_none() {
-            counters::reset_shadow(&mut self.shadow_counters)
-                .context("resetting the shadow's counters")?;
+            self.forget_shadow()
+                .context("clearing what the shadow before has counted and noted")?;
         }
         let info = PolicyInfo {
             // Only published policies have a generation.
@@ -41,7 +43,15 @@ impl Maps {
             .context("starting the shadow")
     }
 
-    /// Ends the shadow, if there is one. Its counters stay until the next begins.
+    fn forget_shadow(&mut self) -> Result<()> {
+        let page = [Counter::default(); PAGE_COUNTERS];
+        counters::clear(&mut self.shadow_counters, page, 0..SHADOW_PAGES)?;
+        let set = [BlockedFlow::NONE; WAYS];
+        counters::clear(&mut self.shadow_flows, set, 0..SETS)?;
+        counters::clear(&mut self.shadow_buckets, Bucket::default(), 0..BUCKETS)
+    }
+
+    /// Ends the shadow, if there is one. What it has counted and noted stays until the next begins.
     pub fn end_shadow(&mut self) -> Result<()> {
         let word = self.active.get(&0, 0)?;
         self.active

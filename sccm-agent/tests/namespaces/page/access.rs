@@ -125,7 +125,7 @@ fn a_keyboard_reaches_and_works_everything() -> Result<()> {
     let _agent = stage.enforce("")?;
     let browser = ready(&stage)?;
     let mark = "let number = 0;
-        document.querySelectorAll('a[href], button, summary, [tabindex=\"0\"], input:checked').forEach((one) => {
+        document.querySelectorAll('a[href], button, summary, [tabindex=\"0\"], input:checked, input[type=search]').forEach((one) => {
             if (one.checkVisibility()) { number += 1; one.dataset.walk = number; } });
         return number";
     let count = browser.script(mark, &[])?.as_u64().context("no number")?;

@@ -26,6 +26,13 @@ const LIVELY: Duration = Duration::from_secs(150);
 /// Of a picture, in pixels.
 const SIZE: (u32, u32) = (1160, 1500);
 
+/// Returns the texts of blocked flows that reach beyond the screen.
+const BESIDE_THE_SCREEN: &str = "
+    return [...document.querySelectorAll('#blocked tbody tr > *')].filter((cell) => {
+        const box = cell.getBoundingClientRect();
+        return box.width < 1 || box.left < 0 || box.right > window.innerWidth;
+    }).map((cell) => cell.textContent)";
+
 fn colours(browser: &Browser, scheme: &str) -> Result<Value> {
     let feature = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
     browser.tools("Emulation.setEmulatedMedia", feature)?;
@@ -77,6 +84,15 @@ fn light_and_dark_wide_and_narrow() -> Result<()> {
             let fits = "document.documentElement.scrollWidth <= window.innerWidth";
             assert!(browser.is(fits)?, "the page is wider than {width}");
         }
+        resize(&browser, 360, 740)?;
+        if let Some(folder) = &folder {
+            fs::write(
+                folder.join(format!("phone-{scheme}.png")),
+                picture(&browser)?,
+            )?;
+        }
+        let hidden = browser.script(BESIDE_THE_SCREEN, &[])?;
+        assert_eq!(hidden, json!([]), "without scrolling sideways");
     }
     assert_ne!(seen[0], seen[1], "dark looks like light");
     assert_eq!(browser.complaints()?, [] as [&str; 0]);
