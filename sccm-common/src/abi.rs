@@ -80,6 +80,8 @@ pub struct PolicyInfo {
     /// Until when packets pass whatever the verdict, because nothing was enforced before; in seconds
     /// since 1970. 0: there was no such warm-up.
     pub warm_up_until: u64,
+    /// [`Policy::until`](crate::Policy::until), for agents.
+    pub until: u64,
     /// SHA-256 of the compiled tables, which depend on this machine: its addresses, its routes, and
     /// the numbers that services got.
     pub tables: [u8; 32],

@@ -132,8 +132,7 @@ impl Maps {
         if info.warm_up_left(unix_time()) == 0 {
             return Ok(None);
         }
-        let active = self.policies.get(&self.active_bank()?, 0)?;
-        Ok(Some((active.until, info.warm_up_until)))
+        Ok(Some((u32::try_from(info.until)?, info.warm_up_until)))
     }
 
     /// Until when probes pass, by the program's clock; `None`: none do now.
@@ -141,9 +140,8 @@ impl Maps {
     /// # Errors
     /// The kernel refuses a read.
     pub fn probes(&self) -> Result<Option<u32>> {
-        let active = self.policies.get(&self.active_bank()?, 0)?;
-        let now = Clock::read()?.program();
-        Ok(active.probes(|| now).then_some(active.until))
+        let until = u32::try_from(self.info()?.until)?;
+        Ok((Clock::read()?.program() < until).then_some(until))
     }
 
     /// Called before the tables are written, so that no counter is ever without a name.

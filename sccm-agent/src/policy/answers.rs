@@ -90,14 +90,16 @@ impl Compiled {
         self.policy.flags |= flag::WARM_UP;
         self.policy.until = until;
         self.info.flags |= flag::WARM_UP;
+        self.info.until = until.into();
         self.info.warm_up_until = wall;
     }
 
     /// Lets probes pass until this time, by the program's clock, if they may at all. A warm-up tells
     /// what is under way without them.
-    pub const fn probe(&mut self, until: u32) {
+    pub fn probe(&mut self, until: u32) {
         if !self.policy.has(flag::WARM_UP) && until > self.policy.until {
             self.policy.until = until;
+            self.info.until = until.into();
         }
     }
 }

@@ -127,6 +127,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         published: 0,
         confirm_by: 0,
         warm_up_until: 0,
+        until: 0,
         tables: hash::of_tables(&policy, &sorted.table),
         withdrawn: [0; 32],
         roles: role_list(&request.policy.roles()),

@@ -106,6 +106,7 @@ pub(crate) fn snapshot(at: Instant) -> Snapshot {
             published: clock.wall(),
             confirm_by: 0,
             warm_up_until: 0,
+            until: 0,
             tables: [0; 32],
             withdrawn: [0; 32],
             roles,
