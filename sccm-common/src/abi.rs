@@ -132,6 +132,6 @@ pub struct PeerRecord {
 }
 
 const _: () =
-    assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + 8 + 8 + 8 + 32 + 32 + ROLES_BYTES);
+    assert!(size_of::<PolicyInfo>() == 8 + 32 + 4 + 4 + 8 + 8 + 8 + 8 + 32 + 32 + ROLES_BYTES);
 const _: () = assert!(size_of::<InterfaceRecord>() == 24 + 4 + 4);
 const _: () = assert!(size_of::<ServiceRecord>() == 8 + SERVICE_NAME_BYTES);
