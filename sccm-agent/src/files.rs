@@ -81,11 +81,12 @@ pub fn read(path: &Path, most: u64, readers: Readers) -> Result<Vec<u8>, Unread>
         return Err(Unread::TooLarge);
     }
     let mut bytes = Vec::new();
-    let mut whole = file.take(before.len());
+    let mut whole = (&file).take(before.len());
     whole.read_to_end(&mut bytes).map_err(unread)?;
-    let after = fs::metadata(path).map_err(unread)?;
-    let identity = |file: &Metadata| (file.dev(), file.ino(), file.len(), file.modified().ok());
-    if identity(&before) != identity(&after) || bytes.len() as u64 != before.len() {
+    // Of the file that was read: another one may have taken its name meanwhile, and is whole, too.
+    let after = file.metadata().map_err(unread)?;
+    let state = |file: &Metadata| (file.len(), file.modified().ok());
+    if state(&before) != state(&after) || bytes.len() as u64 != before.len() {
         return Err(
             "was changed while it was read: write a new file beside it, and rename that".into(),
         );

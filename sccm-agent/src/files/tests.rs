@@ -124,6 +124,32 @@ fn what_others_can_change_is_refused_with_what_mends_it() {
 }
 
 #[test]
+fn a_file_that_others_replace_is_one_or_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("file"), folder.path().join("new"));
+    fs::write(&path, [b'a'; 50]).unwrap();
+    let stop = Arc::<AtomicBool>::default();
+    let writer = {
+        let (stop, path) = (Arc::clone(&stop), path.clone());
+        thread::spawn(move || {
+            for content in [[b'b'; 50], [b'a'; 50]].iter().cycle() {
+                fs::write(&new, content).unwrap();
+                fs::rename(&new, &path).unwrap();
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        })
+    };
+    for _ in 0..2_000 {
+        let bytes = read(&path, MOST, Readers::Anybody).unwrap();
+        assert!(bytes == [b'a'; 50] || bytes == [b'b'; 50]);
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+}
+
+#[test]
 fn what_is_too_large_or_not_there_whole_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
