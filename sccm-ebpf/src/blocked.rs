@@ -58,6 +58,10 @@ impl Notebook for OfCpu {
 
 /// An element of a map that a [`Notebook`] keeps.
 #[inline(always)]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "the map is the kernel's, and hands out this CPU's memory"
+)]
 pub fn element<V>(map: &PerCpuArray<V>, index: u32) -> Option<&mut V> {
     let element = map.get_ptr_mut(index)?;
     // SAFETY: the element is this CPU's. If one program interrupts another, a count may be lost,
