@@ -238,7 +238,7 @@ reasons! {
         "Capture some, and look at who sends them: somebody may be trying to hide a source route.";
     IcmpErrorUnrelated = 96, "icmp-error-unrelated", Drop,
         "An ICMP error about nothing that can have gone this way: it quotes no packet of a known flow, and none of a service that the peer may use.",
-        "After a restart, some are normal: they are about connections that are not known yet. Many from one sender are a probe. To pass them all, use `--pass-unrelated-icmp-errors`.";
+        "After a restart, some are normal: they are about connections that are not known yet. Many from one sender are a scan. To pass them all, use `--pass-unrelated-icmp-errors`.";
 
     Pvst = 100, "pvst", Pass,
         "Spanning tree for each VLAN, as switches of Cisco speak it (PVST+).",
