@@ -25,34 +25,23 @@ const PROTOCOLS: [(&str, &str, &str); 5] = [
     ("ripngd", "show ipv6 ripng status", " 120 "),
 ];
 
-const CONFIGURATION: &str = "
-interface up0
- ip ospf area 0
- ip ospf hello-interval 1
- ip ospf dead-interval 4
- ipv6 ospf6 area 0
- ipv6 ospf6 hello-interval 1
- ipv6 ospf6 dead-interval 4
- ip pim
- ip pim hello 1
-interface seg0
- ip ospf area 0
- ip ospf hello-interval 1
- ip ospf dead-interval 4
- ipv6 ospf6 area 0
- ipv6 ospf6 hello-interval 1
- ipv6 ospf6 dead-interval 4
- ip pim
- ip pim hello 1
-router rip
- network up0
- network seg0
- timers basic 5 15 10
-router ripng
- network up0
- network seg0
- timers basic 5 15 10
-";
+/// Everything on both cards, and soon.
+fn configuration(number: usize) -> String {
+    let cards = ["up0", "seg0"].map(|card| {
+        format!(
+            "interface {card}\n ip ospf area 0\n ip ospf hello-interval 1\n ip ospf dead-interval 4\n \
+             ipv6 ospf6 area 0\n ipv6 ospf6 hello-interval 1\n ipv6 ospf6 dead-interval 4\n \
+             ip pim\n ip pim hello 1\n"
+        )
+    });
+    let rip = ["rip", "ripng"]
+        .map(|name| format!("router {name}\n network up0\n network seg0\n timers basic 5 15 10\n"));
+    let ids = format!(
+        "router ospf\n ospf router-id 10.0.0.{number}\n\
+         router ospf6\n ospf6 router-id 10.0.1.{number}\n"
+    );
+    format!("{}{}{ids}", cards.concat(), rip.concat())
+}
 
 /// FRR on one gateway.
 struct Router {
@@ -68,10 +57,7 @@ impl Router {
             chown(path, Some(user.uid), Some(user.gid))?;
         }
         let file = path.join("frr.conf");
-        let ids = format!(
-            "router ospf\n ospf router-id 10.0.0.{number}\nrouter ospf6\n ospf6 router-id 10.0.1.{number}\n"
-        );
-        fs::write(&file, format!("{CONFIGURATION}{ids}"))?;
+        fs::write(&file, configuration(number))?;
         let names = PROTOCOLS.iter().map(|(name, ..)| *name);
         let daemons = ["zebra"].into_iter().chain(names).map(|name| {
             let mut command = gateway.command(format!("/usr/lib/frr/{name}"));
