@@ -20,6 +20,7 @@ use crate::control::server::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{self, Changes, Netlink};
 use crate::kernel::{Events, FlowTable, Found, Loader, Lock};
+use crate::lockout;
 use crate::metrics::{self, Metrics};
 use crate::plan;
 use crate::policies::prepare::check_policy;
@@ -73,6 +74,7 @@ impl Agent {
     async fn start_noting(settings: Settings, changed: &mut bool) -> Result<Self> {
         plan::check(&settings.policies.interfaces)?;
         preflight::check()?;
+        lockout::look()?;
         let signals = Signals::catch()?;
         let pins = settings.pins.clone();
         // Takes about as long as all checks, and changes nothing.
@@ -89,7 +91,7 @@ impl Agent {
         }
         let policy = match policy {
             Ok(policy) => policy,
-            Err(error) => taken.stand_in(&settings, error)?,
+            Err(error) => taken.stand_in(&settings, error).await?,
         };
         check_policy(&settings.policies, &policy)?;
         let netlink = Netlink::connect()?;
@@ -248,8 +250,15 @@ impl Agent {
             self.settings.pins.remove()?;
             tracing::info!("detached; interfaces are as before");
         }
+        let no_more_changes = match no_more_changes {
+            Ok(ended) => {
+                ended.saving.wait().await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
         match end {
-            End::Told => no_more_changes.map(drop),
+            End::Told => no_more_changes,
             End::Unconfirmed => bail!("nobody confirmed the first policy in time: let go"),
             End::Broken(error) => Err(error),
         }

@@ -31,6 +31,7 @@ use crate::changed::Changed;
 use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
 use crate::log::{self, LogFormat};
 use crate::output;
+use crate::visible::visible;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -130,7 +131,7 @@ pub fn run() -> ExitCode {
 fn failed(error: &anyhow::Error, wants_json: bool) -> ExitCode {
     let text = format!("{error:#}");
     // Nobody may read it any more.
-    let _ = writeln!(io::stderr(), "error: {text}");
+    let _ = writeln!(io::stderr(), "error: {}", visible(&text));
     let code = match error.downcast_ref::<Changed>() {
         Some(Changed) => 1,
         None => BAD_INPUT,

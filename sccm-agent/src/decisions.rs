@@ -4,12 +4,16 @@
 //! a [file](file). Policies are kept as they were written, complete in themselves.
 
 mod file;
+mod keeper;
 #[cfg(test)]
 mod tests;
 
 pub use file::{DEFAULT_STATE_DIR, StateFile};
+pub use keeper::Saving;
 
 use crate::policy::{SitePolicy, hash_of};
+use anyhow::Result;
+use keeper::Keeper;
 use sccm_common::abi::PolicyInfo;
 use std::path::{self, Path, PathBuf};
 
@@ -22,7 +26,7 @@ const MOST_WITHDRAWN: usize = 256;
 /// The decisions, and the file that keeps them.
 pub struct Decisions {
     known: Known,
-    file: Option<StateFile>,
+    keeper: Option<Keeper>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -60,11 +64,13 @@ pub enum Choice {
 
 impl Decisions {
     /// Reads what the file has. A file that cannot be read is told, and changes nothing.
-    #[must_use]
-    pub fn load(mut file: StateFile) -> Self {
+    ///
+    /// # Errors
+    /// No thread can be started that will write it.
+    pub fn load(mut file: StateFile) -> Result<Self> {
         let known = file.load();
-        let file = Some(file);
-        Self { known, file }
+        let keeper = Some(Keeper::begin(file)?);
+        Ok(Self { known, keeper })
     }
 
     /// None so far, and none to be kept: where nothing is dropped, nothing is decided.
@@ -72,7 +78,7 @@ impl Decisions {
     pub fn unkept() -> Self {
         Self {
             known: Known::default(),
-            file: None,
+            keeper: None,
         }
     }
 
@@ -204,16 +210,24 @@ impl Decisions {
         self.confirm(policy);
     }
 
-    /// Writes it down, or says that it cannot be.
-    pub fn save(&mut self) {
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.save(&self.known)
-        {
-            tracing::error!(
-                "what was decided is not kept: {error:#}; once this is mended, run `sccm-agent reload`. \
-                 Until then a start enforces what the policy file says where the pins are gone"
-            );
+    /// Has it written down. What goes wrong is logged.
+    pub fn save(&self) -> Saving {
+        let Some(keeper) = &self.keeper else {
+            return Saving::NOTHING;
+        };
+        match file::text(&self.known) {
+            Ok(text) => keeper.keep(Some(text)),
+            Err(error) => {
+                tracing::error!("what was decided is not kept: {error:#}");
+                Saving::NOTHING
+            }
         }
+    }
+
+    /// What was handed over to be written, and may not be yet.
+    pub fn last_saving(&self) -> Saving {
+        let keep = |keeper: &Keeper| keeper.keep(None);
+        self.keeper.as_ref().map_or(Saving::NOTHING, keep)
     }
 
     fn withdraw(&mut self, policy: Hash) {

@@ -3,6 +3,7 @@
 //! Such a file may be anything: a pipe, a device, somebody else's, half written, or on a file system
 //! that hangs. Opening one waits for nobody, what was opened is checked, and [`in_time`] bounds the rest.
 
+use crate::privileges;
 use crate::units;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::statfs::{
@@ -126,7 +127,8 @@ pub async fn in_time<T: Send + 'static>(
     // Not one of the runtime's threads: the runtime would wait for it at the end.
     let thread = thread::Builder::new().name(THREAD.to_owned());
     let run = move || {
-        let done = read();
+        // As at every later reading: what could be read at the start alone would surprise then.
+        let done = privileges::lower().and_then(|()| read());
         drop(reading);
         // Perhaps nobody waits any more.
         let _ = tell.send(done);
@@ -219,7 +221,8 @@ fn why_not(path: &Path, error: &io::Error) -> String {
         }
         ErrorKind::NotFound => "there is no such file".to_owned(),
         ErrorKind::PermissionDenied => {
-            "may not be read: run as root, or correct its permissions".to_owned()
+            "may not be read: run as root, and give root the file and the directories above it"
+                .to_owned()
         }
         ErrorKind::NotADirectory => "a part of this path is not a directory".to_owned(),
         _ => format!("cannot be read: {error}"),

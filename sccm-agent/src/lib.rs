@@ -34,11 +34,13 @@ pub mod output;
 pub mod plan;
 pub mod policies;
 pub mod policy;
+pub mod privileges;
 pub mod record;
 #[cfg(test)]
 mod rooms;
 pub mod site;
 pub mod state;
 pub mod units;
+pub mod visible;
 pub mod watch;
 pub mod watcher;

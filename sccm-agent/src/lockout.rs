@@ -11,9 +11,14 @@ use procfs::process::{FDTarget, all_processes};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 
 /// The port of sessions whose server is not visible, as from within a container.
 const SSH_PORT: u16 = 22;
+
+/// Ports that SSH servers were seen to listen on. Looking takes rights that an agent gives up after its
+/// start ([`look`]).
+static PORTS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// Why a session would be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,15 @@ impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "from {} to {}", self.peer, self.local)
     }
+}
+
+/// Remembers the ports of SSH servers, while this thread may see whose sockets they are.
+///
+/// # Errors
+/// The kernel's tables cannot be read.
+pub fn look() -> Result<()> {
+    remember(&tcp_sockets()?);
+    Ok(())
 }
 
 /// Sessions that the policy would cut, through `interfaces`, by their numbers; those of `segment`
@@ -90,20 +104,31 @@ async fn comes_from(netlink: &Netlink, peer: IpAddr, segment: &BTreeSet<u32>) ->
     Ok(segment.contains(&member.unwrap_or(interface)))
 }
 
-fn ssh_sessions() -> Result<Vec<Session>> {
+fn tcp_sockets() -> Result<Vec<TcpNetEntry>> {
     let mut sockets = procfs::net::tcp().context("reading /proc/net/tcp")?;
     // Absent where IPv6 is switched off.
     sockets.extend(procfs::net::tcp6().unwrap_or_default());
+    Ok(sockets)
+}
+
+/// The ports that SSH servers listen on, or did when this was looked at before.
+fn remember(sockets: &[TcpNetEntry]) -> BTreeSet<u16> {
+    let servers = ssh_server_sockets();
+    let is_server =
+        |socket: &&TcpNetEntry| socket.state == TcpState::Listen && servers.contains(&socket.inode);
+    let seen = sockets.iter().filter(is_server);
+    let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    ports.extend(seen.map(|socket| socket.local_address.port()));
+    ports.clone()
+}
+
+fn ssh_sessions() -> Result<Vec<Session>> {
+    let sockets = tcp_sockets()?;
     if !sockets.iter().any(is_established) {
         return Ok(Vec::new());
     }
-    let servers = ssh_server_sockets();
-    let ports: HashSet<u16> = sockets
-        .iter()
-        .filter(|socket| socket.state == TcpState::Listen && servers.contains(&socket.inode))
-        .map(|socket| socket.local_address.port())
-        .chain([SSH_PORT])
-        .collect();
+    let mut ports = remember(&sockets);
+    ports.insert(SSH_PORT);
     Ok(sockets
         .iter()
         .filter(|socket| is_established(socket))

@@ -3,13 +3,17 @@
 //! `--log-format` decides; the agent does not guess, because a unit's standard error goes to
 //! the journal, too. Users rely on the names of fields: `docs/logs.md` lists them.
 
+use crate::visible::visible;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use std::env;
-use std::io::{self, IsTerminal as _, Write};
+use std::fmt::Debug;
+use std::io::{self, IsTerminal as _};
+use tracing::field::Field;
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::fmt::{self, MakeWriter, format};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -66,32 +70,25 @@ fn filter(chosen: &str) -> Result<EnvFilter> {
 
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-fn text<W: Write + 'static>(
-    writer: impl Fn() -> W + Send + Sync + 'static,
-    is_terminal: bool,
-) -> AnyLayer {
+fn text<W>(writer: W, is_terminal: bool) -> AnyLayer
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     fmt::layer()
         .with_target(false)
-        .with_writer(move || OneLine(writer()))
+        .with_writer(writer)
         .with_ansi(is_terminal)
+        .fmt_fields(format::debug_fn(field).delimited(" "))
         .boxed()
 }
 
-/// Writes each record, which comes as one buffer, as one line: a list of mistakes has several.
-struct OneLine<W>(W);
-
-impl<W: Write> Write for OneLine<W> {
-    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        let text = record.strip_suffix(b"\n").unwrap_or(record);
-        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        let mut line = lines.join(&b"; "[..]);
-        line.push(b'\n');
-        self.0.write_all(&line)?;
-        Ok(record.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+/// Writes a field, whatever it holds, on the record's one line: a list of mistakes has several.
+fn field(to: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let text = format!("{value:?}");
+    let line = visible(&text).replace('\n', "; ");
+    match field.name() {
+        "message" => to.write_str(&line),
+        name => write!(to, "{name}={line}"),
     }
 }
 
@@ -127,6 +124,7 @@ fn journald() -> Result<AnyLayer> {
 mod tests {
     use super::*;
     use serde_json::Value;
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     #[test]
@@ -185,6 +183,26 @@ mod tests {
         assert_eq!(records.len(), 2, "{written}");
         assert!(records[0].ends_with("a.toml:1:1: no; a.toml:2:1: nor this"));
         assert!(records[1].ends_with("published generation=2"), "{written}");
+    }
+
+    #[test]
+    fn text_is_one_plain_line_whatever_is_said() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = text(move || writer.clone(), false);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            for text in HOSTILE {
+                tracing::info!(interface = text, source = %text, port = 445_u16, "{text}");
+            }
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().count(), HOSTILE.len(), "{written}");
+        for line in written.lines() {
+            let hidden = |c: char| c.is_control() || "\u{202e}\u{2028}".contains(c);
+            assert!(!line.contains(hidden), "{line}");
+            assert!(line.ends_with(" port=445"), "{line}");
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! colours, and nothing is broken over lines, so that `grep` finds what is there. A reader that closes
 //! the pipe early (`| head`) has what it wants: that is no error.
 
+use crate::visible::visible;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use serde::Serialize;
 use std::{
     ffi::OsString,
@@ -73,7 +74,7 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     if !is_plain() {
         table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
     }
-    table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    table.set_header(header);
     for column in table.column_iter_mut() {
         column.set_padding((1, 0));
     }
@@ -133,12 +134,13 @@ pub fn lines(table: &Table) -> String {
     lines.join("\n")
 }
 
-/// Writes the text and a line end to standard output.
+/// Writes the text, made [`visible`], and a line end to standard output.
 ///
 /// # Errors
 /// If it cannot be written, unless the reader has gone.
 pub fn print(text: impl Display) -> Result<()> {
-    ended_early_is_fine(writeln!(io::stdout().lock(), "{text}"))
+    let text = text.to_string();
+    ended_early_is_fine(writeln!(io::stdout().lock(), "{}", visible(&text)))
 }
 
 /// Writes the value to standard output as indented JSON.

@@ -22,12 +22,12 @@ pub use shadow::NO_SHADOW;
 pub use trial::{Ended, confirm_by};
 pub use written::Written;
 
-use crate::decisions::Decisions;
+use crate::decisions::{Decisions, Saving};
 use crate::hooks;
 use crate::interface::Netlink;
 use crate::kernel::{Clock, Maps, PinDir, since_boot};
 use crate::plan::Plan;
-use crate::policy::{Compiled, SitePolicy, Surroundings, hash_text};
+use crate::policy::{Compiled, SitePolicy, Surroundings, hash_of, hash_text};
 use crate::record::Record;
 use crate::units;
 use anyhow::{Result, bail, ensure};
@@ -37,7 +37,7 @@ use sccm_common::probe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::block_in_place;
 
 /// Owner of the policy of a running agent.
@@ -62,6 +62,8 @@ struct Held {
     plan: Plan,
     running: Applied,
     decisions: Decisions,
+    /// What the change that has the turn waits for, once it has handed it on.
+    saving: Option<Saving>,
     /// While `running` is on trial: what the other bank holds.
     before_trial: Option<Applied>,
     /// The candidate in the shadow's bank.
@@ -123,6 +125,7 @@ impl Policies {
             plan,
             running,
             decisions,
+            saving: None,
             before_trial: trial.map(|_| before),
             shadow: None,
         };
@@ -175,8 +178,43 @@ impl Policies {
         Ok(())
     }
 
-    /// Makes a policy that has been checked the active one.
+    /// Writes down that a policy goes on trial, before it does, so that no reboot confirms it.
+    async fn announce(&self, policy: &SitePolicy, order: Reload) -> Result<()> {
+        if order.confirm_within.is_some() {
+            let mut held = self.held.lock().await;
+            self.ensure_confirmed(&held)?;
+            held.decisions.try_out(hash_of(policy));
+            save(&mut held);
+            kept(held).await;
+        }
+        Ok(())
+    }
+
+    /// Makes a policy that has been checked, and announced, the active one.
     async fn change_to(
+        &self,
+        held: &mut Held,
+        policy: SitePolicy,
+        order: Reload,
+    ) -> Result<Outcome> {
+        self.ensure_confirmed(held)?;
+        if order.confirm_within.is_some() {
+            held.decisions.try_out(hash_of(&policy));
+        }
+        let changed = self.publish_changed(held, policy, order).await;
+        self.settle(held);
+        changed
+    }
+
+    /// Writes down what came of an announcement.
+    fn settle(&self, held: &mut Held) {
+        if self.deadline.borrow().is_none() {
+            held.decisions.end_trial();
+        }
+        save(held);
+    }
+
+    async fn publish_changed(
         &self,
         held: &mut Held,
         policy: SitePolicy,
@@ -191,7 +229,6 @@ impl Policies {
         if compiled.info.tables == active.tables {
             held.maps.rename(&compiled.info)?;
             held.decisions.rename(&policy);
-            save(held);
             self.run(held, next(policy));
             return outcome(held, What::Unchanged);
         }
@@ -200,20 +237,13 @@ impl Policies {
         let trial = order.confirm_within.map(Duration::from_secs);
         match trial {
             Some(trial) => {
-                held.decisions.try_out(compiled.info.hash);
-                save(held);
-                if let Err(error) = publish(held, compiled, Some(trial)) {
-                    held.decisions.end_trial();
-                    save(held);
-                    return Err(error);
-                }
+                publish(held, compiled, Some(trial))?;
                 held.before_trial = Some(self.run(held, next(policy)));
                 self.deadline.send_replace(Some(since_boot() + trial));
             }
             None => {
                 publish(held, compiled, None)?;
                 held.decisions.confirm(&policy);
-                save(held);
                 self.run(held, next(policy));
             }
         }
@@ -240,7 +270,9 @@ impl Policies {
                  `sccm-agent confirm`"
             );
             self.take_back(&mut held).await?;
-            return outcome(&held, What::RolledBack);
+            let outcome = outcome(&held, What::RolledBack);
+            kept(held).await;
+            return outcome;
         }
         let Some(policy) = held.decisions.previous() else {
             bail!(
@@ -256,7 +288,9 @@ impl Policies {
         save(&mut held);
         let policy = Some(policy);
         self.run(&mut held, Applied { policy, machine });
-        outcome(&held, What::RolledBack)
+        let outcome = outcome(&held, What::RolledBack);
+        kept(held).await;
+        outcome
     }
 
     /// Publishes the running policy for the machine as it is now, if it has changed; `plan` are
@@ -361,9 +395,18 @@ fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> 
     Ok(())
 }
 
-/// Waits for the disk: a decision that was told stays.
+/// Has the decisions written down. [`kept`] waits for it.
 fn save(held: &mut Held) {
-    block_in_place(|| held.decisions.save());
+    held.saving = Some(held.decisions.save());
+}
+
+/// Ends the turn, then waits for the disk: a decision that was told stays.
+async fn kept(mut held: MutexGuard<'_, Held>) {
+    let saving = held.saving.take();
+    drop(held);
+    if let Some(saving) = saving {
+        saving.wait().await;
+    }
 }
 
 fn outcome(held: &Held, what: What) -> Result<Outcome> {

@@ -5,7 +5,7 @@ use super::cards;
 use super::older::Older;
 use super::takeover::{self, Chosen, Start, Taken};
 use crate::changed::Changed;
-use crate::decisions::{Decisions, StateFile};
+use crate::decisions::Decisions;
 use crate::hooks::{self, memory};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Clock, Found, Loader, Maps, Programs};
@@ -42,7 +42,7 @@ pub(crate) async fn begin(
     let machine = surroundings(&settings.policies, netlink, plan).await?;
     let mut decisions = match settings.policies.observe {
         true => Decisions::unkept(),
-        false => Decisions::load(StateFile::new(&settings.state_dir, &settings.pins)),
+        false => takeover::decisions(settings).await,
     };
     decisions.follow(taken.running.as_ref());
     let given_hash = hash_of(&given);
@@ -90,15 +90,14 @@ pub(crate) async fn begin(
     };
     if new_trial.is_some() {
         decisions.try_out(given_hash);
-        decisions.save();
+        decisions.save().wait().await;
     }
     let hooked = hooks::attach_all(&settings.pins, settings.how, loader, plan, published, ready);
-    let mut hooked = hooked.inspect_err(|_| {
-        if new_trial.is_some() {
-            decisions.end_trial();
-            decisions.save();
-        }
-    })?;
+    if hooked.is_err() && new_trial.is_some() {
+        decisions.end_trial();
+        decisions.save().wait().await;
+    }
+    let mut hooked = hooked?;
     if start == Start::Unchanged {
         hooked.maps.rename(&compiled.info).context(Changed)?;
     }
@@ -113,7 +112,7 @@ pub(crate) async fn begin(
     if !taken.unread {
         decisions.was_given(given_hash, settings.policies.written.path());
     }
-    decisions.save();
+    decisions.save().wait().await;
     if first {
         older.catch_up();
     }

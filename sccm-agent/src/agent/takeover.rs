@@ -7,6 +7,7 @@
 
 use super::Settings;
 use crate::decisions::{Choice, Decisions, StateFile};
+use crate::files;
 use crate::kernel::{Found, Maps, PinDir};
 use crate::policies::Settings as PolicySettings;
 use crate::policies::prepare::check_policy;
@@ -63,12 +64,16 @@ impl Taken {
     ///
     /// # Errors
     /// `error`, where there is none.
-    pub(crate) fn stand_in(&mut self, settings: &Settings, error: Error) -> Result<SitePolicy> {
+    pub(crate) async fn stand_in(
+        &mut self,
+        settings: &Settings,
+        error: Error,
+    ) -> Result<SitePolicy> {
         let file = settings.policies.written.path();
         let Some(file) = file.filter(|_| self.found == Found::Nothing) else {
             return Err(error);
         };
-        let decisions = Decisions::load(StateFile::new(&settings.state_dir, &settings.pins));
+        let decisions = decisions(settings).await;
         let confirmed = decisions.confirmed_from(file);
         let Some(confirmed) = confirmed.filter(|_| !settings.policies.observe) else {
             return Err(error);
@@ -184,6 +189,18 @@ impl Taken {
             false => Start::Publish,
         })
     }
+}
+
+/// What was decided before. A file system that hangs keeps no start from enforcing.
+pub(crate) async fn decisions(settings: &Settings) -> Decisions {
+    let file = StateFile::new(&settings.state_dir, &settings.pins);
+    let read = files::in_time(|| Decisions::load(file)).await;
+    read.unwrap_or_else(|error| {
+        tracing::error!(
+            "what was decided before is not known, and what is decided is not kept: {error:#}"
+        );
+        Decisions::unkept()
+    })
 }
 
 fn take_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> {

@@ -3,6 +3,7 @@
 use super::{PinArgs, blocked};
 use crate::capture::{Bounds, Session, Target, Wish};
 use crate::units;
+use crate::visible::visible;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use sccm_common::Reason;
@@ -109,7 +110,9 @@ pub fn run(args: &CaptureArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("error: {error:#}; what was captured before can be read");
+            let error = format!("{error:#}");
+            let error = visible(&error);
+            eprintln!("error: {error}; what was captured before can be read");
             Ok(ExitCode::from(FAILED_UNDERWAY))
         }
     }

@@ -11,6 +11,7 @@ use crate::http::HttpArgs;
 use crate::kernel::EgressOrder;
 use crate::plan::NamedInterface;
 use crate::policies;
+use crate::privileges;
 use crate::units;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -187,12 +188,16 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         metrics_top_flows: args.metrics_top_flows,
     };
     heap::share();
+    privileges::lock()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
+        .on_thread_start(|| tell(privileges::lower()))
         .build()
         .context("starting the runtime")?;
     let agent = runtime.block_on(Agent::start(settings))?;
+    tell(privileges::lower());
+    tell(privileges::filter());
     end_at_panics();
     Ok(match runtime.block_on(agent.run()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -203,12 +208,19 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     })
 }
 
+/// Enforcing goes on with more rights than it needs.
+fn tell(kept: Result<()>) {
+    if let Err(error) = kept {
+        tracing::error!("{error:#}");
+    }
+}
+
 /// Ends the process at a panic, whichever thread it is in, instead of going on without a part of it.
 /// Programs and pins stay as they are. Reading a file is no such part.
 fn end_at_panics() {
-    let tell = panic::take_hook();
+    let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        tell(info);
+        print(info);
         if thread::current().name() != Some(files::THREAD) {
             process::exit(1);
         }

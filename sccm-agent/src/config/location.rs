@@ -5,6 +5,7 @@
 //! still names its location. All mistakes are collected: an operator corrects a
 //! file once, not once for each of them.
 
+use crate::visible::one_line;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ impl Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        f.write_str(&one_line(&self.file.to_string_lossy()))?;
         match self.position {
             Some((line, column)) => write!(f, ":{line}:{column}"),
             None => Ok(()),

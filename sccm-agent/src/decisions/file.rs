@@ -109,7 +109,8 @@ impl StateFile {
         Ok(Some(file))
     }
 
-    pub(super) fn save(&mut self, known: &Known) -> Result<()> {
+    /// Replaces it, and waits for the disk.
+    pub(super) fn save(&mut self, text: &[u8]) -> Result<()> {
         let directory = &self.directory;
         let made = DirBuilder::new()
             .recursive(true)
@@ -124,7 +125,7 @@ impl StateFile {
             self.unread = false;
         }
         let new = self.path.with_extension("new");
-        let written = write(&new, &text(known)?);
+        let written = write(&new, text);
         written.with_context(|| format!("writing {}", new.display()))?;
         fs::rename(&new, &self.path)
             .and_then(|()| opened.sync_all())
@@ -161,7 +162,7 @@ fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn text(known: &Known) -> Result<Vec<u8>> {
+pub(super) fn text(known: &Known) -> Result<Vec<u8>> {
     let Known {
         confirmed,
         previous,

@@ -6,6 +6,7 @@ use crate::policy::Protected;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use tokio::runtime::Builder;
 
 fn policy(name: &str) -> SitePolicy {
     SitePolicy {
@@ -113,15 +114,24 @@ fn kept(directory: &Path) -> PathBuf {
     directory.join("sys-fs-bpf-lab.json")
 }
 
+fn load(directory: &Path) -> Decisions {
+    Decisions::load(file(directory)).unwrap()
+}
+
+fn save(decisions: &Decisions) {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(decisions.save().wait());
+}
+
 fn saved(directory: &Path) -> Decisions {
-    let mut decisions = Decisions::load(file(directory));
+    let mut decisions = load(directory);
     decisions.was_given([7; 32], Some(Path::new("/etc/policy.toml")));
     decisions.confirm(&policy("a"));
     decisions.confirm(&policy("b"));
     decisions.try_out([8; 32]);
     decisions.take_back();
     decisions.try_out([9; 32]);
-    decisions.save();
+    save(&decisions);
     decisions
 }
 
@@ -130,7 +140,7 @@ fn everything_is_kept_for_the_agent_alone() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("state");
     let decisions = saved(&directory);
-    assert_eq!(Decisions::load(file(&directory)).known, decisions.known);
+    assert_eq!(load(&directory).known, decisions.known);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&directory), mode(&kept(&directory))), (0o700, 0o600));
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
@@ -154,12 +164,12 @@ fn a_file_that_cannot_be_read_is_moved_aside_and_decides_nothing() {
         newer.as_bytes(),
     ] {
         fs::write(kept(directory), bad).unwrap();
-        let mut decisions = Decisions::load(file(directory));
+        let decisions = load(directory);
         assert_eq!(decisions.known, Known::default());
         assert_eq!(fs::read(kept(directory)).unwrap(), bad);
-        decisions.save();
+        save(&decisions);
         assert_eq!(fs::read(&unread).unwrap(), bad);
-        assert_eq!(Decisions::load(file(directory)).known, Known::default());
+        assert_eq!(load(directory).known, Known::default());
     }
 }
 
@@ -170,8 +180,9 @@ fn others_put_no_words_into_it() {
     let decisions = saved(directory);
     let all = |mode| fs::Permissions::from_mode(mode);
     fs::set_permissions(kept(directory), all(0o666)).unwrap();
-    assert_eq!(Decisions::load(file(directory)).known, Known::default());
+    assert_eq!(load(directory).known, Known::default());
     fs::set_permissions(kept(directory), all(0o600)).unwrap();
     fs::set_permissions(directory, all(0o777)).unwrap();
-    assert!(file(directory).save(&decisions.known).is_err());
+    let text = super::file::text(&decisions.known).unwrap();
+    assert!(file(directory).save(&text).is_err());
 }

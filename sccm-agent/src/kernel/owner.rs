@@ -1,5 +1,6 @@
 //! Describes a program that is attached where ours should be.
 
+use crate::visible::one_line;
 use aya::programs::loaded_programs;
 use std::fs;
 use std::path::Path;
@@ -45,7 +46,7 @@ fn holders(id: u32) -> Vec<String> {
                 .to_string_lossy()
                 .into_owned();
             let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
-            format!("{} (pid {pid})", name.trim())
+            format!("{} (pid {pid})", one_line(name.trim()))
         })
         .collect()
 }

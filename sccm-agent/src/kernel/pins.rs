@@ -1,6 +1,7 @@
 //! The directory that keeps hooks and maps when the agent ends.
 
 mod holder;
+mod own;
 
 use super::maps;
 use super::unhook::unhook;
@@ -9,9 +10,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sccm_common::abi::{self, map};
 use sccm_common::counter::{Direction, MAX_INTERFACES};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// The pin directory without `--pin-dir`.
@@ -64,11 +65,11 @@ impl PinDir {
         Some(name.trim_matches('/').replace('/', "-"))
     }
 
-    /// Creates the directory. Mounts the bpf file system at `/sys/fs/bpf` if nobody has; systemd
-    /// does so at boot.
+    /// Creates the directory, for this user alone. Mounts the bpf file system at `/sys/fs/bpf` if
+    /// nobody has; systemd does so at boot.
     ///
     /// # Errors
-    /// The directory is not on a bpf file system.
+    /// The directory is not on a bpf file system, or others can put something into its place.
     pub fn create(&self) -> Result<()> {
         let usual = Path::new(BPF_FS);
         if self.0.starts_with(usual) && !is_bpf_fs(usual) {
@@ -77,7 +78,7 @@ impl PinDir {
                 usual,
                 Some("bpf"),
                 MsFlags::empty(),
-                None::<&str>,
+                Some("mode=0700"),
             )
             .with_context(|| format!("mounting the bpf file system on {BPF_FS}"))?;
             tracing::info!("mounted the bpf file system on {BPF_FS}");
@@ -87,27 +88,24 @@ impl PinDir {
             .ancestors()
             .find(|path| path.exists())
             .unwrap_or(&self.0);
-        if !is_bpf_fs(existing) {
-            bail!(
-                "{} is not on a bpf file system: choose a --pin-dir below {BPF_FS}, \
-                 or mount one there with `mount -t bpf bpf DIR`",
-                self.0.display()
-            );
+        ensure!(is_bpf_fs(existing), "{}", not_bpf_fs(&self.0));
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        for directory in [&self.0, &self.maps(), &self.links()] {
+            let created = private.create(directory);
+            created.with_context(|| format!("creating {}", directory.display()))?;
+            own::make_private(directory)?;
         }
-        for directory in [self.maps(), self.links()] {
-            fs::create_dir_all(&directory)
-                .with_context(|| format!("creating {}", directory.display()))?;
-        }
-        Ok(())
+        own::ensure_way(&self.0)
     }
 
     /// Keeps other agents from this directory as long as the lock lives.
     ///
     /// # Errors
-    /// Another agent has the lock.
+    /// Another agent has the lock, or others can write to the directory.
     pub fn lock(&self) -> Result<Lock> {
-        let directory =
-            File::open(&self.0).with_context(|| format!("opening {}", self.0.display()))?;
+        let directory = own::make_private(&self.0)?;
+        own::ensure_way(&self.0)?;
         match directory.try_lock() {
             Ok(()) => {
                 // A `detach` may have removed the directory before we got the lock.
@@ -242,6 +240,14 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
         }
     };
     entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+fn not_bpf_fs(path: &Path) -> String {
+    format!(
+        "{} is not on a bpf file system: choose a --pin-dir below {BPF_FS}, \
+         or mount one there with `mount -t bpf bpf DIR`",
+        path.display()
+    )
 }
 
 fn is_bpf_fs(path: &Path) -> bool {

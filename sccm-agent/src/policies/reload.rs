@@ -1,9 +1,9 @@
 //! Reading the policy's file again. It may hang, so it takes no turn among the changes.
 
-use super::{Outcome, Policies, Reload, What, Written, outcome, prepare, save};
+use super::{Outcome, Policies, Reload, What, Written, kept, outcome, prepare, save};
 use crate::files;
 use crate::policy::hash_text;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::sync::Arc;
 use tokio::sync::MutexGuard;
 use tokio::time::timeout;
@@ -40,17 +40,26 @@ impl Policies {
         let changes = self.changes();
         let policy = self.settings.written.load_in_time().await?;
         prepare::check_policy(&self.settings, &policy)?;
-        let held = &mut *self.held.lock().await;
-        self.ensure_confirmed(held)?;
-        ensure!(
-            changes == self.changes(),
-            "somebody changed the policy while its file was read: run `sccm-agent reload` again"
-        );
-        let outcome = self.change_to(held, policy, order).await?;
-        let hash = held.maps.info()?.hash;
-        held.decisions.was_given(hash, self.settings.written.path());
-        save(held);
-        self.record.drift.note(Some(hash_text(&hash)));
+        self.announce(&policy, order).await?;
+        let mut turn = self.held.lock().await;
+        let held = &mut *turn;
+        let changed = match changes == self.changes() {
+            true => self.change_to(held, policy, order).await,
+            false => {
+                self.settle(held);
+                Err(anyhow!(
+                    "somebody changed the policy while its file was read: run `sccm-agent reload` again"
+                ))
+            }
+        };
+        if changed.is_ok() {
+            let hash = held.maps.info()?.hash;
+            held.decisions.was_given(hash, self.settings.written.path());
+            save(held);
+            self.record.drift.note(Some(hash_text(&hash)));
+        }
+        kept(turn).await;
+        let outcome = changed?;
         Ok(Outcome {
             file_differs: false,
             ..outcome

@@ -5,11 +5,11 @@
 //! is what was judged with, not what the file says by then. A shadow ends with the agent's
 //! start: the next agent has the bank, but not the policy as it was written.
 
-use super::{Applied, Held, Outcome, Policies, Reload, What, outcome, prepare};
+use super::{Applied, Held, Outcome, Policies, Reload, What, kept, outcome, prepare};
 use crate::config;
 use crate::files;
 use crate::policy::Surroundings;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::task::block_in_place;
 
 impl Policies {
@@ -54,13 +54,29 @@ impl Policies {
     /// # Errors
     /// There is none, or whatever speaks against it; the active policy and the shadow stay.
     pub async fn promote(&self, order: Reload) -> Result<Outcome> {
+        let judged = {
+            let held = self.held.lock().await;
+            self.ensure_confirmed(&held)?;
+            candidate_of(&held)?.policy.clone().context(NO_SHADOW)?
+        };
+        self.announce(&judged, order).await?;
         let mut held = self.held.lock().await;
-        self.ensure_confirmed(&held)?;
-        let policy = candidate_of(&held)?.policy.clone();
-        let policy = policy.context(NO_SHADOW)?;
-        let changed = self.change_to(&mut held, policy, order).await?;
-        held.maps.end_shadow()?;
-        held.shadow = None;
+        let same = candidate_of(&held).is_ok_and(|now| now.policy.as_ref() == Some(&judged));
+        let changed = match same {
+            true => self.change_to(&mut held, judged, order).await,
+            false => {
+                self.settle(&mut held);
+                Err(anyhow!(
+                    "somebody changed the shadow meanwhile: look at it again"
+                ))
+            }
+        };
+        if changed.is_ok() {
+            held.maps.end_shadow()?;
+            held.shadow = None;
+        }
+        kept(held).await;
+        let changed = changed?;
         Ok(Outcome {
             what: What::Promoted,
             shadow: None,

@@ -1,6 +1,7 @@
 //! A policy on trial: who ends it, if nobody confirms it.
 
-use super::{Held, Outcome, Policies, What, outcome, save};
+use super::{Held, Outcome, Policies, What, kept, outcome, save};
+use crate::decisions::Saving;
 use crate::kernel::since_boot;
 use crate::record::Part;
 use anyhow::{Result, ensure};
@@ -15,6 +16,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Ended<'a> {
     /// Somebody confirmed the active policy, or nobody needs to: it may outlive the agent.
     pub confirmed: bool,
+    /// To be waited for before the process ends.
+    pub saving: Saving,
     _turn: MutexGuard<'a, Held>,
 }
 
@@ -24,7 +27,8 @@ impl Policies {
     /// # Errors
     /// Nothing is on trial, or the kernel refuses the write.
     pub async fn confirm(&self) -> Result<Outcome> {
-        let held = &mut *self.held.lock().await;
+        let mut turn = self.held.lock().await;
+        let held = &mut *turn;
         ensure!(
             self.deadline.borrow().is_some(),
             "nothing waits to be confirmed: the active policy, generation {}, stays anyway",
@@ -38,7 +42,9 @@ impl Policies {
         save(held);
         self.deadline.send_replace(None);
         self.catch_up(held).await;
-        outcome(held, What::Confirmed)
+        let outcome = outcome(held, What::Confirmed);
+        kept(turn).await;
+        outcome
     }
 
     /// Takes policies back that nobody confirms in time, for as long as there is
@@ -106,6 +112,7 @@ impl Policies {
         }
         Ok(Ended {
             confirmed,
+            saving: held.decisions.last_saving(),
             _turn: held,
         })
     }

@@ -5,7 +5,9 @@ mod reader;
 mod ring;
 mod running;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT, run};
 use sccm_tests::traffic::{PATIENCE, tcp_connect};
 use tempfile::{TempDir, tempdir};
@@ -238,6 +242,52 @@ fn what_cannot_be_done_is_refused_before_anything_is() -> Result<()> {
     let running = Running::start(&hosts, "")?;
     capture("--force")?.assert_refused(&["another `sccm-agent capture`"]);
     running.end(Signal::SIGTERM)?;
+    Ok(())
+}
+
+#[test]
+fn what_is_replaced_gives_nobody_rights_to_packets() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let directory = tempdir()?;
+    let path = directory.path().join("packets");
+    let secret = directory.path().join("secret");
+    let _agent = hosts.enforce(POINT)?;
+    let capture = || {
+        hosts.run(&format!(
+            "capture --dropped --force --duration 1s -w {}",
+            path.display()
+        ))
+    };
+    let mode =
+        |path: &Path| -> Result<u32> { Ok(fs::metadata(path)?.permissions().mode() & 0o777) };
+
+    // A file that others may read, and another name of a file that is none of this.
+    fs::write(&secret, "precious")?;
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644))?;
+    fs::hard_link(&secret, &path)?;
+    assert_eq!(capture()?.code, Some(0));
+    assert_eq!((mode(&path)?, mode(&secret)?), (0o600, 0o644));
+    assert_eq!(fs::read_to_string(&secret)?, "precious");
+
+    fs::remove_file(&path)?;
+    symlink(&secret, &path)?;
+    capture()?.assert_refused(&["is a symbolic link", "name the file itself"]);
+    fs::remove_file(&path)?;
+    symlink(directory.path().join("new"), &path)?;
+    capture()?.assert_refused(&["is a symbolic link"]);
+    assert!(!directory.path().join("new").exists());
+    assert_eq!(fs::read_to_string(&secret)?, "precious");
+
+    fs::remove_file(&path)?;
+    fs::create_dir(&path)?;
+    capture()?.assert_refused(&["is neither a file nor a pipe"]);
+
+    // Whoever has made the pipe reads what goes into it.
+    fs::remove_dir(&path)?;
+    mkfifo(&path, Mode::S_IRWXU | Mode::S_IRWXO)?;
+    chown(&path, Some(1000), None)?;
+    let _reader = OpenOptions::new().read(true).write(true).open(&path)?;
+    capture()?.assert_refused(&["somebody else's pipe"]);
     Ok(())
 }
 

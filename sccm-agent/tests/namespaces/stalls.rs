@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use sccm_tests::agent::{Finished, Hosts, LONG, PolicyFile, Process};
+use sccm_tests::bpffs::state_dir;
 use tempfile::TempDir;
 
 /// What takes longer waited for something. A busy machine takes a part of it.
@@ -20,12 +21,21 @@ const AT_ONCE: Duration = Duration::from_secs(4);
 /// A file system whose server never answers: whoever looks for a file in it waits for ever.
 struct Hanging {
     _server: File,
-    directory: TempDir,
+    at: PathBuf,
+    _own: Option<TempDir>,
 }
 
 impl Hanging {
     fn mount() -> Result<Self> {
-        let (mut options, directory) = (OpenOptions::new(), tempfile::tempdir()?);
+        let own = tempfile::tempdir()?;
+        let mut hanging = Self::mount_on(own.path())?;
+        hanging._own = Some(own);
+        Ok(hanging)
+    }
+
+    /// Hides what is in the directory.
+    fn mount_on(directory: &Path) -> Result<Self> {
+        let mut options = OpenOptions::new();
         let server = options.read(true).write(true).open("/dev/fuse");
         let server = server.context("opening /dev/fuse: load the module fuse")?;
         let options = format!(
@@ -34,15 +44,16 @@ impl Hanging {
         );
         let flags = MsFlags::empty();
         let kind = Some("fuse");
-        mount(kind, directory.path(), kind, flags, Some(options.as_str()))?;
+        mount(kind, directory, kind, flags, Some(options.as_str()))?;
         Ok(Self {
             _server: server,
-            directory,
+            at: directory.to_owned(),
+            _own: None,
         })
     }
 
     fn file(&self) -> PathBuf {
-        self.directory.path().join("clients.txt")
+        self.at.join("clients.txt")
     }
 }
 
@@ -50,7 +61,7 @@ impl Drop for Hanging {
     fn drop(&mut self) {
         // Whoever waits gets an error.
         let flags = MntFlags::MNT_FORCE | MntFlags::MNT_DETACH;
-        let _ = umount2(self.directory.path(), flags);
+        let _ = umount2(&self.at, flags);
     }
 }
 
@@ -163,5 +174,42 @@ fn a_file_system_that_hangs_holds_nothing_up() -> Result<()> {
     let ended = agent.end(Signal::SIGTERM)?;
     assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    hosts.assert_untouched()
+}
+
+#[test]
+fn a_state_directory_that_hangs_holds_nothing_up() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    let policy = PolicyFile::allowing(&[])?;
+    let agent = hosts.enforce(&policy.arguments())?;
+    policy.allow(&["tcp/22"])?;
+    at_once(&hosts, "reload", "published: generation 2")?;
+
+    let hanging = Hanging::mount_on(&state_dir(&hosts.pins()))?;
+    at_once(&hosts, "rollback", "rolled back: generation 3")?;
+    assert!(agent.log()?.contains("is not kept yet"), "{}", agent.log()?);
+    policy.allow(&["tcp/23"])?;
+    let reload = hosts.run("reload --confirm-within 1h")?;
+    assert!(
+        reload.stdout.starts_with("published: generation 4"),
+        "{reload:?}"
+    );
+    at_once(&hosts, "confirm", "confirmed: generation 4")?;
+    hosts.assert_enforced();
+    let begun = Instant::now();
+    assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
+    assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+    hosts.assert_untouched()?;
+
+    // Nor a start.
+    let agent = hosts.enforce(&policy.arguments())?;
+    let log = agent.log()?;
+    assert!(
+        log.contains("what was decided before is not known"),
+        "{log}"
+    );
+    hosts.assert_enforced();
+    drop(hanging);
+    assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
     hosts.assert_untouched()
 }
