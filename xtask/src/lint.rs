@@ -1,12 +1,13 @@
 //! Format, lints and dependencies: what a machine can check without running anything.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
 use crate::component::{CLIPPY, RUST_SRC, RUSTFMT};
 use crate::debian::Missing;
-use crate::process::{cargo, command, is_installed, run, step, tools};
+use crate::process::{cargo, command, is_installed, run, step, tools, workspace};
 use crate::toolchain::Toolchain;
 
 /// The version of cargo-deny that `deny.toml` is written for.
@@ -61,9 +62,35 @@ fn dependencies() -> Result<()> {
     if fetched.is_ok_and(|status| status.success()) {
         run(command(&deny).args(["check", "--disable-fetch", "advisories"]))
     } else {
-        step("NOT CHECKED for known faults: the advisory database cannot be fetched here");
+        step(
+            "NOT CHECKED for known faults: the advisory database cannot be fetched here. With a clone \
+             of it: cargo xtask advisories --database DIR",
+        );
         Ok(())
     }
+}
+
+/// Looks up known faults in a clone of the advisory database.
+pub fn advisories(database: &Path) -> Result<()> {
+    let deny = cargo_deny()?;
+    let database = database.canonicalize();
+    let database = database.context("--database: clone the advisory database there")?;
+    // The settings are those of `cargo xtask lint`, but for where the database comes from.
+    const SETTINGS: &str = "[advisories]\n";
+    let settings =
+        fs::read_to_string(workspace().join("deny.toml")).context("reading deny.toml")?;
+    ensure!(settings.contains(SETTINGS), "deny.toml has no [advisories]");
+    let copies = tools().join("advisories");
+    let from = format!(
+        "{SETTINGS}db-path = {copies:?}\ndb-urls = [{:?}]\n",
+        format!("file://{}", database.display())
+    );
+    let local = tools().join("deny.toml");
+    fs::write(&local, settings.replacen(SETTINGS, &from, 1))
+        .with_context(|| format!("writing {}", local.display()))?;
+    step("dependencies: known faults");
+    let check = ["check", "--hide-inclusion-graph", "--config"];
+    run(command(&deny).args(check).arg(&local).arg("advisories"))
 }
 
 /// The path of cargo-deny, which is built if it is not installed.

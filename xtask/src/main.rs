@@ -21,6 +21,7 @@ mod process;
 mod setup;
 mod toolchain;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -87,6 +88,12 @@ enum Command {
     },
     /// Checks format, lints (both targets) and dependencies.
     Lint,
+    /// Looks up known faults of the dependencies in a copy of the advisory database.
+    Advisories {
+        /// A clone of https://github.com/rustsec/advisory-db, made where that can be reached.
+        #[arg(long, value_name = "DIR")]
+        database: PathBuf,
+    },
 }
 
 /// Exit codes: 0 done, 1 something failed, 2 wrong arguments or not root.
@@ -105,7 +112,7 @@ fn main() -> ExitCode {
         Command::Soak { .. } => Some("soak"),
         Command::Test { .. } => Some("test"),
         Command::Fuzz { .. } => Some("fuzz"),
-        Command::Setup | Command::Lint => None,
+        Command::Setup | Command::Lint | Command::Advisories { .. } => None,
     };
     if let Some(name) = needs_root
         && !process::is_root()
@@ -142,6 +149,7 @@ fn run(command: Command, missing: Missing) -> Result<()> {
         } => fuzz::target(&target, minutes, missing),
         Command::Fuzz { minutes, seed, .. } => fuzz::differential(minutes, seed, missing),
         Command::Lint => lint::all(missing),
+        Command::Advisories { database } => lint::advisories(&database),
     }
 }
 
