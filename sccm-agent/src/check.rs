@@ -25,6 +25,15 @@ use rows::View;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
+/// Roles that links of the protected systems name, and that nobody is said to hold, or not to hold.
+///
+/// # Errors
+/// A role that the catalog does not know.
+pub fn unheld(policy: &SitePolicy) -> Result<BTreeSet<String>> {
+    let view = View::new(policy)?;
+    Ok(warnings::unheld(&view).into_iter().map(str::to_owned).collect())
+}
+
 /// What `sccm-agent check -o json` prints.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -18,6 +18,7 @@ pub mod enforce;
 #[cfg(test)]
 mod exit;
 pub mod explain;
+pub mod import;
 #[cfg(test)]
 mod json;
 mod policy_args;
@@ -70,6 +71,7 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
+    Import(import::ImportArgs),
 }
 
 /// The flag of every command that works with pins.
@@ -121,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
+        Command::Import(args) => import::run(&args),
     };
     match result {
         Ok(code) => code,

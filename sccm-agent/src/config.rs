@@ -59,6 +59,18 @@ pub fn load(path: &Path) -> Result<SitePolicy> {
     Ok(read_all(&files, folder, bytes)?)
 }
 
+/// Reads a policy of one file that is not there yet.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(text: &str) -> Result<SitePolicy, Problems> {
+    let file = PolicyFile {
+        path: "policy".into(),
+        text: text.to_owned(),
+    };
+    read_all(&[file], Path::new(""), Budget::default())
+}
+
 /// Reads files whose text is at hand.
 fn read_all(files: &[PolicyFile], folder: &Path, bytes: Budget) -> Result<SitePolicy, Problems> {
     let mut cx = Context::new(files, folder, bytes);

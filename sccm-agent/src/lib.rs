@@ -24,6 +24,7 @@ pub mod files;
 pub mod heap;
 pub mod hooks;
 pub mod http;
+pub mod import;
 pub mod interface;
 #[expect(unsafe_code, reason = "it speaks to the kernel where aya does not")]
 pub mod kernel;

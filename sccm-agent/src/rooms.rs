@@ -29,6 +29,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["catalog", "files", "policy", "site", "units", "visible"],
     ),
     ("check", &["catalog", "output", "policy", "site", "units"]),
+    (
+        "import",
+        &["catalog", "check", "files", "policy", "site", "units", "visible"],
+    ),
     // Which cards carry the programs.
     ("plan", &["catalog", "interface"]),
     // The kernel, and what is read back from it.
@@ -146,6 +150,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "heap",
             "hooks",
             "http",
+            "import",
             "interface",
             "kernel",
             "log",

@@ -21,6 +21,7 @@ use super::rows::{Row, View};
 use crate::catalog::Link;
 use crate::policy::{self, Compiled, Publish, SitePolicy};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Services by which one computer takes over another: file and named-pipe access,
 /// remote procedure calls, databases.
@@ -63,6 +64,11 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
     .iter()
     .flat_map(|find| find(view))
     .collect()
+}
+
+/// Roles of those whom the protected systems would talk to, and whom nobody has been named for.
+pub(super) fn unheld<'v>(view: &'v View<'_>) -> BTreeSet<&'v str> {
+    unheld::roles(view)
 }
 
 /// Published ports that nobody may open at the system behind them.

@@ -4,7 +4,7 @@ use super::{Warning, add, named, once};
 use crate::catalog::RoleId;
 use crate::check::rows::{Holders, Row, View};
 use crate::policy::Outbound;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let mut warnings = of(view, &view.inbound, |role, systems, links| {
@@ -19,12 +19,36 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     warnings
 }
 
+/// The roles of those whom the protected systems would talk to, and whom nobody has been named for.
+pub(super) fn roles<'v>(view: &'v View<'_>) -> BTreeSet<&'v str> {
+    let mut roles: BTreeSet<&str> = unheld(view, &view.inbound).into_keys().collect();
+    if view.policy.outbound == Outbound::Enforce {
+        roles.extend(unheld(view, &view.outbound).into_keys());
+    }
+    roles
+}
+
 fn of(
     view: &View<'_>,
     rows: &[Row<'_>],
     sentence: impl Fn(&str, &str, &str) -> String,
 ) -> Vec<Warning> {
-    let mut roles: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    let warning = |(role, (systems, links)): (&str, Rows)| Warning {
+        kind: "role-without-address",
+        message: format!(
+            "{}: name its addresses in [peers], or write `{role} = []` there if the site has none",
+            sentence(role, &systems.join(", "), &named(&links))
+        ),
+        links,
+    };
+    unheld(view, rows).into_iter().map(warning).collect()
+}
+
+/// Protected systems, and links.
+type Rows = (Vec<String>, Vec<String>);
+
+fn unheld<'r>(view: &View<'_>, rows: &'r [Row<'_>]) -> BTreeMap<&'r str, Rows> {
+    let mut roles: BTreeMap<&str, Rows> = BTreeMap::new();
     let is_known_to_be_nobody = |role: &str| {
         let listed = view.policy.peers.as_ref();
         listed.is_some_and(|peers| peers.get(&RoleId::from(role)).is_some_and(Vec::is_empty))
@@ -36,13 +60,5 @@ fn of(
             add(links, row.link);
         }
     }
-    let warning = |(role, (systems, links)): (&str, (Vec<String>, Vec<String>))| Warning {
-        kind: "role-without-address",
-        message: format!(
-            "{}: name its addresses in [peers], or write `{role} = []` there if the site has none",
-            sentence(role, &systems.join(", "), &named(&links))
-        ),
-        links,
-    };
-    roles.into_iter().map(warning).collect()
+    roles
 }
