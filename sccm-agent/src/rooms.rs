@@ -69,7 +69,6 @@ const ROOMS: &[(&str, &[&str])] = &[
         "metrics",
         &[
             "blocked",
-            "catalog",
             "interface",
             "kernel",
             "policy",
