@@ -8,6 +8,7 @@
 //! traced to a sentence.
 
 mod check;
+mod diff;
 mod edition;
 mod model;
 mod nearest;
@@ -15,23 +16,33 @@ mod port;
 #[cfg(test)]
 mod tests;
 
+pub use diff::Diff;
 pub use edition::Edition;
 pub use model::{
-    ANY, Direction, Link, Note, PortSetting, Protocol, Role, RoleId, SITE_SERVER, Service,
+    ANY, Direction, Link, Note, PortSetting, Protocol, Retired, Role, RoleId, SITE_SERVER, Service,
+    Source, Stale, Supplement,
 };
 pub use nearest::nearest;
 pub use port::PortSpec;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, error::Error, fmt, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fmt,
+    sync::OnceLock,
+};
 
-/// What people call roles, and their ids.
-const SHORT_NAMES: [(&str, &str); 6] = [
+const DHCPV6: &str = "dhcpv6";
+
+/// What people call roles, and their ids. Editions may have different ones.
+const SHORT_NAMES: [(&str, &str); 7] = [
     ("dp", "distribution-point"),
     ("mp", "management-point"),
     ("sup", "software-update-point"),
     ("pxe", "pxe-service-point"),
+    ("pxe", "pxe-distribution-point"),
     ("dc", "domain-controller"),
     ("sql", "sql-server"),
 ];
@@ -57,6 +68,18 @@ pub struct Catalog {
     /// The document's numbered notes, as people read them. What they change is said
     /// by keys of the links and services that cite them.
     pub notes: Vec<Note>,
+    /// What other pages of the vendor add; it belongs to the policy as the document does.
+    #[serde(default, skip_serializing_if = "Supplement::is_empty")]
+    pub supplement: Supplement,
+    /// Roles that an edition before had, and this one has no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<Retired>,
+    /// Roles that the product has hardly or no more, although the table has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<Stale>,
+    /// The documents that `source` names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, Source>,
 }
 
 impl Catalog {
@@ -85,17 +108,59 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// Every link: the document's, then the supplement's.
+    pub fn all_links(&self) -> impl Iterator<Item = &Link> + Clone {
+        self.links.iter().chain(&self.supplement.links)
+    }
+
+    /// Every role: the document's, then the supplement's.
+    pub fn all_roles(&self) -> impl Iterator<Item = &Role> + Clone {
+        self.roles.iter().chain(&self.supplement.roles)
+    }
+
     /// The role with this id, or with this short name, such as `dp`.
     ///
     /// # Errors
-    /// [`UnknownRole`], which names the roles that look most alike.
+    /// [`UnknownRole`], which says what took its place, which edition has it, or which roles look
+    /// most alike.
     pub fn role(&self, id: &str) -> Result<&Role, UnknownRole> {
-        let short = SHORT_NAMES.iter().find(|(short, _)| *short == id);
-        let id = short.map_or(id, |(_, id)| id);
-        self.find(id).ok_or_else(|| UnknownRole {
+        let mut short = SHORT_NAMES.iter().filter(|(short, _)| *short == id);
+        let role = self.find(id);
+        let role = role.or_else(|| short.find_map(|(_, id)| self.find(id)));
+        role.ok_or_else(|| UnknownRole {
             asked: id.to_owned(),
-            nearest: nearest(id, self.roles.iter().map(|role| role.id.as_str())),
+            instead: self.instead_of(id),
+            nearest: nearest(id, self.all_roles().map(|role| role.id.as_str())),
         })
+    }
+
+    /// What is known of a role that this edition does not have.
+    fn instead_of(&self, id: &str) -> Option<String> {
+        let edition = self.edition;
+        if let Some(retired) = self.retired.iter().find(|role| role.id.as_str() == id) {
+            let instead = match &retired.replaced_by {
+                Some(role) => format!("name {role} in its place"),
+                None => "nothing took its place".to_owned(),
+            };
+            return Some(format!(
+                "role `{id}` is not in edition {edition}: {instead}. {}",
+                retired.reason
+            ));
+        }
+        let others = Edition::ALL.into_iter().filter(|other| *other != edition);
+        let mut others = others.filter(|other| Self::of(*other).find(id).is_some());
+        others.next().map(|other| {
+            format!(
+                "`{id}` is a role of edition {other}, and this is edition {edition}: `edition` in \
+                 [site], or the flag --edition, chooses another"
+            )
+        })
+    }
+
+    /// How it stands with a role that the product has hardly or no more.
+    #[must_use]
+    pub fn stale(&self, id: &RoleId) -> Option<&Stale> {
+        self.stale.iter().find(|role| role.id == *id)
     }
 
     /// The role itself, then what it is, nearest first: a primary site server
@@ -124,11 +189,17 @@ impl Catalog {
         self.sentences.contains(&link.id)
     }
 
+    /// Whether computers that boot from the network ask by DHCPv6, too.
+    #[must_use]
+    pub fn boots_by_dhcpv6(&self) -> bool {
+        let mut boots = self.all_links().filter(|link| link.network_boot);
+        boots.any(|link| link.services.iter().any(|row| row.service == DHCPV6))
+    }
+
     /// The features that the table's `opt_in` links wait for, sorted.
     #[must_use]
     pub fn features(&self) -> BTreeSet<&str> {
-        self.links
-            .iter()
+        self.all_links()
             .filter_map(|link| link.opt_in.as_deref())
             .collect()
     }
@@ -140,7 +211,7 @@ impl Catalog {
     }
 
     fn find(&self, id: &str) -> Option<&Role> {
-        self.roles.iter().find(|role| role.id.as_str() == id)
+        self.all_roles().find(|role| role.id.as_str() == id)
     }
 }
 
@@ -156,12 +227,17 @@ impl fmt::Debug for Catalog {
 pub struct UnknownRole {
     /// What was asked for.
     pub asked: String,
+    /// What is known of it: what took its place, or which edition has it.
+    pub instead: Option<String>,
     /// The ids that look most like it, best first; perhaps none.
     pub nearest: Vec<String>,
 }
 
 impl fmt::Display for UnknownRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(instead) = &self.instead {
+            return f.write_str(instead);
+        }
         write!(f, "unknown role `{}`", self.asked)?;
         if !self.nearest.is_empty() {
             write!(f, "; did you mean {}?", self.nearest.join(" or "))?;

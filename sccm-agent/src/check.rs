@@ -79,6 +79,15 @@ impl Report {
         })
     }
 
+    /// Warns of what the policy's files leave to a default.
+    pub fn notice(&mut self, notice: Option<&impl ToString>) {
+        self.warnings.extend(notice.map(|notice| Warning {
+            kind: "edition-not-named",
+            links: Vec::new(),
+            message: notice.to_string(),
+        }));
+    }
+
     /// Warns if the rules by which this machine translates addresses do not fit the policy.
     pub fn compare_translation(&mut self, policy: &SitePolicy, destinations: &BTreeSet<String>) {
         let misfit = policy::misfit(policy, destinations);

@@ -34,18 +34,35 @@ use context::Context;
 use files::{Budget, PolicyFile};
 use location::Span;
 use names::Names;
-use node::{Table, Value};
+use node::{Node, Table, Value};
 use std::path::Path;
 use toml::de::DeTable;
 
 /// What the parser says of a key that a file has twice.
 const DUPLICATE_KEY: &str = "duplicate key";
 
+/// A policy, and what its author may have forgotten.
+#[derive(Debug)]
+pub struct Read {
+    /// What the files say.
+    pub policy: SitePolicy,
+    /// Where they leave it to a default what they had better say.
+    pub notice: Option<Problem>,
+}
+
 /// Reads the policy of `path` and of `policy.d/*.toml` beside it.
 ///
 /// # Errors
 /// [`Problems`]: everything that is wrong with the files, each with its location.
 pub fn load(path: &Path) -> Result<SitePolicy> {
+    Ok(read(path)?.policy)
+}
+
+/// The same, with what is to be said of it.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(path: &Path) -> Result<Read> {
     let mut bytes = Budget::default();
     let files = match files::all(path, &mut bytes) {
         Ok(files) => files,
@@ -72,16 +89,34 @@ pub fn parse(text: &str) -> Result<SitePolicy, Problems> {
 }
 
 /// Reads files whose text is at hand.
-fn read_all(files: &[PolicyFile], folder: &Path, bytes: Budget) -> Result<SitePolicy, Problems> {
+fn read_all(files: &[PolicyFile], folder: &Path, bytes: Budget) -> Result<Read, Problems> {
     let mut cx = Context::new(files, folder, bytes);
-    let policy = tree(&mut cx).and_then(|mut tree| {
-        let edition = edition(&mut tree, &mut cx)?;
-        Some(read(tree, Catalog::of(edition), &mut cx))
+    let read = tree(&mut cx).and_then(|mut tree| {
+        let (edition, unsaid) = match written_edition(&mut tree) {
+            Some(written) => (edition(written, &mut cx)?, None),
+            None => (Edition::default(), Some(tree.span)),
+        };
+        let policy = read_tree(tree, Catalog::of(edition), &mut cx);
+        let notice = unsaid.map(|span| Problem {
+            location: cx.location(span),
+            message: no_edition(),
+        });
+        Some(Read { policy, notice })
     });
-    match policy.filter(|_| cx.problems.is_empty()) {
-        Some(policy) => Ok(policy),
+    match read.filter(|_| cx.problems.is_empty()) {
+        Some(read) => Ok(read),
         None => Err(cx.problems.sorted()),
     }
+}
+
+fn no_edition() -> String {
+    let default = Edition::default();
+    let known = Edition::ALL.map(|edition| format!("edition = \"{edition}\""));
+    format!(
+        "the policy does not say its edition, so its port table is that of Configuration Manager \
+         {default}: write one of {} below [site]",
+        known.join(", ")
+    )
 }
 
 /// All files as one tree; `None` if one of them is not TOML.
@@ -124,17 +159,18 @@ fn tree<'a>(cx: &mut Context<'a>) -> Option<Table<'a>> {
     whole
 }
 
-/// The edition that everything else is read with; `None` if it is unknown. Then nothing else
-/// is read, because another edition has other roles and settings.
-fn edition(tree: &mut Table<'_>, cx: &mut Context<'_>) -> Option<Edition> {
-    let site = tree.entries.get_mut("site");
-    let written = site.and_then(|(_, site)| match &mut site.value {
+/// Where the files name their edition.
+fn written_edition<'a>(tree: &mut Table<'a>) -> Option<Node<'a>> {
+    let (_, site) = tree.entries.get_mut("site")?;
+    match &mut site.value {
         Value::Table(site) => site.take("edition"),
         _ => None,
-    });
-    let Some(written) = written else {
-        return Some(Edition::default());
-    };
+    }
+}
+
+/// The edition that everything else is read with; `None` if it is unknown. Then nothing else
+/// is read, because another edition has other roles and settings.
+fn edition(written: Node<'_>, cx: &mut Context<'_>) -> Option<Edition> {
     let text = written.text(cx)?;
     match text.text.parse() {
         Ok(edition) => Some(edition),
@@ -145,7 +181,7 @@ fn edition(tree: &mut Table<'_>, cx: &mut Context<'_>) -> Option<Edition> {
     }
 }
 
-fn read(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_>) -> SitePolicy {
+fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_>) -> SitePolicy {
     let mut policy = SitePolicy {
         site: Site::new(catalog),
         ..SitePolicy::default()

@@ -15,10 +15,9 @@ mod series;
 pub use flows::follow as count_flows;
 pub use format::Format;
 
-use crate::catalog::Edition;
 use crate::interface::Interface;
 use crate::kernel::{Clock, Maps};
-use crate::policy::{hash_text, roles_text};
+use crate::policy::{edition_text, hash_text, roles_text};
 use crate::record::{Part, Record};
 use crate::state::Machine;
 use anyhow::Result;
@@ -114,7 +113,7 @@ impl Metrics {
     fn tell_policy(&self, scrape: &mut Scrape, maps: &Maps) -> Result<()> {
         let policy = maps.info()?;
         let (hash, roles) = (hash_text(&policy.hash), roles_text(&policy));
-        let edition = Edition::numbered(policy.edition).map_or("unknown", Edition::name);
+        let edition = edition_text(&policy);
         scrape.one(&table::POLICY_INFO, &[&hash, &roles, edition], 1.0)?;
         scrape.single(&table::POLICY_GENERATION, policy.generation as f64)?;
         scrape.single(&table::POLICY_UNCONFIRMED, is(!policy.is_confirmed()))?;

@@ -38,6 +38,7 @@ pub use explain::{Document, Explanation, Ground, Opener, Question, Running, advi
 pub use hash::of_written as hash_of;
 pub(crate) use hints::unused;
 pub use hints::{Advice, Hint};
+pub(crate) use model::asks_for_an_address;
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,
@@ -49,7 +50,7 @@ pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;
 pub use tables::Tables;
 pub use target::Target;
-pub use text::{hash_text, roles_text};
+pub use text::{edition_text, hash_text, roles_text, stale_roles};
 pub use tracking::check_roles;
 pub(crate) use vocabulary::companions;
 pub use written::WrittenPolicy;

@@ -78,7 +78,6 @@ const ROOMS: &[(&str, &[&str])] = &[
         "metrics",
         &[
             "blocked",
-            "catalog",
             "interface",
             "kernel",
             "policy",

@@ -14,12 +14,16 @@ mod walk;
 
 pub(crate) use args::known_feature;
 pub use args::{SiteArgs, SiteError};
-pub(crate) use ports::parse_port;
 pub use ports::{HttpPorts, PortRange, WsusPorts};
+pub(crate) use ports::{parse_instances, parse_port};
 pub use walk::Found;
 
 use crate::catalog::{Catalog, Edition, Link, PortSetting, PortSpec, Service};
-use std::{collections::BTreeSet, num::NonZeroU16, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    ops::RangeInclusive,
+};
 
 /// One site: the edition that it runs, and what it sets. Ports that the document calls fixed
 /// are not here.
@@ -42,6 +46,11 @@ pub struct Site {
     pub rpc_range: PortRange,
     /// The UDP ports of multicast deployment.
     pub multicast_range: PortRange,
+    /// Other ports that the site has moved, each by the setting that rows name.
+    pub moved: BTreeMap<PortSetting, NonZeroU16>,
+    /// Instances of the cloud management gateway, each of which has a port of its own; `None`: as
+    /// many as the document has ports for.
+    pub cmg_instances: Option<NonZeroU16>,
     /// Links with an `opener` are opened by that end only.
     pub site_server_initiated_only: bool,
     /// Links that list the RPC endpoint mapper alone get the dynamic ports too.
@@ -70,6 +79,8 @@ impl Site {
             amt_provisioning: port(9971),
             rpc_range: PortRange::RPC,
             multicast_range: PortRange::MULTICAST,
+            moved: BTreeMap::new(),
+            cmg_instances: None,
             site_server_initiated_only: false,
             rpc_dynamic_with_mapper: false,
             features: BTreeSet::new(),
@@ -90,9 +101,31 @@ impl Site {
     /// ICMP, which has none.
     #[must_use]
     pub fn resolve(&self, service: &Service) -> Vec<RangeInclusive<u16>> {
-        if let Some(ports) = service.port_from.and_then(|setting| self.set(setting)) {
-            return vec![ports];
+        let set = service.port_from.and_then(|setting| self.set(setting));
+        let mut ports = set.map_or_else(|| self.listed(service), |ports| vec![ports]);
+        match service.port_from {
+            // The role speaks with two databases: the site's, too.
+            Some(PortSetting::DataWarehouseSql) => {
+                let site = self.sql.get()..=self.sql.get();
+                if !ports.contains(&site) {
+                    ports.insert(0, site);
+                }
+            }
+            Some(PortSetting::CmgInstances) => {
+                if let Some(instances) = self.cmg_instances {
+                    ports = ports
+                        .into_iter()
+                        .map(|range| first(range, instances))
+                        .collect();
+                }
+            }
+            _ => {}
         }
+        ports
+    }
+
+    /// The ports that the document lists.
+    fn listed(&self, service: &Service) -> Vec<RangeInclusive<u16>> {
         let concrete = |port: &PortSpec| match port {
             PortSpec::Range(range) => Some(range.clone()),
             PortSpec::Dynamic => Some(self.rpc_range.into()),
@@ -112,9 +145,16 @@ impl Site {
             PortSetting::WakeOnLan => self.wake_on_lan,
             PortSetting::AmtProvisioning => self.amt_provisioning,
             PortSetting::Multicast => return Some(self.multicast_range.into()),
+            other => *self.moved.get(&other)?,
         };
         Some(port.get()..=port.get())
     }
+}
+
+/// As many ports of a range, from its first.
+fn first(range: RangeInclusive<u16>, many: NonZeroU16) -> RangeInclusive<u16> {
+    let last = range.start().saturating_add(many.get() - 1);
+    *range.start()..=last.min(*range.end())
 }
 
 /// A port that is known not to be 0 when the program is written.

@@ -15,8 +15,17 @@ macro_rules! schemas {
 }
 
 /// Part of the program: where other kernels are tested there is no `docs`.
-const SCHEMAS: [(&str, &str); 10] = schemas![
-    "answer", "blocked", "catalog", "check", "explain", "failure", "outcome", "role", "roles",
+const SCHEMAS: [(&str, &str); 11] = schemas![
+    "answer",
+    "blocked",
+    "catalog",
+    "catalog-diff",
+    "check",
+    "explain",
+    "failure",
+    "outcome",
+    "role",
+    "roles",
     "status"
 ];
 
@@ -50,6 +59,7 @@ pub(crate) fn check_output(command: &[String], finished: &Finished) -> Result<()
     let mut names = names.skip_while(|word| word.starts_with('-'));
     let name = match (names.next(), names.next()) {
         (Some("reload" | "promote" | "confirm" | "rollback"), _) => "outcome",
+        (Some("catalog"), Some("diff")) => "catalog-diff",
         (Some("roles"), Some(role)) if !role.starts_with('-') => "role",
         (name, _) => name.unwrap_or_default(),
     };

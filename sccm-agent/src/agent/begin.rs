@@ -12,7 +12,9 @@ use crate::kernel::{Clock, Found, Loader, Maps, Programs};
 use crate::plan::Plan;
 use crate::policies::prepare::{check_sessions, compile, surroundings};
 use crate::policies::{self, Applied};
-use crate::policy::{ServiceNames, SitePolicy, Surroundings, hash_of, hash_text, roles_text};
+use crate::policy::{
+    ServiceNames, SitePolicy, Surroundings, edition_text, hash_of, hash_text, roles_text,
+};
 use crate::units;
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::task::JoinHandle;
@@ -127,6 +129,7 @@ pub(crate) async fn begin(
         generation = active.generation,
         hash = &hash[..12],
         roles = %roles_text(&active),
+        edition = edition_text(&active),
         metrics = %settings.http.metrics_listen,
         control = %settings.control_socket.display(),
         "{}",

@@ -12,11 +12,7 @@ pub(super) fn check(catalog: &Catalog) -> Result<()> {
     roles(catalog)?;
     notes(catalog)?;
     for id in &catalog.sentences {
-        let mut named = catalog
-            .links
-            .iter()
-            .filter(|link| link.id == *id)
-            .peekable();
+        let mut named = catalog.all_links().filter(|link| link.id == *id).peekable();
         ensure!(named.peek().is_some(), "sentence `{id}` is no link");
         ensure!(
             named.all(|link| link.from.as_str() == ANY),
@@ -24,29 +20,51 @@ pub(super) fn check(catalog: &Catalog) -> Result<()> {
         );
     }
     for id in &catalog.sent_to_many {
-        let mut rows = catalog.links.iter().flat_map(|link| &link.services);
+        let mut rows = catalog.all_links().flat_map(|link| &link.services);
         let sent = |row: &Service| row.service == *id && row.protocol == Protocol::Udp;
         ensure!(rows.any(sent), "service `{id}` is in no row for UDP");
     }
     for link in &catalog.links {
-        check_link(catalog, link)
-            .with_context(|| format!("link {} ({} to {})", link.id, link.from, link.to))?;
+        lines(link)
+            .and_then(|()| check_link(catalog, link))
+            .with_context(|| about(link))?;
+    }
+    for link in &catalog.supplement.links {
+        check_link(catalog, link).with_context(|| about(link))?;
+    }
+    Ok(())
+}
+
+fn about(link: &Link) -> String {
+    format!("link {} ({} to {})", link.id, link.from, link.to)
+}
+
+/// Of the document itself, every line is known.
+fn lines(link: &Link) -> Result<()> {
+    ensure!(link.line.is_some(), "no line cited");
+    for row in &link.services {
+        ensure!(
+            row.line.is_some(),
+            "service {} over {}: no line cited",
+            row.service,
+            row.protocol
+        );
     }
     Ok(())
 }
 
 fn roles(catalog: &Catalog) -> Result<()> {
     let mut seen = HashSet::new();
-    for role in &catalog.roles {
+    for role in catalog.all_roles() {
         let id = role.id.as_str();
         ensure!(is_name(id), "role id `{id}` is not in kebab-case");
         ensure!(id != ANY, "`{ANY}` stands for any source and is not a role");
         ensure!(seen.insert(id), "role `{id}` appears twice");
     }
-    for role in &catalog.roles {
+    for role in catalog.all_roles() {
         let mut ancestor = role;
         // A chain longer than the list of roles has come round to its start.
-        for _ in &catalog.roles {
+        for _ in catalog.all_roles() {
             let Some(parent) = &ancestor.is_a else { break };
             ancestor = catalog.find(parent.as_str()).with_context(|| {
                 format!("role `{}` is a `{parent}`, which is not there", role.id)
@@ -58,13 +76,26 @@ fn roles(catalog: &Catalog) -> Result<()> {
             role.id
         );
     }
+    for gone in &catalog.retired {
+        let id = gone.id.as_str();
+        ensure!(seen.insert(id), "retired role `{id}` is there, or twice");
+        if let Some(role) = &gone.replaced_by {
+            known_role(catalog, role)?;
+        }
+    }
+    for stale in &catalog.stale {
+        known_role(catalog, &stale.id)?;
+    }
     Ok(())
 }
 
 fn notes(catalog: &Catalog) -> Result<()> {
-    let mut seen = HashSet::new();
+    let (mut seen, mut kinds) = (HashSet::new(), HashSet::new());
     for note in &catalog.notes {
         ensure!(seen.insert(note.id), "note {} appears twice", note.id);
+        let kind = note.kind.as_str();
+        ensure!(is_name(kind), "kind `{kind}` is not in kebab-case");
+        ensure!(kinds.insert(kind), "two notes are of the kind `{kind}`");
         ensure!(note.line > 0, "note {} cites no line", note.id);
         if let Some(role) = &note.role {
             known_role(catalog, role)?;
@@ -74,7 +105,13 @@ fn notes(catalog: &Catalog) -> Result<()> {
 }
 
 fn check_link(catalog: &Catalog, link: &Link) -> Result<()> {
-    ensure!(link.line > 0, "no line cited");
+    ensure!(link.line != Some(0), "line 0 cited");
+    if let Some(source) = &link.source {
+        ensure!(
+            catalog.sources.contains_key(source),
+            "source `{source}` is not there"
+        );
+    }
     ensure!(!link.services.is_empty(), "no services");
     known_notes(catalog, &link.notes)?;
     if link.from.as_str() != ANY {
@@ -100,7 +137,7 @@ fn check_link(catalog: &Catalog, link: &Link) -> Result<()> {
 
 fn check_service(catalog: &Catalog, service: &Service) -> Result<()> {
     ensure!(is_name(&service.service), "the id is not in kebab-case");
-    ensure!(service.line > 0, "no line cited");
+    ensure!(service.line != Some(0), "line 0 cited");
     ensure!(!service.ports.is_empty(), "no ports");
     known_notes(catalog, &service.notes)?;
     for port in &service.ports {
@@ -119,7 +156,8 @@ fn check_service(catalog: &Catalog, service: &Service) -> Result<()> {
 }
 
 fn known_role(catalog: &Catalog, role: &RoleId) -> Result<()> {
-    catalog.role(role.as_str())?;
+    let known = catalog.find(role.as_str()).is_some();
+    ensure!(known, "unknown role `{role}`");
     Ok(())
 }
 

@@ -13,17 +13,21 @@ pub enum Edition {
     #[default]
     #[serde(rename = "2007")]
     V2007 = 0,
+    /// Configuration Manager, current branch.
+    #[serde(rename = "current-branch")]
+    CurrentBranch = 1,
 }
 
 impl Edition {
     /// All editions, in the order of their numbers.
-    pub const ALL: [Self; 1] = [Self::V2007];
+    pub const ALL: [Self; 2] = [Self::V2007, Self::CurrentBranch];
 
     /// The name that policy files, metrics and JSON use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::V2007 => "2007",
+            Self::CurrentBranch => "current-branch",
         }
     }
 
@@ -40,6 +44,7 @@ impl Edition {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::V2007 => include_str!("../../catalog/2007.toml"),
+            Self::CurrentBranch => include_str!("../../catalog/current-branch.toml"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the catalog is made of: roles, notes, links and services.
 //!
-//! The same types read the TOML and write the JSON, so the two cannot drift
-//! apart. Only a service's own line stays out of the JSON.
+//! The same types read the TOML and write the JSON, so the two cannot drift apart. What only some
+//! editions have is left out of the JSON of the others.
 
 use super::PortSpec;
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,10 @@ pub struct Role {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Note {
-    /// Its number.
+    /// Its number, which another edition may give to another note.
     pub id: u8,
+    /// What it is about, the same word in every edition: `wsus`.
+    pub kind: String,
     /// Its title in the document.
     pub title: String,
     /// Where it stands in the document, from 1.
@@ -92,6 +94,64 @@ impl fmt::Display for Direction {
     }
 }
 
+/// A role of an edition before, which this one has no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Retired {
+    /// What users typed.
+    pub id: RoleId,
+    /// The role that took its place, if one did.
+    pub replaced_by: Option<RoleId>,
+    /// What became of it, in a sentence.
+    pub reason: String,
+}
+
+/// A role that the table still has, and the product hardly or no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Stale {
+    /// The role.
+    pub id: RoleId,
+    /// How it stands, in a sentence.
+    pub status: String,
+}
+
+/// A document that lines are of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Where it is kept.
+    pub repository: String,
+    /// What it is called there.
+    pub path: String,
+    /// The version that was read.
+    pub commit: Option<String>,
+    /// The date that it says it is of.
+    pub date: Option<String>,
+}
+
+/// What other pages of the vendor add to the document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Supplement {
+    /// Computers that the document does not speak of.
+    pub roles: Vec<Role>,
+    /// Links that are in no table of the document.
+    pub links: Vec<Link>,
+}
+
+impl Supplement {
+    /// Whether there is nothing to add.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty() && self.links.is_empty()
+    }
+}
+
 /// Services between two roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -101,6 +161,9 @@ pub struct Link {
     pub id: String,
     /// The heading of the document under which it stands.
     pub section: String,
+    /// The heading within the section, where the document has one for each arrow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heading: Option<String>,
     /// The role on the left of the arrow, or `any`.
     pub from: RoleId,
     /// The role on the right of the arrow.
@@ -111,8 +174,12 @@ pub struct Link {
     pub condition: Option<String>,
     /// The feature that must be enabled before it is part of a policy.
     pub opt_in: Option<String>,
-    /// The document's line of the heading that starts it, from 1.
-    pub line: u32,
+    /// The document's line of the heading that starts it, from 1; none where a page was read in
+    /// excerpts, which only those of the supplement are.
+    pub line: Option<u32>,
+    /// The document that `line` is of, where an edition has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The notes that the link as a whole cites.
     #[serde(default)]
     pub notes: Vec<u8>,
@@ -155,13 +222,12 @@ pub struct Service {
     pub notes: Vec<u8>,
     /// The setting whose ports take the place of `ports`, if the site may move them.
     pub port_from: Option<PortSetting>,
-    /// The row's line in the document, from 1.
-    #[serde(skip_serializing)]
-    pub line: u32,
+    /// The row's line in the document, from 1; none as for links.
+    pub line: Option<u32>,
 }
 
 /// A setting of the site that says which ports a service has there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PortSetting {
@@ -181,6 +247,62 @@ pub enum PortSetting {
     AmtProvisioning,
     /// `multicast-range`
     Multicast,
+    /// `client-notification-port`
+    ClientNotification,
+    /// `wake-up-proxy-port`
+    WakeUpProxy,
+    /// `express-updates-port`
+    ExpressUpdates,
+    /// `peer-cache-broadcast-port`
+    PeerCacheBroadcast,
+    /// `peer-cache-download-port`
+    PeerCacheDownload,
+    /// `sql-service-broker-port`
+    SqlServiceBroker,
+    /// `wsus-sql-port`
+    WsusSql,
+    /// `data-warehouse-sql-port`, and `sql-port` beside it.
+    DataWarehouseSql,
+    /// `reporting-http-port`
+    ReportingHttp,
+    /// `reporting-https-port`
+    ReportingHttps,
+    /// `enrollment-port`
+    Enrollment,
+    /// `certificate-registration-port`
+    CertificateRegistration,
+    /// `cmg-instances`: as many ports of the row.
+    CmgInstances,
+}
+
+impl PortSetting {
+    /// The setting, as flags and policy files name it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Http => "http-port",
+            Self::Https => "https-port",
+            Self::WsusHttp => "wsus-http-port",
+            Self::WsusHttps => "wsus-https-port",
+            Self::Sql => "sql-port",
+            Self::WakeOnLan => "wake-on-lan-port",
+            Self::AmtProvisioning => "amt-provisioning-port",
+            Self::Multicast => "multicast-range",
+            Self::ClientNotification => "client-notification-port",
+            Self::WakeUpProxy => "wake-up-proxy-port",
+            Self::ExpressUpdates => "express-updates-port",
+            Self::PeerCacheBroadcast => "peer-cache-broadcast-port",
+            Self::PeerCacheDownload => "peer-cache-download-port",
+            Self::SqlServiceBroker => "sql-service-broker-port",
+            Self::WsusSql => "wsus-sql-port",
+            Self::DataWarehouseSql => "data-warehouse-sql-port",
+            Self::ReportingHttp => "reporting-http-port",
+            Self::ReportingHttps => "reporting-https-port",
+            Self::Enrollment => "enrollment-port",
+            Self::CertificateRegistration => "certificate-registration-port",
+            Self::CmgInstances => "cmg-instances",
+        }
+    }
 }
 
 /// What carries a service.

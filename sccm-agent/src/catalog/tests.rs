@@ -1,32 +1,29 @@
-//! The embedded edition against the document.
+//! The embedded editions: what holds for all, and 2007 against its document.
+
+mod current_branch;
 
 use super::*;
 
 fn catalog() -> &'static Catalog {
-    Catalog::of(Edition::default())
+    Catalog::of(Edition::V2007)
 }
 
 #[test]
-fn the_json_form_loses_nothing_but_the_lines_of_services() {
-    let mut json = serde_json::to_value(catalog()).unwrap();
-    for link in json["links"].as_array_mut().unwrap() {
-        for service in link["services"].as_array_mut().unwrap() {
-            service["line"] = 0.into();
-        }
+fn the_json_form_loses_nothing_that_people_ask_for() {
+    for catalog in Edition::ALL.map(Catalog::of) {
+        let json = serde_json::to_value(catalog).unwrap();
+        let again: Catalog = serde_json::from_value(json).unwrap();
+        let expected = Catalog {
+            sentences: Vec::new(),
+            sent_to_many: Vec::new(),
+            ..catalog.clone()
+        };
+        assert!(again == expected, "{catalog:?}");
     }
-    let mut expected = catalog().clone();
-    for link in &mut expected.links {
-        link.services
-            .iter_mut()
-            .for_each(|service| service.line = 0);
-    }
-    let again: Catalog = serde_json::from_value(json).unwrap();
-    assert_eq!(again.links, expected.links);
-    assert_eq!(again.roles, expected.roles);
 }
 
 /// "from arrow to: service protocol ports [notes], ..." of each entry with this id.
-fn entries(id: &str) -> Vec<String> {
+fn entries(catalog: &Catalog, id: &str) -> Vec<String> {
     let entry = |link: &Link| {
         let services: Vec<String> = link
             .services
@@ -50,10 +47,8 @@ fn entries(id: &str) -> Vec<String> {
             services.join(", ")
         )
     };
-    let catalog = catalog();
     catalog
-        .links
-        .iter()
+        .all_links()
         .filter(|link| link.id == id)
         .map(entry)
         .collect()
@@ -153,27 +148,33 @@ fn links_say_what_the_document_says() {
             format!("site-server <-> internet-based-site-system: {SMB}"),
         ]),
     ] {
-        assert_eq!(entries(id), expected, "link {id}");
+        assert_eq!(entries(catalog(), id), expected, "link {id}");
     }
 }
 
 /// The ids of the links for which this holds.
-fn links_that(hold: impl Fn(&Link) -> bool) -> Vec<&'static str> {
-    let links = catalog().links.iter().filter(|link| hold(link));
+fn links_that(catalog: &Catalog, hold: impl Fn(&Link) -> bool) -> Vec<&str> {
+    let links = catalog.all_links().filter(|link| hold(link));
     links.map(|link| link.id.as_str()).collect()
+}
+
+/// The number that an edition gives to its note of this kind.
+fn note_of(catalog: &Catalog, kind: &str) -> u8 {
+    let mut notes = catalog.notes.iter();
+    notes.find(|note| note.kind == kind).unwrap().id
 }
 
 #[test]
 fn links_that_cite_note_6_have_an_opener() {
-    let citing = links_that(|link| link.notes.contains(&6));
+    let citing = links_that(catalog(), |link| link.notes.contains(&6));
     assert_eq!(citing, ["3", "5", "9", "10", "12", "31", "35", "45"]);
     let opener = RoleId::from(SITE_SERVER);
     assert_eq!(
-        links_that(|link| link.opener == Some(opener.clone())),
+        links_that(catalog(), |link| link.opener == Some(opener.clone())),
         citing
     );
-    assert_eq!(links_that(|link| link.opener.is_some()), citing);
-    assert_eq!(links_that(|link| link.network_boot), ["8"]);
+    assert_eq!(links_that(catalog(), |link| link.opener.is_some()), citing);
+    assert_eq!(links_that(catalog(), |link| link.network_boot), ["8"]);
 }
 
 #[test]
@@ -192,7 +193,7 @@ fn a_setting_moves_the_ports_of_rows_that_cite_notes_2_and_4() {
             "multicast" => Some(PortSetting::Multicast),
             _ => None,
         };
-        assert_eq!(service.port_from, expected, "line {}", service.line);
+        assert_eq!(service.port_from, expected, "line {:?}", service.line);
     }
 }
 
@@ -206,12 +207,13 @@ fn every_edition_has_the_table_and_the_number_that_it_says() {
         assert_eq!(json, edition.name());
     }
     assert_eq!(Edition::V2007 as u32, 0, "agents before said nothing");
+    assert_eq!(Edition::CurrentBranch as u32, 1, "kernels keep it");
     assert_eq!(Edition::numbered(u32::MAX), None);
 }
 
 #[test]
 fn links_that_list_the_mapper_without_its_ports() {
-    let mapper_only = links_that(Link::lacks_dynamic_ports);
+    let mapper_only = links_that(catalog(), Link::lacks_dynamic_ports);
     assert_eq!(mapper_only, ["5", "32", "34", "remote-control-netbios"]);
 }
 
@@ -250,13 +252,13 @@ fn the_json_has_exactly_the_documented_shape() {
         "network_boot": false,
         "services": [
             {"service": "http", "protocol": "tcp", "ports": ["80"], "notes": [2],
-             "port_from": "http"},
+             "port_from": "http", "line": 321},
             {"service": "https", "protocol": "tcp", "ports": ["443"], "notes": [2],
-             "port_from": "https"},
+             "port_from": "https", "line": 327},
             {"service": "smb", "protocol": "tcp", "ports": ["445"], "notes": [],
-             "port_from": null},
+             "port_from": null, "line": 333},
             {"service": "multicast", "protocol": "udp", "ports": ["63000-64000"], "notes": [],
-             "port_from": "multicast"},
+             "port_from": "multicast", "line": 339},
         ],
     });
     assert_eq!(*link, expected);
@@ -282,17 +284,94 @@ fn an_unknown_role_gets_the_nearest_names() {
 }
 
 #[test]
-fn short_names_of_roles_are_understood() {
-    let catalog = Catalog::of(Edition::default());
-    for (short, id) in SHORT_NAMES {
-        assert_eq!(catalog.role(short).unwrap().id.as_str(), id);
-        // None of them is the id of a role, or looks like another one's.
-        assert!(catalog.find(short).is_none());
+fn a_role_of_another_edition_is_told_where_it_is() {
+    let (old, new) = (
+        Catalog::of(Edition::V2007),
+        Catalog::of(Edition::CurrentBranch),
+    );
+    let message = |catalog: &Catalog, role: &str| catalog.role(role).unwrap_err().to_string();
+    let replaced = message(new, "pxe-service-point");
+    assert!(
+        replaced.starts_with(
+            "role `pxe-service-point` is not in edition current-branch: name pxe-distribution-point"
+        ),
+        "{replaced}"
+    );
+    let removed = message(new, "amt-management-controller");
+    assert!(removed.contains("nothing took its place"), "{removed}");
+    let newer = message(old, "cmg-connection-point");
+    assert!(
+        newer.starts_with(
+            "`cmg-connection-point` is a role of edition current-branch, and this is edition 2007"
+        ),
+        "{newer}"
+    );
+    // Whatever only one edition has is told so by all others.
+    for (one, other) in [(old, new), (new, old)] {
+        for role in one.all_roles() {
+            if let Err(unknown) = other.role(role.id.as_str()) {
+                assert!(unknown.instead.is_some(), "{unknown}");
+            }
+        }
     }
-    let unknown = catalog.role("distributon-point").unwrap_err();
+}
+
+#[test]
+fn short_names_of_roles_are_understood() {
+    for (short, id) in SHORT_NAMES {
+        let having = Edition::ALL.map(Catalog::of).into_iter();
+        let mut having = having
+            .filter(|catalog| catalog.find(id).is_some())
+            .peekable();
+        assert!(having.peek().is_some(), "{id}");
+        for catalog in having {
+            assert_eq!(catalog.role(short).unwrap().id.as_str(), id);
+            // None of them is the id of a role, or looks like another one's.
+            assert!(catalog.find(short).is_none());
+        }
+    }
+    let unknown = catalog().role("distributon-point").unwrap_err();
     assert!(
         unknown
             .to_string()
             .contains("did you mean distribution-point")
     );
+}
+
+/// The kernel keeps the list of a policy's roles, and hints are found by it.
+#[test]
+fn the_kernel_has_room_for_all_roles_at_once() {
+    for catalog in Edition::ALL.map(Catalog::of) {
+        let roles: Vec<&str> = catalog.all_roles().map(|role| role.id.as_str()).collect();
+        let length = roles.join(",").len();
+        assert!(length < sccm_common::abi::ROLES_BYTES, "{length}");
+    }
+}
+
+/// What moves is decided by what a note is about, whatever its number.
+#[test]
+fn rows_that_cite_a_note_about_ports_have_a_setting() {
+    for catalog in Edition::ALL.map(Catalog::of) {
+        let alternate = note_of(catalog, "alternate-port");
+        let wsus = note_of(catalog, "wsus");
+        for row in catalog.links.iter().flat_map(|link| &link.services) {
+            let is_wsus = matches!(
+                row.port_from,
+                Some(PortSetting::WsusHttp | PortSetting::WsusHttps | PortSetting::WsusSql)
+            );
+            let about = format!("{catalog:?}, line {:?}", row.line);
+            assert!(
+                !row.notes.contains(&alternate) || row.port_from.is_some(),
+                "{about}"
+            );
+            assert!(!row.notes.contains(&wsus) || is_wsus, "{about}");
+        }
+        let opened = note_of(catalog, "site-system-communication");
+        for link in catalog
+            .all_links()
+            .filter(|link| link.notes.contains(&opened))
+        {
+            assert!(link.opener.is_some(), "{catalog:?}, {}", link.id);
+        }
+    }
 }

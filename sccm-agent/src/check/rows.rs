@@ -3,13 +3,12 @@
 use crate::catalog::{ANY, Link, Protocol, RoleId, Service};
 use crate::policy::{
     CLIENT, Cover, DHCP_RELAY, INTERNET, PXE_CLIENT, Protected, SitePolicy, Target,
+    asks_for_an_address,
 };
 use crate::site::Found;
 use anyhow::Result;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
-
-const DHCP: &str = "dhcp";
 
 /// A row of a link that a protected entry has by one of its roles.
 #[derive(Debug, Clone)]
@@ -137,7 +136,7 @@ fn booting<'a>(policy: &SitePolicy, row: Row<'a>) -> Vec<Row<'a>> {
         CLIENT
     };
     let mut rows = Vec::new();
-    if row.service.service == DHCP && named(DHCP_RELAY) {
+    if asks_for_an_address(&row.service.service) && named(DHCP_RELAY) {
         let peer = DHCP_RELAY;
         rows.push(Row {
             peer,

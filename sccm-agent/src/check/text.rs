@@ -74,8 +74,10 @@ impl Report {
         let size = &self.size;
         let kib = |bytes: usize| bytes as u64 / KIB;
         format!(
-            "Policy {}: {} kinds of peers x {} of protected systems, of at most {} pairs\n\
+            "Port table: Configuration Manager {}\n\
+             Policy {}: {} kinds of peers x {} of protected systems, of at most {} pairs\n\
              Services that it tells apart: {}\nKernel memory: {} KiB of the {} KiB that are reserved; {} KiB of {} KiB for prefixes",
+            self.edition,
             &self.hash[..12],
             size.peer_classes,
             size.local_classes,

@@ -13,6 +13,7 @@ mod nobody;
 mod outbound;
 mod rpc_overlap;
 mod smb_to_clients;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod unheld;
@@ -60,6 +61,7 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
         rpc_overlap::find,
         nobody::find,
         borrowed_ports::find,
+        stale::find,
     ]
     .iter()
     .flat_map(|find| find(view))

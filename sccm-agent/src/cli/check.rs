@@ -45,9 +45,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
             "standard input is not read, because a policy may name files beside it: give its file"
         );
     }
-    let policy = config::load(&args.file)?;
+    let config::Read { policy, notice } = config::read(&args.file)?;
     let mut report =
         Report::new(&policy).with_context(|| format!("compiling {}", args.file.display()))?;
+    report.notice(notice.as_ref());
     // Only who may look knows how the machine translates.
     if let Ok(translation) = interface::translation()
         && translation.is_any()

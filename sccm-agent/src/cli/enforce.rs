@@ -159,6 +159,11 @@ impl EnforceArgs {
 /// The settings or the machine do not allow it; nothing has changed then.
 pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     let written = args.policy.written()?;
+    if let Some(edition) = args.policy.default_edition() {
+        tracing::info!(
+            "the port table is that of Configuration Manager {edition}: --edition names another"
+        );
+    }
     let shadow_config = args.shadow_config.clone();
     let settings = Settings {
         policies: policies::Settings {

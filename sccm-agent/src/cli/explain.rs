@@ -219,6 +219,9 @@ fn text(args: &ExplainArgs, answer: &Explanation) -> String {
         text += &format!("\n{title}:\n  {hint}");
     }
     text += &format!("\nAnswers: {}", answer.answers);
+    if let Some(edition) = answer.edition {
+        text += &format!("\nPort table: Configuration Manager {edition}");
+    }
     text
 }
 
@@ -230,7 +233,10 @@ fn sentence(ground: &Ground) -> String {
             from,
             to,
             service,
-        } => format!("link {link}, {service}: {from} may open it to {to} (line {line})"),
+        } => {
+            let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+            format!("link {link}, {service}: {from} may open it to {to}{line}")
+        }
         Ground::Rule { name, reason } if reason.is_empty() => format!("rule {name}"),
         Ground::Rule { name, reason } => format!("rule {name}: {reason}"),
         Ground::OutboundNotEnforced => {

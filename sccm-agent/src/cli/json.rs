@@ -2,7 +2,7 @@
 //! `docs/json.md` are written from the types.
 
 use super::{Failure, blocked, roles, status};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
 use crate::policies::Outcome;
@@ -47,7 +47,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 11] {
+fn documents() -> [Document; 12] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<blocked::Listing>("blocked", "`sccm-agent blocked -o json` prints"),
@@ -57,6 +57,10 @@ fn documents() -> [Document; 11] {
         ),
         Document::new::<Report>("check", "`sccm-agent check -o json` prints"),
         Document::new::<Catalog>("catalog", "`sccm-agent catalog -o json` prints"),
+        Document::new::<Diff>(
+            "catalog-diff",
+            "`sccm-agent catalog diff FROM TO -o json` prints",
+        ),
         Document::new::<roles::RoleList<'_>>("roles", "`sccm-agent roles -o json` prints"),
         Document::new::<roles::RoleDetail<'_>>("role", "`sccm-agent roles ROLE -o json` prints"),
         Document::new::<Outcome>(

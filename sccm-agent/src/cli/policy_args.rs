@@ -1,6 +1,6 @@
 //! The policy, as commands are told it: a site's file, or flags in its place.
 
-use crate::catalog::{Catalog, Edition};
+use crate::catalog::Edition;
 use crate::policies::Written;
 use crate::policy::{
     Allow, Essential, Ethertype, INTERNET, Outbound, Protected, Rule, SitePolicy, prefix,
@@ -152,6 +152,12 @@ impl PolicyArgs {
         })
     }
 
+    /// The edition that is taken because neither a file nor a flag could name one.
+    pub fn default_edition(&self) -> Option<Edition> {
+        let named = self.config.is_some() || self.site.edition.is_some();
+        (!named).then(Edition::default)
+    }
+
     /// Whether it is a file's.
     pub fn is_file(&self) -> bool {
         self.config.is_some()
@@ -165,7 +171,7 @@ impl PolicyArgs {
             !filter.roles.iter().any(|role| role == INTERNET),
             "--role {INTERNET}: the Internet cannot be protected: name a role of this host"
         );
-        let catalog = Catalog::of(Edition::default());
+        let catalog = self.site.catalog();
         let roles = filter.roles.iter();
         let roles = roles.map(|role| anyhow::Ok(catalog.role(role)?.id.clone()));
         let protected = Protected {
@@ -216,7 +222,8 @@ mod tests {
     }
 
     /// One of these is a value of any flag.
-    const VALUES: [&str; 7] = [
+    const VALUES: [&str; 8] = [
+        "2007",
         "1",
         "50000-50001",
         "tcp/22",

@@ -5,7 +5,7 @@ mod detail;
 pub(super) use detail::RoleDetail;
 
 use crate::{
-    catalog::{Catalog, Edition, Link, Role, RoleId},
+    catalog::{Edition, Link, Role, RoleId},
     output::{self, OutputArgs, OutputFormat},
     site::{Site, SiteArgs},
 };
@@ -34,7 +34,7 @@ pub struct RolesArgs {
 /// An unknown role, site settings that break a rule, or standard output that
 /// cannot be written.
 pub fn run(args: &RolesArgs) -> Result<()> {
-    let catalog = Catalog::of(Edition::default());
+    let catalog = args.site.catalog();
     let site = args.site.site(catalog)?;
     match (&args.role, args.output.output) {
         (None, OutputFormat::Json) => output::print_json(&RoleList::new(&site)),
@@ -57,6 +57,9 @@ pub(super) struct RoleList<'a> {
     edition: Edition,
     /// The roles, in the catalog's order.
     roles: Vec<Listed<'a>>,
+    /// Roles of other pages of the vendor than the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    supplement: Vec<Listed<'a>>,
 }
 
 #[derive(Serialize)]
@@ -87,12 +90,13 @@ impl<'a> RoleList<'a> {
         Self {
             edition: catalog.edition,
             roles: catalog.roles.iter().map(listed).collect(),
+            supplement: catalog.supplement.roles.iter().map(listed).collect(),
         }
     }
 
     fn text(&self) -> String {
         let mut table = output::list(["Role", "Name", "Is a", "In", "Out"]);
-        for role in &self.roles {
+        for role in self.roles.iter().chain(&self.supplement) {
             table.add_row([
                 role.id.to_string(),
                 role.name.to_owned(),
@@ -109,8 +113,10 @@ impl<'a> RoleList<'a> {
         }
         format!(
             "{}\nIn: links on which others may open something to it. Out: links on which it opens to \
-             others.\nOne role's ports: sccm-agent roles ROLE",
-            output::lines(&table)
+             others.\nOne role's ports: sccm-agent roles ROLE\n\
+             Port table: Configuration Manager {}",
+            output::lines(&table),
+            self.edition
         )
     }
 }
@@ -125,6 +131,7 @@ fn count<'a>(links: impl Iterator<Item = &'a Link>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
 
     #[test]
     fn every_role_is_listed_with_its_links() {
@@ -145,15 +152,29 @@ mod tests {
             "links_out": 1,
         });
         assert_eq!(*role, expected);
+        assert_eq!(json.get("supplement"), None);
+    }
+
+    #[test]
+    fn roles_of_other_pages_stand_apart() {
+        let site = Site::new(Catalog::of(Edition::CurrentBranch));
+        let json = serde_json::to_value(RoleList::new(&site)).unwrap();
+        assert_eq!(json["roles"].as_array().unwrap().len(), 46);
+        assert_eq!(json["supplement"][0]["id"], "azure-storage");
     }
 
     #[test]
     fn the_list_keeps_to_100_columns() {
+        for edition in Edition::ALL {
+            let text = RoleList::new(&Site::new(Catalog::of(edition))).text();
+            assert!(
+                text.lines().all(|line| line.chars().count() <= 100),
+                "{text}"
+            );
+            let last = format!("Port table: Configuration Manager {edition}");
+            assert!(text.ends_with(&last), "{text}");
+        }
         let text = RoleList::new(&Site::default()).text();
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 100),
-            "{text}"
-        );
         assert!(
             text.contains("asset-intelligence-synchronization-point"),
             "{text}"

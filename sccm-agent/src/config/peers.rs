@@ -64,13 +64,14 @@ fn known(catalog: &Catalog, id: &str) -> Result<RoleId, String> {
             "`{ANY}` is not a role: name the role that every address holds"
         )),
         _ => {
-            if let Ok(role) = catalog.role(id) {
-                return Ok(role.id.clone());
-            }
-            let roles = catalog.roles.iter().map(|role| role.id.as_str());
+            let unknown = match catalog.role(id) {
+                Ok(role) => return Ok(role.id.clone()),
+                Err(unknown) => unknown,
+            };
+            let roles = catalog.all_roles().map(|role| role.id.as_str());
             let unknown = UnknownRole {
-                asked: id.to_owned(),
                 nearest: nearest(id, roles.chain([PXE_CLIENT, DHCP_RELAY])),
+                ..unknown
             };
             Err(unknown.to_string())
         }

@@ -10,7 +10,7 @@ use super::node::{Node, Table, Text};
 use super::prefixes;
 use crate::catalog::{Catalog, nearest};
 use crate::policy::{Ethertype, Outbound, SitePolicy, ethertype};
-use crate::site::{PortRange, SiteArgs, known_feature, parse_port};
+use crate::site::{PortRange, SiteArgs, known_feature, parse_instances, parse_port};
 use crate::units;
 use clap::ValueEnum;
 use sccm_common::policy::Timeouts;
@@ -79,11 +79,13 @@ fn settings(
     catalog: &Catalog,
     cx: &mut Context<'_>,
 ) -> SiteArgs {
-    let mut port = |key: &'static str| -> Option<NonZeroU16> {
-        let text = table.take(key)?.text_or_number(cx)?;
-        spans.insert(key, text.span);
-        read_as(&text, parse_port, cx)
-    };
+    let mut number =
+        |key: &'static str, parse: fn(&str) -> Result<NonZeroU16, String>| -> Option<NonZeroU16> {
+            let text = table.take(key)?.text_or_number(cx)?;
+            spans.insert(key, text.span);
+            read_as(&text, parse, cx)
+        };
+    let mut port = |key| number(key, parse_port);
     let mut args = SiteArgs {
         http_port: port("http-port"),
         https_port: port("https-port"),
@@ -92,8 +94,21 @@ fn settings(
         sql_port: port("sql-port"),
         wake_on_lan_port: port("wake-on-lan-port"),
         amt_provisioning_port: port("amt-provisioning-port"),
+        client_notification_port: port("client-notification-port"),
+        wake_up_proxy_port: port("wake-up-proxy-port"),
+        express_updates_port: port("express-updates-port"),
+        peer_cache_broadcast_port: port("peer-cache-broadcast-port"),
+        peer_cache_download_port: port("peer-cache-download-port"),
+        sql_service_broker_port: port("sql-service-broker-port"),
+        wsus_sql_port: port("wsus-sql-port"),
+        data_warehouse_sql_port: port("data-warehouse-sql-port"),
+        reporting_http_port: port("reporting-http-port"),
+        reporting_https_port: port("reporting-https-port"),
+        enrollment_port: port("enrollment-port"),
+        certificate_registration_port: port("certificate-registration-port"),
         ..SiteArgs::default()
     };
+    args.cmg_instances = number("cmg-instances", parse_instances);
     let mut range = |key: &'static str| -> Option<PortRange> {
         let text = table.take(key)?.text(cx)?;
         read_as(&text, str::parse, cx)

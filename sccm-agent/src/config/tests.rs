@@ -11,6 +11,10 @@ use std::path::PathBuf;
 
 /// Reads files that are not there, the first of them the policy file.
 fn read(texts: &[&str]) -> Result<SitePolicy, Problems> {
+    read_with_notice(texts).map(|read| read.policy)
+}
+
+fn read_with_notice(texts: &[&str]) -> Result<Read, Problems> {
     let names = ["policy.toml", "10.toml", "20.toml"];
     let files: Vec<PolicyFile> = names
         .iter()

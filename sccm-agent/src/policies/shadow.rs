@@ -5,9 +5,7 @@
 //! is what was judged with, not what the file says by then. A shadow ends with the agent's
 //! start: the next agent has the bank, but not the policy as it was written.
 
-use super::{Applied, Held, Outcome, Policies, Reload, What, kept, outcome, prepare};
-use crate::config;
-use crate::files;
+use super::{Applied, Held, Outcome, Policies, Reload, What, Written, kept, outcome, prepare};
 use crate::policy::Surroundings;
 use anyhow::{Context as _, Result, anyhow};
 use tokio::task::block_in_place;
@@ -25,7 +23,7 @@ impl Policies {
             "this agent was started with flags and has no candidate to read: start one with \
              --config, or --shadow-config",
         )?;
-        let policy = files::in_time(move || config::load(&path)).await?;
+        let policy = Written::File(path).load_in_time().await?;
         prepare::check_policy(&self.settings, &policy)?;
         let mut held = self.held.lock().await;
         let (machine, compiled) = self.compile(&held, &policy).await?;

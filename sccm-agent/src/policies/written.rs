@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::files;
-use crate::policy::SitePolicy;
+use crate::policy::{SitePolicy, stale_roles};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -16,15 +16,25 @@ pub enum Written {
 }
 
 impl Written {
-    /// Reads the policy.
+    /// Reads the policy, and logs what its author may not know.
     ///
     /// # Errors
     /// The file cannot be read, or is no policy.
     pub fn load(&self) -> Result<SitePolicy> {
-        match self {
-            Self::Flags(policy) => Ok(SitePolicy::clone(policy)),
-            Self::File(path) => config::load(path),
+        let policy = match self {
+            Self::Flags(policy) => SitePolicy::clone(policy),
+            Self::File(path) => {
+                let read = config::read(path)?;
+                if let Some(notice) = read.notice {
+                    tracing::warn!("{notice}");
+                }
+                read.policy
+            }
+        };
+        for stale in stale_roles(&policy) {
+            tracing::warn!("{stale}");
         }
+        Ok(policy)
     }
 
     /// [`Written::load`], with a limit.

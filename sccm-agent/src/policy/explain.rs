@@ -15,7 +15,7 @@ use super::{
     Compiled, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target, compile,
     publish, vocabulary,
 };
-use crate::catalog::{ANY, Link, RoleId, Service};
+use crate::catalog::{ANY, Edition, Link, RoleId, Service};
 use crate::site::Site;
 use anyhow::Result;
 use sccm_common::Reason;
@@ -69,8 +69,8 @@ pub enum Ground {
     Link {
         /// The link's id.
         link: String,
-        /// The document's line of the row.
-        line: u32,
+        /// The document's line of the row; none of a page that was read in excerpts.
+        line: Option<u32>,
         /// The role that opens.
         from: String,
         /// The role that listens.
@@ -107,6 +107,9 @@ impl Ground {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanation {
+    /// The edition of the port table; absent if this program does not know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edition: Option<Edition>,
     /// Which way it goes, seen from the protected end.
     pub direction: &'static str,
     /// Whether it may be opened.
@@ -200,6 +203,7 @@ fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Re
         false => advise(policy, request.machine, question)?,
     };
     Ok(Explanation {
+        edition: Some(policy.site.catalog.edition),
         direction: question.direction(),
         allowed: passes,
         observed: false,
@@ -383,7 +387,7 @@ fn in_catalog(
     boots: BootOpeners,
 ) -> Vec<Ground> {
     let mut grounds = Vec::new();
-    for role in &site.catalog.roles {
+    for role in site.catalog.all_roles() {
         for (link, opener, service) in site.links_into(role) {
             let rows = vocabulary::rows(service, site);
             let speaks = rows.iter().any(|(name, target)| carries(name, target));

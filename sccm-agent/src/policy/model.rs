@@ -9,7 +9,7 @@ use crate::site::Site;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use sccm_common::policy::Timeouts;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Peers that ask for PXE boot service: build networks. Where nobody is named,
@@ -24,6 +24,12 @@ pub const CLIENT: &str = "client";
 
 /// The role of every address that is not [`SitePolicy::internal`].
 pub const INTERNET: &str = "internet";
+
+/// Whether a service is what a computer asks for an address by: relays forward it, and who asks may
+/// have none yet.
+pub(crate) fn asks_for_an_address(service: &str) -> bool {
+    matches!(service, "dhcp" | "dhcpv6")
+}
 
 /// A site's policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +170,13 @@ impl SitePolicy {
             }
         }
         roles
+    }
+
+    /// Every role that the policy names, of protected systems and of peers, each once.
+    pub(crate) fn named_roles(&self) -> impl Iterator<Item = &RoleId> {
+        let peers = self.peers.iter().flat_map(BTreeMap::keys);
+        let all: BTreeSet<&RoleId> = self.roles().into_iter().chain(peers).collect();
+        all.into_iter()
     }
 
     /// Whether peers narrow a link: a sentence about anybody then means the roles to which the

@@ -4,7 +4,7 @@ use super::groups::{self, RuleGroup};
 use super::scopes::{Local, Peer};
 use super::target::{ICMP_ECHO_REQUEST, ICMPV6_ECHO_REQUEST};
 use super::vocabulary::rows;
-use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy, Target};
+use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy, Target, asks_for_an_address};
 use crate::catalog::{ANY, Link, RoleId, Service};
 use crate::site::Found;
 use anyhow::Result;
@@ -13,16 +13,20 @@ use sccm_common::service::{ServiceClass, ServiceSet};
 use std::collections::BTreeSet;
 
 const DHCP: &str = "dhcp";
+const DHCPV6_NAME: &str = "dhcpv6";
 
 /// Where servers of DHCPv6 listen (RFC 8415, 7.2).
 const DHCPV6: Target = Target::Udp(547..=547);
 
 /// What relays may ask beside the document's DHCP, with its name: DHCPv6, if one of them has an
-/// address of that family.
+/// address of that family. An edition that lists it says so itself.
 pub(super) fn asked_by_relays(policy: &SitePolicy) -> Option<(&'static str, Target)> {
+    if policy.site.catalog.boots_by_dhcpv6() {
+        return None;
+    }
     let relays = policy.peers.as_ref()?.get(&RoleId::from(DHCP_RELAY))?;
     let any = relays.iter().any(|prefix| prefix.addr().is_ipv6());
-    any.then_some(("dhcpv6", DHCPV6))
+    any.then_some((DHCPV6_NAME, DHCPV6))
 }
 
 /// Who opens, seen from the protected end.
@@ -83,7 +87,7 @@ impl BootOpeners {
         if !link.network_boot || opener.as_str() != CLIENT {
             return vec![opener.clone()];
         }
-        let relays = (row.service == DHCP).then_some(DHCP_RELAY);
+        let relays = asks_for_an_address(&row.service).then_some(DHCP_RELAY);
         let openers = [clients].into_iter().chain(relays);
         openers.map(RoleId::from).collect()
     }
@@ -330,7 +334,7 @@ impl<'a> Rights<'a> {
     pub(crate) fn roles(&self, peer: &Peer<'_>) -> BTreeSet<&'a str> {
         let mut roles = BTreeSet::new();
         let catalog = self.policy.site.catalog;
-        for role in &catalog.roles {
+        for role in catalog.all_roles() {
             if peer.roles.contains(&role.id) {
                 roles.extend(catalog.lineage(role).iter().map(|id| id.as_str()));
             }
@@ -368,9 +372,10 @@ impl<'a> Rights<'a> {
         } else {
             CLIENT
         };
-        let asks_for_an_address = row.service.service == DHCP;
+        let service = row.service.service.as_str();
         roles.contains(clients)
-            || asks_for_an_address && (peer.unconfigured || roles.contains(DHCP_RELAY))
+            || service == DHCPV6_NAME && peer.link_local
+            || asks_for_an_address(service) && (peer.unconfigured || roles.contains(DHCP_RELAY))
     }
 }
 

@@ -29,6 +29,8 @@ enum PeerScope<'a> {
     Internal,
     /// It is no address yet: a machine that asks for one.
     Unconfigured,
+    /// It is an address of the link alone, from which DHCPv6 is asked (RFC 8415, 18.2.1).
+    LinkLocal,
     /// It stands for many, as a destination.
     Group,
 }
@@ -59,6 +61,8 @@ pub(super) struct Peer<'a> {
     pub internal: bool,
     /// Whether it has no address yet.
     pub unconfigured: bool,
+    /// Whether it is an address of the link alone, where the policy must know.
+    pub link_local: bool,
     /// Whether it stands for many.
     pub group: bool,
 }
@@ -137,6 +141,9 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, machine: &Surroundings) -> Scopes<'
         scopes.peer(PeerScope::Internal, &policy.internal);
         scopes.peer(PeerScope::Internal, &named);
         scopes.peer(PeerScope::Unconfigured, &unspecified());
+        if policy.site.catalog.boots_by_dhcpv6() {
+            scopes.peer(PeerScope::LinkLocal, &[link_local()]);
+        }
     }
     if machine.is_gateway {
         let own = machine.own.iter();
@@ -224,6 +231,7 @@ impl<'a> Scopes<'a> {
                 PeerScope::Manager(group) => peer.manager.push(group),
                 PeerScope::Internal => peer.internal = true,
                 PeerScope::Unconfigured => peer.unconfigured = true,
+                PeerScope::LinkLocal => peer.link_local = true,
                 PeerScope::Group => peer.group = true,
             }
         }
@@ -274,6 +282,12 @@ fn unspecified() -> [IpNet; 2] {
         IpNet::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         IpNet::from(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
     ]
+}
+
+/// RFC 4291, 2.5.6.
+fn link_local() -> IpNet {
+    let first = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+    IpNet::V6(ipnet::Ipv6Net::new_assert(first, 10))
 }
 
 /// What stands for many, and a gateway does not hand on: a router takes limited broadcasts and the

@@ -33,13 +33,8 @@ impl Vocabulary {
                 entries.push(entry);
             }
         };
-        for service in policy
-            .site
-            .catalog
-            .links
-            .iter()
-            .flat_map(|link| &link.services)
-        {
+        let links = policy.site.catalog.all_links();
+        for service in links.flat_map(|link| &link.services) {
             for (name, target) in rows(service, &policy.site) {
                 add(name, target, None);
             }

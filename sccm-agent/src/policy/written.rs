@@ -3,7 +3,7 @@
 //! Whatever is in it is the operator's word, lists of addresses read in; nothing of the machine is.
 
 use super::{Essential, Outbound, Protected, Publish, Rule, SitePolicy, parse_target};
-use crate::catalog::{Catalog, Edition, RoleId};
+use crate::catalog::{Catalog, Edition, PortSetting, RoleId};
 use crate::site::{HttpPorts, Site, WsusPorts};
 use clap::ValueEnum as _;
 use ipnet::IpNet;
@@ -32,6 +32,12 @@ pub struct WrittenPolicy {
     site_server_initiated_only: bool,
     rpc_dynamic_with_mapper: bool,
     features: BTreeSet<String>,
+    /// Left out where the site has moved none: every policy without them keeps its hash.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    moved: BTreeMap<PortSetting, NonZeroU16>,
+    /// Likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cmg_instances: Option<NonZeroU16>,
     outbound: String,
     timeouts: [u32; 6],
     warm_up: u32,
@@ -89,6 +95,8 @@ impl WrittenPolicy {
             amt_provisioning,
             rpc_range,
             multicast_range,
+            moved,
+            cmg_instances,
             site_server_initiated_only,
             rpc_dynamic_with_mapper,
             features,
@@ -113,6 +121,8 @@ impl WrittenPolicy {
             site_server_initiated_only,
             rpc_dynamic_with_mapper,
             features,
+            moved,
+            cmg_instances,
             outbound: match outbound {
                 Outbound::Track => "track",
                 Outbound::Enforce => "enforce",
@@ -188,6 +198,8 @@ impl WrittenPolicy {
                 amt_provisioning: self.amt_provisioning,
                 rpc_range: rpc?,
                 multicast_range: multicast?,
+                moved: self.moved,
+                cmg_instances: self.cmg_instances,
                 site_server_initiated_only: self.site_server_initiated_only,
                 rpc_dynamic_with_mapper: self.rpc_dynamic_with_mapper,
                 features: self.features,

@@ -1,9 +1,15 @@
 //! The site's settings as command-line flags.
 
-use super::{HttpPorts, PortRange, Site, WsusPorts, ports::parse_port};
-use crate::catalog::{Catalog, nearest};
+use super::ports::{parse_instances, parse_port};
+use super::{HttpPorts, PortRange, Site, WsusPorts};
+use crate::catalog::{Catalog, Edition, PortSetting, nearest};
 use clap::Args;
-use std::{collections::BTreeSet, error::Error, fmt, num::NonZeroU16};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fmt,
+    num::NonZeroU16,
+};
 
 /// A setting that breaks a rule of the document, or is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +33,10 @@ impl Error for SiteError {}
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Site settings")]
 pub struct SiteArgs {
+    /// Edition of Configuration Manager whose port table it is: 2007 or current-branch [default: 2007]
+    #[arg(long, value_name = "EDITION")]
+    pub edition: Option<Edition>,
+
     /// HTTP port of site systems, where the document lets it be changed [default: 80]
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub http_port: Option<NonZeroU16>,
@@ -56,6 +66,58 @@ pub struct SiteArgs {
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub amt_provisioning_port: Option<NonZeroU16>,
 
+    /// Client notification port of management points [default: 10123]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub client_notification_port: Option<NonZeroU16>,
+
+    /// Wake-up proxy port of clients [default: 25536]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub wake_up_proxy_port: Option<NonZeroU16>,
+
+    /// Port of express updates [default: 8005]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub express_updates_port: Option<NonZeroU16>,
+
+    /// Port at which clients that share their cache hear broadcasts [default: 8004]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub peer_cache_broadcast_port: Option<NonZeroU16>,
+
+    /// Port at which clients share their cache [default: 8003]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub peer_cache_download_port: Option<NonZeroU16>,
+
+    /// Service Broker port of SQL Server [default: 4022]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub sql_service_broker_port: Option<NonZeroU16>,
+
+    /// SQL Server port of the WSUS database [default: 1433]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub wsus_sql_port: Option<NonZeroU16>,
+
+    /// SQL Server port of the data warehouse's own database [default: 1433]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub data_warehouse_sql_port: Option<NonZeroU16>,
+
+    /// HTTP port of SQL Server Reporting Services [default: 80]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub reporting_http_port: Option<NonZeroU16>,
+
+    /// HTTPS port of SQL Server Reporting Services [default: 443]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub reporting_https_port: Option<NonZeroU16>,
+
+    /// HTTPS port of the enrollment point [default: 443]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub enrollment_port: Option<NonZeroU16>,
+
+    /// HTTPS port of the certificate registration point [default: 443]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub certificate_registration_port: Option<NonZeroU16>,
+
+    /// Instances of the cloud management gateway, each with a port of its own [default: 16]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_instances)]
+    pub cmg_instances: Option<NonZeroU16>,
+
     /// Dynamic RPC ports [default: 49152-65535]
     #[arg(long, value_name = "LOW-HIGH")]
     pub rpc_range: Option<PortRange>,
@@ -72,18 +134,25 @@ pub struct SiteArgs {
     #[arg(long)]
     pub rpc_dynamic_with_mapper: bool,
 
-    /// Include links that are off by default: netbios-remote-control, named-pipes; repeatable
+    /// Include links that are off by default, such as netbios-remote-control; repeatable
     #[arg(long, value_name = "FEATURE")]
     pub enable: Vec<String>,
 }
 
 impl SiteArgs {
-    /// The site that these flags describe, with the port table of its edition.
+    /// The port table of the edition that is named, or of the default.
+    #[must_use]
+    pub fn catalog(&self) -> &'static Catalog {
+        Catalog::of(self.edition.unwrap_or_default())
+    }
+
+    /// The site that these settings describe, with the port table of its edition.
     ///
     /// # Errors
-    /// Ports that break a rule of the document, and unknown features; the
-    /// message says what to give instead.
+    /// Ports that break a rule of the document or that it does not have, and unknown features;
+    /// the message says what to give instead.
     pub fn site(&self, catalog: &'static Catalog) -> Result<Site, SiteError> {
+        self.of_the_edition(catalog)?;
         let default = Site::new(catalog);
         let http = HttpPorts::new(
             self.http_port.unwrap_or(default.http.http()),
@@ -108,10 +177,72 @@ impl SiteArgs {
                 .unwrap_or(default.amt_provisioning),
             rpc_range: self.rpc_range.unwrap_or(default.rpc_range),
             multicast_range: self.multicast_range.unwrap_or(default.multicast_range),
+            moved: self.moved(),
+            cmg_instances: self.cmg_instances,
             site_server_initiated_only: self.site_server_initiated_only,
             rpc_dynamic_with_mapper: self.rpc_dynamic_with_mapper,
             features: self.features(catalog)?,
         })
+    }
+
+    /// Ports that stay the document's unless they are given.
+    fn moved(&self) -> BTreeMap<PortSetting, NonZeroU16> {
+        let given = [
+            (
+                PortSetting::ClientNotification,
+                self.client_notification_port,
+            ),
+            (PortSetting::WakeUpProxy, self.wake_up_proxy_port),
+            (PortSetting::ExpressUpdates, self.express_updates_port),
+            (
+                PortSetting::PeerCacheBroadcast,
+                self.peer_cache_broadcast_port,
+            ),
+            (
+                PortSetting::PeerCacheDownload,
+                self.peer_cache_download_port,
+            ),
+            (PortSetting::SqlServiceBroker, self.sql_service_broker_port),
+            (PortSetting::WsusSql, self.wsus_sql_port),
+            (PortSetting::DataWarehouseSql, self.data_warehouse_sql_port),
+            (PortSetting::ReportingHttp, self.reporting_http_port),
+            (PortSetting::ReportingHttps, self.reporting_https_port),
+            (PortSetting::Enrollment, self.enrollment_port),
+            (
+                PortSetting::CertificateRegistration,
+                self.certificate_registration_port,
+            ),
+        ];
+        let given = given.into_iter();
+        given
+            .filter_map(|(setting, port)| Some((setting, port?)))
+            .collect()
+    }
+
+    /// Checks that the edition has rows for what is given: otherwise it would move nothing.
+    fn of_the_edition(&self, catalog: &Catalog) -> Result<(), SiteError> {
+        let others = [
+            (PortSetting::AmtProvisioning, self.amt_provisioning_port),
+            (PortSetting::CmgInstances, self.cmg_instances),
+        ];
+        let others = others.into_iter().filter(|(_, given)| given.is_some());
+        let given = others.map(|(setting, _)| setting);
+        let mut given = given.chain(self.moved().into_keys());
+        let has = |setting: PortSetting| {
+            let mut rows = catalog.all_links().flat_map(|link| &link.services);
+            rows.any(|row| row.port_from == Some(setting))
+        };
+        match given.find(|setting| !has(*setting)) {
+            None => Ok(()),
+            Some(setting) => Err(SiteError {
+                setting: setting.key(),
+                message: format!(
+                    "edition {} has no {}: no row of its port table speaks of it; leave it out",
+                    catalog.edition,
+                    setting.key()
+                ),
+            }),
+        }
     }
 
     fn wsus(&self) -> Result<Option<WsusPorts>, SiteError> {

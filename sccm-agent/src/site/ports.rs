@@ -3,6 +3,9 @@
 use super::port;
 use std::{num::NonZeroU16, ops::RangeInclusive, str::FromStr};
 
+/// The most instances that a cloud management gateway can have.
+const MOST_INSTANCES: u16 = 16;
+
 /// The first port above the well-known ones.
 const FIRST_FREE: u16 = 1024;
 
@@ -160,4 +163,19 @@ impl WsusPorts {
 pub(crate) fn parse_port(text: &str) -> Result<NonZeroU16, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not a port: give a whole number from 1 to 65535"))
+}
+
+/// Reads how many instances a cloud management gateway has.
+///
+/// # Errors
+/// Anything but a whole number from 1 to 16.
+pub(crate) fn parse_instances(text: &str) -> Result<NonZeroU16, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number: &NonZeroU16| number.get() <= MOST_INSTANCES)
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is no number of instances: give a whole number from 1 to {MOST_INSTANCES}"
+            )
+        })
 }

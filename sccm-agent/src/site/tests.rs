@@ -1,7 +1,7 @@
 //! Each rule of the site's settings from both sides.
 
 use super::*;
-use crate::catalog::{Catalog, Edition, Link};
+use crate::catalog::{Catalog, Edition, Link, Service};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -14,7 +14,7 @@ struct Flags {
 fn site(flags: &str) -> Result<Site, String> {
     let words = std::iter::once("sccm-agent").chain(flags.split_whitespace());
     let flags = Flags::try_parse_from(words).map_err(|error| error.to_string())?;
-    let site = flags.site.site(Catalog::of(Edition::default()));
+    let site = flags.site.site(flags.site.catalog());
     site.map_err(|error| format!("{error:#}"))
 }
 
@@ -24,8 +24,7 @@ fn ports(flags: &str, link: &str, service: &str) -> Vec<String> {
     let catalog = site.catalog;
     let has = |link: &&Link| link.services.iter().any(|row| row.service == service);
     let link = catalog
-        .links
-        .iter()
+        .all_links()
         .filter(|entry| entry.id == link)
         .find(has)
         .unwrap();
@@ -213,4 +212,168 @@ fn only_known_features_can_be_enabled() {
 fn refused(flags: &str, complaint: &str) {
     let error = site(flags).expect_err(flags);
     assert!(error.contains(complaint), "{flags}: {error}");
+}
+
+/// A setting that is given as a port, and the rows whose port it is.
+type Moves = (PortSetting, fn(&Link, &Service) -> bool);
+
+fn is(row: &Service, service: &str) -> bool {
+    row.service == service
+}
+
+/// Note 2 of either edition stands at web servers that have nothing to do with the clients' ports.
+fn of_clients(link: &Link) -> bool {
+    let web_sites = [
+        "distribution-point",
+        "source-distribution-point",
+        "management-point",
+        "fallback-status-point",
+        "state-migration-point",
+        "server-locator-point",
+    ];
+    let callers = [
+        "client",
+        "distribution-point",
+        "pull-distribution-point",
+        "branch-distribution-point",
+        "cmg-connection-point",
+    ];
+    callers.contains(&link.from.as_str()) && web_sites.contains(&link.to.as_str())
+}
+
+/// In 2007 reporting has the ports of clients.
+fn of_reporting(link: &Link) -> bool {
+    link.from.as_str() == "console" && link.to.as_str().starts_with("reporting-")
+}
+
+fn is_current(link: &Link) -> bool {
+    link.source.is_some()
+}
+
+const MOVES: [Moves; 18] = [
+    (PortSetting::Http, |link, row| {
+        is(row, "http") && (of_clients(link) || !is_current(link) && of_reporting(link))
+    }),
+    (PortSetting::Https, |link, row| {
+        is(row, "https") && (of_clients(link) || !is_current(link) && of_reporting(link))
+    }),
+    (PortSetting::WsusHttp, |_, row| {
+        is(row, "http") && row.ports.len() == 2
+    }),
+    (PortSetting::Sql, |link, row| {
+        is(row, "sql") && link.to.as_str() != "wsus-sql-server"
+    }),
+    (PortSetting::WakeOnLan, |_, row| is(row, "wake-on-lan")),
+    (PortSetting::AmtProvisioning, |_, row| {
+        is(row, "amt-provisioning")
+    }),
+    (PortSetting::ClientNotification, |_, row| {
+        is(row, "client-notification")
+    }),
+    (PortSetting::WakeUpProxy, |_, row| is(row, "wake-up-proxy")),
+    (PortSetting::ExpressUpdates, |_, row| {
+        is(row, "express-updates")
+    }),
+    (PortSetting::PeerCacheBroadcast, |_, row| {
+        is(row, "peer-cache-broadcast")
+    }),
+    (PortSetting::PeerCacheDownload, |_, row| {
+        is(row, "peer-cache-download")
+    }),
+    (PortSetting::SqlServiceBroker, |_, row| {
+        is(row, "sql-service-broker")
+    }),
+    (PortSetting::WsusSql, |link, _| {
+        link.to.as_str() == "wsus-sql-server"
+    }),
+    (PortSetting::DataWarehouseSql, |link, _| {
+        link.from.as_str() == "data-warehouse-service-point"
+    }),
+    (PortSetting::ReportingHttp, |link, row| {
+        is(row, "http") && is_current(link) && of_reporting(link)
+    }),
+    (PortSetting::ReportingHttps, |link, row| {
+        is(row, "https") && is_current(link) && of_reporting(link)
+    }),
+    (PortSetting::Enrollment, |link, row| {
+        is(row, "https") && link.to.as_str() == "enrollment-point"
+    }),
+    (PortSetting::CertificateRegistration, |link, row| {
+        is(row, "https") && link.to.as_str() == "certificate-registration-point"
+    }),
+];
+
+/// A port that no document has.
+const ELSEWHERE: u16 = 44444;
+
+#[test]
+fn every_setting_moves_its_rows_in_every_edition_and_no_others() {
+    for edition in Edition::ALL {
+        let catalog = Catalog::of(edition);
+        let before = Site::new(catalog);
+        for (setting, moves) in MOVES {
+            let flags = format!("--edition {edition} --{} {ELSEWHERE}", setting.key());
+            let rows = || {
+                let links = catalog.all_links();
+                links.flat_map(|link| link.services.iter().map(move |row| (link, row)))
+            };
+            let expected = rows().filter(|(link, row)| moves(link, row)).count();
+            if expected == 0 {
+                let says = format!("edition {edition} has no {}", setting.key());
+                refused(&flags, &says);
+                continue;
+            }
+            let after = site(&flags).unwrap();
+            for (link, row) in rows() {
+                let moved = after.resolve(row).contains(&(ELSEWHERE..=ELSEWHERE));
+                let about = format!("{flags}: link {}, {}", link.id, row.service);
+                assert_eq!(moved, moves(link, row), "{about}");
+                // HTTPS of WSUS follows from its HTTP.
+                let follows = setting == PortSetting::WsusHttp
+                    && row.port_from == Some(PortSetting::WsusHttps);
+                let same = after.resolve(row) == before.resolve(row);
+                assert_eq!(same, !moved && !follows, "{about}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_warehouse_has_a_database_beside_the_sites() {
+    let link = "data-warehouse-service-point--sql-server";
+    let ports = |flags: &str| ports(&format!("--edition current-branch {flags}"), link, "sql");
+    assert_eq!(ports(""), ["1433-1433"]);
+    assert_eq!(ports("--sql-port 1500"), ["1500-1500", "1433-1433"]);
+    assert_eq!(
+        ports("--data-warehouse-sql-port 1600"),
+        ["1433-1433", "1600-1600"]
+    );
+    let both = "--sql-port 1500 --data-warehouse-sql-port 1500";
+    assert_eq!(ports(both), ["1500-1500"]);
+}
+
+#[test]
+fn a_gateway_in_the_cloud_has_a_port_for_each_instance() {
+    let link = "cmg-connection-point--cmg-classic-cloud-service";
+    for (instances, https, tls) in [
+        (1, "10124-10124", "10140-10140"),
+        (3, "10124-10126", "10140-10142"),
+        (16, "10124-10139", "10140-10155"),
+    ] {
+        let flags = format!("--edition current-branch --cmg-instances {instances}");
+        assert_eq!(ports(&flags, link, "cmg-https"), [https]);
+        assert_eq!(ports(&flags, link, "cmg-tcp-tls"), [tls]);
+        // With one instance, or as a fallback.
+        assert_eq!(ports(&flags, link, "https"), ["443-443"]);
+    }
+    for wrong in ["0", "17", "x"] {
+        let flags = format!("--edition current-branch --cmg-instances {wrong}");
+        refused(&flags, "give a whole number from 1 to 16");
+    }
+    refused("--cmg-instances 2", "edition 2007 has no cmg-instances");
+}
+
+#[test]
+fn an_unknown_edition_is_told_which_there_are() {
+    refused("--edition 2012", "\"2007\", \"current-branch\"");
 }

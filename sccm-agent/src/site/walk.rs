@@ -36,13 +36,13 @@ impl Site {
     #[must_use]
     pub fn openers_by_tables(&self, sentence: &Link) -> Vec<&'static RoleId> {
         let alike = |link: &&Link| link.id == sentence.id && link.to == sentence.to;
-        let alike = self.catalog.links.iter().filter(alike);
+        let alike = self.catalog.all_links().filter(alike);
         let spoken: Vec<&Service> = alike.flat_map(|link| &link.services).collect();
         let same = |row: &Service| {
             let mut spoken = spoken.iter();
             spoken.any(|other| (&other.service, other.protocol) == (&row.service, row.protocol))
         };
-        let tables = self.catalog.links.iter();
+        let tables = self.catalog.all_links();
         let mut openers: Vec<&RoleId> = tables
             .filter(|link| link.from.as_str() != ANY && link.services.iter().any(same))
             .flat_map(|link| self.openings(link))
@@ -64,8 +64,7 @@ impl Site {
                 .collect()
         };
         self.catalog
-            .links
-            .iter()
+            .all_links()
             .flat_map(peers)
             .flat_map(|(link, peer)| {
                 self.services(link)
@@ -104,8 +103,7 @@ impl Site {
     /// The dynamic RPC row, the same on every link that has one.
     fn rpc_dynamic(&self) -> Option<&'static Service> {
         self.catalog
-            .links
-            .iter()
+            .all_links()
             .flat_map(|link| &link.services)
             .find(|service| service.service == RPC_DYNAMIC)
     }

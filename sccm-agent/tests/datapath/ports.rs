@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use sccm_agent::catalog::{Catalog, Edition};
+use sccm_agent::catalog::Catalog;
 use sccm_agent::config;
 use sccm_agent::policy::Surroundings;
 use sccm_agent::site::Site;
@@ -126,20 +126,21 @@ struct Reading {
 
 impl Reading {
     fn new(written: &'static str) -> Result<Self> {
-        let catalog = Catalog::of(Edition::V2007);
         let text = policy(written, &["client"]);
+        let document = Document::parse(&text)?;
+        let catalog = document.catalog();
         let file = tempfile::Builder::new().suffix(".toml").tempfile()?;
         std::fs::write(file.path(), &text)?;
         Ok(Self {
             catalog,
             written,
             site: config::load(file.path())?.site,
-            names: Names::new(catalog, &Document::parse(&text)?),
+            names: Names::new(catalog, &document),
         })
     }
 
     fn roles(&self) -> Vec<&str> {
-        let roles = self.catalog.roles.iter();
+        let roles = self.catalog.all_roles();
         roles.map(|role| role.id.as_str()).collect()
     }
 
@@ -196,14 +197,21 @@ fn all_ports() -> Vec<u16> {
     (0..=u16::MAX).collect()
 }
 
+/// The editions, as a site writes them, and how many roles each has.
+const EDITIONS: [(&str, usize); 2] = [("", 30), (CURRENT, 48)];
+
+const CURRENT: &str = "edition = \"current-branch\"";
+
 fn every_role_every_port(mut probe: Probe) -> Result<()> {
-    let reading = Reading::new("")?;
-    let mut datapath = Datapath::load()?;
-    let roles = reading.roles();
-    assert_eq!(roles.len(), 30);
-    for role in roles {
-        datapath.publish(&reading.settings(&[role]))?;
-        probe.sweep(&mut datapath, &reading, &[role], &all_ports())?;
+    for (edition, count) in EDITIONS {
+        let reading = Reading::new(edition)?;
+        let mut datapath = Datapath::load()?;
+        let roles = reading.roles();
+        assert_eq!(roles.len(), count);
+        for role in roles {
+            datapath.publish(&reading.settings(&[role]))?;
+            probe.sweep(&mut datapath, &reading, &[role], &all_ports())?;
+        }
     }
     Ok(())
 }
@@ -222,17 +230,19 @@ fn every_udp_port_of_every_role() -> Result<()> {
 
 #[test]
 fn ipv6_is_no_different() -> Result<()> {
-    let reading = Reading::new("")?;
-    let mut datapath = Datapath::load()?;
-    for role in reading.roles() {
-        datapath.publish(&reading.settings(&[role]))?;
-        for mut probe in Probe::v6() {
-            let ports = if role == "distribution-point" {
-                all_ports()
-            } else {
-                reading.telling_ports(&[role], probe.carrier)?
-            };
-            probe.sweep(&mut datapath, &reading, &[role], &ports)?;
+    for (edition, _) in EDITIONS {
+        let reading = Reading::new(edition)?;
+        let mut datapath = Datapath::load()?;
+        for role in reading.roles() {
+            datapath.publish(&reading.settings(&[role]))?;
+            for mut probe in Probe::v6() {
+                let ports = if role == "distribution-point" {
+                    all_ports()
+                } else {
+                    reading.telling_ports(&[role], probe.carrier)?
+                };
+                probe.sweep(&mut datapath, &reading, &[role], &ports)?;
+            }
         }
     }
     Ok(())
@@ -240,14 +250,22 @@ fn ipv6_is_no_different() -> Result<()> {
 
 #[test]
 fn several_roles_open_what_each_of_them_does() -> Result<()> {
-    let reading = Reading::new("")?;
     let mut datapath = Datapath::load()?;
-    for roles in [
-        ["distribution-point", "pxe-service-point"].as_slice(),
-        &["primary-site-server", "sql-server"],
-        &["management-point", "fallback-status-point", "client"],
-        &["windows-server", "domain-controller"],
+    for (edition, roles) in [
+        ("", ["distribution-point", "pxe-service-point"].as_slice()),
+        ("", &["primary-site-server", "sql-server"]),
+        ("", &["management-point", "fallback-status-point", "client"]),
+        ("", &["windows-server", "domain-controller"]),
+        (
+            CURRENT,
+            &["site-server", "provider", "pxe-distribution-point"],
+        ),
+        (
+            CURRENT,
+            &["management-point", "cmg-connection-point", "client"],
+        ),
     ] {
+        let reading = Reading::new(edition)?;
         datapath.publish(&reading.settings(roles))?;
         for mut probe in Probe::all() {
             let ports = reading.telling_ports(roles, probe.carrier)?;
@@ -258,7 +276,7 @@ fn several_roles_open_what_each_of_them_does() -> Result<()> {
 }
 
 /// Sites that move ports.
-const SITES: [&str; 5] = [
+const SITES: [&str; 8] = [
     // HTTP inside the dynamic range: the overlap keeps both names and both rights.
     "http-port = 49200\nhttps-port = 49201",
     "wsus-http-port = 8530\nsql-port = 14330",
@@ -266,10 +284,18 @@ const SITES: [&str; 5] = [
      amt-provisioning-port = 65535\nrpc-range = \"1025-5000\"",
     "site-server-initiated-only = true",
     "rpc-dynamic-with-mapper = true\nenable = [\"netbios-remote-control\", \"named-pipes\"]",
+    "edition = \"current-branch\"\nhttp-port = 8080\nhttps-port = 8443\nsql-port = 14330\n\
+     sql-service-broker-port = 4023\nclient-notification-port = 49200\ncmg-instances = 2",
+    "edition = \"current-branch\"\nwsus-http-port = 80\nwsus-sql-port = 1500\n\
+     data-warehouse-sql-port = 1600\nreporting-http-port = 81\nreporting-https-port = 444\n\
+     enrollment-port = 445\ncertificate-registration-port = 446\nwake-up-proxy-port = 25537\n\
+     peer-cache-broadcast-port = 8006\npeer-cache-download-port = 8007\nexpress-updates-port = 8008",
+    "edition = \"current-branch\"\nsite-server-initiated-only = true\n\
+     enable = [\"administration-service\", \"client-push\", \"sql-browser\"]",
 ];
 
 /// The roles whose ports a setting changes, and one that none does.
-const MOVED: [&str; 10] = [
+const MOVED: [&str; 15] = [
     "site-server",
     "software-update-point",
     "management-point",
@@ -280,6 +306,11 @@ const MOVED: [&str; 10] = [
     "state-migration-point",
     "reporting-services-point",
     "system-center-online",
+    "wsus-sql-server",
+    "provider",
+    "enrollment-point",
+    "certificate-registration-point",
+    "cmg-classic-cloud-service",
 ];
 
 #[test]
@@ -288,7 +319,8 @@ fn a_site_moves_its_ports() -> Result<()> {
     let mut datapath = Datapath::load()?;
     for site in SITES {
         let reading = Reading::new(site)?;
-        for role in MOVED {
+        let roles = reading.roles();
+        for role in MOVED.into_iter().filter(|role| roles.contains(role)) {
             datapath.publish(&reading.settings(&[role]))?;
             for mut probe in Probe::v4() {
                 let ports = reading.telling_ports(&[role], probe.carrier)?;
@@ -301,7 +333,13 @@ fn a_site_moves_its_ports() -> Result<()> {
 
 #[test]
 fn every_icmp_type_of_every_role() -> Result<()> {
-    let reading = Reading::new("")?;
+    for (edition, _) in EDITIONS {
+        icmp_types(&Reading::new(edition)?)?;
+    }
+    Ok(())
+}
+
+fn icmp_types(reading: &Reading) -> Result<()> {
     let mut datapath = Datapath::load()?;
     for role in reading.roles() {
         datapath.publish(&reading.settings(&[role]))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use sccm_agent::catalog::{Catalog, Edition};
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
@@ -53,6 +54,9 @@ pub struct Publish {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Site {
+    /// The edition; without it, 2007.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edition: Option<String>,
     /// Note 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_port: Option<u16>,
@@ -71,6 +75,45 @@ pub struct Site {
     /// The port of `amt-provisioning` rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amt_provisioning_port: Option<u16>,
+    /// The port of `client-notification` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_notification_port: Option<u16>,
+    /// The port of `wake-up-proxy` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wake_up_proxy_port: Option<u16>,
+    /// The port of `express-updates` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub express_updates_port: Option<u16>,
+    /// The port of `peer-cache-broadcast` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_cache_broadcast_port: Option<u16>,
+    /// The port of `peer-cache-download` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_cache_download_port: Option<u16>,
+    /// The port of `sql-service-broker` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql_service_broker_port: Option<u16>,
+    /// The port of the WSUS database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wsus_sql_port: Option<u16>,
+    /// The port of the warehouse's database, beside that of the site's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_warehouse_sql_port: Option<u16>,
+    /// HTTP of Reporting Services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reporting_http_port: Option<u16>,
+    /// HTTPS of Reporting Services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reporting_https_port: Option<u16>,
+    /// HTTPS of the enrollment point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrollment_port: Option<u16>,
+    /// HTTPS of the certificate registration point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_registration_port: Option<u16>,
+    /// As many ports of each range of the cloud management gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmg_instances: Option<u16>,
     /// `LOW-HIGH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rpc_range: Option<String>,
@@ -206,6 +249,17 @@ impl Document {
             .iter()
             .filter_map(|peers| peers.get("dhcp-relay"));
         relays.any(|relays| relays.iter().any(|prefix| prefix.addr().is_ipv6()))
+    }
+
+    /// The port table of its edition.
+    ///
+    /// # Panics
+    /// If there is no such edition.
+    #[must_use]
+    pub fn catalog(&self) -> &'static Catalog {
+        let edition = self.site.edition.as_deref();
+        let edition = edition.map_or(Edition::V2007, |name| name.parse().expect("an edition"));
+        Catalog::of(edition)
     }
 
     /// Reads a file's text.

@@ -188,7 +188,7 @@ impl Interpreter<'_> {
         let mut open = Vec::new();
         let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
         let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
-        let links = self.catalog.links.iter();
+        let links = self.catalog.all_links();
         for link in links.filter(|link| self.document.site.applies(link)) {
             for (opener, listener) in self.openings(link) {
                 if !roles.iter().any(|role| self.is(role, opener)) || !self.holds(listener, peer) {
@@ -255,7 +255,7 @@ impl Interpreter<'_> {
         let mut open = Vec::new();
         let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
         let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
-        let links = self.catalog.links.iter();
+        let links = self.catalog.all_links();
         for link in links.filter(|link| self.document.site.applies(link)) {
             for (opener, listener) in self.openings(link) {
                 let asked = roles.iter().any(|role| self.is(role, opener));
@@ -276,7 +276,7 @@ impl Interpreter<'_> {
         let mut open = Vec::new();
         let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
         let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
-        let links = self.catalog.links.iter();
+        let links = self.catalog.all_links();
         for link in links.filter(|link| self.document.site.applies(link)) {
             for (opener, listener) in self.openings(link) {
                 let offered = roles.iter().any(|role| self.is(role, listener));
@@ -312,10 +312,26 @@ impl Interpreter<'_> {
             return vec![(from, to)];
         }
         let mut openings = vec![(from, to), (to, from)];
-        if from != to && self.document.site.site_server_initiated_only && link.notes.contains(&6) {
+        if from != to && self.document.site.site_server_initiated_only && self.has_one_opener(link)
+        {
             openings.retain(|(opener, _)| self.is(opener, "site-server"));
         }
         openings
+    }
+
+    /// Whether a link is between the site server and a site system, of which one alone may open: note
+    /// 6 of 2007. Note 5 of today speaks of all site systems, whoever cites it; a certification
+    /// authority is none, and what is installed over the Internet has a list of its own.
+    fn has_one_opener(&self, link: &Link) -> bool {
+        if !self.document.site.is_current() {
+            return link.notes.contains(&6);
+        }
+        let others = [
+            "issuing-certification-authority",
+            "internet-based-site-system",
+        ];
+        let ends = [link.from.as_str(), link.to.as_str()];
+        ends.contains(&"site-server") && !ends.iter().any(|end| others.contains(end))
     }
 
     /// Whether a peer may be the opener of a row, boot service told apart.
@@ -326,14 +342,18 @@ impl Interpreter<'_> {
         if opener == "any" && link.id == "sql" {
             return self.speaks_sql(link, peer);
         }
-        if link.to.as_str() != "pxe-service-point" || opener != "client" {
+        let boots = ["pxe-service-point", "pxe-distribution-point"].contains(&link.to.as_str());
+        if !boots || opener != "client" {
             return self.holds(opener, peer);
         }
         let booting = match peers.contains_key("pxe-client") {
             true => self.holds("pxe-client", peer),
             false => self.holds("client", peer),
         };
-        booting || service == "dhcp" && (peer.is_unspecified() || self.holds("dhcp-relay", peer))
+        let for_an_address = peer.is_unspecified() || self.holds("dhcp-relay", peer);
+        booting
+            || service == "dhcp" && for_an_address
+            || service == "dhcpv6" && (for_an_address || is_of_the_link(peer))
     }
 
     /// Link `sql` is a sentence about anybody. Once peers are named, it means whom a numbered link
@@ -341,7 +361,7 @@ impl Interpreter<'_> {
     fn speaks_sql(&self, sentence: &Link, peer: IpAddr) -> bool {
         let numbered = |link: &&Link| link.id.parse::<u8>().is_ok();
         let speaks = |link: &&Link| link.services.iter().any(|row| row.service == "sql");
-        let links = self.catalog.links.iter().filter(numbered).filter(speaks);
+        let links = self.catalog.all_links().filter(numbered).filter(speaks);
         let mut of_listener = links.filter(|link| link.to == sentence.to);
         of_listener.any(|link| self.holds(link.from.as_str(), peer))
     }
@@ -396,7 +416,7 @@ impl Interpreter<'_> {
 
     /// Whether a role is another one, by itself or by what it is a kind of.
     fn is(&self, role: &str, asked: &str) -> bool {
-        let mut roles = self.catalog.roles.iter();
+        let mut roles = self.catalog.all_roles();
         let known = roles.find(|known| known.id.as_str() == role);
         let parent = known.and_then(|known| known.is_a.as_ref());
         role == asked || parent.is_some_and(|parent| self.is(parent.as_str(), asked))
@@ -457,6 +477,14 @@ fn is_of_a_link(group: IpAddr) -> bool {
     match group {
         IpAddr::V4(group) => group.octets()[..3] == [224, 0, 0],
         IpAddr::V6(group) => matches!(group.segments()[0] & 0xf, 1 | 2),
+    }
+}
+
+/// fe80::/10, from which DHCPv6 is asked.
+fn is_of_the_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.segments()[0] & 0xffc0 == 0xfe80,
     }
 }
 

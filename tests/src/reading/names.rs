@@ -21,7 +21,7 @@ impl Names {
     /// Reads the rows and the rules.
     #[must_use]
     pub fn new(catalog: &Catalog, document: &Document) -> Self {
-        let rows = catalog.links.iter().flat_map(|link| {
+        let rows = catalog.all_links().flat_map(|link| {
             let services = document.site.services(link).into_iter();
             services.map(|(name, span)| (name.to_owned(), span))
         });

@@ -57,6 +57,30 @@ const ROLES: [&str; 14] = [
     "client-status-reporting-host",
 ];
 
+/// The same of today.
+const CURRENT_ROLES: [&str; 17] = [
+    "site-server",
+    "client",
+    "distribution-point",
+    "multicast-distribution-point",
+    "pxe-distribution-point",
+    "pull-distribution-point",
+    "management-point",
+    "sql-server",
+    "wsus-sql-server",
+    "software-update-point",
+    "reporting-services-point",
+    "cmg-connection-point",
+    "global-catalog-domain-controller",
+    "data-warehouse-service-point",
+    "pxe-client",
+    "dhcp-relay",
+    "console",
+];
+
+/// How many of [`CURRENT_ROLES`] a protected system can have.
+const CURRENT_SYSTEM_ROLES: usize = 14;
+
 /// How many of [`ROLES`] a protected system can have.
 const SYSTEM_ROLES: usize = 11;
 
@@ -81,10 +105,15 @@ impl Document {
     /// One that `random` decides; the same one for the same seed.
     #[must_use]
     pub fn random(random: &mut Rng) -> Self {
+        let site = Site::random(random);
+        let (all_roles, system_roles) = match site.is_current() {
+            true => (&CURRENT_ROLES[..], CURRENT_SYSTEM_ROLES),
+            false => (&ROLES[..], SYSTEM_ROLES),
+        };
         let mut protect: Vec<Entry> = (0..random.usize(1..4))
             .map(|number| Entry {
                 name: format!("system{number}"),
-                roles: pick(random, &ROLES[..SYSTEM_ROLES], 3),
+                roles: pick(random, &all_roles[..system_roles], 3),
                 addresses: prefixes(random, 3),
                 elsewhere: random.u8(..4) == 0,
             })
@@ -105,11 +134,11 @@ impl Document {
         let management = rules(random, "manage", 2, &[]);
         let publish = published(random, to[0].addr());
         let peers = (random.u8(..4) != 0).then(|| {
-            let roles = pick(random, &ROLES, 5).into_iter();
+            let roles = pick(random, all_roles, 5).into_iter();
             roles.map(|role| (role, prefixes(random, 3))).collect()
         });
         Self {
-            site: Site::random(random),
+            site,
             timeouts: timeouts(random),
             peers,
             protect,
@@ -166,9 +195,21 @@ impl Site {
             pass_other_ethertypes: chance(4),
             ..Self::default()
         };
-        for feature in ["netbios-remote-control", "named-pipes"] {
+        if random.bool() {
+            site.make_current(random);
+        }
+        let features: &[&str] = match site.is_current() {
+            true => &[
+                "administration-service",
+                "client-push",
+                "sql-browser",
+                "branchcache",
+            ],
+            false => &["netbios-remote-control", "named-pipes"],
+        };
+        for feature in features {
             if random.u8(..4) == 0 {
-                site.enable.push(feature.to_owned());
+                site.enable.push((*feature).to_owned());
             }
         }
         site.outbound = match random.u8(..8) {
@@ -192,6 +233,32 @@ impl Site {
             site.without_essentials = random.choose_multiple(labels, 3);
         }
         site
+    }
+}
+
+impl Site {
+    /// A site of today, with the settings that only it has.
+    fn make_current(&mut self, random: &mut Rng) {
+        self.edition = Some("current-branch".to_owned());
+        self.amt_provisioning_port = None;
+        // Few ports, which meet those of the document and each other.
+        let mut some = || match random.u8(..6) {
+            0 => random.choice([443, 1433, 4022, 8003, 8080, 49200]),
+            _ => None,
+        };
+        self.client_notification_port = some();
+        self.wake_up_proxy_port = some();
+        self.express_updates_port = some();
+        self.peer_cache_broadcast_port = some();
+        self.peer_cache_download_port = some();
+        self.sql_service_broker_port = some();
+        self.wsus_sql_port = some();
+        self.data_warehouse_sql_port = some();
+        self.reporting_http_port = some();
+        self.reporting_https_port = some();
+        self.enrollment_port = some();
+        self.certificate_registration_port = some();
+        self.cmg_instances = random.choice([None, Some(1), Some(2), Some(16)]).flatten();
     }
 }
 

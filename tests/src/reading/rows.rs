@@ -1,5 +1,7 @@
 //! What a row of the catalog, or a rule, is about: numbers of some protocol.
 
+mod current_branch;
+
 use sccm_agent::catalog::{Link, PortSpec, Protocol, Service};
 
 use super::{Publish, Rule, Site};
@@ -76,7 +78,7 @@ impl Site {
     pub(super) fn services<'a>(&self, link: &'a Link) -> Vec<(&'a str, Span)> {
         let mut spans = Vec::new();
         for row in &link.services {
-            let named = self.row(row).into_iter();
+            let named = self.row(link, row).into_iter();
             spans.extend(named.map(|span| (self.called(row, span), span)));
             if row.service == "ike" {
                 let traversal = Span::new(Carrier::Udp, 4500, 4500);
@@ -92,9 +94,17 @@ impl Site {
         spans
     }
 
-    /// A port that WSUS alone has is called after it (note 4).
+    /// Whether the edition is that of today.
+    pub(super) fn is_current(&self) -> bool {
+        self.edition.as_deref() == Some("current-branch")
+    }
+
+    /// A port that WSUS alone has is called after it (note 4 of 2007).
     fn called<'a>(&self, row: &'a Service, span: Span) -> &'a str {
-        let is_wsus = row.notes.contains(&4);
+        let is_wsus = match self.is_current() {
+            true => current_branch::is_wsus(row),
+            false => row.notes.contains(&4),
+        };
         match row.service.as_str() {
             "http" if is_wsus && span.first != self.http_port.unwrap_or(80) => "wsus-http",
             "https" if is_wsus && span.first != self.https_port.unwrap_or(443) => "wsus-https",
@@ -106,16 +116,25 @@ impl Site {
         self.rpc_range.as_deref().map_or((49152, 65535), pair)
     }
 
-    fn row(&self, row: &Service) -> Vec<Span> {
+    fn row(&self, link: &Link, row: &Service) -> Vec<Span> {
         let carrier = match row.protocol {
             Protocol::Tcp => Carrier::Tcp,
             Protocol::Udp => Carrier::Udp,
             Protocol::Icmp | Protocol::Icmpv6 => return echo(row),
         };
+        if self.is_current()
+            && let Some(spans) = self.moved(link, row)
+        {
+            return spans
+                .into_iter()
+                .map(|(first, last)| Span::new(carrier, first, last))
+                .collect();
+        }
         let one = |port: u16| vec![Span::new(carrier, port, port)];
         let cites = |note| row.notes.contains(&note);
         let wsus_https = |http: u16| if http == 80 { 443 } else { http + 1 };
         match (row.service.as_str(), self.wsus_http_port) {
+            _ if self.is_current() => {}
             ("http", _) if cites(2) => return one(self.http_port.unwrap_or(80)),
             ("https", _) if cites(2) => return one(self.https_port.unwrap_or(443)),
             ("http", Some(port)) if cites(4) => return one(port),

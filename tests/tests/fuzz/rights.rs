@@ -3,23 +3,23 @@
 use anyhow::Result;
 use fastrand::Rng;
 use ipnet::IpNet;
-use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::config;
 use sccm_agent::policy::{Request, ServiceNames, Surroundings, compile};
 use sccm_tests::reading::{Carrier, Document, Interpreter, Outbound, Way};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Policies that are tried, and questions to each.
-const POLICIES: u64 = 100;
+const POLICIES: u64 = 200;
 const QUESTIONS: usize = 25;
 
 /// Ports that are asked about between two addresses.
 const PORTS_ASKED: usize = 8;
 
 /// Ports of the document and of rules, with their neighbours.
-const PORTS: [u16; 30] = [
-    21, 22, 67, 68, 69, 79, 80, 81, 135, 139, 389, 443, 445, 636, 1433, 1434, 1723, 3268, 4011,
-    4999, 5000, 5010, 5011, 8530, 8531, 49152, 49250, 63000, 64000, 65535,
+const PORTS: [u16; 42] = [
+    9, 21, 22, 67, 68, 69, 79, 80, 81, 135, 139, 389, 443, 445, 547, 636, 1433, 1434, 1723, 3268,
+    4011, 4022, 4999, 5000, 5010, 5011, 8003, 8004, 8005, 8080, 8530, 8531, 10123, 10124, 10125,
+    10139, 25536, 49152, 49250, 63000, 64000, 65535,
 ];
 
 /// What is asked about beside them.
@@ -34,7 +34,6 @@ const PROTOCOLS: [(Carrier, u16); 6] = [
 
 #[test]
 fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
-    let catalog = Catalog::of(Edition::V2007);
     let addresses = addresses();
     let own = ["10.1.2.3".parse()?, "fd00:1:2:3::a".parse()?];
     let folder = tempfile::tempdir()?;
@@ -67,7 +66,7 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
         };
         let compiled = compile(&request, ServiceNames::default())?;
         let interpreter = Interpreter {
-            catalog,
+            catalog: document.catalog(),
             document: &document,
             own: &machine.own,
             machine: &machine,

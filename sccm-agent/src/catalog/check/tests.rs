@@ -6,7 +6,7 @@ use super::*;
 const SMALL: &str = r#"
 edition = "2007"
 roles = [{ id = "a", name = "A", is_a = "b" }, { id = "b", name = "B" }]
-notes = [{ id = 1, title = "T", line = 1, effect = "E" }]
+notes = [{ id = 1, kind = "k", title = "T", line = 1, effect = "E" }]
 [[links]]
 id = "1"
 section = "S"
@@ -58,7 +58,29 @@ fn a_broken_edition_is_refused() {
         (r#"from = "any""#, r#"from = "c""#, "unknown role `c`"),
         (r#"to = "a""#, r#"to = "any""#, "unknown role `any`"),
         (r#""->""#, r#""<-""#, "unknown variant"),
-        ("line = 7", "line = 0", "no line cited"),
+        ("line = 7", "line = 0", "line 0 cited"),
+        ("line = 7", "", "no line cited"),
+        (r#"kind = "k""#, r#"kind = "K""#, "kind `K` is not"),
+        (
+            "line = 7",
+            "line = 7\nsource = 'p'",
+            "source `p` is not there",
+        ),
+        (
+            "roles = [",
+            "retired = [{ id = 'a', reason = 'R' }]\nroles = [",
+            "retired role `a` is there",
+        ),
+        (
+            "roles = [",
+            "retired = [{ id = 'c', replaced_by = 'd', reason = 'R' }]\nroles = [",
+            "unknown role `d`",
+        ),
+        (
+            "roles = [",
+            "stale = [{ id = 'c', status = 'S' }]\nroles = [",
+            "unknown role `c`",
+        ),
         (
             "line = 7",
             "line = 7\nopener = 'a'",
@@ -81,7 +103,8 @@ fn a_broken_edition_is_refused() {
         ),
         ("line = 7", "line = 7\nnotes = [3]", "note 3 is cited"),
         ("line = 7", "line = 7\nopt_in = 'A b'", "feature `A b`"),
-        ("line = 9", "line = 0", "no line cited"),
+        ("line = 9", "line = 0", "line 0 cited"),
+        (", line = 9", "", "no line cited"),
         (r#"service = "http""#, r#"service = "HTTP""#, "kebab-case"),
         (r#"["80"]"#, "[]", "no ports"),
         (r#"["80"]"#, r#"["0"]"#, "not a port from 1 to 65535"),

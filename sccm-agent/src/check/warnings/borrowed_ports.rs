@@ -7,7 +7,7 @@ use crate::policy::Target;
 
 pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let site = &view.policy.site;
-    let services = || site.catalog.links.iter().flat_map(|link| &link.services);
+    let services = || site.catalog.all_links().flat_map(|link| &link.services);
     let mut messages: Vec<String> = Vec::new();
     for moved in services().filter(|service| service.port_from.is_some()) {
         for target in Target::of_service(moved, site) {

@@ -1,6 +1,7 @@
 use super::*;
-use crate::catalog::RoleId;
+use crate::catalog::{Catalog, Edition, RoleId};
 use crate::policy::{Outbound, Protected, Rule, SitePolicy};
+use crate::site::Site;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 
@@ -447,4 +448,32 @@ fn a_role_that_the_site_knows_nobody_holds_is_no_warning() {
         protect(),
     );
     assert!(!named(&known), "{:?}", warnings(&known, kind));
+}
+
+#[test]
+fn roles_that_the_product_has_hardly_any_more() {
+    let mut policy = policy(
+        &[("mac-client", "10.1.0.0/16"), ("client", "10.2.0.0/16")],
+        vec![entry(
+            "e",
+            "enrollment-point management-point",
+            "10.3.0.1/32",
+        )],
+    );
+    policy.site = Site::new(Catalog::of(Edition::CurrentBranch));
+    expect(
+        &policy,
+        "stale-role",
+        &[
+            ": the product has hardly any use for enrollment-point: On-premises device management",
+            ": the product has hardly any use for mac-client: The macOS client lost support",
+        ],
+    );
+    // Nobody misses the enrollment proxy point, of which links of the enrollment point speak.
+    let missed = warnings(&policy, "role-without-address").join("\n");
+    assert!(
+        missed.contains("nobody holds distribution-point"),
+        "{missed}"
+    );
+    assert!(!missed.contains("enrollment-proxy-point"), "{missed}");
 }

@@ -53,7 +53,15 @@ fn unheld<'r>(view: &View<'_>, rows: &'r [Row<'_>]) -> BTreeMap<&'r str, Rows> {
         let listed = view.policy.peers.as_ref();
         listed.is_some_and(|peers| peers.get(&RoleId::from(role)).is_some_and(Vec::is_empty))
     };
-    for row in rows {
+    // Of what is dying, nobody is missed.
+    let is_stale = |role: &str| {
+        view.policy
+            .site
+            .catalog
+            .stale(&RoleId::from(role))
+            .is_some()
+    };
+    for row in rows.iter().filter(|row| !is_stale(row.peer)) {
         if *view.holders(row.peer) == Holders::Nobody && !is_known_to_be_nobody(row.peer) {
             let (systems, links) = roles.entry(row.peer).or_default();
             once(systems, format!("`{}`", row.entry.name));

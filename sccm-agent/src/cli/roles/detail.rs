@@ -40,8 +40,8 @@ pub(in crate::cli) struct RoleDetail<'a> {
 struct Row<'a> {
     /// The link's id.
     link: &'a str,
-    /// The row's line in the document.
-    line: u32,
+    /// The link's line in the document; none of a page that was read in excerpts.
+    line: Option<u32>,
     /// The role of the other end, or `any`.
     peer: &'a RoleId,
     /// What is spoken.
@@ -79,8 +79,9 @@ impl<'a> RoleDetail<'a> {
             edition: catalog.edition,
             role,
             notes: catalog.notes.iter().filter(|note| cited(note)).collect(),
-            hints: mapper_hint(links.clone(), site)
+            hints: stale_hint(role, site)
                 .into_iter()
+                .chain(mapper_hint(links.clone(), site))
                 .chain(sentence_hint(links, site))
                 .collect(),
             inbound,
@@ -109,6 +110,7 @@ impl<'a> RoleDetail<'a> {
         if !footnotes.is_empty() {
             text += &format!("\n\n{footnotes}");
         }
+        text += &format!("\n\nPort table: Configuration Manager {}", self.edition);
         text
     }
 
@@ -206,6 +208,12 @@ fn table(peer: &str, rows: &[Row<'_>], conditions: &[&str]) -> String {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
     output::lines(&table)
+}
+
+/// That the product has hardly or no more use for the role.
+fn stale_hint(role: &Role, site: &Site) -> Option<String> {
+    let stale = site.catalog.stale(&role.id)?;
+    Some(format!("Role {}: {}", role.id, stale.status))
 }
 
 /// What it means that a link lists the endpoint mapper but no dynamic ports.

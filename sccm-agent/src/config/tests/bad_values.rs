@@ -227,3 +227,44 @@ fn roles_of_protected_systems_are_roles_of_the_document() {
         &["listed twice"],
     );
 }
+
+#[test]
+fn roles_and_settings_of_another_edition_are_told_apart() {
+    let current = |setting: &str| format!("[site]\nedition = \"current-branch\"\n{setting}");
+    refused(
+        &with_entry(&current("amt-provisioning-port = 9972")),
+        "3:25",
+        &["edition current-branch has no amt-provisioning-port"],
+    );
+    site(
+        "cmg-instances = 2",
+        17,
+        &["edition 2007 has no cmg-instances"],
+    );
+    refused(
+        &with_entry(&current("cmg-instances = 17")),
+        "3:17",
+        &["from 1 to 16"],
+    );
+    refused(
+        &with_entry(&current("enable = [\"named-pipes\"]")),
+        "3:11",
+        &["unknown feature `named-pipes`", "sql-browser"],
+    );
+    refused(
+        &with_entry(&current("[peers]\nprimary-site-server = [\"10.0.0.1\"]")),
+        "4:1",
+        &["name site-server in its place"],
+    );
+    peers(
+        "cmg-connection-point = [\"10.0.0.1\"]",
+        1,
+        &["a role of edition current-branch"],
+    );
+    let entry = "[[protect]]\nname = \"a\"\nroles = [\"pxe-service-point\"]";
+    refused(
+        &current(entry),
+        "5:10",
+        &["name pxe-distribution-point in its place", "a switch on"],
+    );
+}

@@ -1,8 +1,10 @@
 use super::*;
+use crate::catalog::PortSetting;
 use crate::policy::{Essential, Outbound, Target, default_internal};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::policy::Timeouts;
+use std::num::NonZeroU16;
 
 fn nets(list: &[&str]) -> Vec<IpNet> {
     list.iter().map(|text| text.parse().unwrap()).collect()
@@ -231,4 +233,43 @@ fn roles_have_short_names_and_may_be_known_to_be_held_by_nobody() {
     let peers = policy.peers.unwrap();
     assert_eq!(peers[&"distribution-point".into()].len(), 1);
     assert!(peers[&"client".into()].is_empty());
+}
+
+fn port(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap()
+}
+
+/// `good` also shows that each of them is kept as it was written.
+#[test]
+fn a_site_of_today_may_move_what_its_edition_lets_it_move() {
+    let keys = [
+        ("client-notification-port", PortSetting::ClientNotification),
+        ("wake-up-proxy-port", PortSetting::WakeUpProxy),
+        ("express-updates-port", PortSetting::ExpressUpdates),
+        ("peer-cache-broadcast-port", PortSetting::PeerCacheBroadcast),
+        ("peer-cache-download-port", PortSetting::PeerCacheDownload),
+        ("sql-service-broker-port", PortSetting::SqlServiceBroker),
+        ("wsus-sql-port", PortSetting::WsusSql),
+        ("data-warehouse-sql-port", PortSetting::DataWarehouseSql),
+        ("reporting-http-port", PortSetting::ReportingHttp),
+        ("reporting-https-port", PortSetting::ReportingHttps),
+        ("enrollment-port", PortSetting::Enrollment),
+        (
+            "certificate-registration-port",
+            PortSetting::CertificateRegistration,
+        ),
+    ];
+    let mut text = "[site]\nedition = \"current-branch\"\ncmg-instances = 3\n".to_owned();
+    for (number, (key, _)) in keys.iter().enumerate() {
+        text += &format!("{key} = {}\n", 40000 + number);
+    }
+    let policy = good(&text);
+    assert_eq!(policy.site.catalog.edition, Edition::CurrentBranch);
+    let moved = keys.iter().enumerate();
+    let moved = moved.map(|(number, (key, setting))| {
+        assert_eq!(setting.key(), *key);
+        (*setting, port(40000 + number as u16))
+    });
+    assert_eq!(policy.site.moved, moved.collect());
+    assert_eq!(policy.site.cmg_instances, Some(port(3)));
 }

@@ -36,6 +36,25 @@ fn the_edition_may_be_said_in_any_file() {
 }
 
 #[test]
+fn a_policy_that_does_not_say_its_edition_is_noticed() {
+    let notice = |texts: &[&str]| read_with_notice(texts).unwrap().notice;
+    let unsaid = notice(&[
+        &with_entry("[peers]\nclient = \"any\""),
+        "[site]\nsql-port = 1500",
+    ]);
+    let unsaid = unsaid.unwrap().to_string();
+    assert!(
+        unsaid.starts_with("policy.toml:1:1: the policy does not say its edition"),
+        "{unsaid}"
+    );
+    assert!(unsaid.contains("edition = \"current-branch\""), "{unsaid}");
+    for edition in Edition::ALL {
+        let said = format!("[site]\nedition = \"{edition}\"");
+        assert_eq!(notice(&[&with_entry(""), &said]), None);
+    }
+}
+
+#[test]
 fn conflicts_name_both_locations() {
     let base = with_entry("[site]\nhttp-port = 8080\n[peers]\nclient = [\"10.0.0.0/8\"]");
     let rules = with_entry(&rule("a"));

@@ -113,6 +113,7 @@ impl Running {
         }
         let has_right = matches!(reason, None | Some(Reason::SpoofedSource));
         Explanation {
+            edition: Edition::numbered(self.info.edition),
             direction: question.direction(),
             allowed: reason.is_none(),
             observed: reason.is_some() && observes,

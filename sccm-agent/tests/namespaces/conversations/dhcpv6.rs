@@ -3,6 +3,7 @@
 //! A client asks a group and is answered by one system, so no flow can let the answer in: an
 //! essential does. The client is a socket; Debian's go on as services.
 
+use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use anyhow::{Context, Result, ensure};
@@ -122,7 +123,31 @@ fn a_protected_system_gets_a_lease_by_a_relay_on_the_router() -> Result<()> {
     Ok(())
 }
 
-/// No link of the document has DHCPv6: a site that serves it in the segment says so.
+/// The boot server of today answers without Windows Deployment Services, and its link lists DHCPv6.
+#[test]
+fn a_boot_server_of_today_leases_by_its_link() -> Result<()> {
+    let stage = Stage::new(Topology::Bridged)?;
+    let _server = dhcpv6_server(&stage.server, "2001:db8:2::100,2001:db8:2::150")?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("policy.toml");
+    // Who asks for an address does so from one of the link, which is nobody's in the list.
+    let policy = "[site]\nedition = \"current-branch\"\noutbound = \"enforce\"\n\
+                  [peers]\nclient = [\"2001:db8:1::/64\"]\n\
+                  [[protect]]\nname = \"boot\"\nroles = [\"pxe-distribution-point\"]\n";
+    fs::write(&path, policy)?;
+    let flags = format!(
+        "enforce --uplink up0 --segment seg0 --config {}",
+        path.display()
+    );
+    let agent = stage.start(&flags)?;
+    assert!(lease(&stage.client, true)?.is_some());
+    let metrics = agent.metrics()?;
+    metrics.tells_passed(&[("reason", "service"), ("service", "dhcpv6")])?;
+    metrics.tells_passed(&[("reason", "outbound"), ("service", "dhcpv6")])?;
+    metrics.tells_no_drop(&[])
+}
+
+/// No link of 2007's document has DHCPv6: a site that serves it in the segment says so.
 #[test]
 fn a_protected_system_leases_only_where_a_site_says_so() -> Result<()> {
     let stage = Stage::new(Topology::Bridged)?;

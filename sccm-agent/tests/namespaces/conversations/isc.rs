@@ -31,10 +31,11 @@ pub fn server(host: &Namespace, is_v4: bool, subnets: &str) -> Result<Daemon> {
     Daemon::start(command, directory, &[("udp", port)])
 }
 
-/// A DHCP relay between these cards, to `server`.
+/// A DHCP relay between these cards, to `server`, which says in option 82 where it heard the client
+/// (RFC 3046). dnsmasq's says nothing.
 pub fn relay(host: &Namespace, cards: [&str; 2], server: IpAddr) -> Result<Daemon> {
     let mut command = host.command("/usr/sbin/dhcrelay");
-    command.args(["-4", "-d", "--no-pid", "-i", cards[0], "-i", cards[1]]);
+    command.args(["-4", "-a", "-d", "--no-pid", "-i", cards[0], "-i", cards[1]]);
     command.arg(server.to_string());
     Daemon::start(command, directory()?, &[("udp", 67)])
 }

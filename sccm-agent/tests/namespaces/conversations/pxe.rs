@@ -115,21 +115,23 @@ impl Site {
         Ok(site)
     }
 
-    fn enforce(&self, outbound: &str) -> Result<Agent<'_>> {
+    fn enforce(&self, (edition, role): (&str, &str), outbound: &str) -> Result<Agent<'_>> {
         self.stage.enforce(
             "distribution-point",
             &format!(
-                "--role pxe-service-point --uplink up1 --outbound {outbound} {}",
+                "--edition {edition} --role {role} --uplink up1 --outbound {outbound} {}",
                 self.rules
             ),
         )
     }
 
     /// Boots, and returns the metrics of it.
-    fn boot(&self, outbound: &str) -> Result<Metrics> {
-        let agent = self.enforce(outbound)?;
-        self.go_through_it()
-            .with_context(|| format!("{outbound}: {:?} {:#?}", agent.log(), agent.metrics()))?;
+    fn boot(&self, edition: (&str, &str), outbound: &str) -> Result<Metrics> {
+        let agent = self.enforce(edition, outbound)?;
+        self.go_through_it().with_context(|| {
+            let (log, metrics) = (agent.log(), agent.metrics());
+            format!("{edition:?}, {outbound}: {log:?} {metrics:#?}")
+        })?;
         let metrics = agent.metrics()?;
         // A rule gives the port a name of its own besides.
         let dhcp = match self.rules.contains("udp/67") {
@@ -199,11 +201,15 @@ impl Site {
     }
 }
 
-/// Boots in both outbound modes that track, and asserts how DHCP passed: a reason and a service for
-/// each card.
+/// Boots in both outbound modes that track, and in both editions, and asserts how DHCP passed: a reason
+/// and a service for each card.
 fn boots(site: &Site, dhcp: &[(&str, &str, &str)]) -> Result<()> {
-    for outbound in ["track", "enforce"] {
-        let metrics = site.boot(outbound)?;
+    let (old, new) = (
+        ("2007", "pxe-service-point"),
+        ("current-branch", "pxe-distribution-point"),
+    );
+    for (edition, outbound) in [(old, "track"), (old, "enforce"), (new, "enforce")] {
+        let metrics = site.boot(edition, outbound)?;
         for (card, reason, service) in dhcp {
             metrics.tells_passed(&[
                 ("interface", *card),

@@ -158,11 +158,15 @@ fn a_router_farther_out_relays() -> Result<()> {
         (named.as_str(), true),
         ("dhcp-relay = [\"10.65.0.1\"]", false),
     ] {
-        for outbound in ["track", "enforce"] {
+        for (edition, role, outbound) in [
+            ("2007", "pxe-service-point", "track"),
+            ("2007", "pxe-service-point", "enforce"),
+            ("current-branch", "pxe-distribution-point", "enforce"),
+        ] {
             let text = format!(
-                "[site]\nedition = \"2007\"\noutbound = \"{outbound}\"\n\
+                "[site]\nedition = \"{edition}\"\noutbound = \"{outbound}\"\n\
                  [peers]\nclient = [\"{}\"]\npxe-client = [\"10.65.0.0/24\"]\n{relays}\n\
-                 [[protect]]\nname = \"boot\"\nroles = [\"pxe-service-point\"]\n\
+                 [[protect]]\nname = \"boot\"\nroles = [\"{role}\"]\n\
                  addresses = [\"{}\", \"{}\"]\n",
                 CLIENT[0], SERVER[0], SERVER[1]
             );
@@ -175,7 +179,11 @@ fn a_router_farther_out_relays() -> Result<()> {
             let found = (v4(&machine)?, v6(&machine, leased)?);
             let metrics = agent.metrics()?;
             let both = (found.0.is_some(), found.1.is_some());
-            assert_eq!(both, (leased, leased), "{outbound}, {relays}: {metrics:#?}");
+            assert_eq!(
+                both,
+                (leased, leased),
+                "{edition}, {outbound}, {relays}: {metrics:#?}"
+            );
             match leased {
                 true => metrics.tells_no_drop(&[])?,
                 false => metrics.tells_dropped(&[("service", "dhcp")])?,

@@ -79,9 +79,10 @@ fn warnings_count_only_if_asked() -> Result<()> {
     assert_eq!(check(&folder, "")?.code, Some(0));
     let strict = check(&folder, "--strict")?;
     assert_eq!(strict.code, Some(1));
-    assert!(strict.stdout.contains("Warnings: 5"), "{strict:?}");
+    assert!(strict.stdout.contains("Warnings: 6"), "{strict:?}");
+    assert!(strict.stdout.contains("edition-not-named"), "{strict:?}");
 
-    let quiet = "site = { outbound = \"enforce\" }\n\
+    let quiet = "site = { edition = \"2007\", outbound = \"enforce\" }\n\
                  peers = { distribution-point = [\"10.1.0.1\"], client = [\"10.64.0.0/12\"] }\n\
                  [[protect]]\nname = \"c\"\nroles = [\"branch-distribution-point\"]\n\
                  addresses = [\"10.2.0.1\"]\n";

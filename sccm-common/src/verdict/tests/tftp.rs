@@ -103,6 +103,20 @@ pub(super) fn pairs() -> Vec<Pair> {
     pairs
 }
 
+/// The boot code of a network card asks from whatever port it likes.
+#[test]
+fn firmware_asks_from_low_ports_too() {
+    for port in [1, 7, 69, 1023] {
+        for mut pair in pairs() {
+            pair.client_port = port;
+            assert!(!pair.server(&data(1, 512)), "{port}: before the request");
+            assert!(pair.ask(&read_request()), "{port}");
+            assert!(pair.server(&data(1, 512)), "{port}");
+            assert!(pair.client(&acknowledgement(1)), "{port}");
+        }
+    }
+}
+
 #[test]
 fn a_file_is_read() {
     for pair in pairs() {

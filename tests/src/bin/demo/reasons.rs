@@ -61,7 +61,7 @@ pub fn expect(role: &str, attempt: &Attempt) -> Result<Expectation> {
 /// Which other roles have it, for a drop that somebody might wonder about.
 fn owners(site: &Site, attempt: &Attempt) -> Option<String> {
     let (mut services, mut roles, mut links) = (Vec::new(), Vec::new(), Vec::new());
-    for link in &site.catalog.links {
+    for link in site.catalog.all_links() {
         for service in &link.services {
             if covers(site, service, attempt) {
                 services.push(service.service.as_str());

@@ -1,6 +1,7 @@
 //! What a person and a program read about one role.
 
 use super::*;
+use crate::catalog::Catalog;
 
 /// The role's text and JSON at this site.
 fn shown(role: &str, site: &Site) -> (String, serde_json::Value) {
@@ -91,17 +92,33 @@ fn the_mapper_without_its_ports_is_explained_until_it_has_them() {
 
 #[test]
 fn every_role_keeps_to_100_columns() {
-    let catalog = Site::default().catalog;
-    let site = Site {
-        rpc_dynamic_with_mapper: true,
-        features: catalog.features().into_iter().map(str::to_owned).collect(),
-        ..Site::default()
-    };
-    for role in &catalog.roles {
-        let (text, _) = shown(role.id.as_str(), &site);
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 100),
-            "{text}"
-        );
+    for catalog in Edition::ALL.map(Catalog::of) {
+        let site = Site {
+            rpc_dynamic_with_mapper: true,
+            features: catalog.features().into_iter().map(str::to_owned).collect(),
+            ..Site::new(catalog)
+        };
+        for role in catalog.all_roles() {
+            let (text, _) = shown(role.id.as_str(), &site);
+            assert!(
+                text.lines().all(|line| line.chars().count() <= 100),
+                "{text}"
+            );
+        }
     }
+}
+
+#[test]
+fn a_role_that_the_product_has_hardly_any_more_says_so() {
+    let site = Site::new(Catalog::of(Edition::CurrentBranch));
+    let (text, json) = shown("mac-client", &site);
+    assert!(
+        text.contains("Role mac-client: The macOS client lost support"),
+        "{text}"
+    );
+    assert_eq!(json["edition"], "current-branch");
+    assert!(
+        text.ends_with("\n\nPort table: Configuration Manager current-branch"),
+        "{text}"
+    );
 }
