@@ -16,7 +16,7 @@ pub use settings::{OnExit, Settings};
 
 use crate::blocked;
 use crate::changed::Changed;
-use crate::control::server::ControlSocket;
+use crate::control::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{self, Changes, Netlink};
 use crate::kernel::{Events, FlowTable, Found, Loader, Lock};
@@ -104,7 +104,8 @@ impl Agent {
             settings.wait_for_interfaces,
         )?;
         plan.translates = settings.policies.is_gateway() && interface::translation()?.is_any();
-        let server = Server::prepare(&settings.http).await?;
+        let record = Arc::new(Record::default());
+        let server = Server::prepare(&settings.http, Arc::clone(&record)).await?;
 
         pins.create()?;
         let lock = match lock {
@@ -141,7 +142,6 @@ impl Agent {
         let events = Events::open(&pins, &lock)?;
         let flows = FlowTable::open(&pins)?;
         let machine = Arc::new(Machine::open(pins.clone(), netlink.clone())?);
-        let record = Arc::new(Record::default());
         record.reloads.note(begun.obeyed);
         let metrics = Metrics {
             machine: Arc::clone(&machine),
@@ -201,7 +201,7 @@ impl Agent {
         } = self.signals;
         let policies = || Arc::clone(&self.policies);
         let (machine, record) = (|| Arc::clone(&self.machine), || Arc::clone(&self.record));
-        let reloads = self.settings.enable_reload.then(policies);
+        let reloads = self.settings.http.enable_reload.then(policies);
         let (page, feed) = http::page(machine(), policies(), record())?;
         let routes = http::routes(machine(), self.metrics).merge(http::reload(reloads));
         // On their own, so that no change of policy keeps a scrape waiting.

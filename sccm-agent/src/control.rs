@@ -12,7 +12,11 @@
 //! group cannot have root read one for them.
 
 pub mod client;
-pub mod server;
+mod server;
+mod socket;
+mod turns;
+
+pub use socket::ControlSocket;
 
 use crate::kernel::PinDir;
 use crate::policies::{Outcome, Reload};
@@ -39,6 +43,7 @@ pub fn default_socket(pins: &Path) -> PathBuf {
 }
 
 /// What an agent can be told.
+// Braces also where nothing is in them: serde lets a variant without braces have any keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
@@ -46,13 +51,13 @@ pub enum Request {
     /// Read the policy's file again and make it the active policy.
     Reload(Reload),
     /// Have the candidate's file judged beside the active policy.
-    Shadow,
+    Shadow {},
     /// Let go of the candidate.
-    EndShadow,
+    EndShadow {},
     /// Make the candidate the active policy.
     Promote(Reload),
     /// The active policy is to stay.
-    Confirm,
+    Confirm {},
     /// Return to the policy before.
     Rollback {
         /// Even if it cuts an SSH session.
@@ -66,10 +71,10 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, order) = match self {
             Self::Reload(order) => ("reload", *order),
-            Self::Shadow => ("reload --shadow", Reload::default()),
-            Self::EndShadow => ("reload --no-shadow", Reload::default()),
+            Self::Shadow {} => ("reload --shadow", Reload::default()),
+            Self::EndShadow {} => ("reload --no-shadow", Reload::default()),
             Self::Promote(order) => ("promote", *order),
-            Self::Confirm => ("confirm", Reload::default()),
+            Self::Confirm {} => ("confirm", Reload::default()),
             Self::Rollback { accept_lockout } => {
                 let order = Reload {
                     accept_lockout: *accept_lockout,
@@ -117,8 +122,11 @@ mod tests {
                 accept_lockout: false
             })
         );
-        assert_eq!(read(r#"{"command":"confirm"}"#).unwrap(), Request::Confirm);
-        assert_eq!(read(r#"{"command":"shadow"}"#).unwrap(), Request::Shadow);
+        assert_eq!(
+            read(r#"{"command":"confirm"}"#).unwrap(),
+            Request::Confirm {}
+        );
+        assert_eq!(read(r#"{"command":"shadow"}"#).unwrap(), Request::Shadow {});
         assert_eq!(
             read(r#"{"command":"promote"}"#).unwrap(),
             Request::Promote(Reload::default())
@@ -132,6 +140,11 @@ mod tests {
             r#"{"command":"reload","confirm_within":-1}"#,
             r#"{"command":"promote","config":"/etc/shadow"}"#,
             r#"{"command":"rollback","accept_lockout":"yes"}"#,
+            r#"{"command":"rollback","config":"/etc/shadow"}"#,
+            r#"{"command":"confirm","config":"/etc/shadow"}"#,
+            r#"{"command":"shadow","config":"/etc/shadow"}"#,
+            r#"{"command":"end-shadow","accept_lockout":false}"#,
+            r#"{"command":"confirm","command":"rollback"}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -9,6 +9,7 @@
 //! and ends in [`routes`]. Whoever has more to serve merges a router into theirs.
 
 mod args;
+mod certificate;
 mod connection;
 mod current;
 mod events;
@@ -33,6 +34,7 @@ pub use hosts::HostName;
 pub use reload::reload;
 pub use routes::{page, routes};
 
+use crate::record::Record;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use guard::Guard;
@@ -61,8 +63,8 @@ impl Server {
     ///
     /// # Errors
     /// What is wrong with them, and what to do.
-    pub async fn prepare(args: &HttpArgs) -> Result<Self> {
-        let web = CurrentWebConfig::new(args).await?;
+    pub async fn prepare(args: &HttpArgs, record: Arc<Record>) -> Result<Self> {
+        let web = CurrentWebConfig::new(args, record).await?;
         let address = args.metrics_listen;
         let listener = listen(address).with_context(|| {
             format!("cannot listen on {address} for metrics: choose another with --metrics-listen")
@@ -87,7 +89,10 @@ impl Server {
             web: Arc::clone(&self.web),
         };
         let router = guard::protect(routes, Arc::new(guard));
-        connection::serve(self.listener, &self.web, router).await
+        tokio::select! {
+            never = connection::serve(self.listener, &self.web, router) => never,
+            never = self.web.remind() => never,
+        }
     }
 }
 

@@ -102,6 +102,8 @@ impl Metrics {
             errors.add(&[part.label()], self.record.errors.of(part) as f64)?;
         }
         scrape.tell(errors);
+        let expiry = self.record.certificate.end();
+        scrape.single(&table::CERTIFICATE_EXPIRY, expiry as f64)?;
         let mut rules = Series::new(&table::POLICY_RULE_INFO);
         for (name, reason) in self.record.rules.all() {
             rules.add(&[&name, &reason], 1.0)?;

@@ -227,6 +227,9 @@ impl Policies {
         };
         let active = held.maps.info()?;
         if compiled.info.tables == active.tables {
+            if order.confirm_within.is_some() {
+                bail!(not_on_trial(&active));
+            }
             held.maps.rename(&compiled.info)?;
             held.decisions.rename(&policy);
             self.run(held, next(policy));
@@ -393,6 +396,15 @@ fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> 
     }
     block_in_place(|| held.maps.publish(&compiled))?;
     Ok(())
+}
+
+/// Why there is no trial. Whoever asked for one must not believe that this policy goes by itself.
+fn not_on_trial(active: &PolicyInfo) -> String {
+    format!(
+        "nothing is on trial: this policy is the active one already, generation {}, and stays; it \
+         may have been published a moment ago: `sccm-agent rollback` returns to the one before",
+        active.generation
+    )
 }
 
 /// Has the decisions written down. [`kept`] waits for it.

@@ -1,8 +1,10 @@
 //! What only the agent knows, and the kernel does not: gaps, reloads, the reasons of rules, what
-//! the policy's file says, the last count of flows, and errors that it went on after.
+//! the policy's file says, the last count of flows, errors that it went on after, and when its certificate
+//! expires.
 //!
 //! Those who do or see such a thing write it down here; the metrics read it.
 
+mod certificate;
 mod drift;
 mod errors;
 mod flows;
@@ -10,6 +12,7 @@ mod gaps;
 mod reloads;
 mod rules;
 
+pub use certificate::Certificate;
 pub use drift::Drift;
 pub use errors::{Errors, Part};
 pub use flows::Flows;
@@ -28,6 +31,7 @@ pub struct Record {
     pub rules: Rules,
     pub drift: Drift,
     pub errors: Errors,
+    pub certificate: Certificate,
 }
 
 /// Nothing here is ever half written, so what a thread left that panicked can be used.

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::ControlFlow::{Break, Continue};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -98,9 +99,10 @@ impl Web {
                         metrics_listen: address,
                         insecure_listen: false,
                         web_config: None,
+                        enable_reload: false,
                         http_host: Vec::new(),
                     };
-                    let server = Server::prepare(&args).await;
+                    let server = Server::prepare(&args, Arc::default()).await;
                     let _ = ready.send(
                         server
                             .as_ref()

@@ -38,8 +38,6 @@ pub struct Settings {
     /// How long the first policy waits to be confirmed; `None`: it is not on trial.
     pub confirm_within: Option<Duration>,
     pub control_socket: PathBuf,
-    /// Reload on `POST /-/reload`, too.
-    pub enable_reload: bool,
     /// Log each newly blocked flow.
     pub log_blocked: bool,
     /// How many of the most blocked flows are metrics of their own.

@@ -115,8 +115,8 @@ pub fn reload(args: &ReloadArgs) -> Result<ExitCode> {
         accept_lockout: args.accept_lockout,
     };
     args.agent.ask(&match (args.shadow, args.no_shadow) {
-        (true, _) => Request::Shadow,
-        (_, true) => Request::EndShadow,
+        (true, _) => Request::Shadow {},
+        (_, true) => Request::EndShadow {},
         (false, false) => Request::Reload(order),
     })
 }
@@ -131,7 +131,7 @@ pub fn promote(args: &PromoteArgs) -> Result<ExitCode> {
 
 /// Tells the agent that its policy is to stay.
 pub fn confirm(args: &ConfirmArgs) -> Result<ExitCode> {
-    args.agent.ask(&Request::Confirm)
+    args.agent.ask(&Request::Confirm {})
 }
 
 /// Asks the agent for the policy before.

@@ -91,10 +91,6 @@ pub struct EnforceArgs {
     #[arg(long, value_name = "FILE")]
     shadow_config: Option<PathBuf>,
 
-    /// Also reload the policy file on POST /-/reload
-    #[arg(long)]
-    enable_reload: bool,
-
     /// Log each newly blocked flow, at most 20 lines a second
     #[arg(long, value_name = "on|off", value_enum, default_value_t = Switch::On)]
     log_blocked: Switch,
@@ -188,7 +184,6 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         accept_lockout: args.accept_lockout,
         confirm_within: args.confirm_within,
         control_socket: args.socket.path(&args.pins),
-        enable_reload: args.enable_reload,
         log_blocked: args.log_blocked == Switch::On,
         metrics_top_flows: args.metrics_top_flows,
     };

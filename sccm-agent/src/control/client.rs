@@ -2,7 +2,7 @@
 
 use super::{Answer, GROUP, Request};
 use anyhow::{Context as _, Result, anyhow};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -56,9 +56,10 @@ impl Connection {
         line.push(b'\n');
         self.0.write_all(&line).context("asking the agent")?;
         let mut answer = String::new();
-        let mut limited = (&self.0).take(LONGEST_ANSWER);
+        // Who is refused at once sees no end of the connection, but a reset.
+        let mut limited = BufReader::new((&self.0).take(LONGEST_ANSWER));
         limited
-            .read_to_string(&mut answer)
+            .read_line(&mut answer)
             .context("waiting for the agent's answer")?;
         serde_json::from_str(&answer).context("the agent went away without an answer")
     }

@@ -25,6 +25,10 @@ pub struct HttpArgs {
     #[arg(long, value_name = "FILE")]
     pub web_config: Option<PathBuf>,
 
+    /// Also reload the policy file on POST /-/reload, by clients that show who they are
+    #[arg(long)]
+    pub enable_reload: bool,
+
     /// Further name or address that clients use for this server, without a port; repeatable
     #[arg(long, value_name = "NAME")]
     pub http_host: Vec<HostName>,

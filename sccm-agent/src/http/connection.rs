@@ -1,15 +1,15 @@
 //! Connections: accepted, encrypted, read as HTTP/1, and ended in time.
 //!
-//! Each has a permit among [`MAX_CONNECTIONS`], a limit for its handshake, for each
-//! request's header and for its whole life, and a small buffer. Which client makes
-//! them is all the same: an honest one is back at once.
+//! Each has a permit among [`LIMITS`], a limit for its handshake, for each request's header
+//! and for its whole life, and a small buffer. It ends with the first request that is refused.
 
 use super::current::CurrentWebConfig;
 use super::patience::Patient;
-use super::permits::{Permit, Permits};
+use super::permits::{Limits, Peer, Permit, Permits};
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::Request;
+use axum::http::header::{self, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -27,7 +27,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 /// A few Prometheus servers, a few pages, and room.
-const MAX_CONNECTIONS: usize = 128;
+const LIMITS: Limits = Limits {
+    all: 128,
+    of_peer: 32,
+    kept: 16,
+};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +51,9 @@ const MAX_HEADER: usize = 16 * 1024;
 /// What is read ahead of a connection or not yet written to it, in bytes.
 const MAX_BUFFER: usize = 2 * MAX_HEADER;
 
+/// How long an answer may take that is under way while somebody else waits for the permit.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// How long to wait when the machine can accept no more (no file descriptors left).
 const RECOVERY: Duration = Duration::from_secs(1);
 
@@ -64,11 +71,14 @@ pub(super) async fn serve(
     web: &CurrentWebConfig,
     router: Router,
 ) -> Infallible {
-    let permits = Permits::new(MAX_CONNECTIONS);
+    let permits = Permits::new(LIMITS);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let permit = Arc::new(permits.enter().await);
+            Ok((stream, peer)) => {
+                let Some(permit) = permits.enter(Peer::from(peer.ip())).await else {
+                    continue;
+                };
+                let permit = Arc::new(permit);
                 let tls = web.tls().map(TlsAcceptor::from);
                 tokio::spawn(host(stream, tls, router.clone(), permit));
             }
@@ -97,6 +107,9 @@ async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, permi
             Some(tls) => {
                 let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
                 let stream = shaken.context("the TLS handshake took too long")??;
+                if stream.get_ref().1.peer_certificates().is_some() {
+                    permit.is_known();
+                }
                 converse(stream, local, router, Arc::clone(&permit)).await
             }
             None => converse(stream, local, router, Arc::clone(&permit)).await,
@@ -107,7 +120,7 @@ async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, permi
         served = served => if let Err(error) = served {
             tracing::debug!("an HTTP connection: {error:#}");
         },
-        () = permit.wanted() => tracing::debug!("an idle HTTP connection gave its permit to another"),
+        () = permit.wanted() => tracing::debug!("an HTTP connection gave its permit to another"),
     }
 }
 
@@ -119,6 +132,7 @@ async fn converse(
 ) -> Result<()> {
     let router = TowerToHyperService::new(router);
     let ends = Instant::now() + MAX_AGE;
+    let holder = Arc::clone(&permit);
     let service = service_fn(move |mut request: Request<Incoming>| {
         permit.work();
         request.extensions_mut().insert(local);
@@ -126,8 +140,14 @@ async fn converse(
         request.extensions_mut().insert(Arc::clone(&permit));
         let (answer, permit) = (router.call(request), Arc::clone(&permit));
         async move {
-            let answer = answer.await;
+            let mut answer = answer.await;
             permit.wait();
+            if let Ok(answer) = &mut answer
+                && answer.status().is_client_error()
+            {
+                let headers = answer.headers_mut();
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             answer
         }
     });
@@ -139,10 +159,12 @@ async fn converse(
             .max_buf_size(MAX_BUFFER)
             .serve_connection(TokioIo::new(stream), service)
     );
-    tokio::select! {
+    let left = tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
-        () = sleep_until(ends) => connection.as_mut().graceful_shutdown(),
-    }
-    let ended = timeout(LAST_ANSWER, connection).await;
+        () = sleep_until(ends) => LAST_ANSWER,
+        () = holder.wanted_next() => LAST_WORD,
+    };
+    connection.as_mut().graceful_shutdown();
+    let ended = timeout(left, connection).await;
     Ok(ended.context("the last answer took too long")??)
 }

@@ -81,7 +81,7 @@ impl Feed {
         Some(Subscriber {
             news,
             permit,
-            at_work: None,
+            seated: None,
             told: 0,
             next: Some(Bytes::from_static(BEGINNING)),
             _seat: seat,
@@ -92,7 +92,7 @@ impl Feed {
 struct Subscriber {
     news: watch::Receiver<News>,
     permit: Arc<Permit>,
-    at_work: Option<AtWork>,
+    seated: Option<Seated>,
     /// Number of the rights that it has.
     told: u64,
     /// What it gets before it waits again.
@@ -102,8 +102,8 @@ struct Subscriber {
 
 impl Subscriber {
     async fn next(&mut self) -> Option<Bytes> {
-        self.at_work
-            .get_or_insert_with(|| AtWork::new(Arc::clone(&self.permit)));
+        self.seated
+            .get_or_insert_with(|| Seated::new(Arc::clone(&self.permit)));
         if let Some(next) = self.next.take() {
             return Some(next);
         }
@@ -129,20 +129,19 @@ impl Subscriber {
     }
 }
 
-/// A request under way for as long as the answer is. The answer's head has made the
-/// connection look idle, and idle ones make room for others.
-struct AtWork(Arc<Permit>);
+/// A page for as long as its answer lasts: it makes room for nobody.
+struct Seated(Arc<Permit>);
 
-impl AtWork {
+impl Seated {
     fn new(permit: Arc<Permit>) -> Self {
-        permit.work();
+        permit.stays(true);
         Self(permit)
     }
 }
 
-impl Drop for AtWork {
+impl Drop for Seated {
     fn drop(&mut self) {
-        self.0.wait();
+        self.0.stays(false);
     }
 }
 
@@ -168,7 +167,6 @@ pub(super) async fn events(
 
 #[cfg(test)]
 mod tests {
-    use super::super::permits::Permits;
     use super::*;
 
     fn news(number: u64, snapshot: &'static str) -> News {
@@ -181,7 +179,7 @@ mod tests {
     }
 
     async fn subscriber(feed: &Feed) -> Option<Subscriber> {
-        feed.subscribe(Arc::new(Permits::new(1).enter().await))
+        feed.subscribe(Permit::alone().await)
     }
 
     #[tokio::test]

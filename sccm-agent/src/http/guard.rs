@@ -8,6 +8,7 @@
 use super::connection::Local;
 use super::current::CurrentWebConfig;
 use super::hosts::{Hosts, is_own_page};
+use super::permits::Permit;
 use super::token::Token;
 use axum::Router;
 use axum::extract::{Extension, Request, State};
@@ -89,11 +90,17 @@ async fn in_time(request: Request, next: Next) -> Response {
 async fn admit(
     State(guard): State<Arc<Guard>>,
     Extension(Local(local)): Extension<Local>,
+    Extension(permit): Extension<Arc<Permit>>,
     request: Request,
     next: Next,
 ) -> Response {
     match guard.check(request.uri(), request.headers(), local) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            if guard.web.asks_for_token() {
+                permit.is_known();
+            }
+            next.run(request).await
+        }
         Err(refusal) => refusal,
     }
 }

@@ -104,19 +104,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::permits::Permits;
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::time::timeout;
 
-    async fn permit() -> Arc<Permit> {
-        Arc::new(Permits::new(1).enter().await)
-    }
-
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_left() {
         let (ours, _theirs) = duplex(4);
-        let mut ours = Patient::new(ours, permit().await);
+        let mut ours = Patient::new(ours, Permit::alone().await);
         ours.write_all(b"1234").await.unwrap();
         let short = PATIENCE - Duration::from_millis(1);
         let mut more = Box::pin(ours.write_all(b"5"));
@@ -128,7 +123,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_takes_a_little_is_waited_for_again() {
         let (ours, mut theirs) = duplex(4);
-        let mut ours = Patient::new(ours, permit().await);
+        let mut ours = Patient::new(ours, Permit::alone().await);
         ours.write_all(b"1234").await.unwrap();
         let reader = tokio::spawn(async move {
             for _ in 0..3 {

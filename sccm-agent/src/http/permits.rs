@@ -1,149 +1,254 @@
-//! Permits for connections: a fixed number, of which no idle client can hold one for long.
+//! Permits for connections: a fixed number, which nobody can hold against others.
 //!
-//! When all are taken, a new connection gets the permit of the connection that has gone longest
-//! without a request. So clients that say nothing, send slowly or do not read their answers
-//! keep nobody out, however many they are: a request counts only while its client reads what
-//! it is sent. No connection is closed before it has been idle for [`MANNERS`], so a client that
-//! connects and asks does not lose its permit to the crowd behind it.
+//! When all are taken, a new connection gets the permit of another one: the oldest of those that
+//! the peer with the most connections has. Nothing that a client asks renews its permit, so it is
+//! all the same how many clients are silent or slow, ask without reading, or ask without end. An idle
+//! connection is closed, one that works ends after its answer. None is sent away before
+//! [`MANNERS`], so that a client that connects and asks does not lose its permit to the crowd behind it.
+//! A peer on another machine never has more than [`Limits::of_peer`]; so many as [`Limits::kept`] are
+//! left to those who have shown who they are.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// How long a connection may be without a request and not be sent away: time enough
-/// to ask, and short enough for more than a thousand newcomers a second.
+/// How long a connection is left its permit: time enough to ask, and short enough for more than a
+/// thousand newcomers a second.
 const MANNERS: Duration = Duration::from_millis(100);
 
 /// How soon to look again for somebody to send away, when there was nobody.
 const AGAIN: Duration = Duration::from_millis(20);
 
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) all: usize,
+    /// Of one peer on another machine.
+    pub(super) of_peer: usize,
+    /// So many of those who have shown who they are stay, though they are idle.
+    pub(super) kept: usize,
+}
+
+/// Whose connections are counted together: an address, what one IPv6 host may have as addresses
+/// (RFC 4291, 2.5.1), or whoever is on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Peer {
+    Here,
+    At(IpAddr),
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            address if address.is_loopback() => Self::Here,
+            IpAddr::V6(address) => {
+                let network = u128::from(address) & !u128::from(u64::MAX);
+                Self::At(Ipv6Addr::from(network).into())
+            }
+            address => Self::At(address),
+        }
+    }
+}
+
 /// All permits, those that are free and those that are taken.
 #[derive(Debug)]
 pub(super) struct Permits {
-    free: Arc<Semaphore>,
-    idle: Mutex<Idle>,
+    limits: Limits,
+    holders: Mutex<Holders>,
+    freed: Notify,
 }
 
-/// Who is without a request under way, in the order of since when.
+/// Who has a permit, in the order of their coming.
 #[derive(Debug, Default)]
-struct Idle {
+struct Holders {
     next: u64,
-    waiting: BTreeMap<u64, (Instant, Arc<Notify>)>,
+    all: BTreeMap<u64, Holder>,
+}
+
+/// What is known of a connection that has a permit.
+#[derive(Debug)]
+struct Holder {
+    peer: Peer,
+    since: Instant,
+    /// A request is under way.
+    works: bool,
+    /// It is a page, of which there are only so many: it never needs to make room.
+    stays: bool,
+    /// The client does not read what it is sent.
+    deaf: bool,
+    /// The client has shown who it is.
+    known: bool,
+    /// Somebody else needs its permit.
+    leaves: bool,
+    signs: Arc<Signs>,
+}
+
+#[derive(Debug, Default)]
+struct Signs {
+    leave: Notify,
+    finish: Notify,
 }
 
 /// A permit that a connection holds until this is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     permits: Arc<Permits>,
-    leave: Arc<Notify>,
-    standing: Mutex<Standing>,
-    _permit: OwnedSemaphorePermit,
-}
-
-/// What is known of the connection that holds a permit.
-#[derive(Debug, Default)]
-struct Standing {
-    /// A request is under way.
-    works: bool,
-    /// The client does not read what it is sent.
-    deaf: bool,
-    /// Under which number it is in `waiting`, if it is.
-    ticket: Option<u64>,
+    number: u64,
+    signs: Arc<Signs>,
 }
 
 impl Permits {
-    pub(super) fn new(count: usize) -> Arc<Self> {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
-            free: Arc::new(Semaphore::new(count)),
-            idle: Mutex::default(),
+            limits,
+            holders: Mutex::default(),
+            freed: Notify::new(),
         })
     }
 
-    /// Takes a permit. If none is free, an idle connection is closed first.
-    pub(super) async fn enter(self: &Arc<Self>) -> Permit {
+    /// Takes a permit. If none is free, another connection is sent away first. Nothing for a peer that
+    /// has as many as it may, none of which can be sent away: whoever comes behind it must not wait.
+    pub(super) async fn enter(self: &Arc<Self>, peer: Peer) -> Option<Permit> {
         loop {
-            let free = Arc::clone(&self.free);
-            let permit = match Arc::clone(&free).try_acquire_owned() {
-                Ok(permit) => Some(permit),
-                Err(_) => {
-                    self.send_one_away();
-                    let freed = timeout(AGAIN, free.acquire_owned()).await;
-                    freed.ok().and_then(Result::ok)
+            {
+                let mut holders = lock(&self.holders);
+                let is_full = peer != Peer::Here && holders.of(peer) >= self.limits.of_peer;
+                if is_full && !holders.send_one_away(self.limits, Some(peer)) {
+                    return None;
                 }
-            };
-            if let Some(permit) = permit {
-                let permit = Permit {
-                    permits: Arc::clone(self),
-                    leave: Arc::default(),
-                    standing: Mutex::default(),
-                    _permit: permit,
-                };
-                permit.wait();
-                return permit;
+                if holders.all.len() < self.limits.all {
+                    let (number, signs) = holders.add(peer);
+                    return Some(Permit {
+                        permits: Arc::clone(self),
+                        number,
+                        signs,
+                    });
+                }
+                holders.send_one_away(self.limits, None);
             }
+            // Whether somebody has gone or not, it is looked at again.
+            let _ = timeout(AGAIN, self.freed.notified()).await;
         }
     }
+}
 
-    fn send_one_away(&self) {
-        let mut idle = lock(&self.idle);
-        if let Some(first) = idle.waiting.first_entry()
-            && first.get().0.elapsed() >= MANNERS
-        {
-            first.remove().1.notify_one();
+impl Holders {
+    fn add(&mut self, peer: Peer) -> (u64, Arc<Signs>) {
+        let (number, signs) = (self.next, Arc::<Signs>::default());
+        self.next += 1;
+        let holder = Holder {
+            peer,
+            since: Instant::now(),
+            works: false,
+            stays: false,
+            deaf: false,
+            known: false,
+            leaves: false,
+            signs: Arc::clone(&signs),
+        };
+        self.all.insert(number, holder);
+        (number, signs)
+    }
+
+    /// How many this peer has.
+    fn of(&self, peer: Peer) -> usize {
+        let stay = |one: &&Holder| one.peer == peer && !one.leaves;
+        self.all.values().filter(stay).count()
+    }
+
+    /// Tells one of this peer, or of whomever, to make room; false if there is none.
+    fn send_one_away(&mut self, limits: Limits, of: Option<Peer>) -> bool {
+        let mut counts = BTreeMap::<Peer, usize>::new();
+        for one in self.all.values().filter(|one| !one.leaves) {
+            *counts.entry(one.peer).or_default() += 1;
         }
+        let known = self.all.values().filter(|one| one.known && !one.leaves);
+        let are_kept = known.count() <= limits.kept;
+        let may_go = |one: &Holder| {
+            let is_due = !one.leaves && one.since.elapsed() >= MANNERS;
+            let is_kept = (one.stays || one.known && are_kept) && !one.deaf;
+            is_due && !is_kept && of.is_none_or(|peer| peer == one.peer)
+        };
+        let candidates = self.all.iter_mut().filter(|(_, one)| may_go(one));
+        let first = candidates.min_by_key(|(number, one)| {
+            let most = Reverse(counts.get(&one.peer).copied());
+            (one.known, most, one.is_busy(), **number)
+        });
+        let Some((_, one)) = first else {
+            return false;
+        };
+        one.leaves = true;
+        match one.is_busy() {
+            true => one.signs.finish.notify_one(),
+            false => one.signs.leave.notify_one(),
+        }
+        true
+    }
+}
+
+impl Holder {
+    /// A request counts only while its client reads what it is sent.
+    const fn is_busy(&self) -> bool {
+        self.works && !self.deaf
     }
 }
 
 impl Permit {
-    /// A request is under way: whoever asks for something is not sent away.
+    /// A request is under way.
     pub(super) fn work(&self) {
-        self.note(|standing| standing.works = true);
+        self.note(|holder| holder.works = true);
     }
 
-    /// It has its answer, or is new.
+    /// It has its answer.
     pub(super) fn wait(&self) {
-        self.note(|standing| standing.works = false);
+        self.note(|holder| holder.works = false);
     }
 
-    /// Notes whether the client has stopped reading: then its request does not count.
+    /// Notes whether this is a page, of which there are only so many.
+    pub(super) fn stays(&self, stays: bool) {
+        self.note(|holder| holder.stays = stays);
+    }
+
+    /// The client has shown who it is.
+    pub(super) fn is_known(&self) {
+        self.note(|holder| holder.known = true);
+    }
+
+    /// Notes whether the client has stopped reading.
     pub(super) fn is_deaf(&self, deaf: bool) {
-        self.note(|standing| standing.deaf = deaf);
+        self.note(|holder| {
+            holder.deaf = deaf;
+            if deaf && holder.leaves {
+                holder.signs.leave.notify_one();
+            }
+        });
     }
 
-    fn note(&self, change: impl FnOnce(&mut Standing)) {
-        let mut standing = lock(&self.standing);
-        change(&mut standing);
-        let idles = standing.deaf || !standing.works;
-        match (standing.ticket, idles) {
-            (None, true) => {
-                let mut idle = lock(&self.permits.idle);
-                let ticket = idle.next;
-                idle.next += 1;
-                let since = (Instant::now(), Arc::clone(&self.leave));
-                idle.waiting.insert(ticket, since);
-                standing.ticket = Some(ticket);
-            }
-            (Some(ticket), false) => {
-                lock(&self.permits.idle).waiting.remove(&ticket);
-                standing.ticket = None;
-            }
-            (None, false) | (Some(_), true) => {}
+    fn note(&self, change: impl FnOnce(&mut Holder)) {
+        if let Some(holder) = lock(&self.permits.holders).all.get_mut(&self.number) {
+            change(holder);
         }
     }
 
-    /// Returns when somebody else needs the permit.
+    /// Returns when somebody else needs the permit at once.
     pub(super) async fn wanted(&self) {
-        self.leave.notified().await;
+        self.signs.leave.notified().await;
+    }
+
+    /// Returns when somebody else needs the permit after the answer that is under way.
+    pub(super) async fn wanted_next(&self) {
+        self.signs.finish.notified().await;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(ticket) = lock(&self.standing).ticket {
-            lock(&self.permits.idle).waiting.remove(&ticket);
-        }
+        lock(&self.permits.holders).all.remove(&self.number);
+        self.permits.freed.notify_one();
     }
 }
 
@@ -152,80 +257,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt as _;
-
-    fn is_wanted(permit: &Permit) -> bool {
-        permit.wanted().now_or_never().is_some()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_has_waited_longest_makes_room() {
-        let permits = Permits::new(3);
-        let (busy, asked, silent) = (
-            permits.enter().await,
-            permits.enter().await,
-            permits.enter().await,
-        );
-        busy.work();
-        asked.work();
-        asked.wait();
-        let newcomer = tokio::spawn({
-            let permits = Arc::clone(&permits);
-            async move { permits.enter().await }
-        });
-        silent.wanted().await;
-        drop(silent);
-        let newcomer = newcomer.await.unwrap();
-        for (name, permit) in [("busy", &busy), ("asked", &asked), ("new", &newcomer)] {
-            assert!(!is_wanted(permit), "{name}");
-        }
-        assert_eq!(permits.free.available_permits(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn busy_places_are_waited_for() {
-        let permits = Permits::new(1);
-        let busy = permits.enter().await;
-        busy.work();
-        let mut newcomer = Box::pin(permits.enter());
-        assert!(timeout(AGAIN * 3, &mut newcomer).await.is_err());
-        assert!(!is_wanted(&busy));
-        busy.wait();
-        assert!(timeout(AGAIN * 3, &mut newcomer).await.is_err());
-        assert!(!is_wanted(&busy), "it has time to ask again");
-        assert!(timeout(MANNERS, &mut newcomer).await.is_err());
-        assert!(is_wanted(&busy), "it is sent away once it has been idle");
-        drop(busy);
-        let _place = newcomer.await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_asks_and_does_not_listen_makes_room() {
-        let permits = Permits::new(1);
-        let deaf = permits.enter().await;
-        deaf.is_deaf(true);
-        deaf.work();
-        let newcomer = Box::pin(permits.enter());
-        assert!(timeout(MANNERS * 2, newcomer).await.is_err());
-        assert!(is_wanted(&deaf), "its request is none");
-        deaf.is_deaf(false);
-        let newcomer = Box::pin(permits.enter());
-        assert!(timeout(MANNERS * 2, newcomer).await.is_err());
-        assert!(!is_wanted(&deaf), "it listens again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_left_of_those_who_have_gone() {
-        let permits = Permits::new(2);
-        for _ in 0..100 {
-            let permit = permits.enter().await;
-            permit.work();
-            permit.is_deaf(true);
-            permit.wait();
-        }
-        assert_eq!(permits.free.available_permits(), 2);
-        assert!(lock(&permits.idle).waiting.is_empty());
+impl Permit {
+    /// A permit of nobody else's.
+    pub(super) async fn alone() -> Arc<Self> {
+        let limits = Limits {
+            all: 1,
+            of_peer: 1,
+            kept: 0,
+        };
+        Arc::new(Permits::new(limits).enter(Peer::Here).await.unwrap())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::record::{Part, Record};
 use crate::state::{Machine, State as InterfaceIs};
 use anyhow::Result;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,8 +23,9 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 struct Told {
     machine: Arc<Machine>,
     metrics: Arc<Metrics>,
-    text: Scrapes,
-    open_metrics: Scrapes,
+    text: Scrapes<Bytes>,
+    open_metrics: Scrapes<Bytes>,
+    ready: Scrapes<Readiness>,
 }
 
 /// Everything that is only read. A wrong method is 405.
@@ -33,6 +35,7 @@ pub fn routes(machine: Arc<Machine>, metrics: Arc<Metrics>) -> Router {
         metrics,
         text: Scrapes::default(),
         open_metrics: Scrapes::default(),
+        ready: Scrapes::default(),
     };
     Router::new()
         .route("/metrics", get(scrape))
@@ -73,7 +76,8 @@ async fn scrape(State(told): State<Arc<Told>>, headers: HeaderMap) -> Response {
         Format::Text => &told.text,
         Format::OpenMetrics => &told.open_metrics,
     };
-    match scrapes.share(told.metrics.render(format)).await {
+    let read = async { Ok(Bytes::from(told.metrics.render(format).await?)) };
+    match scrapes.share(read).await {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(error) => {
             told.metrics.record.errors.count(Part::Metrics);
@@ -83,31 +87,31 @@ async fn scrape(State(told): State<Arc<Told>>, headers: HeaderMap) -> Response {
 }
 
 async fn ready(State(told): State<Arc<Told>>) -> Response {
-    let machine = &told.machine;
-    let present = match machine.netlink.interfaces().await {
-        Ok(present) => present,
-        Err(error) => return failure(&error),
-    };
-    match machine.states(&present) {
-        Ok(states) if states.iter().any(|state| state.state.is_attached()) => {
-            let lost: Vec<String> = states
-                .iter()
-                .filter(|state| !state.state.is_attached() && state.state != InterfaceIs::Detached)
-                .map(|state| format!("{} is {}\n", state.interface, state.state.label()))
-                .collect();
-            if lost.is_empty() {
-                "ready\n".into_response()
-            } else {
-                (StatusCode::SERVICE_UNAVAILABLE, lost.concat()).into_response()
-            }
-        }
-        Ok(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no interface is attached\n",
-        )
-            .into_response(),
+    match told.ready.share(readiness(&told.machine)).await {
+        Ok(readiness) => readiness.into_response(),
         Err(error) => failure(&error),
     }
+}
+
+/// Whether every interface has its programs, and which has not.
+type Readiness = (StatusCode, String);
+
+async fn readiness(machine: &Machine) -> Result<Readiness> {
+    let present = machine.netlink.interfaces().await?;
+    let states = machine.states(&present)?;
+    if !states.iter().any(|state| state.state.is_attached()) {
+        let nothing = "no interface is attached\n".to_owned();
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, nothing));
+    }
+    let lost: String = states
+        .iter()
+        .filter(|state| !state.state.is_attached() && state.state != InterfaceIs::Detached)
+        .map(|state| format!("{} is {}\n", state.interface, state.state.label()))
+        .collect();
+    Ok(match lost.is_empty() {
+        true => (StatusCode::OK, "ready\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, lost),
+    })
 }
 
 /// What went wrong is the operator's business, not every client's.

@@ -3,34 +3,39 @@
 //! Whoever asks while somebody else's reading is under way waits for it, and shares
 //! the next. A reading counts only if it began after the question, so nobody gets
 //! an old answer; and however many ask, at most one reading is under way and one
-//! text is in memory.
+//! answer is in memory.
 
 use anyhow::Result;
-use axum::body::Bytes;
 use std::time::Instant;
 use tokio::sync::Mutex;
 
 /// The last reading and when it began.
-#[derive(Debug, Default)]
-pub(super) struct Scrapes(Mutex<Option<(Instant, Bytes)>>);
+#[derive(Debug)]
+pub(super) struct Scrapes<T>(Mutex<Option<(Instant, T)>>);
 
-impl Scrapes {
+impl<T> Default for Scrapes<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Scrapes<T> {
     /// What a reading returns that began after this call did.
     ///
     /// # Errors
     /// Those of the reading; the next in line then reads afresh.
-    pub(super) async fn share(&self, read: impl Future<Output = Result<String>>) -> Result<Bytes> {
+    pub(super) async fn share(&self, read: impl Future<Output = Result<T>>) -> Result<T> {
         let asked = Instant::now();
         let mut last = self.0.lock().await;
-        if let Some((began, text)) = last.as_ref()
+        if let Some((began, told)) = last.as_ref()
             && *began > asked
         {
-            return Ok(text.clone());
+            return Ok(told.clone());
         }
         let began = Instant::now();
-        let text = Bytes::from(read.await?);
-        *last = Some((began, text.clone()));
-        Ok(text)
+        let told = read.await?;
+        *last = Some((began, told.clone()));
+        Ok(told)
     }
 }
 
@@ -63,10 +68,8 @@ mod tests {
     async fn a_failed_reading_is_not_shared() {
         let scrapes = Scrapes::default();
         let failing = async { anyhow::bail!("no") };
-        let (first, second) = tokio::join!(
-            scrapes.share(failing),
-            scrapes.share(async { Ok("yes".to_owned()) })
-        );
+        let (first, second) =
+            tokio::join!(scrapes.share(failing), scrapes.share(async { Ok("yes") }));
         assert!(first.is_err());
         assert_eq!(second.unwrap(), "yes");
     }

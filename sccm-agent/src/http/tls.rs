@@ -1,5 +1,6 @@
 //! TLS by rustls: the server's certificate, and the clients' where they must show one.
 
+use super::certificate::{self, Validity};
 use super::files;
 use super::web_config::{ClientAuth, MinVersion, TlsServerConfig};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,13 +14,27 @@ use rustls::{RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
 
+/// How connections are encrypted.
+#[derive(Debug)]
+pub(super) struct Tls {
+    pub(super) server: Arc<ServerConfig>,
+    /// When the certificate is valid.
+    pub(super) validity: Validity,
+    /// Clients must show a certificate.
+    pub(super) knows_clients: bool,
+}
+
 /// Makes the settings of every connection. Paths are already absolute or meant
 /// relative to the working directory.
 ///
 /// # Errors
-/// A file that cannot be used, or keys that contradict each other.
-pub(super) fn server_config(config: &TlsServerConfig) -> Result<Arc<ServerConfig>> {
+/// A file that cannot be used, a certificate that is not valid now, or keys that contradict each
+/// other.
+pub(super) fn server_config(config: &TlsServerConfig) -> Result<Tls> {
     let chain = certificates(&config.cert_file)?;
+    let validity = Validity::of(&chain)
+        .and_then(|validity| validity.ensure_at(certificate::now()).map(|()| validity))
+        .with_context(|| config.cert_file.display().to_string())?;
     let key = key(&config.key_file)?;
     let provider = Arc::new(ring::default_provider());
     let versions: &[_] = match config.min_version {
@@ -28,7 +43,9 @@ pub(super) fn server_config(config: &TlsServerConfig) -> Result<Arc<ServerConfig
     };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)?;
-    let builder = match client_verifier(config, provider)? {
+    let verifier = client_verifier(config, provider)?;
+    let knows_clients = verifier.is_some();
+    let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
@@ -40,7 +57,11 @@ pub(super) fn server_config(config: &TlsServerConfig) -> Result<Arc<ServerConfig
         )
     })?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(server))
+    Ok(Tls {
+        server: Arc::new(server),
+        validity,
+        knows_clients,
+    })
 }
 
 fn client_verifier(

@@ -6,19 +6,18 @@
 //! worse than none, so unknown keys are refused.
 
 use super::files;
-use super::tls;
+use super::tls::{self, Tls};
 use super::token::Token;
 use anyhow::{Context as _, Result, anyhow};
-use rustls::ServerConfig;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What the file asks for, read and checked.
 #[derive(Debug, Default)]
 pub(super) struct WebConfig {
     /// How connections are encrypted.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Tls>,
     /// What every request must carry.
     pub(super) token: Option<Token>,
 }
@@ -64,6 +63,13 @@ pub(super) enum MinVersion {
 }
 
 impl WebConfig {
+    /// Whether clients of this address show who they are, by what nobody has read on the way.
+    pub(super) fn authenticates(&self, listen: SocketAddr) -> bool {
+        let is_read_by_nobody = self.tls.is_some() || listen.ip().to_canonical().is_loopback();
+        let has_token = self.token.is_some() && is_read_by_nobody;
+        has_token || self.tls.as_ref().is_some_and(|tls| tls.knows_clients)
+    }
+
     /// Reads the file and those that it names; relative paths begin at its folder.
     ///
     /// # Errors

@@ -165,6 +165,8 @@ families! {
         "Always 1; the labels say what is running.";
     AGENT_ERRORS = Counter "sccm_agent_errors_total", &[&PART],
         "Errors after which a part of the agent went on and tried again, since the agent began.";
+    CERTIFICATE_EXPIRY = Gauge "sccm_agent_certificate_expiry_timestamp_seconds", &[],
+        "When the HTTP server's certificate expires, in seconds since 1970; 0 without TLS.";
     PROCESS_CPU = Counter "process_cpu_seconds_total", &[],
         "Processor time of the agent, in user and kernel mode.";
     PROCESS_MEMORY = Gauge "process_resident_memory_bytes", &[],

@@ -3,7 +3,7 @@
 use super::{Outcome, Policies, Reload, What, Written, kept, outcome, prepare, save};
 use crate::files;
 use crate::policy::hash_text;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use std::sync::Arc;
 use tokio::sync::MutexGuard;
 use tokio::time::timeout;
@@ -24,17 +24,16 @@ impl Policies {
     /// While it reads, others may confirm and roll back: a file system may hang.
     async fn publish_file(&self, order: Reload) -> Result<Outcome> {
         let _turn = self.turn_to_read().await?;
+        let has_policy = matches!(self.settings.written, Written::File(_));
+        ensure!(
+            has_policy || self.other_files.exist() && order.confirm_within.is_none(),
+            "this agent was started with flags and has no file to read again: start one with --config"
+        );
         let other_files = Arc::clone(&self.other_files);
         let put_in_force = files::in_time(|| other_files.read()).await?;
         put_in_force();
-        if let Written::Flags(_) = self.settings.written {
-            if self.other_files.exist() {
-                return outcome(&*self.held.lock().await, What::Unchanged);
-            }
-            bail!(
-                "this agent was started with flags and has no file to read again: \
-                 start one with --config"
-            );
+        if !has_policy {
+            return outcome(&*self.held.lock().await, What::Unchanged);
         }
         self.ensure_confirmed(&*self.held.lock().await)?;
         let changes = self.changes();

@@ -1,5 +1,8 @@
 //! The control socket: who may speak, and what becomes of those who speak nonsense.
 
+mod floods;
+mod rights;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -13,6 +16,7 @@ use sccm_agent::control::default_socket;
 use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
 use sccm_tests::shape;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 /// Nobody's ids (Debian's base-passwd).
 const NOBODY: u32 = 65534;
@@ -75,6 +79,7 @@ fn nonsense_is_answered_and_changes_nothing() -> Result<()> {
         b"{}\n",
         b"{\"command\":\"detach\"}\n",
         b"{\"command\":\"reload\",\"config\":\"/etc/shadow\"}\n",
+        b"{\"command\":\"confirm\",\"config\":\"/etc/shadow\"}\n",
         b"{\"command\":\"reload\",\"confirm_within\":0}\n",
         b"{\"command\":\"reload\",\"confirm_within\":1e300}\n",
         b"\xff\xfe\n",
@@ -112,7 +117,7 @@ fn who_says_nothing_holds_nobody_up_for_long() -> Result<()> {
 #[test]
 fn without_the_group_the_socket_is_roots_alone() -> Result<()> {
     let hosts = Hosts::new()?;
-    let agent = start_with_groups(&hosts, "root:x:0:\n")?;
+    let agent = start_with_groups(&hosts, "root:x:0:\n", POINT)?;
     let path = socket(&hosts);
     let found = fs::metadata(&path)?;
     assert_eq!(found.permissions().mode() & 0o7777, 0o660);
@@ -136,7 +141,7 @@ fn without_the_group_the_socket_is_roots_alone() -> Result<()> {
 #[test]
 fn members_of_the_group_may_give_commands_and_are_logged() -> Result<()> {
     let hosts = Hosts::new()?;
-    let agent = start_with_groups(&hosts, &format!("sccm-agent:x:{MEMBERS}:\n"))?;
+    let agent = start_with_groups(&hosts, &format!("sccm-agent:x:{MEMBERS}:\n"), POINT)?;
     let path = socket(&hosts);
     let found = fs::metadata(&path)?;
     assert_eq!(found.permissions().mode() & 0o7777, 0o660);
@@ -155,11 +160,11 @@ fn members_of_the_group_may_give_commands_and_are_logged() -> Result<()> {
     Ok(())
 }
 
-/// Starts an agent that sees this as the machine's groups.
-fn start_with_groups<'h>(hosts: &'h Hosts, groups: &str) -> Result<Agent<'h>> {
-    let file = tempfile::NamedTempFile::new()?;
+/// `enforce ARGUMENTS`, which sees this as the machine's groups for as long as the file lives.
+fn with_groups(hosts: &Hosts, groups: &str, arguments: &str) -> Result<(Command, NamedTempFile)> {
+    let file = NamedTempFile::new()?;
     fs::write(file.path(), groups)?;
-    let agent = hosts.command(&format!("enforce {POINT}"))?;
+    let agent = hosts.command(&format!("enforce {arguments}"))?;
     let mut command: Command = hosts.point.command("unshare");
     command
         .args(["--mount", "sh", "-c"])
@@ -168,6 +173,12 @@ fn start_with_groups<'h>(hosts: &'h Hosts, groups: &str) -> Result<Agent<'h>> {
         .arg(agent.get_program())
         .args(agent.get_args())
         .env_remove("RUST_LOG");
+    Ok((command, file))
+}
+
+/// Starts it.
+fn start_with_groups<'h>(hosts: &'h Hosts, groups: &str, arguments: &str) -> Result<Agent<'h>> {
+    let (command, _groups) = with_groups(hosts, groups, arguments)?;
     Agent::start(&hosts.point, command).context("in a mount namespace of its own")
 }
 

@@ -4,12 +4,15 @@
 //! Requests are written by hand, so that the wrong ones can be sent; TLS is spoken by the
 //! `openssl` program, which is not the agent's implementation.
 
+mod certificates;
 mod client;
+mod floods;
 mod formats;
 mod limits;
 mod listen;
 mod page;
 mod pki;
+mod reload;
 mod renewal;
 mod requests;
 mod tls;

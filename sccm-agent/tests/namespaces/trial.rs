@@ -319,3 +319,23 @@ fn new_addresses_of_a_gateway_wait_for_the_end_of_a_trial() -> Result<()> {
     agent.metrics_when(|metrics| metrics.sum("sccm_policy_generation", &[]) == 5.0)?;
     Ok(())
 }
+
+/// Whoever was faster, such as somebody with a right to reload, must not make a trial of it that is
+/// none: then nobody would take back what cuts the operator off.
+#[test]
+fn a_reload_that_was_to_be_on_trial_and_is_not_says_so() -> Result<()> {
+    let (hosts, _servers, policy) = stage()?;
+    let _agent = hosts.enforce(&policy.arguments())?;
+    policy.allow(OPEN)?;
+    assert_ok(&hosts, "reload", "published: generation 2")?;
+    let before = hosts.status()?;
+    let finished = hosts.run("reload --confirm-within 2s")?;
+    finished.assert_refused(&["nothing is on trial", "generation 2", "sccm-agent rollback"]);
+    policy.propose(OPEN)?;
+    assert_ok(&hosts, "reload --shadow", "shadowed")?;
+    let finished = hosts.run("promote --confirm-within 2s")?;
+    finished.assert_refused(&["nothing is on trial"]);
+    assert_ok(&hosts, "reload --no-shadow", "shadow ended")?;
+    assert_eq!(hosts.status()?, before);
+    Ok(())
+}

@@ -79,7 +79,7 @@ impl Model {
     fn command(&mut self, step: Step) -> bool {
         match (step, self.trial, self.candidate, self.previous) {
             (Step::Reload, None, ..) => self.confirm(self.file),
-            (Step::Trial, None, ..) if self.enforced == Some(self.file) => {}
+            (Step::Trial, None, ..) if self.enforced == Some(self.file) => return false,
             (Step::Trial, None, ..) => {
                 self.trial = Some(self.file);
                 self.enforced = self.trial;

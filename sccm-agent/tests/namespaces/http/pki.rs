@@ -23,6 +23,17 @@ basicConstraints = critical, CA:TRUE
 [member]
 basicConstraints = critical, CA:FALSE
 subjectAltName = IP:127.0.0.1
+[ca]
+default_ca = signer
+[signer]
+database = $dir/index
+unique_subject = no
+new_certs_dir = $dir
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
 ";
 
 /// A directory with an authority `ca`, and whatever it signs.
@@ -32,7 +43,9 @@ impl Pki {
     /// A new authority; its certificate is `ca.crt`.
     pub fn new() -> Result<Self> {
         let pki = Self(tempfile::tempdir()?);
-        pki.write("openssl.cnf", CONFIG)?;
+        pki.write("index", "")?;
+        let directory = pki.0.path().display().to_string();
+        pki.write("openssl.cnf", &format!("dir = {directory}\n{CONFIG}"))?;
         pki.make("ca", &["-extensions", "authority"])?;
         Ok(pki)
     }
@@ -57,27 +70,63 @@ impl Pki {
         self.make(name, &["-CA", ca, "-CAkey", key, "-extensions", "member"])
     }
 
+    /// Signs `NAME.crt` again, to be valid from one time to another (`20260131235959Z`).
+    pub fn sign_from(&self, name: &str, begin: &str, end: &str) -> Result<()> {
+        self.make(name, &[])?;
+        let at = |suffix: &str| self.path(&format!("{name}.{suffix}"));
+        openssl(
+            Command::new("openssl")
+                .args(["x509", "-x509toreq", "-in"])
+                .arg(at("crt"))
+                .arg("-signkey")
+                .arg(at("key"))
+                .arg("-out")
+                .arg(at("csr")),
+        )?;
+        openssl(
+            Command::new("openssl")
+                .args(["ca", "-batch", "-notext", "-extensions", "member"])
+                .args(["-startdate", begin, "-enddate", end, "-config"])
+                .arg(self.path("openssl.cnf"))
+                .arg("-cert")
+                .arg(self.path("ca.crt"))
+                .arg("-keyfile")
+                .arg(self.path("ca.key"))
+                .arg("-in")
+                .arg(at("csr"))
+                .arg("-out")
+                .arg(at("crt")),
+        )
+    }
+
     fn make(&self, name: &str, more: &[&str]) -> Result<()> {
         let request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
         let key = self.path(&format!("{name}.key"));
-        let made = Command::new("openssl")
-            .args(request.split(' '))
-            .arg("-config")
-            .arg(self.path("openssl.cnf"))
-            .args(["-subj", &format!("/CN={name}"), "-keyout"])
-            .arg(&key)
-            .arg("-out")
-            .arg(self.path(&format!("{name}.crt")))
-            .args(more)
-            .output()
-            .context("the program `openssl` is needed: install it")?;
-        ensure!(
-            made.status.success(),
-            "{}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        openssl(
+            Command::new("openssl")
+                .args(request.split(' '))
+                .arg("-config")
+                .arg(self.path("openssl.cnf"))
+                .args(["-subj", &format!("/CN={name}"), "-keyout"])
+                .arg(&key)
+                .arg("-out")
+                .arg(self.path(&format!("{name}.crt")))
+                .args(more),
+        )?;
         Ok(fs::set_permissions(key, Permissions::from_mode(0o600))?)
     }
+}
+
+fn openssl(command: &mut Command) -> Result<()> {
+    let made = command
+        .output()
+        .context("the program `openssl` is needed: install it")?;
+    ensure!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    Ok(())
 }
 
 /// Asks for `/metrics` over TLS with these arguments of `s_client` and header lines. Status 0 if

@@ -106,7 +106,7 @@ impl<'n> Prometheus<'n> {
     }
 
     /// Asserts that every shipped rule is evaluated without an error, that what is recorded is
-    /// there, and that an alert sees what has happened.
+    /// there, that all that the alerts look at is there, and that one sees what has happened.
     pub fn assert_rules_hold(&self) -> Result<()> {
         self.await_some("ALERTS{alertname=\"SccmInterfaceGap\", alertstate=\"firing\"}")?;
         let data = self.ask("rules")?;
@@ -119,6 +119,12 @@ impl<'n> Prometheus<'n> {
             ensure!(rule["health"] == "ok", "{rule}");
             if rule["type"] == "recording" {
                 self.await_some(rule["name"].as_str().context("no name")?)?;
+            }
+            let query = rule["query"].as_str().context("no query")?;
+            let in_name = |letter: char| letter.is_ascii_alphanumeric() || "_:".contains(letter);
+            let words = query.split(|letter| !in_name(letter));
+            for metric in words.filter(|word| word.starts_with("sccm_")) {
+                self.await_some(metric)?;
             }
             seen += 1;
         }
