@@ -31,7 +31,10 @@ use std::collections::BTreeSet;
 /// A role that the catalog does not know.
 pub fn unheld(policy: &SitePolicy) -> Result<BTreeSet<String>> {
     let view = View::new(policy)?;
-    Ok(warnings::unheld(&view).into_iter().map(str::to_owned).collect())
+    Ok(warnings::unheld(&view)
+        .into_iter()
+        .map(str::to_owned)
+        .collect())
 }
 
 /// What `sccm-agent check -o json` prints.

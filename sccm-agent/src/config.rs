@@ -85,7 +85,7 @@ pub fn parse(text: &str) -> Result<SitePolicy, Problems> {
         path: "policy".into(),
         text: text.to_owned(),
     };
-    read_all(&[file], Path::new(""), Budget::default())
+    Ok(read_all(&[file], Path::new(""), Budget::default())?.policy)
 }
 
 /// Reads files whose text is at hand.

@@ -31,7 +31,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("check", &["catalog", "output", "policy", "site", "units"]),
     (
         "import",
-        &["catalog", "check", "files", "policy", "site", "units", "visible"],
+        &[
+            "catalog", "check", "files", "policy", "site", "units", "visible",
+        ],
     ),
     // Which cards carry the programs.
     ("plan", &["catalog", "interface"]),

@@ -22,7 +22,7 @@ const EVERY: [Meaning; 3] = [
 ];
 
 /// What else they mean for single commands.
-const OWN: [(&str, &[Meaning]); 10] = [
+const OWN: [(&str, &[Meaning]); 11] = [
     (
         "enforce",
         &[
@@ -34,6 +34,14 @@ const OWN: [(&str, &[Meaning]); 10] = [
                  enforcement goes on",
             ),
         ],
+    ),
+    (
+        "import",
+        &[(
+            1,
+            "`--diff`, and the policy differs from the inventory; or the policy's file cannot be written \
+             whole",
+        )],
     ),
     (
         "check",

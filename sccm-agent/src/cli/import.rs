@@ -64,7 +64,7 @@ pub struct ImportArgs {
 /// What `-o json` prints.
 #[derive(serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Text {
+pub(super) struct Text {
     /// The policy, as TOML.
     policy: String,
 }
@@ -85,7 +85,11 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     inventory.resolve(&mut mistakes);
     let wish = Wish {
         protect: args.protect.iter().map(IpNet::trunc).collect(),
-        sites: args.sites.iter().map(|site| site.to_ascii_uppercase()).collect(),
+        sites: args
+            .sites
+            .iter()
+            .map(|site| site.to_ascii_uppercase())
+            .collect(),
         more: args.more.clone(),
     };
     let Some(imported) = Imported::new(&inventory, &wish, &mut mistakes)? else {
@@ -108,7 +112,9 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
         (Some(file), _) => {
             write(file, &policy)?;
             let file = file.display();
-            output::print(format!("wrote {file}; `sccm-agent check {file}` says what it means"))?;
+            output::print(format!(
+                "wrote {file}; `sccm-agent check {file}` says what it means"
+            ))?;
         }
         (None, OutputFormat::Json) => output::print_json(&Text { policy })?,
         (None, OutputFormat::Table) => output::print(policy.trim_end())?,

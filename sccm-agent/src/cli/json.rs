@@ -1,10 +1,11 @@
 //! The shapes of what `-o json` prints and of what the control socket speaks: `docs/schemas` and
 //! `docs/json.md` are written from the types.
 
-use super::{Failure, blocked, roles, status};
+use super::{Failure, blocked, import, roles, status};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
+use crate::import::Drift;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
 use sccm_tests::document::assert_current;
@@ -47,7 +48,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 12] {
+fn documents() -> [Document; 14] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<blocked::Listing>("blocked", "`sccm-agent blocked -o json` prints"),
@@ -63,6 +64,11 @@ fn documents() -> [Document; 12] {
         ),
         Document::new::<roles::RoleList<'_>>("roles", "`sccm-agent roles -o json` prints"),
         Document::new::<roles::RoleDetail<'_>>("role", "`sccm-agent roles ROLE -o json` prints"),
+        Document::new::<import::Text>("import", "`sccm-agent import -o json` prints"),
+        Document::new::<Drift>(
+            "import-diff",
+            "`sccm-agent import --diff FILE -o json` prints",
+        ),
         Document::new::<Outcome>(
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",

@@ -93,7 +93,8 @@ fn subnet((network, mask): (&str, &str), value: &str, length: Option<u8>) -> Res
         }
         (mask, _) => {
             let mask_address = mask.parse().map_err(|_| format!("`{mask}` is no mask"))?;
-            Ipv4Net::with_netmask(address, mask_address).map_err(|_| format!("`{mask}` is no mask"))?
+            Ipv4Net::with_netmask(address, mask_address)
+                .map_err(|_| format!("`{mask}` is no mask"))?
         }
     };
     whole(prefix.into(), first)

@@ -73,8 +73,12 @@ fn lacking(there: &Rights, wanted: &Rights) -> Vec<Holder> {
         let covers = IpNet::aggregate(there.get(key).unwrap_or(&Vec::new()));
         let is_there = |net: &IpNet| {
             // Sorted, and none within another: the last that begins at or before it.
-            let after = covers.partition_point(|one| (one.network(), one.prefix_len()) <= (net.network(), net.prefix_len()));
-            after.checked_sub(1).is_some_and(|at| covers[at].contains(net))
+            let after = covers.partition_point(|one| {
+                (one.network(), one.prefix_len()) <= (net.network(), net.prefix_len())
+            });
+            after
+                .checked_sub(1)
+                .is_some_and(|at| covers[at].contains(net))
         };
         let holders = list.iter().filter(|net| !is_there(net)).map(|net| Holder {
             protected: *protected,

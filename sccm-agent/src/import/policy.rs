@@ -126,15 +126,21 @@ impl Imported {
         imported.clients(inventory, &sites.with_descendants(&own), &wish.sites);
         for more in &wish.more {
             let lines = more.addresses.iter().map(|net| (*net, "--peer".to_owned()));
-            imported.peers.entry(more.role.clone()).or_default().extend(lines);
+            imported
+                .peers
+                .entry(more.role.clone())
+                .or_default()
+                .extend(lines);
         }
         imported.nobody = check::unheld(&imported.policy())?;
         Ok(Some(imported))
     }
 
     fn protect(&mut self, host: &Host, is_behind: impl Fn(&IpAddr) -> bool) {
-        let (inside, outside): (Vec<IpAddr>, Vec<IpAddr>) =
-            host.addresses.iter().partition(|address| is_behind(address));
+        let (inside, outside): (Vec<IpAddr>, Vec<IpAddr>) = host
+            .addresses
+            .iter()
+            .partition(|address| is_behind(address));
         for address in outside {
             self.left_out.push(format!(
                 "{address} of {}: it is not behind the gateway, as the system's others are",
@@ -186,8 +192,14 @@ impl Imported {
             return;
         }
         for role in host.roles.keys() {
-            let lines = host.addresses.iter().map(|address| (IpNet::from(*address), host.origin(role)));
-            self.peers.entry((*role).to_owned()).or_default().extend(lines);
+            let lines = host
+                .addresses
+                .iter()
+                .map(|address| (IpNet::from(*address), host.origin(role)));
+            self.peers
+                .entry((*role).to_owned())
+                .or_default()
+                .extend(lines);
         }
     }
 
@@ -195,7 +207,9 @@ impl Imported {
         for boundary in &inventory.boundaries {
             let (name, site) = (&boundary.name, &boundary.site);
             let other_site = match boundary.kind {
-                Kind::AdSite => Some("a site of Active Directory: list its subnets by --peer client=..."),
+                Kind::AdSite => {
+                    Some("a site of Active Directory: list its subnets by --peer client=...")
+                }
                 Kind::Vpn => Some("a VPN: list its addresses by --peer client=..."),
                 Kind::Addresses => {
                     let is_ours = site.is_empty() || sites.contains(site) || more.contains(site);
@@ -203,25 +217,41 @@ impl Imported {
                 }
             };
             if let Some(why) = other_site {
-                self.left_out.push(format!("boundary {name} ({site}): {why}"));
+                self.left_out
+                    .push(format!("boundary {name} ({site}): {why}"));
                 continue;
             }
             let origin = format!("boundary {name} ({site})");
-            let lines = boundary.prefixes.iter().map(|prefix| (*prefix, origin.clone()));
-            self.peers.entry(CLIENT.to_owned()).or_default().extend(lines);
+            let lines = boundary
+                .prefixes
+                .iter()
+                .map(|prefix| (*prefix, origin.clone()));
+            self.peers
+                .entry(CLIENT.to_owned())
+                .or_default()
+                .extend(lines);
         }
     }
 
     /// As the policy's file would be read.
     pub(super) fn policy(&self) -> SitePolicy {
-        let addresses = |lines: &Vec<Line>| lines.iter().map(|(net, _)| *net).collect();
-        let held = self.peers.iter().map(|(role, lines)| (role, addresses(lines)));
+        let addresses = |lines: &Vec<Line>| unique(lines).into_keys().collect();
+        let held = self
+            .peers
+            .iter()
+            .map(|(role, lines)| (role, addresses(lines)));
         let nobody = self.nobody.iter().map(|role| (role, Vec::new()));
-        let peers = held.chain(nobody).map(|(role, list)| (RoleId::from(role.as_str()), list));
+        let peers = held
+            .chain(nobody)
+            .map(|(role, list)| (RoleId::from(role.as_str()), list));
         SitePolicy {
             site: Site::new(Catalog::of(Edition::CurrentBranch)),
             peers: Some(peers.collect()),
-            protect: self.protect.iter().map(|(entry, _)| entry.clone()).collect(),
+            protect: self
+                .protect
+                .iter()
+                .map(|(entry, _)| entry.clone())
+                .collect(),
             ..SitePolicy::default()
         }
     }
@@ -232,7 +262,9 @@ impl Imported {
         let mut text = String::from(
             "# Made by `sccm-agent import`. `sccm-agent check` says what it means; docs/go-live.md is the\n\
              # way to enforcing it. What changes at the site: `sccm-agent import ... --diff FILE`.\n\n\
-             [site]\nedition = \"current-branch\"\n\n\
+             [site]\nedition = \"current-branch\"\n\
+             # What the protected systems open passes. \"enforce\" lets out what links and rules say alone.\n\
+             outbound = \"track\"\n\n\
              # Who holds which role, outside the protected segment.\n[peers]\n",
         );
         for (role, lines) in &self.peers {
@@ -254,7 +286,10 @@ impl Imported {
         text.push_str("\n# What is behind this machine.\n");
         for (entry, origin) in &self.protect {
             let roles = entry.roles.iter().map(|role| format!("\"{role}\""));
-            let addresses = entry.addresses.iter().map(|net| format!("\"{}\"", short(net)));
+            let addresses = entry
+                .addresses
+                .iter()
+                .map(|net| format!("\"{}\"", short(net)));
             let _ = write!(
                 text,
                 "[[protect]]  # {}\nname = \"{}\"\nroles = [{}]\naddresses = [{}]\n\n",
@@ -331,7 +366,10 @@ fn hosts(systems: &[System], mistakes: &mut Mistakes) -> Vec<Host> {
                     host.notes.push(note);
                 }
                 None => {
-                    let note = format!("{called} of {} ({place}): nobody knows this role", system.name);
+                    let note = format!(
+                        "{called} of {} ({place}): nobody knows this role",
+                        system.name
+                    );
                     host.notes.push(note);
                 }
             }
@@ -349,7 +387,11 @@ fn related(
     wish: &Wish,
 ) -> BTreeSet<String> {
     let mut related = own.clone();
-    related.extend(own.iter().filter_map(|site| sites.parent(site)).map(str::to_owned));
+    related.extend(
+        own.iter()
+            .filter_map(|site| sites.parent(site))
+            .map(str::to_owned),
+    );
     related.extend(wish.sites.iter().cloned());
     for host in behind {
         if host.roles.contains_key(SITE_SERVER) {

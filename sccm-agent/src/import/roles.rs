@@ -23,21 +23,36 @@ const TABLE: &[(&str, Meaning)] = &[
     ("SMS Provider", Role("provider")),
     ("SMS Management Point", Role("management-point")),
     ("SMS Distribution Point", Role("distribution-point")),
-    ("SMS Multicast Service Point", Role("multicast-distribution-point")),
+    (
+        "SMS Multicast Service Point",
+        Role("multicast-distribution-point"),
+    ),
     ("SMS Software Update Point", Role("software-update-point")),
     ("SMS SRS Reporting Point", Role("reporting-services-point")),
-    ("SMS Endpoint Protection Point", Role("endpoint-protection-point")),
+    (
+        "SMS Endpoint Protection Point",
+        Role("endpoint-protection-point"),
+    ),
     ("SMS Dmp Connector", Role("service-connection-point")),
     ("SMS Cloud Proxy Connector", Role("cmg-connection-point")),
     ("SMS State Migration Point", Role("state-migration-point")),
     ("SMS Fallback Status Point", Role("fallback-status-point")),
     // Part of a management point, which is listed by itself.
     ("SMS Notification Server", Nothing),
-    ("SMS Certificate Registration Point", Role("certificate-registration-point")),
+    (
+        "SMS Certificate Registration Point",
+        Role("certificate-registration-point"),
+    ),
     ("SMS Enrollment Server", Role("enrollment-point")),
     ("SMS Enrollment Web Site", Role("enrollment-proxy-point")),
-    ("SMS Device Management Point", Untranslatable("device management points are no longer part of the product")),
-    ("SMS AMT Service Point", Untranslatable("out of band management is no longer part of the product")),
+    (
+        "SMS Device Management Point",
+        Untranslatable("device management points are no longer part of the product"),
+    ),
+    (
+        "SMS AMT Service Point",
+        Untranslatable("out of band management is no longer part of the product"),
+    ),
     // Of firewall scripts.
     ("CentralAdministrationSite", Role("site-server")),
     ("PrimarySite", Role("site-server")),
@@ -48,39 +63,70 @@ const TABLE: &[(&str, Meaning)] = &[
     ("DistributionPoint", Role("distribution-point")),
     ("DistributionPointPXE", Role("pxe-distribution-point")),
     ("PullDistributionPoint", Role("pull-distribution-point")),
-    ("PullDistributionPointSource", Role("source-distribution-point")),
+    (
+        "PullDistributionPointSource",
+        Role("source-distribution-point"),
+    ),
     ("PrimarySoftwareUpdatePoint", Role("software-update-point")),
-    ("SecondarySoftwareUpdatePoint", Role("software-update-point")),
+    (
+        "SecondarySoftwareUpdatePoint",
+        Role("software-update-point"),
+    ),
     ("CentralSoftwareUpdatePoint", Role("software-update-point")),
     ("SoftwareUpdatePoint", Role("software-update-point")),
     ("ReportingServicePoint", Role("reporting-services-point")),
-    ("DataWarehouseServicePoint", Role("data-warehouse-service-point")),
+    (
+        "DataWarehouseServicePoint",
+        Role("data-warehouse-service-point"),
+    ),
     ("EndpointProtectionPoint", Role("endpoint-protection-point")),
     ("ServiceConnectionPoint", Role("service-connection-point")),
     ("FallbackStatusPoint", Role("fallback-status-point")),
     ("StateMigrationPoint", Role("state-migration-point")),
     ("CMGConnectionPoint", Role("cmg-connection-point")),
-    ("AssetIntelligenceSynchronizationPoint", Role("asset-intelligence-synchronization-point")),
+    (
+        "AssetIntelligenceSynchronizationPoint",
+        Role("asset-intelligence-synchronization-point"),
+    ),
     ("SQLServerRole", Role("sql-server")),
     ("CASSQLServerRole", Role("sql-server")),
     ("PRISQLServerRole", Role("sql-server")),
     ("SECSQLServerRole", Role("sql-server")),
     ("SUPSQLServerRole", Role("wsus-sql-server")),
     ("ConfigMgrConsole", Role("console")),
-    ("ContentLibraryServer", Role("remote-content-library-server")),
+    (
+        "ContentLibraryServer",
+        Role("remote-content-library-server"),
+    ),
     ("ContentSourceServer", Role("file-server")),
     ("Client", Role("client")),
-    ("ExternalSQLConnection", Untranslatable("the port table has no such client of SQL Server: write an [[allow]] for it")),
-    ("RDPSystem", Untranslatable("the port table does not know remote desktops: write an [[allow]] for it")),
-    ("SMBSystem", Untranslatable("the port table does not know other file shares: write an [[allow]] for it")),
-    ("Internet", Untranslatable("the Internet is whatever is not internal, and is not listed")),
+    (
+        "ExternalSQLConnection",
+        Untranslatable(
+            "the port table has no such client of SQL Server: write an [[allow]] for it",
+        ),
+    ),
+    (
+        "RDPSystem",
+        Untranslatable("the port table does not know remote desktops: write an [[allow]] for it"),
+    ),
+    (
+        "SMBSystem",
+        Untranslatable("the port table does not know other file shares: write an [[allow]] for it"),
+    ),
+    (
+        "Internet",
+        Untranslatable("the Internet is whatever is not internal, and is not listed"),
+    ),
     ("Any", Untranslatable("anybody is no system")),
 ];
 
 /// What it means; `None` if nobody knows.
 pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let name = name.trim();
-    let found = TABLE.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    let found = TABLE
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name));
     found.map(|(_, meaning)| *meaning)
 }
 

@@ -49,7 +49,9 @@ impl<'t> Rows<'t> {
     }
 
     fn column(&self, name: &str) -> Option<usize> {
-        self.head.iter().position(|title| title.eq_ignore_ascii_case(name))
+        self.head
+            .iter()
+            .position(|title| title.eq_ignore_ascii_case(name))
     }
 
     /// The next row that is one; what is wrong with others is noted.

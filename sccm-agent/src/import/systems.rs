@@ -105,11 +105,14 @@ fn add(row: &Row<'_>, systems: &mut Vec<System>, mistakes: &mut Mistakes) {
     let code = |text: &str, what: &str, mistakes: &mut Mistakes| {
         let text = text.trim().to_ascii_uppercase();
         // Three letters or digits, by the product's rule.
-        if !(text.is_empty() || text.len() == 3 && text.chars().all(|c| c.is_ascii_alphanumeric())) {
+        if !(text.is_empty() || text.len() == 3 && text.chars().all(|c| c.is_ascii_alphanumeric()))
+        {
             mistakes.add(
                 file,
                 line,
-                format!("`{text}`, {what} of {name}, is no code of a site: three letters or digits"),
+                format!(
+                    "`{text}`, {what} of {name}, is no code of a site: three letters or digits"
+                ),
             );
         }
         text
@@ -128,8 +131,7 @@ fn add(row: &Row<'_>, systems: &mut Vec<System>, mistakes: &mut Mistakes) {
 }
 
 fn csv(text: &str, file: &Path, systems: &mut Vec<System>, mistakes: &mut Mistakes) {
-    let Some(mut table) = Rows::open(text, file, &[NAME, SITE, ROLES], mistakes)
-    else {
+    let Some(mut table) = Rows::open(text, file, &[NAME, SITE, ROLES], mistakes) else {
         return;
     };
     while let Some(record) = table.next(mistakes) {
@@ -166,7 +168,10 @@ fn json(text: &str, file: &Path, systems: &mut Vec<System>, mistakes: &mut Mista
     let mut value = value.as_ref();
     for member in [DEFINITION, LIST] {
         if let Some(Value::Object(object)) = value
-            && let Some(found) = object.properties.iter().find(|one| one.name.as_str() == member)
+            && let Some(found) = object
+                .properties
+                .iter()
+                .find(|one| one.name.as_str() == member)
         {
             value = Some(&found.value);
         }
@@ -208,7 +213,10 @@ fn text_of(
     mistakes: &mut Mistakes,
 ) -> Vec<String> {
     let is_it = |name: &str| name.eq_ignore_ascii_case(column);
-    let found = object.properties.iter().find(|one| is_it(one.name.as_str()));
+    let found = object
+        .properties
+        .iter()
+        .find(|one| is_it(one.name.as_str()));
     let values = match found.map(|found| &found.value) {
         None | Some(Value::NullKeyword(_)) => return Vec::new(),
         Some(Value::Array(list)) => list.elements.iter().collect(),
@@ -218,7 +226,11 @@ fn text_of(
     for value in values {
         match value {
             Value::StringLit(text) => texts.push(text.value.to_string()),
-            _ => mistakes.add(file, line, format!("{column} is no text, nor a list of texts")),
+            _ => mistakes.add(
+                file,
+                line,
+                format!("{column} is no text, nor a list of texts"),
+            ),
         }
     }
     texts
@@ -233,11 +245,19 @@ struct Lines<'t> {
 
 impl<'t> Lines<'t> {
     const fn new(text: &'t str) -> Self {
-        Self { text, seen: 0, line: 1 }
+        Self {
+            text,
+            seen: 0,
+            line: 1,
+        }
     }
 
     fn of(&mut self, start: usize) -> usize {
-        let between = self.text.as_bytes().get(self.seen..start).unwrap_or_default();
+        let between = self
+            .text
+            .as_bytes()
+            .get(self.seen..start)
+            .unwrap_or_default();
         self.line += between.iter().filter(|byte| **byte == b'\n').count();
         self.seen = start;
         self.line
