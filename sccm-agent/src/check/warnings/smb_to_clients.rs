@@ -3,7 +3,7 @@
 
 use super::{Warning, add, named};
 use crate::catalog::SITE_SERVER;
-use crate::check::rows::{Holders, View};
+use crate::check::rows::{Holders, Row, View};
 use crate::policy::{CLIENT, Outbound, Protected};
 
 const SMB: [&str; 2] = ["smb", "netbios-session"];
@@ -24,6 +24,23 @@ fn is_site_server(view: &View<'_>, entry: &Protected) -> bool {
 
 fn warning(view: &View<'_>, entry: &Protected) -> Option<Warning> {
     let name = &entry.name;
+    let of_entry = |row: &&Row<'_>| {
+        let smb = SMB.contains(&row.service.service.as_str());
+        std::ptr::eq(row.entry, entry) && smb
+    };
+    let mut rows = view.outbound.iter().filter(of_entry);
+    let feature = rows.find(|row| row.peer == CLIENT).map(|row| row.link);
+    if let Some(link) = feature {
+        return Some(Warning {
+            kind: "smb-to-clients",
+            links: vec![link.id.clone()],
+            message: format!(
+                "`{name}` is a site server and may open SMB to clients by link {}: leave out what \
+                 enables it, if clients are installed in another way",
+                link.id
+            ),
+        });
+    }
     if view.policy.outbound != Outbound::Enforce {
         return Some(Warning {
             kind: "smb-to-clients",
@@ -36,9 +53,8 @@ fn warning(view: &View<'_>, entry: &Protected) -> Option<Warning> {
     }
     let mut links = Vec::new();
     let mut roles = Vec::new();
-    for row in &view.outbound {
-        let smb = SMB.contains(&row.service.service.as_str());
-        if std::ptr::eq(row.entry, entry) && smb && reaches_clients(view, row.peer) {
+    for row in view.outbound.iter().filter(of_entry) {
+        if reaches_clients(view, row.peer) {
             add(&mut links, row.link);
             super::once(&mut roles, row.peer);
         }

@@ -477,3 +477,19 @@ fn roles_that_the_product_has_hardly_any_more() {
     );
     assert!(!missed.contains("enrollment-proxy-point"), "{missed}");
 }
+
+#[test]
+fn client_push_is_what_opens_smb_to_clients() {
+    let mut policy = policy(
+        &[("client", "10.2.0.0/16")],
+        vec![entry("s", "site-server", "10.3.0.1/32")],
+    );
+    policy.site = Site::new(Catalog::of(Edition::CurrentBranch));
+    expect(&policy, "smb-to-clients", &[]);
+    policy.site.features = ["client-push".to_owned()].into();
+    let expected =
+        "client-push: `s` is a site server and may open SMB to clients by link client-push";
+    expect(&policy, "smb-to-clients", &[expected]);
+    policy.outbound = Outbound::Track;
+    expect(&policy, "smb-to-clients", &[expected]);
+}

@@ -55,26 +55,70 @@ fn hash(catalog: &'static Catalog) -> [u8; 32] {
 /// Editions number their notes differently: only people may need the numbers.
 #[test]
 fn numbers_of_notes_decide_nothing() {
-    let catalog = Catalog::of(Edition::V2007);
-    let mut renumbered = catalog.clone();
-    for note in &mut renumbered.notes {
-        note.id += 100;
-    }
-    for link in &mut renumbered.links {
-        let services = link.services.iter_mut().flat_map(|row| &mut row.notes);
-        link.notes
-            .iter_mut()
-            .chain(services)
-            .for_each(|id| *id += 100);
-    }
-    assert_eq!(hash(catalog), hash(Box::leak(Box::new(renumbered))));
+    for catalog in Edition::ALL.map(Catalog::of) {
+        let mut renumbered = catalog.clone();
+        for note in &mut renumbered.notes {
+            note.id += 100;
+        }
+        for link in &mut renumbered.links {
+            let services = link.services.iter_mut().flat_map(|row| &mut row.notes);
+            link.notes
+                .iter_mut()
+                .chain(services)
+                .for_each(|id| *id += 100);
+        }
+        assert_eq!(hash(catalog), hash(Box::leak(Box::new(renumbered))));
 
-    // The policy is one for which the keys decide something.
-    let mut keyless = catalog.clone();
-    for link in &mut keyless.links {
-        link.opener = None;
+        // The policy is one for which the keys decide something.
+        let mut keyless = catalog.clone();
+        for link in &mut keyless.links {
+            link.opener = None;
+        }
+        assert_ne!(hash(catalog), hash(Box::leak(Box::new(keyless))));
     }
-    assert_ne!(hash(catalog), hash(Box::leak(Box::new(keyless))));
+}
+
+/// RFC 8415, 18.2.1: who asks for an address does so from one of the link, which no list names.
+#[test]
+fn a_boot_server_of_today_is_asked_for_addresses_from_the_link() {
+    let policy = |edition, role: &str| SitePolicy {
+        site: Site::new(Catalog::of(edition)),
+        peers: Some(BTreeMap::from([(
+            RoleId::from("client"),
+            vec!["2001:db8::/64".parse().unwrap()],
+        )])),
+        protect: vec![Protected {
+            name: "boot".to_owned(),
+            roles: vec![role.into()],
+            addresses: vec!["2001:db8:1::1/128".parse().unwrap()],
+            elsewhere: false,
+        }],
+        ..SitePolicy::default()
+    };
+    let open = |policy: &SitePolicy, port: u16, peer: &str| {
+        let request = Request {
+            policy,
+            machine: &Surroundings::default(),
+            observe: false,
+        };
+        let compiled = compile(&request, ServiceNames::default()).unwrap();
+        let local = "2001:db8:1::1".parse().unwrap();
+        let access = compiled.access(local, peer.parse().unwrap());
+        let class = compiled.policy.udp[usize::from(port)];
+        access.inbound.contains(class)
+    };
+    let today = policy(Edition::CurrentBranch, "pxe-distribution-point");
+    for (port, peer, expected) in [
+        (547, "fe80::7", true),
+        (547, "2001:db8::7", true),
+        (547, "2001:db8:2::7", false),
+        (69, "fe80::7", false),
+        (69, "2001:db8::7", true),
+    ] {
+        assert_eq!(open(&today, port, peer), expected, "{port} from {peer}");
+    }
+    let before = policy(Edition::V2007, "pxe-service-point");
+    assert!(!open(&before, 547, "fe80::7"));
 }
 
 /// As many rules as a file may have, each with a port of its own, in three scopes: more than there
