@@ -25,9 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Desk {
     policies: Arc<Policies>,
     seats: Arc<Seats>,
-    /// Those that end a trial, or go back: they read no file.
+    /// Those that end a trial, or go back.
     decisions: Arc<Row>,
-    others: Arc<Row>,
+    /// Others that read no file.
+    changes: Arc<Row>,
+    /// Those that read files, which may hang.
+    readings: Arc<Row>,
 }
 
 /// Who gives a command.
@@ -45,7 +48,8 @@ impl ControlSocket {
             policies,
             seats: Arc::default(),
             decisions: Arc::default(),
-            others: Arc::default(),
+            changes: Arc::default(),
+            readings: Arc::default(),
         });
         loop {
             let stream = match self.listener.accept().await {
@@ -106,7 +110,8 @@ impl Desk {
     async fn obey(&self, client: Client, request: Request) -> Answer {
         let row = match request {
             Request::Confirm {} | Request::Rollback { .. } => &self.decisions,
-            _ => &self.others,
+            Request::Promote(_) | Request::EndShadow {} => &self.changes,
+            Request::Reload(_) | Request::Shadow {} => &self.readings,
         };
         let _turn = row.turn(client.rank).await;
         tracing::info!(

@@ -1,8 +1,8 @@
 //! Who is served when: root before the group, the group before others.
 //!
 //! Each user has so many seats, so that nobody's commands fill them all. One command at a time is
-//! carried out in each of two rows, so that a flood of commands of one kind is never between the
-//! operator and `confirm`.
+//! carried out in each row, and there is a row for each kind, so that no flood of other commands is
+//! between the operator and `confirm`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
