@@ -8,6 +8,7 @@
 //! result into tables, is elsewhere. `docs/policy.md` describes the file.
 
 mod context;
+mod except;
 mod files;
 mod location;
 mod merge;

@@ -1,8 +1,9 @@
 //! Lists of addresses: in the policy itself, or one prefix a line in a file.
 
-use super::context::Context;
-use super::location::{Location, Problem};
-use super::node::{Node, Table, Value};
+use super::context::{Context, MAX_PREFIXES};
+use super::except::subtract;
+use super::location::{Location, Problem, Span};
+use super::node::{Node, Table, Text, Value};
 use crate::policy::prefix;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -22,7 +23,8 @@ pub(super) enum Addresses {
     Listed(Vec<IpNet>),
 }
 
-/// Reads `"any"`, a list of prefixes, or `{ file = "..." }`.
+/// Reads `"any"`, a list of prefixes, `{ file = "..." }`, or `{ prefixes = [...] }`, the last two perhaps with
+/// `except`.
 pub(super) fn read(node: Node<'_>, cx: &mut Context<'_>) -> Option<Addresses> {
     match node.value {
         Value::Text(text) if text == ANY => Some(Addresses::Any),
@@ -32,7 +34,7 @@ pub(super) fn read(node: Node<'_>, cx: &mut Context<'_>) -> Option<Addresses> {
             cx.refuse(node.span, message);
             None
         }
-        Value::Table(table) => Some(Addresses::Listed(of_file(table, cx)?)),
+        Value::Table(table) => Some(Addresses::Listed(of_table(table, cx)?)),
         _ => Some(Addresses::Listed(listed(node, cx))),
     }
 }
@@ -61,12 +63,47 @@ pub(super) fn listed(node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
     prefixes
 }
 
-fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
+fn of_table(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
     "a list of addresses".clone_into(&mut table.name);
     let at = table.span;
-    let name = table.require("file", "\"clients.txt\"", cx);
+    let (file, prefixes) = (table.take("file"), table.take("prefixes"));
+    let except = table.take("except");
     table.finish(cx);
-    let name = name?.text(cx)?;
+    let list = match (file, prefixes) {
+        (Some(file), None) => of_file(file.text(cx)?, at, cx)?,
+        (None, Some(prefixes)) => listed(prefixes, cx),
+        _ => {
+            let message = "a list of addresses is from one place: write file = \"clients.txt\", or \
+                           prefixes = [\"192.0.2.0/24\"], and perhaps except = [\"192.0.2.7\"]";
+            cx.refuse(at, message);
+            return None;
+        }
+    };
+    match except {
+        Some(except) => without(&list, except, at, cx),
+        None => Some(list),
+    }
+}
+
+/// What `except` takes away from this list alone.
+fn without(list: &[IpNet], except: Node<'_>, at: Span, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
+    let span = except.span;
+    let excepted = listed(except, cx);
+    let Some(rest) = subtract(list, excepted, MAX_PREFIXES) else {
+        cx.count(MAX_PREFIXES + 1, span);
+        return None;
+    };
+    if rest.is_empty() && !list.is_empty() {
+        cx.refuse(
+            span,
+            "nothing is left of the list: leave out what `except` takes away",
+        );
+    }
+    let more = rest.len().saturating_sub(list.len());
+    cx.count(more, at).then_some(rest)
+}
+
+fn of_file(name: Text<'_>, at: Span, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
     let path = cx.folder.join(&*name.text);
     let file = match cx.bytes.read(&path) {
         Ok(file) => file,

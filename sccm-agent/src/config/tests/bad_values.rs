@@ -174,7 +174,24 @@ fn holders_of_roles_are_checked() {
         19,
         &["no.txt: there is no such file"],
     );
-    peers("client = {}", 10, &["lacks `file`"]);
+    let one_place = &["from one place", "file = ", "prefixes = "];
+    peers("client = {}", 10, one_place);
+    peers("client = { except = [\"10.1.2.3\"] }", 10, one_place);
+    peers(
+        "client = { prefixes = [\"10.0.0.0/8\"], file = \"a.txt\" }",
+        10,
+        one_place,
+    );
+    peers(
+        "client = { prefixes = [\"10.1.2.3\"], except = [\"10.0.0.0/8\"] }",
+        46,
+        &["nothing is left of the list"],
+    );
+    peers(
+        "client = { prefixes = [\"10.0.0.0/8\"], except = [\"10.1.2.3/8\"] }",
+        47,
+        &["write 10.0.0.0/8 or 10.1.2.3"],
+    );
     let list = "client = { file = \"bad.txt\", fil = 1 }";
     let problems = read(&[&with_entry(&format!(
         "[peers]

@@ -23,6 +23,31 @@ fn an_entry_is_all_that_a_policy_needs() {
 }
 
 #[test]
+fn exceptions_take_away_from_their_own_list() {
+    let policy = good(
+        r#"
+        [peers]
+        client = { prefixes = ["10.64.0.0/30", "fd00::/126"], except = ["10.64.0.1", "fd00::2/127"] }
+        console = ["10.64.0.1"]
+        [[allow]]
+        name = "ssh"
+        protocol = "tcp"
+        ports = [22]
+        from = { prefixes = ["10.9.0.0/24"], except = ["10.9.0.0/25", "10.64.0.0/30"] }
+        reason = "a test"
+        "#,
+    );
+    let peers = policy.peers.unwrap();
+    let of = |role: &str| peers[&role.into()].clone();
+    assert_eq!(
+        of("client"),
+        nets(&["10.64.0.0/32", "10.64.0.2/31", "fd00::/127"])
+    );
+    assert_eq!(of("console"), nets(&["10.64.0.1/32"]));
+    assert_eq!(policy.allow[0].from, nets(&["10.9.0.128/25"]));
+}
+
+#[test]
 fn every_setting_of_a_site_arrives() {
     let policy = good(
         r#"
