@@ -58,16 +58,40 @@ fn exactly_the_ports_of_the_table_are_open() -> Result<()> {
 }
 
 #[test]
-fn an_uneventful_life_has_two_lines_and_no_warning() -> Result<()> {
+fn an_uneventful_life_has_three_lines_and_no_warning() -> Result<()> {
     let hosts = Hosts::new()?;
     let ended = hosts.enforce(POINT)?.end(Signal::SIGTERM)?;
     assert_eq!(ended.code, Some(0));
     let log = ended.stderr;
-    for line in ["enforcing", "detached; interfaces are as before"] {
+    for line in [
+        "the port table is that of Configuration Manager 2007: --edition names another",
+        "enforcing",
+        "detached; interfaces are as before",
+    ] {
         assert!(log.contains(line), "{log}");
     }
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
     assert!(!hosts.has_xdp("eth0")?);
+    Ok(())
+}
+
+#[test]
+fn an_edition_that_is_named_is_said_with_what_is_stale_in_it() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let roles = "--edition current-branch --role management-point --role enrollment-point";
+    let agent = hosts.enforce(&format!("{roles} --interface eth0"))?;
+    let edition = agent
+        .metrics()?
+        .sum("sccm_policy_info", &[("edition", "current-branch")]);
+    let log = agent.end(Signal::SIGTERM)?.stderr;
+    assert_eq!(edition, 1.0);
+    for part in [
+        "edition=\"current-branch\"",
+        "the product has hardly any use for enrollment-point",
+    ] {
+        assert!(log.contains(part), "no {part} in {log}");
+    }
+    assert!(!log.contains("--edition"), "{log}");
     Ok(())
 }
 
