@@ -35,6 +35,7 @@ use files::{Budget, PolicyFile};
 use location::Span;
 use names::Names;
 use node::{Table, Value};
+use rules::Rules;
 use std::path::Path;
 use toml::de::DeTable;
 
@@ -152,16 +153,26 @@ fn read(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_>) ->
     let protect = tree.tables("protect", "[[protect]]", cx);
     policy.protect = protect::read(protect, catalog, cx);
     let allow = tree.tables("allow", "[[allow]]", cx);
-    let mut management = Vec::new();
-    if let Some(mut table) = tree.table("management", cx) {
-        management = table.tables("allow", "[[management.allow]]", cx);
+    let mut within = |key, name| {
+        let Some(mut table) = tree.table(key, cx) else {
+            return Vec::new();
+        };
+        let rules = table.tables("allow", name, cx);
         table.finish(cx);
-    }
+        rules
+    };
+    let rules = Rules {
+        allow,
+        outbound: within("outbound", "[[outbound.allow]]"),
+        management: within("management", "[[management.allow]]"),
+    };
     let publish = tree.tables("publish", "[[publish]]", cx);
-    let (protect, mut names) = (&policy.protect, Names::default());
-    let (allow, management) = rules::read(allow, management, protect, &mut names, cx);
-    let publish = publish::read(publish, protect, &mut names, cx);
-    (policy.allow, policy.management, policy.publish) = (allow, management, publish);
+    let mut names = Names::default();
+    let rules = rules::read(rules, &policy, &mut names, cx);
+    policy.publish = publish::read(publish, &policy.protect, &mut names, cx);
+    policy.allow = rules.allow;
+    policy.outbound_allow = rules.outbound;
+    policy.management = rules.management;
     tree.finish(cx);
     if cx.problems.is_empty()
         && let Err(error) = check_roles(&policy)

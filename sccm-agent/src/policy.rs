@@ -36,8 +36,8 @@ pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};
 pub use explain::{Document, Explanation, Ground, Opener, Question, Running, advise, explain};
 pub use hash::of_written as hash_of;
-pub(crate) use hints::unused;
 pub use hints::{Advice, Hint};
+pub(crate) use hints::{OUTBOUND, unused};
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
     default_internal,

@@ -12,7 +12,9 @@ mod names;
 mod random;
 mod rows;
 
-pub use document::{Addresses, Document, Entry, Management, Outbound, Publish, Rule, Site};
+pub use document::{
+    Addresses, Document, Ends, Entry, Management, OutRule, Outbound, Outward, Publish, Rule, Site,
+};
 pub use interpreter::{Interpreter, THIS_MACHINE, Way};
 pub use names::Names;
 pub use rows::{Carrier, Span};

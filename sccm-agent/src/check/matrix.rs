@@ -20,6 +20,8 @@ pub struct Matrix {
     pub narrowed: Vec<Narrowed>,
     /// `[[allow]]`, in the order of the policy.
     pub allow: Vec<Rules>,
+    /// `[[outbound.allow]]`, in the order of the policy; judged only with `outbound = "enforce"`.
+    pub outbound_allow: Vec<Rules>,
     /// `[[management.allow]]`, in the order of the policy.
     pub management: Vec<Rules>,
     /// `[[publish]]`, in the order of the policy.
@@ -40,6 +42,7 @@ impl Matrix {
             protect: systems(view),
             narrowed: narrowed(view),
             allow: policy.allow.iter().map(Rules::new).collect(),
+            outbound_allow: policy.outbound_allow.iter().map(Rules::new).collect(),
             management: policy.management.iter().map(Rules::new).collect(),
             publish: policy.publish.iter().map(Published::new).collect(),
         }
@@ -103,12 +106,15 @@ pub struct Rules {
     pub name: String,
     /// What may be opened, as `tcp/22`.
     pub targets: Vec<String>,
-    /// By whom; empty: by anybody.
+    /// By whom; empty: by anybody, or by every protected system (`[[outbound.allow]]`).
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub from: Vec<IpNet>,
-    /// Where; empty: at every protected system, or the gateway itself.
+    /// Where; empty: at every protected system, at the gateway itself, or at anybody
+    /// (`[[outbound.allow]]`).
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub to: Vec<IpNet>,
+    /// Whether the Internet is among the peers; if no other peer is listed, it alone.
+    pub internet: bool,
     /// Why.
     pub reason: String,
 }
@@ -120,6 +126,7 @@ impl Rules {
             targets: rule.targets.iter().map(ToString::to_string).collect(),
             from: rule.from.clone(),
             to: rule.to.clone(),
+            internet: rule.internet,
             reason: rule.reason.clone(),
         }
     }

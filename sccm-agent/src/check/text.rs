@@ -3,6 +3,7 @@
 use super::matrix::{Narrowed, Published, Right, Rules, shown};
 use super::{Difference, Report, System};
 use crate::output;
+use crate::policy::INTERNET;
 use crate::units::KIB;
 use comfy_table::ColumnConstraint;
 use ipnet::IpNet;
@@ -27,12 +28,21 @@ impl Report {
             parts.push(narrowed(&matrix.narrowed));
         }
         let rules = [
-            ("Rules of this site", "all", &matrix.allow),
-            ("At the gateway itself", "itself", &matrix.management),
+            ("Rules of this site", ["anybody", "all"], &matrix.allow),
+            (
+                "What rules of this site let out",
+                ["all", "anybody"],
+                &matrix.outbound_allow,
+            ),
+            (
+                "At the gateway itself",
+                ["anybody", "itself"],
+                &matrix.management,
+            ),
         ];
-        for (title, all, rules) in rules {
+        for (title, none, rules) in rules {
             if !rules.is_empty() {
-                parts.push(format!("{title}\n{}", self::rules(rules, all)));
+                parts.push(format!("{title}\n{}", self::rules(rules, none)));
             }
         }
         if !matrix.publish.is_empty() {
@@ -178,14 +188,23 @@ fn rights(peer: &str, rights: &[Right]) -> String {
     output::lines(&table)
 }
 
-fn rules(rules: &[Rules], all: &str) -> String {
+/// `none` says who is meant where nobody is listed, at either end.
+fn rules(rules: &[Rules], none: [&str; 2]) -> String {
     let mut table = output::table(["Rule", "What", "From", "To", "Why"]);
     for rule in rules {
+        let end = |list: &[IpNet], none: &str| {
+            let is_peers = none == "anybody";
+            match (rule.internet && is_peers, list) {
+                (false, _) => addresses(list, none),
+                (true, []) => INTERNET.to_owned(),
+                (true, _) => format!("{}, {INTERNET}", addresses(list, none)),
+            }
+        };
         table.add_row([
             rule.name.clone(),
             output::joined(&rule.targets),
-            addresses(&rule.from, "anybody"),
-            addresses(&rule.to, all),
+            end(&rule.from, none[0]),
+            end(&rule.to, none[1]),
             rule.reason.clone(),
         ]);
     }

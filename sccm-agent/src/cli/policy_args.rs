@@ -53,6 +53,11 @@ struct FilterArgs {
     #[arg(long, value_name = "WHAT[@PREFIX]")]
     allow: Vec<Allow>,
 
+    /// With --outbound enforce: let the protected systems open a port, written like --allow, to
+    /// anybody or to one destination, such as tcp/53@192.0.2.53; repeatable
+    #[arg(long, value_name = "WHAT[@PREFIX]")]
+    allow_out: Vec<Allow>,
+
     /// On a gateway: let in a port of the gateway itself, written like --allow; repeatable
     #[arg(long, value_name = "WHAT[@PREFIX]")]
     manage: Vec<Allow>,
@@ -197,6 +202,7 @@ impl PolicyArgs {
             pass_sources: filter.pass_source.clone(),
             protect: vec![protected],
             allow: filter.allow.iter().map(Rule::from).collect(),
+            outbound_allow: filter.allow_out.iter().map(Allow::outbound).collect(),
             management: filter.manage.iter().map(Rule::from).collect(),
             ..SitePolicy::default()
         })

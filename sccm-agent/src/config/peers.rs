@@ -4,7 +4,7 @@ use super::context::Context;
 use super::node::Table;
 use super::prefixes::{self, Addresses};
 use crate::catalog::{ANY, Catalog, RoleId, UnknownRole, nearest};
-use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT};
+use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -51,6 +51,32 @@ pub(super) fn read(
         }
     }
     Some(peers)
+}
+
+/// The addresses that hold a role, by `[peers]` and by what is protected.
+///
+/// # Errors
+/// It is no role of peers, or nobody holds it.
+pub(super) fn holders(policy: &SitePolicy, id: &str) -> Result<Vec<IpNet>, String> {
+    let catalog = policy.site.catalog;
+    let role = known(catalog, id)?;
+    let is_role = |held: &RoleId| {
+        let known = catalog.role(held.as_str());
+        *held == role || known.is_ok_and(|known| catalog.lineage(known).contains(&&role))
+    };
+    let peers = policy.peers.iter().flatten();
+    let peers = peers.filter(|(held, _)| is_role(held));
+    let peers = peers.flat_map(|(_, listed)| listed);
+    let systems = policy.protect.iter();
+    let systems = systems.filter(|entry| entry.roles.iter().any(is_role));
+    let systems = systems.flat_map(|entry| &entry.addresses);
+    let holders: Vec<IpNet> = peers.chain(systems).copied().collect();
+    match holders.is_empty() {
+        true => Err(format!(
+            "no address holds the role `{id}`: list some in [peers], or write addresses here"
+        )),
+        false => Ok(holders),
+    }
 }
 
 /// The role, if a peer may hold it.

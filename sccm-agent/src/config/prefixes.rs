@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 const EXAMPLE: &str = "192.0.2.0/24";
 
 /// Stands for every address.
-const ANY: &str = "any";
+pub(super) const ANY: &str = "any";
 
 /// Every address of both families.
 pub(super) fn everywhere() -> [IpNet; 2] {
@@ -49,8 +49,7 @@ pub(super) fn listed(node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
     let mut prefixes = Vec::with_capacity(texts.len());
     for text in texts {
         if text.text == ANY {
-            let message = format!("\"{ANY}\" stands alone, without a list around it");
-            cx.refuse(text.span, message);
+            cx.refuse(text.span, any_stands_alone());
             continue;
         }
         match prefix(&text.text) {
@@ -59,6 +58,10 @@ pub(super) fn listed(node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
         }
     }
     prefixes
+}
+
+pub(super) fn any_stands_alone() -> String {
+    format!("\"{ANY}\" stands alone, without a list around it")
 }
 
 fn of_file(mut table: Table<'_>, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {

@@ -1,11 +1,12 @@
-//! `[[allow]]` and `[[management.allow]]`: what the document does not know.
+//! `[[allow]]`, `[[outbound.allow]]` and `[[management.allow]]`: what the document does not know.
 
 use super::context::{Context, MAX_RULES};
 use super::names::Names;
-use super::node::{Node, Table, Text};
+use super::node::{Node, Table, Text, Value};
+use super::peers;
 use super::prefixes::{self, Addresses};
 use crate::catalog::nearest;
-use crate::policy::{Cover, Protected, Rule, Target, parse_target, prefix};
+use crate::policy::{Cover, INTERNET, Protected, Rule, SitePolicy, Target, parse_target, prefix};
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -16,61 +17,139 @@ const WITHOUT: [&str; 3] = ["gre", "esp", "ah"];
 /// Characters of a reason: it is shown in one line.
 const LONGEST_REASON: usize = 200;
 
-/// Where the rules of `[[allow]]` may lead.
+/// The rules of a file.
+pub(super) struct Rules<T> {
+    pub allow: Vec<T>,
+    pub outbound: Vec<T>,
+    pub management: Vec<T>,
+}
+
+/// Where the rules of `[[allow]]` may lead, and those of `[[outbound.allow]]` begin.
 pub(super) struct Destinations<'a> {
     protect: &'a [Protected],
     cover: Cover,
 }
 
-/// Reads both kinds, `(allow, management)`.
-pub(super) fn read(
-    allow: Vec<Table<'_>>,
-    management: Vec<Table<'_>>,
-    protect: &[Protected],
-    names: &mut Names,
-    cx: &mut Context<'_>,
-) -> (Vec<Rule>, Vec<Rule>) {
-    if let Some(surplus) = allow.iter().chain(&management).nth(MAX_RULES) {
-        let message = format!("this is more than {MAX_RULES} rules: put ports or sources together");
-        cx.refuse(surplus.span, message);
-        return (Vec::new(), Vec::new());
-    }
-    let destinations = Destinations::new(protect);
-    let mut rules = |tables: Vec<Table<'_>>, to: Option<&Destinations<'_>>| -> Vec<Rule> {
-        let rules = tables.into_iter();
-        rules
-            .filter_map(|table| rule(table, to, names, cx))
-            .collect()
-    };
-    let allow = rules(allow, Some(&destinations));
-    (allow, rules(management, None))
+/// What a rule is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Allow,
+    Outbound,
+    Management,
 }
 
-/// One rule. Without `destinations` it is about the gateway itself.
+/// Reads all kinds, by the peers and the protected systems of the policy.
+pub(super) fn read(
+    tables: Rules<Table<'_>>,
+    policy: &SitePolicy,
+    names: &mut Names,
+    cx: &mut Context<'_>,
+) -> Rules<Rule> {
+    let Rules {
+        allow,
+        outbound,
+        management,
+    } = tables;
+    let mut all = allow.iter().chain(&outbound).chain(&management);
+    if let Some(surplus) = all.nth(MAX_RULES) {
+        let message = format!("this is more than {MAX_RULES} rules: put ports or sources together");
+        cx.refuse(surplus.span, message);
+        return Rules {
+            allow: Vec::new(),
+            outbound: Vec::new(),
+            management: Vec::new(),
+        };
+    }
+    let systems = Destinations::new(&policy.protect);
+    let mut rules = |tables: Vec<Table<'_>>, kind| -> Vec<Rule> {
+        let rules = tables.into_iter();
+        rules
+            .filter_map(|table| rule(table, kind, (policy, &systems), names, cx))
+            .collect()
+    };
+    Rules {
+        allow: rules(allow, Kind::Allow),
+        outbound: rules(outbound, Kind::Outbound),
+        management: rules(management, Kind::Management),
+    }
+}
+
 fn rule(
     mut table: Table<'_>,
-    destinations: Option<&Destinations<'_>>,
+    kind: Kind,
+    (policy, systems): (&SitePolicy, &Destinations<'_>),
     names: &mut Names,
     cx: &mut Context<'_>,
 ) -> Option<Rule> {
     let name = names.read(&mut table, cx);
     let targets = targets(&mut table, cx);
-    let from = table
-        .require("from", "[\"192.0.2.0/24\"], or \"any\"", cx)
-        .and_then(|node| prefixes::read(node, cx));
-    let to = destinations.and_then(|all| Some(all.read(table.take("to")?, cx)));
+    let key = if kind == Kind::Outbound { "to" } else { "from" };
+    let peers = table
+        .require(key, "[\"192.0.2.0/24\"], or \"any\"", cx)
+        .and_then(|node| peers(node, policy, cx));
+    let systems = match kind {
+        Kind::Allow => table.take("to").map(|node| systems.read(node, cx)),
+        Kind::Outbound => table.take("from").map(|node| systems.senders(node, cx)),
+        Kind::Management => None,
+    };
     let reason = reason(&mut table, cx);
     table.finish(cx);
+    let (peers, systems) = (peers?, systems.unwrap_or_default());
+    let (from, to) = match kind {
+        Kind::Outbound => (systems, peers.listed),
+        Kind::Allow | Kind::Management => (peers.listed, systems),
+    };
     Some(Rule {
         name: name?,
         targets,
-        from: match from? {
-            Addresses::Any => Vec::new(),
-            Addresses::Listed(listed) => listed,
-        },
-        to: to.unwrap_or_default(),
+        from,
+        to,
+        internet: peers.internet,
         reason: reason?,
     })
+}
+
+/// The peers of a rule; if none are listed, and the Internet is not meant: anybody.
+#[derive(Default)]
+struct Peers {
+    listed: Vec<IpNet>,
+    internet: bool,
+}
+
+/// Reads `"any"`, a file, or a list of prefixes and roles.
+fn peers(node: Node<'_>, policy: &SitePolicy, cx: &mut Context<'_>) -> Option<Peers> {
+    if !matches!(node.value, Value::List(_)) {
+        return Some(match prefixes::read(node, cx)? {
+            Addresses::Any => Peers::default(),
+            Addresses::Listed(listed) => Peers {
+                listed,
+                internet: false,
+            },
+        });
+    }
+    let mut peers = Peers::default();
+    for text in node.texts(cx)? {
+        let listed = match &*text.text {
+            INTERNET => {
+                peers.internet = true;
+                continue;
+            }
+            prefixes::ANY => Err(prefixes::any_stands_alone()),
+            role if is_word(role) => peers::holders(policy, role),
+            address => prefix(address).map(|prefix| vec![prefix]),
+        };
+        match listed {
+            Ok(listed) if cx.count(listed.len(), text.span) => peers.listed.extend(listed),
+            Ok(_) => {}
+            Err(message) => cx.refuse(text.span, message),
+        }
+    }
+    Some(peers)
+}
+
+/// No IPv4 address begins with a letter, and every IPv6 address has a colon.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(':')
 }
 
 pub(super) fn reason(table: &mut Table<'_>, cx: &mut Context<'_>) -> Option<String> {
@@ -170,15 +249,40 @@ impl<'a> Destinations<'a> {
 
     /// Names of protected systems, and addresses among them.
     fn read(&self, node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
-        let mut to = Vec::new();
+        self.listed(node, cx, |text| self.find(text))
+    }
+
+    /// The same, of systems that send: nobody does in the name of a group.
+    fn senders(&self, node: Node<'_>, cx: &mut Context<'_>) -> Vec<IpNet> {
+        self.listed(node, cx, |text| {
+            let found = self.find(text)?;
+            match found
+                .iter()
+                .find(|one| !self.cover.has(one) || is_group(one))
+            {
+                Some(other) => Err(format!(
+                    "{other} sends nothing: name a [[protect]], or addresses of one"
+                )),
+                None => Ok(found),
+            }
+        })
+    }
+
+    fn listed(
+        &self,
+        node: Node<'_>,
+        cx: &mut Context<'_>,
+        find: impl Fn(&str) -> Result<Vec<IpNet>, String>,
+    ) -> Vec<IpNet> {
+        let mut listed = Vec::new();
         for text in node.texts(cx).unwrap_or_default() {
-            match self.find(&text.text) {
-                Ok(prefixes) if cx.count(prefixes.len(), text.span) => to.extend(prefixes),
+            match find(&text.text) {
+                Ok(prefixes) if cx.count(prefixes.len(), text.span) => listed.extend(prefixes),
                 Ok(_) => {}
                 Err(message) => cx.refuse(text.span, message),
             }
         }
-        to
+        listed
     }
 
     /// The addresses of a protected system, by its name, or one among them.
@@ -190,8 +294,7 @@ impl<'a> Destinations<'a> {
     }
 
     fn address(&self, text: &str) -> Result<IpNet, String> {
-        // No IPv4 address begins with a letter, and every IPv6 address has a colon.
-        if text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') {
+        if is_word(text) {
             let names = self.protect.iter().map(|entry| entry.name.as_str());
             return Err(match nearest(text, names).as_slice() {
                 [] => format!("no [[protect]] is called `{text}`"),
@@ -236,7 +339,7 @@ fn of_entry(entry: &Protected) -> Result<Vec<IpNet>, String> {
     if entry.addresses.is_empty() {
         return Err(format!(
             "`{}` has no addresses of its own that a rule could be for: give it some, or leave \
-             `to` out",
+             the key out",
             entry.name
         ));
     }

@@ -1,4 +1,4 @@
-//! `--allow`: ports that this site needs and the vendor's table does not know.
+//! `--allow`, `--allow-out`: ports that this site needs and the vendor's table does not know.
 
 use super::Rule;
 use super::target::{ICMP_ECHO_REQUEST, ICMPV6_ECHO_REQUEST, Target};
@@ -8,15 +8,15 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
-/// A site-specific port, from anywhere or from one prefix.
+/// A site-specific port, of everybody's or of one prefix's.
 ///
 /// Written `tcp/22`, `udp/5000-5010`, `icmp/echo-request`, `icmpv6/128`, `gre`,
 /// `esp`, `ah` or `ip/89`, and optionally `@192.0.2.0/24` behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allow {
-    /// What may come in.
+    /// What may be opened.
     pub target: Target,
-    /// From where; `None` is everywhere.
+    /// By whom, or to whom; `None` is everybody.
     pub from: Option<IpNet>,
 }
 
@@ -56,7 +56,21 @@ impl From<&Allow> for Rule {
             targets: vec![allow.target.clone()],
             from: allow.from.into_iter().collect(),
             to: Vec::new(),
+            internet: false,
             reason: String::new(),
+        }
+    }
+}
+
+impl Allow {
+    /// The rule that lets protected systems open it to the prefix.
+    #[must_use]
+    pub fn outbound(&self) -> Rule {
+        let Rule { from, to, .. } = Rule::from(self);
+        Rule {
+            from: to,
+            to: from,
+            ..Rule::from(self)
         }
     }
 }
@@ -149,6 +163,14 @@ mod tests {
         );
         let host = "tcp/22@192.0.2.1".parse::<Allow>().unwrap();
         assert_eq!(host.from, Some("192.0.2.1/32".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_goes_out_goes_to_the_prefix() {
+        let allow: Allow = "udp/53@192.0.2.53".parse().unwrap();
+        let rule = allow.outbound();
+        assert_eq!((rule.from.len(), rule.to), (0, Rule::from(&allow).from));
+        assert_eq!(rule.name, "udp/53@192.0.2.53/32");
     }
 
     #[test]

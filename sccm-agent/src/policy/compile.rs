@@ -160,9 +160,11 @@ fn flags(request: &Request<'_>, addresses: bool) -> u32 {
         let mut entries = policy.protect.iter();
         entries.any(|entry| entry.addresses.is_empty() != listed)
     };
-    // Also by a rule's destinations alone: else it would have no effect on a host.
-    let destinations = policy.allow.iter().any(|rule| !rule.to.is_empty());
-    let local_addresses = listed(true) || destinations;
+    // Also by a rule's protected ends alone: else it would have no effect on a host.
+    let mut into = policy.allow.iter().map(|rule| &rule.to);
+    let mut out_of = policy.outbound_allow.iter().map(|rule| &rule.from);
+    let by_rules = into.any(|list| !list.is_empty()) || out_of.any(|list| !list.is_empty());
+    let local_addresses = listed(true) || by_rules;
     [
         (request.observe, flag::OBSERVE),
         (addresses, flag::ADDRESSES),

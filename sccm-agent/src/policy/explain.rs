@@ -162,6 +162,7 @@ fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Re
     let rows = rights.concerning(&local).filter(speaks);
     let open = rows.filter(|row| rights.grants(row, way, &local, &peer, &roles));
     let mut because: Vec<Ground> = open.map(|row| ground_for(row, row.other)).collect();
+    let of_internet = peer.is_of_the_internet();
     if question.opener == Opener::Peer {
         let rules: Vec<&Rule> = match local {
             Local::Own | Local::EndsHere => policy.management.iter().collect(),
@@ -169,7 +170,7 @@ fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Re
             Local::Systems { .. } => policy.allow.iter().collect(),
         };
         let reaches = |rule: &&Rule| {
-            applies(rule, question) && (!to_many || may_reach_many(&question.target))
+            applies(rule, question, of_internet) && (!to_many || may_reach_many(&question.target))
         };
         because.extend(rules.into_iter().filter(reaches).map(rule_ground));
         if matches!(local, Local::Own) {
@@ -178,6 +179,13 @@ fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Re
     } else {
         if matches!(local, Local::Own) {
             because.push(Ground::Gateway);
+        }
+        if matches!(local, Local::Systems { .. }) {
+            let rules = policy.outbound_allow.iter().filter(|rule| {
+                applies(rule, question, of_internet)
+                    && (!to_many || may_reach_many(&question.target))
+            });
+            because.extend(rules.map(rule_ground));
         }
         if policy.outbound != Outbound::Enforce {
             because.push(Ground::OutboundNotEnforced);
@@ -304,10 +312,7 @@ fn answers(outbound: Outbound, way: Way, local: &Local<'_>, peer: &Peer<'_>) -> 
 fn is_unlisted(local: &Local<'_>) -> bool {
     match local {
         Local::Own | Local::EndsHere | Local::Group { .. } => false,
-        Local::Systems {
-            entries,
-            destinations,
-        } => entries.is_empty() && destinations.is_empty(),
+        Local::Systems { entries, listed } => entries.is_empty() && listed.is_empty(),
     }
 }
 
@@ -334,15 +339,23 @@ fn held(peer: &Peer<'_>, roles: &BTreeSet<&str>) -> Vec<String> {
     held
 }
 
-fn applies(rule: &Rule, question: &Question) -> bool {
+fn applies(rule: &Rule, question: &Question, of_internet: bool) -> bool {
     let covers = |list: &[ipnet::IpNet], address: IpAddr| {
         list.is_empty() || list.iter().any(|prefix| prefix.contains(&address))
+    };
+    let (peers, systems) = match question.opener {
+        Opener::Peer => (&rule.from, &rule.to),
+        Opener::Protected => (&rule.to, &rule.from),
+    };
+    let is_peer = match rule.internet {
+        true => of_internet || peers.iter().any(|prefix| prefix.contains(&question.peer)),
+        false => covers(peers, question.peer),
     };
     rule.targets
         .iter()
         .any(|target| target.covers(&question.target))
-        && covers(&rule.from, question.peer)
-        && covers(&rule.to, question.protected)
+        && is_peer
+        && covers(systems, question.protected)
 }
 
 fn rule_ground(rule: &Rule) -> Ground {

@@ -4,36 +4,51 @@ use super::{Rule, Target};
 use ipnet::IpNet;
 use std::collections::HashMap;
 
-/// Rules that differ only in who may, and why.
+/// Rules that differ only in their peers, and why.
 #[derive(Debug)]
 pub(super) struct RuleGroup<'a> {
     /// What may be opened.
     pub targets: &'a [Target],
-    /// Where; none: everywhere.
-    pub to: &'a [IpNet],
-    /// Whether anybody may.
+    /// At which protected systems, or by which; none: by all.
+    pub systems: &'a [IpNet],
+    /// Whether anybody is the other end.
     pub everybody: bool,
-    /// Who may, otherwise.
-    pub from: Vec<IpNet>,
+    /// Whether the Internet is.
+    pub internet: bool,
+    /// Who is, otherwise.
+    pub peers: Vec<IpNet>,
 }
 
-/// The groups of some rules, in the order of their first rules.
+/// The groups of rules that let peers in, in the order of their first rules.
 pub(super) fn of(rules: &[Rule]) -> Vec<RuleGroup<'_>> {
+    group(rules, |rule| (&rule.to, &rule.from))
+}
+
+/// The groups of rules that let protected systems out.
+pub(super) fn outbound(rules: &[Rule]) -> Vec<RuleGroup<'_>> {
+    group(rules, |rule| (&rule.from, &rule.to))
+}
+
+/// `ends` gives the protected systems of a rule, and the peers.
+fn group(rules: &[Rule], ends: impl Fn(&Rule) -> (&[IpNet], &[IpNet])) -> Vec<RuleGroup<'_>> {
     let mut groups: Vec<RuleGroup<'_>> = Vec::new();
     let mut known = HashMap::new();
     for rule in rules {
-        let index = *known.entry((&rule.targets, &rule.to)).or_insert_with(|| {
+        let (systems, peers) = ends(rule);
+        let index = *known.entry((&rule.targets, systems)).or_insert_with(|| {
             groups.push(RuleGroup {
                 targets: &rule.targets,
-                to: &rule.to,
+                systems,
                 everybody: false,
-                from: Vec::new(),
+                internet: false,
+                peers: Vec::new(),
             });
             groups.len() - 1
         });
         let group = &mut groups[index];
-        group.everybody |= rule.from.is_empty();
-        group.from.extend(&rule.from);
+        group.everybody |= peers.is_empty() && !rule.internet;
+        group.internet |= rule.internet;
+        group.peers.extend(peers);
     }
     groups
 }

@@ -94,6 +94,7 @@ mod tests {
         let policy = policy("dp");
         let other = SitePolicy {
             allow: vec![Rule {
+                internet: false,
                 name: "x".to_owned(),
                 targets: vec![Target::Tcp(7..=7)],
                 from: Vec::new(),

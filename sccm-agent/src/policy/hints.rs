@@ -6,7 +6,7 @@
 
 mod rule;
 
-pub(crate) use rule::unused;
+pub(crate) use rule::{OUTBOUND, unused};
 pub(super) use rule::{rule_for, rule_hint};
 
 use super::explain::{Ground, Opener, Question, opens};
@@ -164,8 +164,16 @@ fn narrowed(policy: &SitePolicy, machine: &Surroundings, question: &Question) ->
         }
         true
     });
-    for rules in [&mut narrowed.allow, &mut narrowed.management] {
-        rules.retain(|rule| rule.from.is_empty() || rule.from.iter().chain(&rule.to).any(is_near));
+    let rules = [
+        &mut narrowed.allow,
+        &mut narrowed.management,
+        &mut narrowed.outbound_allow,
+    ];
+    for rules in rules {
+        rules.retain(|rule| {
+            let is_for_all = rule.from.is_empty() || rule.to.is_empty() || rule.internet;
+            is_for_all || rule.from.iter().chain(&rule.to).any(is_near)
+        });
     }
     narrowed
 }
@@ -209,13 +217,12 @@ impl Judge<'_> {
                 }),
             );
         }
-        let (changed, hint) = match question.opener {
-            Opener::Peer => self.ruled(false),
-            Opener::Protected => self.tracked(),
-        };
-        if self.passes(&changed) {
-            hints.push(hint);
+        let mut changes = vec![self.ruled(false)];
+        if question.opener == Opener::Protected {
+            changes.insert(0, self.tracked());
         }
+        let helping = changes.iter().filter(|(changed, _)| self.passes(changed));
+        hints.extend(helping.map(|(_, hint)| hint.clone()));
         let would_allow = match would_allow.is_empty() {
             true => far()
                 .into_iter()
@@ -333,10 +340,12 @@ impl Judge<'_> {
     fn ruled(&self, of_gateway: bool) -> (SitePolicy, Hint) {
         let mut changed = self.policy.clone();
         let hint = rule_for(self.whole, self.question, of_gateway);
-        match of_gateway {
-            true => changed.management.extend(hint.rule.clone()),
-            false => changed.allow.extend(hint.rule.clone()),
-        }
+        let rules = match (of_gateway, self.question.opener) {
+            (true, _) => &mut changed.management,
+            (false, Opener::Peer) => &mut changed.allow,
+            (false, Opener::Protected) => &mut changed.outbound_allow,
+        };
+        rules.extend(hint.rule.clone());
         (changed, hint)
     }
 }

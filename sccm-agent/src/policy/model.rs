@@ -63,6 +63,8 @@ pub struct SitePolicy {
     pub protect: Vec<Protected>,
     /// What the document does not know and this site needs.
     pub allow: Vec<Rule>,
+    /// What the protected systems may open without a link: `from` are these, `to` their peers.
+    pub outbound_allow: Vec<Rule>,
     /// What reaches a gateway itself.
     pub management: Vec<Rule>,
     /// Ports of the gateway that it sends on to protected systems.
@@ -82,7 +84,8 @@ pub struct Protected {
     pub elsewhere: bool,
 }
 
-/// Something that is let in without a link of the document.
+/// Something that may be opened without a link of the document: at protected systems, unless it is
+/// one of [`SitePolicy::outbound_allow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// What the operator calls it.
@@ -94,6 +97,8 @@ pub struct Rule {
     /// Where; none: at every protected system (or at the gateway itself, for
     /// [`SitePolicy::management`]).
     pub to: Vec<IpNet>,
+    /// Whether the Internet is among the peers, too: if nobody else is listed, it alone.
+    pub internet: bool,
     /// Why, in the operator's words; may be empty.
     pub reason: String,
 }
@@ -147,6 +152,7 @@ impl Default for SitePolicy {
             peers: None,
             protect: Vec::new(),
             allow: Vec::new(),
+            outbound_allow: Vec::new(),
             management: Vec::new(),
             publish: Vec::new(),
         }
@@ -164,6 +170,12 @@ impl SitePolicy {
             }
         }
         roles
+    }
+
+    /// All rules, wherever they lead.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let inbound = self.allow.iter().chain(&self.management);
+        inbound.chain(&self.outbound_allow)
     }
 
     /// Whether peers narrow a link: a sentence about anybody then means the roles to which the

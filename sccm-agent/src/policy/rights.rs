@@ -114,6 +114,7 @@ pub(super) struct Rights<'a> {
     entries: Vec<Vec<Row<'a>>>,
     /// For each group of rules, its classes.
     allow: Vec<Ruled<'a>>,
+    outbound: Vec<Ruled<'a>>,
     management: Vec<Ruled<'a>>,
 }
 
@@ -204,6 +205,10 @@ impl<'a> Rights<'a> {
             policy,
             entries,
             allow: groups::of(&policy.allow).into_iter().map(classes).collect(),
+            outbound: groups::outbound(&policy.outbound_allow)
+                .into_iter()
+                .map(classes)
+                .collect(),
             management: groups::of(&policy.management)
                 .into_iter()
                 .map(classes)
@@ -217,7 +222,7 @@ impl<'a> Rights<'a> {
             return Access {
                 inbound: ruled(
                     &self.management,
-                    &peer.manager,
+                    (peer, &peer.manager),
                     |_| true,
                     |rule| rule.classes,
                 ),
@@ -227,7 +232,7 @@ impl<'a> Rights<'a> {
         let to_gateway = || {
             ruled(
                 &self.management,
-                &peer.manager,
+                (peer, &peer.manager),
                 |_| true,
                 |rule| rule.to_many,
             )
@@ -247,31 +252,37 @@ impl<'a> Rights<'a> {
                 false => row.classes,
             }))
         };
-        let rules = match local {
+        let inbound = match local {
             Local::Own | Local::EndsHere => ServiceSet::default(),
             // A bridge hands it to the gateway, too.
-            Local::Group { destinations } => {
-                let to =
-                    |group: &RuleGroup<'_>| group.to.is_empty() || destinations.contains(&group.to);
-                ruled(&self.allow, &peer.allowed, to, |rule| rule.to_many).union(to_gateway())
-            }
-            Local::Systems {
-                entries,
-                destinations,
-            } => {
-                let to = |group: &RuleGroup<'_>| match group.to.is_empty() {
-                    true => !entries.is_empty(),
-                    false => destinations.contains(&group.to),
+            Local::Group { listed } => {
+                let to = |group: &RuleGroup<'_>| {
+                    group.systems.is_empty() || listed.contains(&group.systems)
                 };
-                ruled(&self.allow, &peer.allowed, to, |rule| rule.classes)
+                ruled(&self.allow, (peer, &peer.allowed), to, |rule| rule.to_many)
+                    .union(to_gateway())
             }
+            Local::Systems { .. } => ruled(
+                &self.allow,
+                (peer, &peer.allowed),
+                |group| is_for(group, local),
+                |rule| rule.classes,
+            ),
         };
-        let mut outbound = granted(Way::Outbound);
+        let mut outbound = granted(Way::Outbound).union(ruled(
+            &self.outbound,
+            (peer, &peer.reached),
+            |group| is_for(group, local),
+            |rule| match peer.group {
+                true => rule.to_many,
+                false => rule.classes,
+            },
+        ));
         if self.may_be_where_relays_are_answered(local, peer) {
             outbound.insert(ServiceClass::RELAYED);
         }
         Access {
-            inbound: granted(Way::Inbound).union(rules),
+            inbound: granted(Way::Inbound).union(inbound),
             outbound,
         }
     }
@@ -285,10 +296,7 @@ impl<'a> Rights<'a> {
     ) -> bool {
         let is_system = match local {
             Local::Own | Local::EndsHere | Local::Group { .. } => false,
-            Local::Systems {
-                entries,
-                destinations,
-            } => !entries.is_empty() || !destinations.is_empty(),
+            Local::Systems { entries, listed } => !entries.is_empty() || !listed.is_empty(),
         };
         is_system && !peer.group && (self.policy.peers.is_none() || peer.internal)
     }
@@ -340,7 +348,7 @@ impl<'a> Rights<'a> {
                 roles.insert(own);
             }
         }
-        if !peer.internal && !peer.group && !peer.unconfigured {
+        if peer.is_of_the_internet() {
             roles.insert(INTERNET);
         }
         roles
@@ -386,16 +394,29 @@ pub(super) fn is_datagram(target: &Target) -> bool {
     matches!(target, Target::Udp(_))
 }
 
-/// What rules let a peer open that is in these groups of them.
+/// Whether a protected system is one of a group of rules.
+fn is_for(group: &RuleGroup<'_>, local: &Local<'_>) -> bool {
+    match local {
+        Local::Own | Local::EndsHere | Local::Group { .. } => false,
+        Local::Systems { entries, .. } if group.systems.is_empty() => !entries.is_empty(),
+        Local::Systems { listed, .. } => listed.contains(&group.systems),
+    }
+}
+
+/// What rules open between a protected system and a peer that is in these groups of them.
 fn ruled(
     rules: &[Ruled<'_>],
-    groups: &[usize],
+    (peer, groups): (&Peer<'_>, &[usize]),
     applies: impl Fn(&RuleGroup<'_>) -> bool,
     classes: impl Fn(&Ruled<'_>) -> ServiceSet,
 ) -> ServiceSet {
     let rules = rules.iter().enumerate();
     let open = rules.filter(|(index, rule)| {
-        (rule.group.everybody || groups.contains(index)) && applies(&rule.group)
+        let group = &rule.group;
+        let is_peer = group.everybody
+            || groups.contains(index)
+            || group.internet && peer.is_of_the_internet();
+        is_peer && applies(group)
     });
     union(open.map(|(_, rule)| classes(rule)))
 }

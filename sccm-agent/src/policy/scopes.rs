@@ -25,6 +25,8 @@ enum PeerScope<'a> {
     Allowed(usize),
     /// A group of the gateway's own rules is about it.
     Manager(usize),
+    /// A group of the rules for what goes out leads to it.
+    Reached(usize),
     /// It is not of the Internet.
     Internal,
     /// It is no address yet: a machine that asks for one.
@@ -38,8 +40,8 @@ enum PeerScope<'a> {
 enum LocalScope<'a> {
     /// It is this entry of the policy.
     Entry(usize),
-    /// It is among the destinations of rules with exactly this list.
-    Destination(&'a [IpNet]),
+    /// It is among the protected ends of rules with exactly this list.
+    Listed(&'a [IpNet]),
     /// It stands for many.
     Group,
     /// It stands for many, and of what comes in for it, only this machine gets any.
@@ -55,12 +57,21 @@ pub(super) struct Peer<'a> {
     pub allowed: Vec<usize>,
     /// The groups of the gateway's own rules that are about it.
     pub manager: Vec<usize>,
+    /// The groups of the rules for what goes out that lead to it.
+    pub reached: Vec<usize>,
     /// Whether it is anything but the Internet.
     pub internal: bool,
     /// Whether it has no address yet.
     pub unconfigured: bool,
     /// Whether it stands for many.
     pub group: bool,
+}
+
+impl Peer<'_> {
+    /// Whether it is of the Internet, where the policy tells.
+    pub(super) const fn is_of_the_internet(&self) -> bool {
+        !self.internal && !self.group && !self.unconfigured
+    }
 }
 
 /// The protected end of a packet.
@@ -70,8 +81,8 @@ pub(super) enum Local<'a> {
     Own,
     /// Everybody: a broadcast or multicast address.
     Group {
-        /// The destination lists that it is in.
-        destinations: Vec<&'a [IpNet]>,
+        /// The lists of rules that it is in.
+        listed: Vec<&'a [IpNet]>,
     },
     /// The same where a gateway hands nothing on: the gateway itself.
     EndsHere,
@@ -79,8 +90,8 @@ pub(super) enum Local<'a> {
     Systems {
         /// The entries of the policy that it is.
         entries: Vec<usize>,
-        /// The destination lists that it is in.
-        destinations: Vec<&'a [IpNet]>,
+        /// The lists of rules that it is in.
+        listed: Vec<&'a [IpNet]>,
     },
 }
 
@@ -109,11 +120,11 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, machine: &Surroundings) -> Scopes<'
         elsewhere: Vec::new(),
     };
     for (index, group) in groups::of(&policy.allow).iter().enumerate() {
-        scopes.peer(PeerScope::Allowed(index), &group.from);
-        scopes.local(LocalScope::Destination(group.to), group.to);
+        scopes.peer(PeerScope::Allowed(index), &group.peers);
+        scopes.local(LocalScope::Listed(group.systems), group.systems);
     }
     for (index, group) in groups::of(&policy.management).iter().enumerate() {
-        scopes.peer(PeerScope::Manager(index), &group.from);
+        scopes.peer(PeerScope::Manager(index), &group.peers);
     }
     for (index, entry) in policy.protect.iter().enumerate() {
         scopes.local(LocalScope::Entry(index), &entry.addresses);
@@ -131,12 +142,20 @@ pub(super) fn of<'a>(policy: &'a SitePolicy, machine: &Surroundings) -> Scopes<'
                 scopes.peer(PeerScope::Role(role), &entry.addresses);
             }
         }
+    }
+    if policy.peers.is_some() || policy.rules().any(|rule| rule.internet) {
         let named: Vec<IpNet> = scopes.prefixes.iter().map(|(prefix, _)| *prefix).collect();
         // A whole family is no statement about who belongs to the site.
         let named: Vec<IpNet> = named.into_iter().filter(|p| p.prefix_len() > 0).collect();
         scopes.peer(PeerScope::Internal, &policy.internal);
         scopes.peer(PeerScope::Internal, &named);
         scopes.peer(PeerScope::Unconfigured, &unspecified());
+    }
+    // Where systems may go says nothing about who belongs to the site: a rule that is added would
+    // take away what another one lets go to the Internet.
+    for (index, group) in groups::outbound(&policy.outbound_allow).iter().enumerate() {
+        scopes.peer(PeerScope::Reached(index), &group.peers);
+        scopes.local(LocalScope::Listed(group.systems), group.systems);
     }
     if machine.is_gateway {
         let own = machine.own.iter();
@@ -222,6 +241,7 @@ impl<'a> Scopes<'a> {
                 }
                 PeerScope::Allowed(group) => peer.allowed.push(group),
                 PeerScope::Manager(group) => peer.manager.push(group),
+                PeerScope::Reached(group) => peer.reached.push(group),
                 PeerScope::Internal => peer.internal = true,
                 PeerScope::Unconfigured => peer.unconfigured = true,
                 PeerScope::Group => peer.group = true,
@@ -232,12 +252,12 @@ impl<'a> Scopes<'a> {
 
     fn local_with(&self, tags: &BTreeSet<u16>) -> Local<'a> {
         let mut entries = Vec::new();
-        let mut destinations = Vec::new();
+        let mut listed = Vec::new();
         let (mut group, mut ends_here) = (false, false);
         for tag in tags {
             match self.locals[usize::from(*tag)] {
                 LocalScope::Entry(index) => entries.push(index),
-                LocalScope::Destination(list) => destinations.push(list),
+                LocalScope::Listed(list) => listed.push(list),
                 LocalScope::Group => group = true,
                 LocalScope::EndsHere => ends_here = true,
             }
@@ -246,15 +266,12 @@ impl<'a> Scopes<'a> {
             return Local::EndsHere;
         }
         if group {
-            return Local::Group { destinations };
+            return Local::Group { listed };
         }
         if entries.is_empty() {
             entries.clone_from(&self.elsewhere);
         }
-        Local::Systems {
-            entries,
-            destinations,
-        }
+        Local::Systems { entries, listed }
     }
 }
 

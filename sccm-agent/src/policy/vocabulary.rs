@@ -51,10 +51,12 @@ impl Vocabulary {
             add(target.to_string(), target.clone(), None);
         }
         let mut rights = HashMap::new();
-        for (rules, to_gateway) in [(&policy.allow, false), (&policy.management, true)] {
+        let kinds = [&policy.allow, &policy.management, &policy.outbound_allow];
+        for (kind, rules) in kinds.into_iter().enumerate() {
             for rule in rules {
                 for target in &rule.targets {
-                    let right = (to_gateway, &rule.from, &rule.to, may_reach_many(target));
+                    let ends = (&rule.from, &rule.to, rule.internet);
+                    let right = (kind, ends, may_reach_many(target));
                     let next = rights.len();
                     let right = *rights.entry(right).or_insert(next);
                     add(target.to_string(), target.clone(), Some(right));

@@ -49,6 +49,12 @@ pub struct WrittenPolicy {
     allow: Vec<WrittenRule>,
     management: Vec<WrittenRule>,
     publish: Vec<WrittenPort>,
+    /// Left out where there are none, as are the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    outbound_allow: Vec<WrittenRule>,
+    /// The names of the rules whose peers include the Internet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    internet: BTreeSet<String>,
 }
 
 type WrittenRule = (String, Vec<String>, Vec<IpNet>, Vec<IpNet>, String);
@@ -58,6 +64,8 @@ impl WrittenPolicy {
     /// Takes it down.
     #[must_use]
     pub fn of(policy: &SitePolicy) -> Self {
+        let internet = policy.rules().filter(|rule| rule.internet);
+        let internet = internet.map(|rule| rule.name.clone()).collect();
         // Every field by name: a new one cannot be forgotten.
         let SitePolicy {
             site,
@@ -77,6 +85,7 @@ impl WrittenPolicy {
             peers,
             protect,
             allow,
+            outbound_allow,
             management,
             publish,
         } = policy.clone();
@@ -148,6 +157,8 @@ impl WrittenPolicy {
             allow: allow.into_iter().map(written_rule).collect(),
             management: management.into_iter().map(written_rule).collect(),
             publish: publish.into_iter().map(written_port).collect(),
+            outbound_allow: outbound_allow.into_iter().map(written_rule).collect(),
+            internet,
         }
     }
 
@@ -177,6 +188,10 @@ impl WrittenPolicy {
         ] = self.timeouts;
         let [orphans, source_routes, icmp_errors, ethertypes] = self.passes;
         let ethertype = |text: String| text.parse();
+        let rule = |written: WrittenRule| {
+            let internet = self.internet.contains(&written.0);
+            rule(written, internet)
+        };
         let essential = |label: String| Essential::from_str(&label, false);
         Ok(SitePolicy {
             site: Site {
@@ -215,6 +230,7 @@ impl WrittenPolicy {
             peers: self.peers,
             protect: self.protect.into_iter().map(entry).collect(),
             allow: all(self.allow, rule)?,
+            outbound_allow: all(self.outbound_allow, rule)?,
             management: all(self.management, rule)?,
             publish: all(self.publish, port)?,
         })
@@ -247,17 +263,20 @@ fn written_rule(rule: Rule) -> WrittenRule {
         targets,
         from,
         to,
+        // The policy lists their names.
+        internet: _,
         reason,
     } = rule;
     (name, texts(&targets), from, to, reason)
 }
 
-fn rule((name, targets, from, to, reason): WrittenRule) -> Result<Rule, String> {
+fn rule((name, targets, from, to, reason): WrittenRule, internet: bool) -> Result<Rule, String> {
     Ok(Rule {
         name,
         targets: all(targets, |text| parse_target(&text))?,
         from,
         to,
+        internet,
         reason,
     })
 }

@@ -15,7 +15,7 @@ impl Rules {
     pub fn note(&self, policy: Option<&SitePolicy>) {
         let rules = policy
             .into_iter()
-            .flat_map(|policy| policy.allow.iter().chain(&policy.management))
+            .flat_map(SitePolicy::rules)
             .map(|rule| (rule.name.clone(), rule.reason.clone()));
         let published = policy.into_iter().flat_map(|policy| &policy.publish);
         let published = published.map(|one| (one.name.clone(), one.reason.clone()));

@@ -23,6 +23,9 @@ pub struct Document {
     /// `[[allow]]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Rule>,
+    /// `[outbound]`.
+    #[serde(rename = "outbound")]
+    pub outward: Outward,
     /// `[management]`.
     pub management: Management,
     /// `[[publish]]`.
@@ -168,6 +171,56 @@ pub struct Rule {
     pub to: Vec<IpNet>,
     /// Why.
     pub reason: String,
+}
+
+/// `[outbound]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outward {
+    /// `[[outbound.allow]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<OutRule>,
+}
+
+/// An entry of `[[outbound.allow]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutRule {
+    /// What it is called.
+    pub name: String,
+    /// As in [`Rule`].
+    pub protocol: String,
+    /// As in [`Rule`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
+    /// By which protected systems; none: by all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<IpNet>,
+    /// Prefixes, roles and `internet`; or the word `any`.
+    pub to: Ends,
+    /// Why.
+    pub reason: String,
+}
+
+/// A list, or a word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Ends {
+    /// These.
+    Listed(Vec<String>),
+    /// `any`.
+    Word(String),
+}
+
+impl Ends {
+    /// The list; nothing for `any`.
+    #[must_use]
+    pub fn listed(&self) -> &[String] {
+        match self {
+            Self::Listed(listed) => listed,
+            Self::Word(_) => &[],
+        }
+    }
 }
 
 /// Some addresses, or the word `any`.

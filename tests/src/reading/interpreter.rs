@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use sccm_agent::catalog::{Catalog, Direction, Link};
 use sccm_agent::policy::Surroundings;
 
-use super::{Carrier, Document, Publish, Rule, Span};
+use super::{Carrier, Document, Ends, OutRule, Publish, Rule, Span};
 
 /// A packet's way, as far as rights are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,9 +85,43 @@ impl Interpreter<'_> {
             }
             // Nobody sends in the name of a group.
             Way::Out if for_all => Vec::new(),
-            Way::Out if self.is_for_many(peer) => self.sent_to_many(&entries),
-            Way::Out => self.linked(&entries, Way::Out, peer),
+            Way::Out if self.is_for_many(peer) => {
+                let mut open = self.sent_to_many(&entries);
+                let mut rules = self.let_out(&entries, local, peer);
+                rules.retain(|span| span.carrier != Carrier::Tcp);
+                open.extend(rules.into_iter().flat_map(without_echo));
+                open
+            }
+            Way::Out => {
+                let mut open = self.linked(&entries, Way::Out, peer);
+                open.extend(self.let_out(&entries, local, peer));
+                open
+            }
         }
+    }
+
+    /// What `[[outbound.allow]]` lets some entries open at a peer.
+    fn let_out(&self, entries: &[usize], local: Option<IpAddr>, peer: IpAddr) -> Vec<Span> {
+        let is_named = |text: &String| match text.parse::<IpNet>() {
+            Ok(prefix) => prefix.contains(&peer),
+            Err(_) if text == "internet" => {
+                let is_nowhere = self.is_for_many(peer) || peer.is_unspecified();
+                !self.is_internal(peer) && !is_nowhere
+            }
+            Err(_) => self.holds(text, peer),
+        };
+        let leads_there = |to: &Ends| match to {
+            Ends::Word(_) => true,
+            Ends::Listed(listed) => listed.iter().any(is_named),
+        };
+        let begins_here = |from: &[IpNet]| match from {
+            [] => !entries.is_empty(),
+            listed => local.is_some_and(|local| covers(listed, local)),
+        };
+        let rules = self.document.outward.allow.iter();
+        let rules = rules.filter(|rule| begins_here(&rule.from) && leads_there(&rule.to));
+        let spans = rules.flat_map(OutRule::spans);
+        spans.map(|(_, span)| span).collect()
     }
 
     /// The ports of the gateway that a peer may open because it may open those behind them.
@@ -143,9 +177,11 @@ impl Interpreter<'_> {
         let rules = document.allow.iter().chain(&document.management.allow);
         let mut rules = rules.map(|rule| !rule.from.listed().is_empty() || !rule.to.is_empty());
         let machine = self.machine;
+        let mut outward = document.outward.allow.iter();
         document.peers.is_some()
             || self.tells_apart()
             || rules.any(|named| named)
+            || outward.any(|rule| !rule.to.listed().is_empty())
             || machine.is_gateway && (!machine.is_bridge || !machine.own.is_empty())
     }
 
@@ -208,6 +244,12 @@ impl Interpreter<'_> {
         let mut entries = self.document.protect.iter();
         entries.any(|entry| !entry.addresses.is_empty())
             || self.document.allow.iter().any(|rule| !rule.to.is_empty())
+            || self
+                .document
+                .outward
+                .allow
+                .iter()
+                .any(|rule| !rule.from.is_empty())
     }
 
     /// Whether an address is a protected system's, the gateway's, everybody's, or stands among

@@ -32,6 +32,13 @@ impl Names {
         Self {
             spans: rows
                 .chain(rules.flat_map(super::Rule::spans))
+                .chain(
+                    document
+                        .outward
+                        .allow
+                        .iter()
+                        .flat_map(super::OutRule::spans),
+                )
                 .chain(document.publish.iter().map(super::Publish::named))
                 .collect(),
             known: RefCell::default(),

@@ -7,7 +7,9 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sccm_common::essential::ESSENTIALS;
 
-use super::{Addresses, Document, Entry, Management, Outbound, Publish, Rule, Site};
+use super::{
+    Addresses, Document, Ends, Entry, Management, OutRule, Outbound, Outward, Publish, Rule, Site,
+};
 
 /// Prefixes that lie within, beside and over each other, and whole families.
 const PREFIXES: [&str; 26] = [
@@ -108,12 +110,17 @@ impl Document {
             let roles = pick(random, &ROLES, 5).into_iter();
             roles.map(|role| (role, prefixes(random, 3))).collect()
         });
+        let (site, timeouts) = (Site::random(random), timeouts(random));
+        let outward = Outward {
+            allow: let_out(random, &protect, peers.as_ref()),
+        };
         Self {
-            site: Site::random(random),
-            timeouts: timeouts(random),
+            site,
+            timeouts,
             peers,
             protect,
             allow,
+            outward,
             management: Management { allow: management },
             publish,
         }
@@ -225,6 +232,46 @@ fn rules(random: &mut Rng, name: &str, most: usize, to: &[IpNet]) -> Vec<Rule> {
                 to: match random.bool() {
                     true => to.to_vec(),
                     false => Vec::new(),
+                },
+                reason: "a test".to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// Rules for what goes out. What is protected may open it, or some of it; to prefixes, roles that
+/// somebody holds, the Internet, or anybody.
+fn let_out(
+    random: &mut Rng,
+    protect: &[Entry],
+    peers: Option<&BTreeMap<String, Vec<IpNet>>>,
+) -> Vec<OutRule> {
+    let rules = 0..random.usize(..=3);
+    rules
+        .map(|number| {
+            let (protocol, ports) = TARGETS[random.usize(..TARGETS.len())];
+            let to: Vec<String> = match random.u8(..4) {
+                0 => vec!["internet".to_owned()],
+                1 => peers.map_or_else(Vec::new, |peers| {
+                    random.choice(peers.keys()).into_iter().cloned().collect()
+                }),
+                2 => Vec::new(),
+                _ => prefixes(random, 2)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            };
+            let own = &protect[random.usize(..protect.len())].addresses;
+            let is_group = |prefix: &&IpNet| prefix.network().is_multicast();
+            let own: Vec<IpNet> = own.iter().filter(|one| !is_group(one)).copied().collect();
+            OutRule {
+                name: format!("out{number}"),
+                protocol: protocol.to_owned(),
+                ports: ports.iter().map(|port| (*port).to_owned()).collect(),
+                from: if random.bool() { own } else { Vec::new() },
+                to: match to.is_empty() {
+                    true => Ends::Word("any".to_owned()),
+                    false => Ends::Listed(to),
                 },
                 reason: "a test".to_owned(),
             }

@@ -2,7 +2,7 @@
 
 use sccm_agent::catalog::{Link, PortSpec, Protocol, Service};
 
-use super::{Publish, Rule, Site};
+use super::{Addresses, OutRule, Publish, Rule, Site};
 
 /// Whose numbers: ports, types, or protocols without either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,6 +138,21 @@ impl Site {
         ports
             .map(|(first, last)| Span::new(carrier, first, last))
             .collect()
+    }
+}
+
+impl OutRule {
+    /// As of a rule that lets in.
+    pub(super) fn spans(&self) -> Vec<(String, Span)> {
+        let rule = Rule {
+            name: self.name.clone(),
+            protocol: self.protocol.clone(),
+            ports: self.ports.clone(),
+            from: Addresses::any(),
+            to: Vec::new(),
+            reason: String::new(),
+        };
+        rule.spans()
     }
 }
 

@@ -114,15 +114,21 @@ impl<'a> Words<'a> {
         rows.iter()
             .filter(concerned)
             .for_each(|row| add(&row.link.id));
-        let rules = match answer.local_class == LOCAL_SELF {
-            true => &self.view.policy.management,
-            false => &self.view.policy.allow,
+        let rules = match (answer.inbound, answer.local_class == LOCAL_SELF) {
+            (true, true) => &self.view.policy.management,
+            (true, false) => &self.view.policy.allow,
+            (false, _) => &self.view.policy.outbound_allow,
         };
         let matching = |rule: &&Rule| {
             let within = |list: &[IpNet], address| list.is_empty() || has(list, address);
-            answer.inbound
-                && within(&rule.from, answer.peer)
-                && within(&rule.to, answer.local)
+            let (from, to) = match answer.inbound {
+                true => (answer.peer, answer.local),
+                false => (answer.local, answer.peer),
+            };
+            // As of a link to the Internet, it may be meant.
+            let is_peer = |address| rule.internet && address == answer.peer;
+            (within(&rule.from, from) || is_peer(from))
+                && (within(&rule.to, to) || is_peer(to))
                 && rule.targets.iter().any(|target| among(target, answer))
         };
         rules

@@ -3,7 +3,7 @@
 
 use super::{Warning, named};
 use crate::check::rows::{Holders, Row, View};
-use crate::policy::{Cover, Protected, Rule, Target, may_reach_many};
+use crate::policy::{Cover, Outbound, Protected, Rule, Target, may_reach_many};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,7 +12,26 @@ use std::ops::RangeInclusive;
 pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let mut warnings = of_allow(view);
     warnings.extend(of_management(view));
+    warnings.extend(of_outbound(view));
     warnings
+}
+
+/// Those for what goes out.
+fn of_outbound(view: &View<'_>) -> Vec<Warning> {
+    let rules = &view.policy.outbound_allow;
+    let scopes: Vec<Scope> = rules.iter().map(Scope::of_outbound).collect();
+    let is_judged = view.policy.outbound == Outbound::Enforce;
+    let idle = rules.iter().enumerate().filter_map(|(index, rule)| {
+        let unjudged = "[site] outbound is not \"enforce\", so nothing that goes out is judged";
+        let why = (!is_judged)
+            .then(|| unjudged.to_owned())
+            .or_else(|| of_essentials(rule))
+            .or_else(|| of_the_other_family(rule))
+            .or_else(|| to_groups(rule))
+            .or_else(|| by_another(rules, &scopes, index))?;
+        Some(warning(rule, Vec::new(), &why))
+    });
+    idle.collect()
 }
 
 /// Those of the gateway's own rules.
@@ -69,12 +88,14 @@ fn warning(rule: &Rule, links: Vec<String>, why: &str) -> Warning {
 
 fn from_groups(rule: &Rule) -> Option<String> {
     let mut from = rule.from.iter();
-    let only_groups = !rule.from.is_empty() && from.all(|prefix| prefix.network().is_multicast());
+    let only_groups = !rule.internet
+        && !rule.from.is_empty()
+        && from.all(|prefix| prefix.network().is_multicast());
     only_groups.then(|| "no packet comes from a multicast address".to_owned())
 }
 
 fn from_protected(rule: &Rule, protected: &Cover) -> Option<String> {
-    (!rule.from.is_empty() && protected.has_all(&rule.from)).then(|| {
+    (!rule.internet && !rule.from.is_empty() && protected.has_all(&rule.from)).then(|| {
         "all its sources are protected systems, and what these open is outbound".to_owned()
     })
 }
@@ -100,7 +121,7 @@ fn to_groups(rule: &Rule) -> Option<String> {
     let broadcast = IpAddr::V4(Ipv4Addr::BROADCAST);
     let is_group =
         |prefix: &IpNet| prefix.network().is_multicast() || prefix.network() == broadcast;
-    let only_groups = !rule.to.is_empty() && rule.to.iter().all(is_group);
+    let only_groups = !rule.internet && !rule.to.is_empty() && rule.to.iter().all(is_group);
     (only_groups && !rule.targets.iter().any(may_reach_many))
         .then(|| "TCP and echo requests never reach a group".to_owned())
 }
@@ -130,7 +151,7 @@ fn by_links(view: &View<'_>, rule: &Rule) -> Option<(Vec<String>, String)> {
         let rows: Vec<&Row<'_>> = view
             .inbound
             .iter()
-            .filter(|row| std::ptr::eq(row.entry, entry) && lets_in(view, row.peer, &rule.from))
+            .filter(|row| std::ptr::eq(row.entry, entry) && lets_in(view, row.peer, rule))
             .collect();
         let targets: Vec<&Target> = rows.iter().flat_map(|row| &row.targets).collect();
         if !rule.targets.iter().all(|target| is_among(target, &targets)) {
@@ -147,15 +168,17 @@ fn by_links(view: &View<'_>, rule: &Rule) -> Option<(Vec<String>, String)> {
     (!links.is_empty()).then_some((links, why))
 }
 
-fn lets_in(view: &View<'_>, peer: &str, from: &[IpNet]) -> bool {
+fn lets_in(view: &View<'_>, peer: &str, rule: &Rule) -> bool {
+    let from = &rule.from;
     match view.holders(peer) {
         Holders::Anybody => true,
-        Holders::Internet | Holders::Nobody => false,
-        Holders::Listed(_, holders) => !from.is_empty() && holders.has_all(from),
+        Holders::Internet => rule.internet && from.is_empty(),
+        Holders::Nobody => false,
+        Holders::Listed(_, holders) => !rule.internet && !from.is_empty() && holders.has_all(from),
     }
 }
 
-/// The addresses of a rule; none: all.
+/// The addresses of a rule beside the Internet; none: all.
 struct Scope {
     from: Option<Cover>,
     to: Option<Cover>,
@@ -163,35 +186,48 @@ struct Scope {
 
 impl Scope {
     fn new(rule: &Rule) -> Self {
-        let cover = |list: &[IpNet]| (!list.is_empty()).then(|| Cover::of(list));
         Self {
-            from: cover(&rule.from),
-            to: cover(&rule.to),
+            from: cover(&rule.from, rule.internet),
+            to: cover(&rule.to, false),
+        }
+    }
+
+    fn of_outbound(rule: &Rule) -> Self {
+        Self {
+            from: cover(&rule.from, false),
+            to: cover(&rule.to, rule.internet),
         }
     }
 }
 
+fn cover(list: &[IpNet], internet: bool) -> Option<Cover> {
+    (internet || !list.is_empty()).then(|| Cover::of(list))
+}
+
 /// Another rule that lets in all that this one does; of two alike, the first.
 fn by_another(rules: &[Rule], scopes: &[Scope], index: usize) -> Option<String> {
-    let within = |inner: &Rule, outer: &Rule, scope: &Scope| {
+    let within = |(inner, own): (&Rule, &Scope), (outer, scope): (&Rule, &Scope)| {
         let targets: Vec<&Target> = outer.targets.iter().collect();
-        let among = |list: &[IpNet], cover: &Option<Cover>| match cover {
-            None => true,
-            Some(cover) => !list.is_empty() && cover.has_all(list),
+        let internet = !inner.internet || outer.internet;
+        let among = |list: &[IpNet], own: &Option<Cover>, cover: &Option<Cover>| match (own, cover)
+        {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(_), Some(cover)) => internet && cover.has_all(list),
         };
         inner
             .targets
             .iter()
             .all(|target| is_among(target, &targets))
-            && among(&inner.from, &scope.from)
-            && among(&inner.to, &scope.to)
+            && among(&inner.from, &own.from, &scope.from)
+            && among(&inner.to, &own.to, &scope.to)
     };
-    let rule = &rules[index];
+    let (rule, own) = (&rules[index], &scopes[index]);
     let mut others = rules.iter().zip(scopes).enumerate();
     let (_, (other, _)) = others.find(|(at, (other, scope))| {
         *at != index
-            && within(rule, other, scope)
-            && (*at < index || !within(other, rule, &scopes[index]))
+            && within((rule, own), (other, scope))
+            && (*at < index || !within((other, scope), (rule, own)))
     })?;
     Some(format!("rule `{}` lets in what it lets in", other.name))
 }

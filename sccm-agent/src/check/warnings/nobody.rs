@@ -11,8 +11,9 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let peers = peers.map(|(role, list)| (format!("[peers] {role}"), list));
     let protect = policy.protect.iter();
     let protect = protect.map(|entry| (format!("`{}`", entry.name), &entry.addresses));
-    let rules = policy.allow.iter().chain(&policy.management);
-    let rules = rules.map(|rule| (format!("rule `{}`", rule.name), &rule.from));
+    let rules = policy
+        .rules()
+        .map(|rule| (format!("rule `{}`", rule.name), &rule.from));
     let lists = peers.chain(protect).chain(rules);
     let found = lists.flat_map(|(who, list)| {
         let nobodies = list.iter().filter_map(|prefix| Some((prefix, of(prefix)?)));

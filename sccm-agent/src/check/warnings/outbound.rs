@@ -2,7 +2,8 @@
 
 use super::Warning;
 use crate::check::rows::{Holders, View};
-use crate::policy::{Outbound, Protected};
+use crate::policy::{Cover, Outbound, Protected};
+use ipnet::IpNet;
 
 pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
     let entries = view.policy.protect.iter();
@@ -24,8 +25,8 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
             kind: "no-outbound-rule",
             links: Vec::new(),
             message: format!(
-                "`{}` may open nothing: outbound is enforced, and no link of its roles leads to an \
-                 address in [peers]",
+                "`{}` may open nothing: outbound is enforced, no link of its roles leads to an \
+                 address in [peers], and no [[outbound.allow]] is for it",
                 entry.name
             ),
         })
@@ -33,6 +34,14 @@ pub(super) fn find(view: &View<'_>) -> Vec<Warning> {
 }
 
 fn may_open(view: &View<'_>, entry: &Protected) -> bool {
+    let mut rules = view.policy.outbound_allow.iter();
+    let is_among = |list: &[IpNet]| {
+        let list = Cover::of(list);
+        entry.addresses.is_empty() || entry.addresses.iter().any(|prefix| list.touches(prefix))
+    };
+    if rules.any(|rule| rule.from.is_empty() || is_among(&rule.from)) {
+        return true;
+    }
     let mut rows = view.outbound.iter();
     rows.any(|row| std::ptr::eq(row.entry, entry) && *view.holders(row.peer) != Holders::Nobody)
 }

@@ -21,6 +21,7 @@ fn entry(name: &str, roles: &str, addresses: &str) -> Protected {
 
 fn rule(name: &str, target: &str, from: &str, to: &str) -> Rule {
     Rule {
+        internet: false,
         name: name.to_owned(),
         targets: vec![crate::policy::parse_target(target).unwrap()],
         from: nets(from),
@@ -447,4 +448,31 @@ fn a_role_that_the_site_knows_nobody_holds_is_no_warning() {
         protect(),
     );
     assert!(!named(&known), "{:?}", warnings(&known, kind));
+}
+
+#[test]
+fn rules_for_what_goes_out_that_change_nothing_are_named() {
+    let dp = || vec![entry("dp", "distribution-point", "10.2.0.1/32")];
+    let mut policy = policy(&[], dp());
+    policy.outbound_allow = vec![
+        rule("wide", "udp/53", "", "10.1.0.0/16"),
+        rule("narrow", "udp/53", "10.2.0.1/32", "10.1.0.5/32"),
+        rule("web", "tcp/443", "", ""),
+        Rule {
+            internet: true,
+            ..rule("internet", "udp/53", "", "")
+        },
+        rule("group", "tcp/80", "", "239.1.2.3/32"),
+        rule("ping", "icmp/3", "", ""),
+    ];
+    let idle = [
+        ": rule `narrow` changes nothing: rule `wide` lets in",
+        ": rule `group` changes nothing: TCP and echo requests",
+        ": rule `ping` changes nothing: it is about essentials",
+    ];
+    expect(&policy, "rule-without-effect", &idle);
+    expect(&policy, "no-outbound-rule", &[]);
+    policy.outbound = Outbound::Track;
+    let unjudged = warnings(&policy, "rule-without-effect");
+    assert_eq!(unjudged.len(), 6, "{unjudged:#?}");
 }

@@ -2,8 +2,9 @@
 
 use crate::blocked::Flow;
 use crate::kernel::Clock;
-use crate::policy::{Rule, SitePolicy, unused};
+use crate::policy::{OUTBOUND, Rule, SitePolicy, unused};
 use crate::units;
+use ipnet::IpNet;
 
 const HEADER: &str = "\
 # What would let blocked flows pass, for the end of the policy file, or for a file in policy.d.
@@ -35,13 +36,18 @@ pub(super) fn text(flows: &[Flow], policy: &SitePolicy, clock: Clock) -> String 
         };
         let is_alike = |known: &&mut Suggestion| {
             let own = &known.rule;
+            let (peers, systems) = ends(own, &hint.table);
+            let (more, others) = ends(rule, &hint.table);
             known.table == hint.table
-                && (&own.targets, &own.to) == (&rule.targets, &rule.to)
-                && own.from.is_empty() == rule.from.is_empty()
+                && (&own.targets, systems) == (&rule.targets, others)
+                && peers.is_empty() == more.is_empty()
         };
         match suggestions.iter_mut().find(is_alike) {
             Some(known) => {
-                known.rule.from.extend(&rule.from);
+                match known.table == OUTBOUND {
+                    true => known.rule.to.extend(&rule.to),
+                    false => known.rule.from.extend(&rule.from),
+                }
                 known.evidence.extend(comments);
             }
             None => suggestions.push(Suggestion {
@@ -55,18 +61,31 @@ pub(super) fn text(flows: &[Flow], policy: &SitePolicy, clock: Clock) -> String 
     let mut parts = vec![HEADER.to_owned()];
     for mut suggestion in suggestions {
         let rule = &mut suggestion.rule;
-        rule.from.sort();
-        rule.from.dedup();
+        for list in [&mut rule.from, &mut rule.to] {
+            list.sort();
+            list.dedup();
+        }
         rule.name = unused(&known, &rule.name);
         known.allow.push(rule.clone());
         let (evidence, table) = (suggestion.evidence.join("\n"), &suggestion.table);
-        parts.push(format!("{evidence}\n{table}\n{}", rule.toml()));
+        parts.push(format!(
+            "{evidence}\n{table}\n{}",
+            rule.toml(table == OUTBOUND)
+        ));
     }
     if !others.is_empty() {
         let title = "# No rule would let these pass:";
         parts.push(format!("{title}\n{}", others.join("\n")));
     }
     parts.join("\n\n")
+}
+
+/// The peers of a rule of this table, and its protected systems.
+fn ends<'r>(rule: &'r Rule, table: &str) -> (&'r [IpNet], &'r [IpNet]) {
+    match table == OUTBOUND {
+        true => (&rule.to, &rule.from),
+        false => (&rule.from, &rule.to),
+    }
 }
 
 fn evidence(flow: &Flow, clock: Clock) -> String {

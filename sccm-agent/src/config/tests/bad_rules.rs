@@ -184,7 +184,7 @@ fn a_rule_cannot_lead_to_an_entry_without_addresses() {
     refused(
         &text,
         "7:7",
-        &["`dp` has no addresses of its own", "leave `to` out"],
+        &["`dp` has no addresses of its own", "leave the key out"],
     );
 }
 
@@ -288,4 +288,49 @@ fn published_ports_are_checked() {
     let twice = "[[allow]]\nname = \"p\"\nprotocol = \"tcp\"\nports = [22]\nfrom = \"any\"\nreason = \"b\"\n";
     let twice = format!("{twice}{}", publish("ports = [80]\nto = \"10.2.0.5\""));
     refused(&twice, "8:8", &["given already"]);
+}
+
+/// A rule for what goes out whose `from` and `to` are these.
+fn outbound(ends: &str) -> String {
+    let rule =
+        "[[outbound.allow]]\nname = \"r\"\nprotocol = \"tcp\"\nports = [22]\nreason = \"because\"";
+    with_entry(&format!("[peers]\nclient = []\n{rule}\n{ends}"))
+}
+
+#[test]
+fn who_is_let_out_and_where_to_must_be_somebody() {
+    for (ends, location, parts) in [
+        ("", "3:1", &["`to`", "any"][..]),
+        ("to = [\"any\"]", "8:7", &["stands alone"]),
+        ("to = [\"clint\"]", "8:7", &["clint", "client"]),
+        (
+            "to = [\"client\"]",
+            "8:7",
+            &["no address holds the role `client`", "[peers]"],
+        ),
+        ("to = [\"10.0.0.1/8\"]", "8:7", &["10.0.0.0/8"]),
+        (
+            "to = \"any\"\nfrom = [\"dq\"]",
+            "9:9",
+            &["no [[protect]]", "dq"],
+        ),
+        (
+            "to = \"any\"\nfrom = [\"10.3.0.1\"]",
+            "9:9",
+            &["10.3.0.1", "no protected prefix"],
+        ),
+        (
+            "to = \"any\"\nfrom = [\"239.1.2.3\"]",
+            "9:9",
+            &["239.1.2.3", "sends nothing"],
+        ),
+        (
+            "to = \"any\"\nfrom = [\"10.2.1.255\"]",
+            "9:9",
+            &["10.2.1.255", "sends nothing"],
+        ),
+    ] {
+        refused(&outbound(ends), location, parts);
+    }
+    refused(&rule("from", Some("[\"dq\"]")), "5:9", &["dq"]);
 }

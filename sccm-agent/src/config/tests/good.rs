@@ -232,3 +232,61 @@ fn roles_have_short_names_and_may_be_known_to_be_held_by_nobody() {
     assert_eq!(peers[&"distribution-point".into()].len(), 1);
     assert!(peers[&"client".into()].is_empty());
 }
+
+#[test]
+fn rules_name_peers_by_address_by_role_and_as_the_internet() {
+    let policy = good(
+        r#"
+        [site]
+        outbound = "enforce"
+        [peers]
+        site-server = ["10.1.0.5"]
+        primary-site-server = ["10.1.0.6"]
+        client = "any"
+        [[outbound.allow]]
+        name = "dns"
+        protocol = "udp"
+        ports = [53]
+        from = ["dp", "10.2.0.7"]
+        to = ["10.1.0.10", "site-server", "239.1.2.3"]
+        reason = "names"
+        [[outbound.allow]]
+        name = "web"
+        protocol = "tcp"
+        ports = [443]
+        to = ["internet"]
+        reason = "updates"
+        [[outbound.allow]]
+        name = "time"
+        protocol = "udp"
+        ports = [123]
+        to = "any"
+        reason = "clocks"
+        [[allow]]
+        name = "probe"
+        protocol = "tcp"
+        ports = [9100]
+        from = ["dp", "internet"]
+        reason = "watch"
+        [[allow]]
+        name = "agents"
+        protocol = "tcp"
+        ports = [9101]
+        from = ["client"]
+        reason = "watch"
+        "#,
+    );
+    let [dns, web, time] = policy.outbound_allow.as_slice() else {
+        panic!("{:?}", policy.outbound_allow);
+    };
+    assert_eq!(dns.from, nets(&["10.2.0.0/24", "10.2.0.7/32"]));
+    // Who is a kind of site server is one. (Peers are in the order of their roles.)
+    let to = ["10.1.0.10/32", "10.1.0.6/32", "10.1.0.5/32", "239.1.2.3/32"];
+    assert_eq!(dns.to, nets(&to));
+    assert!(!dns.internet && web.internet && !time.internet);
+    assert!(web.from.is_empty() && web.to.is_empty() && time.to.is_empty());
+    // A role, by its short name; and not a protected system.
+    assert_eq!(policy.allow[0].from, nets(&["10.2.0.0/24"]));
+    assert!(policy.allow[0].internet);
+    assert_eq!(policy.allow[1].from, nets(&["0.0.0.0/0", "::/0"]));
+}

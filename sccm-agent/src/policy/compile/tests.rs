@@ -85,6 +85,7 @@ fn rules_that_give_the_same_rights_share_a_class() {
     let from = |number: u16| sources.get(usize::from(number % 3)).cloned();
     let port = |number: u16| 20000 + number;
     let rule = |number| Rule {
+        internet: false,
         name: format!("rule-{number}"),
         targets: vec![Target::Tcp(port(number)..=port(number))],
         from: from(number).unwrap_or_default(),

@@ -172,12 +172,12 @@ impl Document {
         peers: &PeerNames,
         is_own: bool,
     ) -> Advice {
-        let rule = (question.opener == Opener::Peer).then(|| rule_hint(question, is_own));
+        let rule = rule_hint(question, is_own);
         let links = match is_own {
             true => Vec::new(),
             false => self.links(question, service, peers),
         };
-        Advice::new(links, rule.into_iter().collect())
+        Advice::new(links, vec![rule])
     }
 
     /// The links of the protected roles that carry a service, whatever its ports.

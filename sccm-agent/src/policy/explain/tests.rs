@@ -16,6 +16,7 @@ fn policy() -> SitePolicy {
             elsewhere: false,
         }],
         allow: vec![Rule {
+            internet: false,
             name: "backup".to_owned(),
             targets: vec![Target::Tcp(9102..=9102)],
             from: prefixes(&["10.2.0.0/16"]),
@@ -273,6 +274,7 @@ fn a_group_is_sent_only_what_is_for_many() {
         }],
         allow: vec![
             Rule {
+                internet: false,
                 name: "everywhere".to_owned(),
                 targets: vec![
                     Target::Tcp(10000..=10000),
@@ -285,6 +287,7 @@ fn a_group_is_sent_only_what_is_for_many() {
                 reason: String::new(),
             },
             Rule {
+                internet: false,
                 name: "one-group".to_owned(),
                 targets: vec![Target::Udp(10002..=10002), Target::Tcp(10002..=10002)],
                 from: Vec::new(),
@@ -340,6 +343,7 @@ fn a_group_is_sent_only_what_is_for_many() {
 fn what_a_router_does_not_hand_on_is_for_itself() {
     let mut policy = policy();
     policy.allow.push(Rule {
+        internet: false,
         name: "syslog".to_owned(),
         targets: vec![Target::Udp(514..=514)],
         from: Vec::new(),
@@ -347,6 +351,7 @@ fn what_a_router_does_not_hand_on_is_for_itself() {
         reason: String::new(),
     });
     policy.management.push(Rule {
+        internet: false,
         name: "vrrp".to_owned(),
         targets: vec![Target::Protocol(112), Target::Tcp(22..=22)],
         from: vec!["10.9.9.9/32".parse().unwrap()],
@@ -617,10 +622,20 @@ fn a_hint_says_what_an_address_that_nobody_lists_would_have_to_be() {
         briefs(&answer),
         ["[[protect]] boot addresses = [\"10.2.0.13\"]"]
     );
-    // Outwards, a role of the peer or no enforcement.
+    // Outwards, no enforcement or a rule.
     let http = Target::Tcp(9999..=9999);
     let answer = ask_of(&policy, Opener::Protected, "10.2.0.12", "10.9.9.9", http);
-    assert_eq!(briefs(&answer), ["[site] outbound = \"track\""]);
+    assert_eq!(
+        briefs(&answer),
+        [
+            "[site] outbound = \"track\"",
+            "[[outbound.allow]] tcp/9999 to 10.9.9.9"
+        ]
+    );
+    let rule = &answer.advice.hints[1];
+    assert_eq!(rule.flag.as_deref(), Some("--allow-out tcp/9999@10.9.9.9"));
+    let lines = "ports = [9999]\nfrom = [\"10.2.0.12\"]\nto = [\"10.9.9.9\"]\nreason";
+    assert!(rule.lines.contains(lines), "{}", rule.lines);
 }
 
 /// What is said of the tables agrees with what is said of the policy that they were made from.
@@ -719,4 +734,99 @@ fn every_rule_that_is_hinted_at_would_let_it_pass() {
         }
     }
     assert!(hinted > 8, "{hinted}");
+}
+
+/// What is let out by a rule, and why.
+#[test]
+fn what_goes_out_may_be_let_out_by_a_rule() {
+    let rule = |name: &str, target: Target, from: &[&str], to: &[&str], internet| Rule {
+        name: name.to_owned(),
+        targets: vec![target],
+        from: from.iter().map(|one| one.parse().unwrap()).collect(),
+        to: to.iter().map(|one| one.parse().unwrap()).collect(),
+        internet,
+        reason: "why".to_owned(),
+    };
+    let (udp, tcp) = (
+        |port| Target::Udp(port..=port),
+        |port| Target::Tcp(port..=port),
+    );
+    let mut policy = policy();
+    policy.protect[0]
+        .addresses
+        .push("192.168.1.3/32".parse().unwrap());
+    policy.outbound_allow = vec![
+        rule(
+            "dns",
+            udp(53),
+            &[],
+            &["10.1.0.10/32", "203.0.113.53/32"],
+            false,
+        ),
+        rule("own", tcp(25), &["192.168.1.2/32"], &[], false),
+        rule("web", tcp(443), &[], &[], true),
+        rule("both", tcp(8443), &[], &["10.1.0.10/32"], true),
+        rule("group", udp(5000), &[], &["239.1.2.3/32"], false),
+        rule("all", tcp(5000), &[], &["0.0.0.0/0"], false),
+    ];
+    for (from, to, target, by) in [
+        ("192.168.1.2", "10.1.0.10", udp(53), Some("dns")),
+        ("192.168.1.3", "10.1.0.10", udp(53), Some("dns")),
+        ("192.168.1.2", "10.1.0.11", udp(53), None),
+        ("192.168.1.2", "10.1.0.10", tcp(53), None),
+        ("192.168.1.2", "10.9.9.9", tcp(25), Some("own")),
+        ("192.168.1.3", "10.9.9.9", tcp(25), None),
+        ("192.168.1.2", "198.51.100.9", tcp(443), Some("web")),
+        // Where systems may go says nothing about who belongs to the site.
+        ("192.168.1.2", "203.0.113.53", tcp(443), Some("web")),
+        ("192.168.1.2", "10.9.9.9", tcp(443), None),
+        ("192.168.1.2", "172.16.0.9", tcp(443), None),
+        ("192.168.1.2", "239.1.2.3", tcp(443), None),
+        ("192.168.1.2", "198.51.100.9", tcp(8443), Some("both")),
+        ("192.168.1.2", "10.1.0.10", tcp(8443), Some("both")),
+        ("192.168.1.2", "10.1.0.11", tcp(8443), None),
+        ("192.168.1.2", "239.1.2.3", udp(5000), Some("group")),
+        ("192.168.1.2", "239.1.2.4", udp(5000), None),
+        // TCP never reaches a group.
+        ("192.168.1.2", "10.7.7.7", tcp(5000), Some("all")),
+        ("192.168.1.2", "239.1.2.4", tcp(5000), None),
+        // Nobody who is not protected.
+        ("192.168.1.9", "10.1.0.10", udp(53), None),
+    ] {
+        for peers in [policy.peers.clone(), None] {
+            let policy = SitePolicy {
+                peers,
+                ..policy.clone()
+            };
+            let answer = ask_of(&policy, Opener::Protected, from, to, target.clone());
+            let what = format!("{target} from {from} to {to}: {:?}", answer.because);
+            assert_eq!(answer.allowed, by.is_some(), "{what}");
+            let rules = answer.because.iter().map(Ground::brief);
+            let expected = by.map(|name| format!("rule {name}"));
+            assert!(
+                expected.is_none_or(|name| rules.clone().any(|one| one == name)),
+                "{what}"
+            );
+        }
+    }
+    // Nothing comes in by it.
+    let answer = ask_of(&policy, Opener::Peer, "192.168.1.2", "10.1.0.10", udp(53));
+    assert!(!answer.allowed);
+}
+
+/// A rule may let in the Internet, and nobody else.
+#[test]
+fn the_internet_may_be_let_in_by_a_rule() {
+    let mut policy = policy();
+    policy.allow[0].from.clear();
+    policy.allow[0].internet = true;
+    for (from, allowed) in [
+        ("198.51.100.9", true),
+        ("10.2.0.9", false),
+        ("172.16.0.9", false),
+    ] {
+        let target = Target::Tcp(9102..=9102);
+        let answer = ask_of(&policy, Opener::Peer, "192.168.1.2", from, target);
+        assert_eq!(answer.allowed, allowed, "{from}");
+    }
 }

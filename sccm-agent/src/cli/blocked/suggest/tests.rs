@@ -3,11 +3,12 @@ use crate::blocked::{Explainer, Names};
 use crate::config;
 use crate::policy::{self, Opener, Question, Request, Surroundings, Target, address_of};
 use sccm_common::Reason;
-use sccm_common::blocked::{BlockedFlow, BlockedKey};
+use sccm_common::blocked::{BlockedFlow, BlockedKey, mark};
 use std::net::IpAddr;
 
 const POLICY: &str = r#"
 [site]
+outbound = "enforce"
 http-port = 8080
 wsus-http-port = 8530
 
@@ -55,6 +56,10 @@ fn asked() -> Vec<Question> {
         peer: from.parse().unwrap(),
         target: policy::parse_target(what).unwrap(),
     };
+    let out = |what: &str, from: &str, to: &str| Question {
+        opener: Opener::Protected,
+        ..question(what, to, from)
+    };
     vec![
         // What no link knows; another address; both families; a name that is taken.
         question("tcp/9102", "10.9.9.9", "10.2.0.10"),
@@ -72,6 +77,10 @@ fn asked() -> Vec<Question> {
         question("ip/89", "10.9.9.9", "10.2.0.12"),
         question("tcp/22", "10.9.9.9", "10.2.0.1"),
         question("udp/5000", "10.9.9.9", "239.1.2.3"),
+        // What goes out; to two, of whom one is a group.
+        out("udp/53", "10.2.0.10", "192.0.2.53"),
+        out("udp/53", "10.2.0.10", "239.1.2.3"),
+        out("tcp/9102", "10.2.0.12", "10.9.9.9"),
     ]
 }
 
@@ -83,14 +92,23 @@ fn key(question: &Question) -> BlockedKey {
         Target::Icmpv6(kind) => (58, u16::from(*kind)),
         Target::Protocol(number) => (*number, 0),
     };
-    let (family, source) = address_of(question.peer);
+    let (family, peer) = address_of(question.peer);
+    let (_, protected) = address_of(question.protected);
+    let (source, destination, reason) = match question.opener {
+        Opener::Peer => (peer, protected, Reason::NotAllowed),
+        Opener::Protected => (protected, peer, Reason::OutboundNotAllowed),
+    };
     BlockedKey {
         source,
-        destination: address_of(question.protected).1,
+        destination,
         protocol,
         port,
         family: family as u8,
-        reason: Reason::NotAllowed as u8,
+        reason: reason as u8,
+        marks: match question.opener {
+            Opener::Peer => 0,
+            Opener::Protected => mark::OUTBOUND,
+        },
         ..BlockedKey::NONE
     }
 }
@@ -136,8 +154,8 @@ fn what_is_suggested_lets_it_pass() {
         );
     }
     assert_eq!(
-        changed.allow.len() + changed.management.len(),
-        policy.allow.len() + policy.management.len() + asked().len() - 1,
+        changed.rules().count(),
+        policy.rules().count() + asked().len() - 2,
         "of what is alike there is one rule\n{suggested}"
     );
     for part in [
@@ -145,6 +163,8 @@ fn what_is_suggested_lets_it_pass() {
         "tcp/9102 from 10.9.9.8 to 10.2.0.10, inbound on 0, not-allowed",
         "from = [\"10.9.9.8\", \"10.9.9.9\"]",
         "name = \"tcp-9102-2\"",
+        "[[outbound.allow]]\nname = \"udp-53\"",
+        "from = [\"10.2.0.10\"]\nto = [\"192.0.2.53\", \"239.1.2.3\"]",
         "# or add to [peers]: dhcp-relay = [\"192.0.2.7\"]",
     ] {
         assert!(suggested.contains(part), "no {part} in\n{suggested}");
