@@ -61,7 +61,7 @@ impl Interpreter<'_> {
                 Way::Out => Vec::new(),
             };
         }
-        let for_all = local.is_some_and(|local| self.is_for_many(local) || self.is_last(local));
+        let for_all = local.is_some_and(|local| self.stands_for_many(local));
         let entries = match for_all {
             true => (0..document.protect.len()).collect(),
             false => self.entries(local),
@@ -122,6 +122,12 @@ impl Interpreter<'_> {
         let rules = rules.filter(|rule| begins_here(&rule.from) && leads_there(&rule.to));
         let spans = rules.flat_map(OutRule::spans);
         spans.map(|(_, span)| span).collect()
+    }
+
+    /// Whether an address stands for many, or for no single protected system.
+    #[must_use]
+    pub fn stands_for_many(&self, address: IpAddr) -> bool {
+        self.is_for_many(address) || self.is_last(address)
     }
 
     /// The ports of the gateway that a peer may open because it may open those behind them.

@@ -16,10 +16,14 @@ function showRights(rights) {
       "not its words. `sccm-agent reload` publishes one that this agent knows.", "quiet"));
     return;
   }
-  const { protect, allow, management, outbound } = rights.matrix;
+  const { protect, allow, outbound_allow: out, management, outbound } = rights.matrix;
   const sections = protect.map((entry) => system(entry, outbound));
-  if (allow.length) sections.push(rules("Rules of this site", allow, "every protected system"));
-  if (management.length) sections.push(rules("At the gateway itself", management, "itself"));
+  const all = "every protected system";
+  if (allow.length) sections.push(rules("Rules of this site", allow, peers("from"), systems("to", all)));
+  if (out.length) sections.push(rules("What rules of this site let out", out, systems("from", all), peers("to")));
+  if (management.length) {
+    sections.push(rules("At the gateway itself", management, peers("from"), systems("to", "itself")));
+  }
   sections.forEach((section, at) => {
     section.open = isFirst ? at === 0 : open.has(section.dataset.name);
   });
@@ -60,13 +64,20 @@ function rightsTable(caption, peer, rights) {
   return table(caption, [peer, "Who", "Service", "Ports", "Links"], rows);
 }
 
-function rules(title, list, all) {
+// The ends of a rule, as text: the peers, who are under this key, and the systems.
+const peers = (key) => (rule) => {
+  if (!rule.internet) return addresses(rule[key], "anybody");
+  return [...rule[key].length ? [addresses(rule[key], "")] : [], "internet"].join(", ");
+};
+const systems = (key, all) => (rule) => addresses(rule[key], all);
+
+function rules(title, list, from, to) {
   const details = section(title, `${list.length}`);
   const rows = list.map((rule) => [
     { text: rule.name, className: "nowrap" },
     { text: rule.targets.join(", ") },
-    { text: addresses(rule.from, "anybody") },
-    { text: addresses(rule.to, all) },
+    { text: from(rule) },
+    { text: to(rule) },
     { text: rule.reason },
   ]);
   details.append(table(title, ["Rule", "What", "From", "To", "Why"], rows));

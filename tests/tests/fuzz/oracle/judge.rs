@@ -164,6 +164,7 @@ impl Oracle<'_> {
             && !self.rights.is_unlisted(local)
             // Nobody sends in the name of a group.
             && !is_group(packet.source)
+            && !self.rights.is_for_many(local)
             && self.rights.may_be_where_a_relay_is(packet.destination)
         {
             let port = if packet.is_v4() { 67 } else { 547 };

@@ -59,6 +59,11 @@ impl<'a> Rights<'a> {
         self.interpreter.may_be_where_a_relay_is(peer)
     }
 
+    /// Whether an end stands for many.
+    pub fn is_for_many(&self, local: Option<IpAddr>) -> bool {
+        local.is_some_and(|local| self.interpreter.stands_for_many(local))
+    }
+
     /// Its name in counters.
     pub fn name(&self, (carrier, number): (Carrier, u16)) -> Rc<str> {
         self.names.of(carrier, number)
