@@ -13,6 +13,7 @@ mod edition;
 mod model;
 mod nearest;
 mod port;
+mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub use model::{
 };
 pub use nearest::nearest;
 pub use port::PortSpec;
+pub use sets::{Set, SetPeer, SetService, Sets};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};

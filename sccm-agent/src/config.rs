@@ -19,6 +19,7 @@ mod prefixes;
 mod protect;
 mod publish;
 mod rules;
+mod sets;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use location::Span;
 use names::Names;
 use node::{Node, Table, Value};
 use rules::Rules;
+use sets::Wanted;
 use std::path::Path;
 use toml::de::DeTable;
 
@@ -188,7 +190,11 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
         site: Site::new(catalog),
         ..SitePolicy::default()
     };
-    let site = tree.table("site", cx);
+    let mut sets = Wanted::default();
+    let mut site = tree.table("site", cx);
+    if let Some(site) = &mut site {
+        sets.read_site(site, cx);
+    }
     let outbound = site::read(site, &mut policy, cx);
     let timeouts = tree.table("timeouts", cx);
     policy.timeouts = site::timeouts(timeouts, cx);
@@ -200,7 +206,7 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
         cx.refuse(tree.span, message);
     }
     let protect = tree.tables("protect", "[[protect]]", cx);
-    policy.protect = protect::read(protect, catalog, cx);
+    policy.protect = protect::read(protect, catalog, &mut sets, cx);
     let allow = tree.tables("allow", "[[allow]]", cx);
     let mut within = |key, name| {
         let Some(mut table) = tree.table(key, cx) else {
@@ -222,6 +228,10 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
     policy.allow = rules.allow;
     policy.outbound_allow = rules.outbound;
     policy.management = rules.management;
+    let others = sets::take_others(&mut policy);
+    if cx.problems.is_empty() {
+        sets.add_rules(&mut policy, &others, &mut names, cx);
+    }
     tree.finish(cx);
     if cx.problems.is_empty()
         && let Err(error) = check_roles(&policy)

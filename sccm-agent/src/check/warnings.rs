@@ -8,6 +8,7 @@ mod anybody;
 mod borrowed_ports;
 mod co_located;
 mod idle_rules;
+mod needs;
 mod nested;
 mod nobody;
 mod outbound;
@@ -55,6 +56,7 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
         co_located::find,
         smb_to_clients::find,
         outbound::find,
+        needs::find,
         unheld::find,
         nested::find,
         idle_rules::find,

@@ -38,6 +38,16 @@ impl Names {
         self.0.insert(name.text.to_string(), name.span);
         Some(name.text.into_owned())
     }
+
+    /// Takes the name for a rule that the key at `at` stands for.
+    pub(crate) fn add(&mut self, name: &str, at: Span, cx: &mut Context<'_>) -> bool {
+        let Some(given) = self.0.insert(name.to_owned(), at) else {
+            return true;
+        };
+        let message = format!("a rule is called `{name}`, as what this stands for is: rename it");
+        cx.refuse(given, message);
+        false
+    }
 }
 
 /// A letter first: a name can never be taken for an address.

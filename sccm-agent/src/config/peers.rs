@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::node::Table;
 use super::prefixes::{self, Addresses};
-use crate::catalog::{ANY, Catalog, RoleId, UnknownRole, nearest};
+use crate::catalog::{ANY, Catalog, RoleId, Sets, UnknownRole, nearest};
 use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -83,6 +83,7 @@ pub(super) fn holders(policy: &SitePolicy, id: &str) -> Result<Vec<IpNet>, Strin
 fn known(catalog: &Catalog, id: &str) -> Result<RoleId, String> {
     match id {
         PXE_CLIENT | DHCP_RELAY => Ok(RoleId::from(id)),
+        id if Sets::known().has_peer(id) => Ok(RoleId::from(id)),
         INTERNET => Err(format!(
             "`{INTERNET}` is every address that is not internal: set [site] internal instead"
         )),
@@ -95,8 +96,9 @@ fn known(catalog: &Catalog, id: &str) -> Result<RoleId, String> {
                 Err(unknown) => unknown,
             };
             let roles = catalog.all_roles().map(|role| role.id.as_str());
+            let others = Sets::known().peers().map(|peer| peer.id.as_str());
             let unknown = UnknownRole {
-                nearest: nearest(id, roles.chain([PXE_CLIENT, DHCP_RELAY])),
+                nearest: nearest(id, roles.chain([PXE_CLIENT, DHCP_RELAY]).chain(others)),
                 ..unknown
             };
             Err(unknown.to_string())

@@ -5,6 +5,7 @@ use super::location::Span;
 use super::names::Names;
 use super::node::Table;
 use super::prefixes;
+use super::sets::Wanted;
 use crate::catalog::{Catalog, RoleId};
 use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT, Protected};
 
@@ -12,6 +13,7 @@ use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT, Protected};
 pub(super) fn read(
     tables: Vec<Table<'_>>,
     catalog: &Catalog,
+    sets: &mut Wanted,
     cx: &mut Context<'_>,
 ) -> Vec<Protected> {
     let mut names = Names::default();
@@ -45,6 +47,9 @@ pub(super) fn read(
                 "an entry without addresses stands for what is behind this machine: \
                  `elsewhere` needs addresses",
             );
+        }
+        if let Some(node) = table.take("sets") {
+            sets.read_entry(entries.len(), node, cx);
         }
         table.finish(cx);
         if let Some(name) = name {

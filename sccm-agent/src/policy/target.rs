@@ -26,14 +26,20 @@ pub enum Target {
 }
 
 impl Target {
+    /// Echo requests of IPv4.
+    pub const ECHO: Self = Self::Icmp(ICMP_ECHO_REQUEST);
+
+    /// Echo requests of IPv6.
+    pub const ECHO_V6: Self = Self::Icmpv6(ICMPV6_ECHO_REQUEST);
+
     /// A row of the catalog, with the site's ports.
     #[must_use]
     pub fn of_service(service: &Service, site: &Site) -> Vec<Self> {
         match service.protocol {
             Protocol::Tcp => site.resolve(service).into_iter().map(Self::Tcp).collect(),
             Protocol::Udp => site.resolve(service).into_iter().map(Self::Udp).collect(),
-            Protocol::Icmp => echo(service, Self::Icmp(ICMP_ECHO_REQUEST)),
-            Protocol::Icmpv6 => echo(service, Self::Icmpv6(ICMPV6_ECHO_REQUEST)),
+            Protocol::Icmp => echo(service, Self::ECHO),
+            Protocol::Icmpv6 => echo(service, Self::ECHO_V6),
         }
     }
 

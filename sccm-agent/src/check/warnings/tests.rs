@@ -521,3 +521,31 @@ fn rules_for_what_goes_out_that_change_nothing_are_named() {
     let unjudged = warnings(&policy, "rule-without-effect");
     assert_eq!(unjudged.len(), 6, "{unjudged:#?}");
 }
+
+#[test]
+fn what_windows_cannot_live_without_is_named_with_the_set_that_mends_it() {
+    let dp = || vec![entry("dp", "distribution-point", "10.2.0.1/32")];
+    let mut policy = policy(&[("client", "10.64.0.0/12")], dp());
+    let needs = [
+        ("cannot-resolve-names", "udp/53"),
+        ("cannot-log-on", "tcp/88"),
+        ("cannot-update", "tcp/443"),
+    ];
+    for (kind, target) in needs {
+        expect(&policy, kind, &[": `dp` cannot "]);
+        assert!(warnings(&policy, kind)[0].contains("add the set"));
+        policy.outbound_allow = vec![rule("r", target, "10.2.0.9/32", "")];
+        assert_eq!(warnings(&policy, kind).len(), 1, "another's rule");
+        policy.outbound_allow = vec![rule("r", target, "", "")];
+        expect(&policy, kind, &[]);
+        policy.outbound_allow.clear();
+    }
+    // By the proxy, whatever its port.
+    policy.outbound_allow = vec![rule("windows-update", "tcp/8080", "", "10.1.0.80/32")];
+    expect(&policy, "cannot-update", &[]);
+    policy.outbound_allow.clear();
+    policy.outbound = Outbound::Track;
+    for (kind, _) in needs {
+        expect(&policy, kind, &[]);
+    }
+}

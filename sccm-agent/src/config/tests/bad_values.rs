@@ -212,6 +212,42 @@ fn holders_of_roles_are_checked() {
 }
 
 #[test]
+fn sets_need_somebody_to_be_for() {
+    site(
+        "sets = [\"domain-membr\"]",
+        9,
+        &["did you mean domain-member"],
+    );
+    site(
+        "sets = [\"wizard\"]",
+        9,
+        &["there are domain-member, dns-client"],
+    );
+    site(
+        "sets = [\"monitored\", \"monitored\"]",
+        22,
+        &["listed twice"],
+    );
+    site("sets = \"monitored\"", 8, &["list"]);
+    site(
+        "sets = [\"domain-member\"]",
+        9,
+        &["no address holds", "domain-controller = []"],
+    );
+    site("sets = [\"managed\"]", 9, &["administrator = []"]);
+    site("proxy = \"10.1.0.80\"", 9, &["address and port"]);
+    let two = "[[protect]]\nname = \"rest\"\nroles = [\"management-point\"]\nsets = [\"windows-update\"]\n";
+    refused(
+        &with_entry(two),
+        "4:9",
+        &["`rest` has no addresses", "[site]"],
+    );
+    let rule = "[site]\nsets = [\"windows-update\"]\n[[outbound.allow]]\nname = \"windows-update\"\n\
+                protocol = \"tcp\"\nports = [80]\nto = \"any\"\nreason = \"a test\"\n";
+    refused(&with_entry(rule), "4:8", &["rename it"]);
+}
+
+#[test]
 fn columns_count_characters() {
     let rule = "{ reason = \"größe\", name = \"r\", from = \"any\", protocol = \"tpc\" }";
     let text = with_entry(&format!("[management]\nallow = [{rule}]"));

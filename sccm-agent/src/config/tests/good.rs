@@ -1,6 +1,6 @@
 use super::*;
 use crate::catalog::PortSetting;
-use crate::policy::{Essential, Outbound, Target, default_internal};
+use crate::policy::{Essential, Outbound, Rule, Target, default_internal};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::policy::Timeouts;
@@ -20,6 +20,74 @@ fn an_entry_is_all_that_a_policy_needs() {
     assert_eq!(policy.internal, default_internal());
     assert_eq!(policy.timeouts, Timeouts::DEFAULT);
     assert_eq!(policy.outbound, Outbound::Track);
+}
+
+#[test]
+fn sets_stand_for_rules() {
+    let policy = good(
+        r#"
+        [site]
+        edition = "current-branch"
+        outbound = "enforce"
+        rpc-range = "50000-50100"
+        sets = ["domain-member"]
+        proxy = "10.1.0.80:8080"
+        [peers]
+        domain-controller = ["10.1.0.10"]
+        global-catalog-domain-controller = ["10.1.0.11", "2001:db8::11"]
+        administrator = ["10.1.9.0/28"]
+        kms-host = []
+        [[protect]]
+        name = "sup"
+        roles = ["software-update-point"]
+        addresses = ["10.2.1.5"]
+        sets = ["managed", "windows-update", "kms-client"]
+        [[allow]]
+        name = "backup"
+        protocol = "tcp"
+        ports = [10000]
+        from = ["administrator"]
+        reason = "a test"
+        "#,
+    );
+    // They are no roles: counters know only those of the document.
+    assert_eq!(policy.peers.as_ref().unwrap().len(), 2);
+    let of = |rules: &[Rule], name: &str| {
+        let rule = rules.iter().find(|rule| rule.name == name);
+        rule.unwrap_or_else(|| panic!("{name}: {rules:?}")).clone()
+    };
+    let out = &policy.outbound_allow;
+    assert_eq!(out.len(), 3, "{out:?}");
+    let member = of(out, "domain-member");
+    assert!(member.from.is_empty() && !member.internet);
+    assert_eq!(
+        member.to,
+        nets(&["10.1.0.10/32", "10.1.0.11/32", "2001:db8::11/128"])
+    );
+    for target in [
+        Target::Udp(53..=53),
+        Target::Tcp(88..=88),
+        Target::Udp(389..=389),
+        Target::Tcp(3268..=3269),
+        Target::Tcp(50000..=50100),
+        Target::ECHO,
+        Target::ECHO_V6,
+    ] {
+        assert!(member.targets.contains(&target), "{target}");
+    }
+    // To Microsoft by the proxy alone, and so do the links that the note about it is for.
+    let proxied = [Target::Tcp(8080..=8080)];
+    for name in ["windows-update", "proxy"] {
+        let rule = of(out, name);
+        assert_eq!(rule.from, nets(&["10.2.1.5/32"]), "{name}");
+        assert_eq!((&rule.targets[..], rule.internet), (&proxied[..], false));
+        assert_eq!(rule.to, nets(&["10.1.0.80/32"]));
+    }
+    let managed = of(&policy.allow, "managed");
+    assert_eq!(managed.from, nets(&["10.1.9.0/28"]));
+    assert_eq!(managed.to, nets(&["10.2.1.5/32"]));
+    assert!(managed.targets.contains(&Target::Tcp(3389..=3389)));
+    assert_eq!(of(&policy.allow, "backup").from, managed.from);
 }
 
 #[test]
