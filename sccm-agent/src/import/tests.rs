@@ -147,7 +147,7 @@ fn a_gateways_policy_has_its_systems_and_their_sites() {
 fn a_protected_site_server_talks_to_the_sites_below_and_others_are_named() {
     let mut wish = wish("192.0.2.5/32");
     let policy = import(&[SYSTEMS], &[], &wish).unwrap().policy();
-    let below = ["192.0.2.10", "2001:db8:2::10", "203.0.113.10"];
+    let below = ["192.0.2.10", "203.0.113.10", "2001:db8:2::10"];
     assert_eq!(holders(&policy, "site-server"), below);
 
     wish.protect = vec!["198.51.100.0/24".parse().unwrap()];

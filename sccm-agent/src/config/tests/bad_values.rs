@@ -189,7 +189,7 @@ fn holders_of_roles_are_checked() {
     );
     peers(
         "client = { prefixes = [\"10.0.0.0/8\"], except = [\"10.1.2.3/8\"] }",
-        47,
+        49,
         &["write 10.0.0.0/8 or 10.1.2.3"],
     );
     let list = "client = { file = \"bad.txt\", fil = 1 }";
