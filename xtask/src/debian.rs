@@ -15,6 +15,7 @@ use crate::process::{command, is_installed, is_root, step};
 
 /// A program, and the package that brings it.
 pub struct Program {
+    /// In the search path; or a file of a package that has no program.
     name: &'static str,
     package: &'static str,
     /// Services that the package would run.
@@ -96,6 +97,20 @@ pub const SERVERS: &[Program] = &[
         name: "smbd",
         package: "samba",
         services: &["smbd", "nmbd", "samba-ad-dc"],
+    },
+    // A domain: what makes up its controller, and what a member of it does.
+    Program::plain("/usr/share/samba/setup/provision.ldif", "samba-ad-provision"),
+    Program {
+        name: "winbindd",
+        package: "winbind",
+        services: &["winbind"],
+    },
+    Program::plain("kinit", "krb5-user"),
+    Program::plain("dig", "bind9-dnsutils"),
+    Program {
+        name: "chronyd",
+        package: "chrony",
+        services: &["chrony"],
     },
     Program {
         name: "sshd",

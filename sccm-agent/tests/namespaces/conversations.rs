@@ -11,6 +11,7 @@ mod crossing;
 mod dhcp;
 mod dhcpv6;
 mod dnsmasq;
+mod domain;
 mod firmware;
 mod half_closed;
 mod http;
