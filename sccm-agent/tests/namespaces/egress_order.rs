@@ -95,11 +95,14 @@ fn await_log(agent: &Agent<'_>, text: &str) -> Result<()> {
     bail!("no {text:?}: {}", agent.log()?)
 }
 
-/// Asserts that the log, `status` and the metric name the foreign program.
+/// What the log says of a foreign program. Its name takes rights that the agent has given up.
+const IN_FRONT: &str = "sees what leaves eth0 before the agent's egress program";
+
+/// Asserts that the log and the metric tell of the foreign program, and that `status` names it.
 #[track_caller]
 fn assert_named(hosts: &Hosts, agent: &Agent<'_>) -> Result<()> {
     await_before(agent, 1.0)?;
-    await_log(agent, Foreign::NAME)?;
+    await_log(agent, IN_FRONT)?;
     let status = hosts.status()?;
     assert_eq!(status.of("eth0"), ("egress-behind", "native"));
     assert_eq!(status.code, Some(4));
@@ -180,8 +183,8 @@ fn whoever_comes_to_stand_in_front_is_named() -> Result<()> {
     }
     await_log(&agent, "the first again")?;
     assert_first(&hosts, &agent)?;
-    let named = agent.log()?.matches(Foreign::NAME).count();
-    assert_eq!(named, 1, "once: {}", agent.log()?);
+    let told = agent.log()?.matches(IN_FRONT).count();
+    assert_eq!(told, 1, "once: {}", agent.log()?);
     Ok(())
 }
 
