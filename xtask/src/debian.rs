@@ -99,7 +99,10 @@ pub const SERVERS: &[Program] = &[
         services: &["smbd", "nmbd", "samba-ad-dc"],
     },
     // A domain: what makes up its controller, and what a member of it does.
-    Program::plain("/usr/share/samba/setup/provision.ldif", "samba-ad-provision"),
+    Program::plain(
+        "/usr/share/samba/setup/provision.ldif",
+        "samba-ad-provision",
+    ),
     Program {
         name: "winbindd",
         package: "winbind",
@@ -107,6 +110,7 @@ pub const SERVERS: &[Program] = &[
     },
     Program::plain("kinit", "krb5-user"),
     Program::plain("dig", "bind9-dnsutils"),
+    Program::plain("ping", "iputils-ping"),
     Program {
         name: "chronyd",
         package: "chrony",

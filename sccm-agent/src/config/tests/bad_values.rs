@@ -21,7 +21,11 @@ fn unknown_keys_are_refused_with_the_nearest() {
         &["[site] has no key `htp-port`", "did you mean http-port"],
     );
     site("HTTP_PORT = 80", 1, &["did you mean http-port"]);
-    site("xyzzy = 80", 1, &["there are edition, http-port"]);
+    site(
+        "xyzzy = 80",
+        1,
+        &["there are edition, sets, proxy, http-port"],
+    );
     refused(
         &with_entry("[timeouts]\nothr = 1"),
         "2:1",

@@ -12,7 +12,9 @@ fn the_example_is_a_policy() -> Result<()> {
     folder.write("policy.toml", EXAMPLE)?;
     let policy = folder.load()?;
     assert_eq!(policy.protect.len(), 3);
-    assert_eq!(policy.allow.len(), 2);
+    // The last is that of the set `managed`.
+    assert_eq!(policy.allow.len(), 3);
+    assert_eq!(policy.outbound_allow.len(), 2);
     assert_eq!(policy.management.len(), 1);
     assert_eq!(policy.peers.map(|peers| peers.len()), Some(8));
     Ok(())
