@@ -60,7 +60,7 @@ fn dependencies() -> Result<()> {
     step("dependencies: known faults");
     let fetched = command(&deny).args(["fetch", "db"]).status();
     if fetched.is_ok_and(|status| status.success()) {
-        run(command(&deny).args(["check", "--disable-fetch", "advisories"]))
+        run(command(&deny).args(["--offline", "check", "advisories"]))
     } else {
         step(
             "NOT CHECKED for known faults: the advisory database cannot be fetched here. With a clone \
@@ -75,22 +75,35 @@ pub fn advisories(database: &Path) -> Result<()> {
     let deny = cargo_deny()?;
     let database = database.canonicalize();
     let database = database.context("--database: clone the advisory database there")?;
-    // The settings are those of `cargo xtask lint`, but for where the database comes from.
+    let copies = tools().join("advisories");
+    if copies.exists() {
+        fs::remove_dir_all(&copies).with_context(|| format!("removing {}", copies.display()))?;
+    }
+    // Where cargo-deny keeps what it has fetched from https://github.com/RustSec/advisory-db.
+    let copy = copies.join("advisory-db-3157b0e258782691");
+    run(command("git")
+        .args(["clone", "--quiet"])
+        .arg(database)
+        .arg(&copy))?;
+    // It asks when that was.
+    run(command("git")
+        .arg("-C")
+        .arg(&copy)
+        .args(["fetch", "--quiet"]))?;
+
+    // The settings are those of `cargo xtask lint`, but for where the database is.
     const SETTINGS: &str = "[advisories]\n";
     let settings =
         fs::read_to_string(workspace().join("deny.toml")).context("reading deny.toml")?;
     ensure!(settings.contains(SETTINGS), "deny.toml has no [advisories]");
-    let copies = tools().join("advisories");
-    let from = format!(
-        "{SETTINGS}db-path = {copies:?}\ndb-urls = [{:?}]\n",
-        format!("file://{}", database.display())
-    );
+    let here = format!("{SETTINGS}db-path = {copies:?}\n");
     let local = tools().join("deny.toml");
-    fs::write(&local, settings.replacen(SETTINGS, &from, 1))
+    fs::write(&local, settings.replacen(SETTINGS, &here, 1))
         .with_context(|| format!("writing {}", local.display()))?;
     step("dependencies: known faults");
-    let check = ["check", "--hide-inclusion-graph", "--config"];
-    run(command(&deny).args(check).arg(&local).arg("advisories"))
+    let mut check = command(&deny);
+    check.args(["--offline", "--config"]).arg(local);
+    run(check.args(["check", "--hide-inclusion-graph", "advisories"]))
 }
 
 /// The path of cargo-deny, which is built if it is not installed.
