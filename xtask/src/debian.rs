@@ -103,6 +103,14 @@ pub const SERVERS: &[Program] = &[
         "/usr/share/samba/setup/provision.ldif",
         "samba-ad-provision",
     ),
+    Program::plain(
+        "/usr/share/doc/samba-dsdb-modules/copyright",
+        "samba-dsdb-modules",
+    ),
+    Program::plain(
+        "/usr/share/doc/samba-vfs-modules/copyright",
+        "samba-vfs-modules",
+    ),
     Program {
         name: "winbindd",
         package: "winbind",
