@@ -18,6 +18,7 @@ pub use drift::Drift;
 pub use mistakes::{Mistake, Mistakes};
 pub use policy::{Imported, MoreAddresses};
 
+use crate::policy::Outbound;
 use boundaries::Boundary;
 use ipnet::IpNet;
 use std::path::Path;
@@ -62,4 +63,8 @@ pub struct Wish {
     pub sites: Vec<String>,
     /// Who holds a role that is in no inventory.
     pub more: Vec<MoreAddresses>,
+    /// What becomes of what the protected systems open.
+    pub outbound: Outbound,
+    /// What they need besides their roles.
+    pub sets: Vec<String>,
 }

@@ -3,6 +3,7 @@
 use crate::config;
 use crate::import::{Drift, Imported, Inventory, Mistakes, MoreAddresses, Wish};
 use crate::output::{self, OutputArgs, OutputFormat};
+use crate::policy::Outbound;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use ipnet::IpNet;
@@ -19,7 +20,8 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   sccm-agent import --systems systems.json --boundaries boundaries.csv --protect 10.2.0.0/24 \\
-      --write /etc/sccm-agent/policy.toml
+      --outbound enforce --set domain-member --set windows-update \\
+      --peer domain-controller=10.1.0.10 --write /etc/sccm-agent/policy.toml
   sccm-agent import --systems systems.json --boundaries boundaries.csv --protect 10.2.0.0/24 \\
       --diff /etc/sccm-agent/policy.toml")]
 pub struct ImportArgs {
@@ -47,6 +49,14 @@ pub struct ImportArgs {
     /// repeatable
     #[arg(long = "peer", value_name = "ROLE=ADDRESS")]
     more: Vec<MoreAddresses>,
+
+    /// How to treat connections that protected systems open
+    #[arg(long, value_enum, default_value_t)]
+    outbound: Outbound,
+
+    /// Set that all protected systems need besides their roles, such as domain-member; repeatable
+    #[arg(long = "set", value_name = "SET")]
+    sets: Vec<String>,
 
     /// Write the policy to this file, which must not exist
     #[arg(long, value_name = "FILE", conflicts_with = "diff")]
@@ -91,12 +101,17 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
             .map(|site| site.to_ascii_uppercase())
             .collect(),
         more: args.more.clone(),
+        outbound: args.outbound,
+        sets: args.sets.clone(),
     };
     let Some(imported) = Imported::new(&inventory, &wish, &mut mistakes)? else {
         bail!(mistakes);
     };
+    let policy = imported.text();
+    // What is wrong with the flags may only be seen when the policy is read.
+    let read = config::parse(&policy).context("the inventory makes no policy")?;
     if let Some(file) = &args.diff {
-        let drift = Drift::new(&imported, &config::load(file)?);
+        let drift = Drift::new(&read, &config::load(file)?);
         match args.output.output {
             OutputFormat::Json => output::print_json(&drift)?,
             OutputFormat::Table => output::print(&drift)?,
@@ -106,8 +121,6 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
             false => ExitCode::FAILURE,
         });
     }
-    let policy = imported.text();
-    ensure_readable(&policy)?;
     match (&args.write, args.output.output) {
         (Some(file), _) => {
             write(file, &policy)?;
@@ -120,12 +133,6 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
         (None, OutputFormat::Table) => output::print(policy.trim_end())?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What is wrong with the flags may only be seen when the policy is read.
-fn ensure_readable(policy: &str) -> Result<()> {
-    let read = config::parse(policy);
-    read.map(drop).context("the inventory makes no policy")
 }
 
 fn write(file: &Path, policy: &str) -> Result<()> {

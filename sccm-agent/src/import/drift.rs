@@ -1,6 +1,6 @@
 //! What an inventory and a policy say differently.
 
-use super::policy::{Imported, short};
+use super::policy::short;
 use crate::policy::SitePolicy;
 use ipnet::IpNet;
 use serde::Serialize;
@@ -36,8 +36,8 @@ impl Drift {
     /// Compares; addresses that an aggregate covers are there, and so are aggregates of which every part
     /// is there.
     #[must_use]
-    pub fn new(imported: &Imported, policy: &SitePolicy) -> Self {
-        let (inventory, policy) = (rights(&imported.policy()), rights(policy));
+    pub fn new(imported: &SitePolicy, policy: &SitePolicy) -> Self {
+        let (inventory, policy) = (rights(imported), rights(policy));
         Self {
             missing: lacking(&policy, &inventory),
             surplus: lacking(&inventory, &policy),

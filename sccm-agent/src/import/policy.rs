@@ -8,7 +8,7 @@ use super::systems::System;
 use super::{Inventory, Wish};
 use crate::catalog::{Catalog, Edition, RoleId};
 use crate::check;
-use crate::policy::{CLIENT, Protected, SitePolicy};
+use crate::policy::{CLIENT, Outbound, Protected, SitePolicy};
 use crate::site::Site;
 use crate::visible::one_line;
 use anyhow::Result;
@@ -78,6 +78,8 @@ pub struct Imported {
     nobody: BTreeSet<String>,
     /// What is not in the policy, and why.
     left_out: Vec<String>,
+    outbound: Outbound,
+    sets: Vec<String>,
 }
 
 impl Imported {
@@ -111,6 +113,8 @@ impl Imported {
             peers: BTreeMap::new(),
             nobody: BTreeSet::new(),
             left_out: Vec::new(),
+            outbound: wish.outbound,
+            sets: wish.sets.clone(),
         };
         for host in &hosts {
             imported.left_out.extend(host.notes.iter().cloned());
@@ -233,7 +237,7 @@ impl Imported {
         }
     }
 
-    /// As the policy's file would be read.
+    /// What the policy's file says, without what its sets stand for.
     pub(super) fn policy(&self) -> SitePolicy {
         let addresses = |lines: &Vec<Line>| unique(lines).into_keys().collect();
         let held = self
@@ -246,6 +250,7 @@ impl Imported {
             .map(|(role, list)| (RoleId::from(role.as_str()), list));
         SitePolicy {
             site: Site::new(Catalog::of(Edition::CurrentBranch)),
+            outbound: self.outbound,
             peers: Some(peers.collect()),
             protect: self
                 .protect
@@ -262,11 +267,23 @@ impl Imported {
         let mut text = String::from(
             "# Made by `sccm-agent import`. `sccm-agent check` says what it means; docs/go-live.md is the\n\
              # way to enforcing it. What changes at the site: `sccm-agent import ... --diff FILE`.\n\n\
-             [site]\nedition = \"current-branch\"\n\
-             # What the protected systems open passes. \"enforce\" lets out what links and rules say alone.\n\
-             outbound = \"track\"\n\n\
-             # Who holds which role, outside the protected segment.\n[peers]\n",
+             [site]\nedition = \"current-branch\"\n",
         );
+        let outbound = match self.outbound {
+            Outbound::Enforce => "enforce",
+            Outbound::Track => "track",
+            Outbound::Off => "off",
+        };
+        let _ = writeln!(
+            text,
+            "# track: what the protected systems open passes. enforce: only what links and rules say.\n\
+             outbound = \"{outbound}\""
+        );
+        if !self.sets.is_empty() {
+            let sets: Vec<String> = self.sets.iter().map(|set| format!("{set:?}")).collect();
+            let _ = writeln!(text, "sets = [{}]", sets.join(", "));
+        }
+        text.push_str("\n# Who holds which role, outside the protected segment.\n[peers]\n");
         for (role, lines) in &self.peers {
             let _ = writeln!(text, "{role} = [");
             for (net, origin) in unique(lines) {

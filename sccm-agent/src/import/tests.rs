@@ -217,21 +217,21 @@ fn every_mistake_is_told_with_its_line_and_nothing_is_made() {
 fn drift_is_told_both_ways() {
     let imported = import(&[SYSTEMS], &[BOUNDARIES], &wish("198.51.100.0/24")).unwrap();
     let policy = config::parse(&imported.text()).unwrap();
-    let none = Drift::new(&imported, &policy);
+    let none = Drift::new(&imported.policy(), &policy);
     assert!(none.is_none(), "{none}");
 
     // The same addresses in other words are the same.
     let text = imported.text();
     let text = text.replace("\"10.66.0.10/31\"", "\"10.66.0.10\", \"10.66.0.11\"");
     let same = config::parse(&text).unwrap();
-    assert!(Drift::new(&imported, &same).is_none());
+    assert!(Drift::new(&imported.policy(), &same).is_none());
 
     let text = text
         .replace("\"192.0.2.10\"", "\"192.0.2.77\"")
         .replace("\"distribution-point\", ", "");
     let other = config::parse(&text).unwrap();
     assert_eq!(
-        Drift::new(&imported, &other).to_string(),
+        Drift::new(&imported.policy(), &other).to_string(),
         "+ [peers] site-server 192.0.2.10\n\
          + [[protect]] distribution-point 198.51.100.21\n\
          - [peers] site-server 192.0.2.77"
@@ -266,10 +266,17 @@ fn a_hierarchy_makes_a_policy_without_warnings() {
         let (high, low) = (number / 250, number % 250);
         boundaries += &format!("b{number},3,10.{high}.{low}.5-10.{high}.{low}.199,P01\n");
     }
-    let imported = import(&[&systems], &[&boundaries], &wish("198.51.100.0/24")).unwrap();
+    let wish = Wish {
+        outbound: Outbound::Enforce,
+        sets: vec!["domain-member".to_owned(), "windows-update".to_owned()],
+        more: vec!["domain-controller=10.1.0.10,2001:db8::/64".parse().unwrap()],
+        ..wish("198.51.100.0/24")
+    };
+    let imported = import(&[&systems], &[&boundaries], &wish).unwrap();
     let policy = config::parse(&imported.text()).unwrap();
     assert_eq!(policy.protect.len(), 9);
+    assert_eq!(policy.outbound_allow.len(), 2);
     let report = Report::new(&policy).unwrap();
-    let kinds: Vec<&str> = report.warnings.iter().map(|one| one.kind).collect();
-    assert_eq!(kinds, ["outbound-not-enforced"], "{:?}", report.warnings);
+    assert_eq!(report.warnings, [], "{}", imported.text());
+    assert!(Drift::new(&policy, &policy).is_none());
 }
