@@ -5,6 +5,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, LONG};
@@ -164,25 +166,41 @@ fn the_outer_tag_decides_for_a_vlan_within_a_vlan() -> Result<()> {
     Ok(())
 }
 
-/// Joins two cables, at either end, to a bond of which one cable works at a time.
+/// Joins two cables, at either end, to a bond of which one cable works at a time: `eth0` first.
 fn bonded() -> Result<Hosts> {
     let hosts = Hosts::new()?;
     veth_pair(&hosts.client, "eth1", &hosts.point, "eth1")?;
-    for (host, own) in [
+    let ends = [
         (&hosts.client, addresses(9, 1)?),
         (&hosts.point, addresses(9, 2)?),
-    ] {
+    ];
+    for (host, own) in ends {
         host.ip("link add bond0 type bond mode active-backup miimon 50")?;
         for card in ["eth0", "eth1"] {
             host.ip(&format!("link set dev {card} down"))?;
             host.ip(&format!("link set dev {card} master bond0"))?;
         }
         host.ip("link set dev bond0 up")?;
-        for card in ["eth0", "eth1"] {
-            host.ip(&format!("link set dev {card} up"))?;
-        }
+        host.ip("link set dev eth0 up")?;
         set_up(host, "bond0", own)?;
         host.sysctl("net.ipv4.ip_local_port_range", "40000 48000")?;
+    }
+    // Each end would choose the cable that it sees working first, and might choose another one.
+    for (host, _) in ends {
+        let end = Instant::now() + LONG;
+        while !host
+            .ip("-d link show dev bond0")?
+            .contains("active_slave eth0")
+        {
+            ensure!(Instant::now() < end, "eth0 does not become active");
+            sleep(Duration::from_millis(20));
+        }
+    }
+    for (host, _) in ends {
+        host.ip("link set dev eth1 up")?;
+    }
+    for (host, _) in ends {
+        host.interface("eth1").up()?;
     }
     Ok(hosts)
 }
@@ -231,7 +249,7 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
         if !hosts.has_xdp("eth1")? {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        sleep(Duration::from_millis(20));
     }
     ensure!(!hosts.has_xdp("eth1")?, "{}", agent.log()?);
     Ok(())
