@@ -15,6 +15,8 @@ use super::programs::Daemon;
 
 const PASSWORD: &str = "Passw0rd.of.the.lab";
 
+const PASSWORD_CHANGE: &str = "change its password";
+
 /// What a member does, as lines of a shell, and what fails it.
 struct Step {
     does: &'static str,
@@ -46,7 +48,7 @@ const STEPS: [Step; 9] = [
         needs: &[("tcp", "445")],
     },
     Step {
-        does: "change its password",
+        does: PASSWORD_CHANGE,
         line: "timeout 5 net ads changetrustpw -s smb.conf -P | grep -q succeeded",
         needs: &[("udp", "464"), ("tcp", "464")],
     },
@@ -241,8 +243,8 @@ fn a_member_lives_by_the_set_and_by_nothing_less() -> Result<()> {
     let join = "net ads join -s smb.conf -U Administrator%$PASSWORD --no-dns-updates";
     let joined = member.does(&stage, join)?;
     assert_eq!(joined.code, Some(0), "{joined:?}");
-    let lives = || -> Result<()> {
-        for step in &STEPS {
+    let lives = |steps: &[&Step]| -> Result<()> {
+        for step in steps {
             let done = member.does(&stage, step.line)?;
             let blocked = run(stage.command("blocked")?)?.stdout;
             assert_eq!(
@@ -260,7 +262,7 @@ fn a_member_lives_by_the_set_and_by_nothing_less() -> Result<()> {
         assert_eq!(reload.code, Some(0), "{reload:?}");
         Ok(())
     };
-    lives()?;
+    lives(&STEPS.iter().collect::<Vec<_>>())?;
     for step in &STEPS {
         let rest: Vec<_> = SERVICES
             .into_iter()
@@ -277,7 +279,9 @@ fn a_member_lives_by_the_set_and_by_nothing_less() -> Result<()> {
         );
     }
     lets_out(&SERVICES)?;
-    lives()?;
+    // A member keeps a change of its password that was cut off, and begins no other.
+    let repeatable = STEPS.iter().filter(|step| step.does != PASSWORD_CHANGE);
+    lives(&repeatable.collect::<Vec<_>>())?;
     let metrics = agent.metrics()?;
     assert!(
         metrics.dropped(&[("reason", "outbound-not-allowed")]) >= STEPS.len() as u64,
