@@ -21,6 +21,9 @@ pub use policy::{Imported, MoreAddresses};
 use crate::policy::Outbound;
 use boundaries::Boundary;
 use ipnet::IpNet;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
 use systems::System;
 
@@ -46,12 +49,38 @@ impl Inventory {
         }
     }
 
-    /// Asks for the addresses of systems that came without any.
-    pub fn resolve(&mut self, mistakes: &mut Mistakes) {
+    /// Has the addresses looked up of systems that no line gives any.
+    pub fn resolve(
+        &mut self,
+        look_up: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
+        mistakes: &mut Mistakes,
+    ) {
+        let is_told = |system: &&System| {
+            let at = (&system.file, system.line);
+            mistakes.0.iter().any(|one| (&one.file, one.line) == at)
+        };
+        // What a wrong line would have said, nobody knows.
+        let named = self
+            .systems
+            .iter()
+            .filter(|system| !system.addresses.is_empty() || is_told(system));
+        let known: BTreeSet<String> = named.map(|system| system.name.clone()).collect();
+        let mut unknown = BTreeSet::new();
         for system in &mut self.systems {
-            system.resolve(mistakes);
+            // One question for each, however many lines it has.
+            if !known.contains(&system.name) && unknown.insert(system.name.clone()) {
+                system.resolve(&look_up, mistakes);
+            }
         }
     }
+}
+
+/// Asks this machine's resolver.
+pub fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0)
+        .to_socket_addrs()?
+        .map(|address| address.ip())
+        .collect())
 }
 
 /// Which part of the site is meant.

@@ -1,7 +1,7 @@
 //! `sccm-agent import`: a policy from what a site has already.
 
 use crate::config;
-use crate::import::{Drift, Imported, Inventory, Mistakes, MoreAddresses, Wish};
+use crate::import::{Drift, Imported, Inventory, Mistakes, MoreAddresses, Wish, look_up};
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policy::Outbound;
 use anyhow::{Context as _, Result, bail};
@@ -92,7 +92,7 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     for file in &args.boundaries {
         inventory.add_boundaries(file, args.subnet_length, &mut mistakes);
     }
-    inventory.resolve(&mut mistakes);
+    inventory.resolve(look_up, &mut mistakes);
     let wish = Wish {
         protect: args.protect.iter().map(IpNet::trunc).collect(),
         sites: args

@@ -168,8 +168,17 @@ impl Wanted {
             return;
         }
         let all = systems.len() == policy.protect.len();
-        let rest = systems.iter().any(|entry| entry.addresses.is_empty());
-        let from = match all || rest {
+        let rest = systems.iter().find(|entry| entry.addresses.is_empty());
+        if let Some(rest) = rest.filter(|_| !all) {
+            let message = format!(
+                "`{}` has no addresses of its own that `proxy` could be for, and others do not use it: \
+                 give it some",
+                rest.name
+            );
+            cx.refuse(at, message);
+            return;
+        }
+        let from = match all {
             true => Vec::new(),
             false => systems
                 .iter()

@@ -6,7 +6,8 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde::de::IgnoredAny;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// The columns. The first three must be there.
@@ -35,24 +36,21 @@ pub(super) struct System {
 }
 
 impl System {
-    pub(super) fn resolve(&mut self, mistakes: &mut Mistakes) {
-        if !self.addresses.is_empty() {
-            return;
-        }
-        let mut found: Vec<IpAddr> = match (self.name.as_str(), 0).to_socket_addrs() {
-            Ok(found) => found.map(|address| address.ip()).collect(),
+    pub(super) fn resolve(
+        &mut self,
+        look_up: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
+        mistakes: &mut Mistakes,
+    ) {
+        match look_up(&self.name) {
+            Ok(found) => self.addresses = found,
             Err(error) => {
                 let message = format!(
                     "`{}` has no {ADDRESS}, and cannot be resolved ({error}): write its addresses",
                     self.name
                 );
                 mistakes.add(&self.file, self.line, message);
-                return;
             }
-        };
-        found.sort();
-        found.dedup();
-        self.addresses = found;
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use crate::check::Report;
 use crate::config;
 use crate::policy::SitePolicy;
 use std::fs;
+use std::io;
+use std::net::IpAddr;
 use tempfile::TempDir;
 
 const SYSTEMS: &str = r#"{
@@ -54,6 +56,14 @@ fn wish(protect: &str) -> Wish {
     }
 }
 
+/// All that can be looked up here: nothing leaves this machine.
+fn names(name: &str) -> io::Result<Vec<IpAddr>> {
+    match name {
+        "mp.corp.example" => Ok(vec![[198, 51, 100, 9].into()]),
+        _ => Err(io::Error::other("unknown")),
+    }
+}
+
 /// What an import makes of files with these texts, or what is wrong with them, without their paths.
 fn import(systems: &[&str], boundaries: &[&str], wish: &Wish) -> Result<Imported, Vec<String>> {
     let files = Files::new();
@@ -65,12 +75,7 @@ fn import(systems: &[&str], boundaries: &[&str], wish: &Wish) -> Result<Imported
         let path = files.write(&format!("b{number}"), text);
         inventory.add_boundaries(&path, None, &mut mistakes);
     }
-    let addressed = |system: &&mut systems::System| system.name.ends_with(".invalid");
-    inventory
-        .systems
-        .iter_mut()
-        .filter(addressed)
-        .for_each(|system| system.resolve(&mut mistakes));
+    inventory.resolve(names, &mut mistakes);
     let imported = Imported::new(&inventory, wish, &mut mistakes).unwrap();
     imported.ok_or_else(|| {
         let folder = format!("{}/", files.0.path().display());
@@ -163,6 +168,33 @@ fn a_protected_site_server_talks_to_the_sites_below_and_others_are_named() {
 }
 
 #[test]
+fn who_has_no_address_is_looked_up_once_and_nobody_else_is() {
+    let csv = "FullQualifiedDomainName,IPAddress,SiteCode,RoleList\n\
+               mp.corp.example,,P01,SMS Management Point\n\
+               mp.corp.example,,P01,SMS Fallback Status Point\n\
+               dp.corp.example,,P01,SMS Site System\n\
+               dp.corp.example,198.51.100.21,P01,SMS Distribution Point\n";
+    let policy = import(&[csv], &[], &wish("198.51.100.0/24"))
+        .unwrap()
+        .policy();
+    let protected = |entry: &crate::policy::Protected| {
+        (
+            entry.name.clone(),
+            entry.roles.len(),
+            entry.addresses.clone(),
+        )
+    };
+    let net = |text: &str| vec![text.parse::<IpNet>().unwrap()];
+    assert_eq!(
+        policy.protect.iter().map(protected).collect::<Vec<_>>(),
+        [
+            ("dp".to_owned(), 1, net("198.51.100.21/32")),
+            ("mp".to_owned(), 2, net("198.51.100.9/32"))
+        ]
+    );
+}
+
+#[test]
 fn every_mistake_is_told_with_its_line_and_nothing_is_made() {
     let head = "FullQualifiedDomainName,IPAddress,SiteCode,ParentSiteCode,RoleList\n";
     let rows = "good.corp.example,198.51.100.1,P01,,DistributionPoint\n\
@@ -170,7 +202,7 @@ fn every_mistake_is_told_with_its_line_and_nothing_is_made() {
                 a.corp.example,10.0.0.300,PRIMARY,,DistributionPoint\n\
                 a.corp.example,198.51.100.4\n\
                 good.corp.example,198.51.100.1,P02,,ManagementPoint\n\
-                nowhere.invalid,,P01,,ManagementPoint\n";
+                nowhere.corp.example,,P01,,ManagementPoint\n";
     let csv = format!("{head}{rows}");
     let json = "[\n {\"FullQualifiedDomainName\": \"b.corp.example\",\n  \"IPAddress\": 7,\n  \
                 \"SiteCode\": \"P01\", \"RoleList\": []},\n \"text\"\n]";
@@ -190,7 +222,7 @@ fn every_mistake_is_told_with_its_line_and_nothing_is_made() {
         "s0:4: `PRIMARY`, SiteCode of a.corp.example, is no code of a site",
         "s0:5: has 2 cells, and the first line 5",
         "s0:6: good.corp.example is of the site P02 here, and of P01 before",
-        "s0:7: `nowhere.invalid` has no IPAddress, and cannot be resolved",
+        "s0:7: `nowhere.corp.example` has no IPAddress, and cannot be resolved (unknown)",
         "s1:2: IPAddress is no text, nor a list of texts",
         "s1:5: is no system",
         "s2:2: is not JSON",

@@ -83,9 +83,9 @@ fn may_open(
     let mut rules = view.policy.outbound_allow.iter();
     let by_rule = rules.any(|rule| {
         let from = Cover::of(&rule.from);
-        let is_for = rule.from.is_empty()
-            || entry.addresses.iter().any(|address| from.has(address))
-            || entry.addresses.is_empty();
+        let own = &entry.addresses;
+        // An entry without addresses is whom no list names.
+        let is_for = rule.from.is_empty() || !own.is_empty() && from.has_all(own);
         is_for && (covers(&rule.targets) || whatever_ports(rule))
     });
     let mut rows = view.outbound.iter();

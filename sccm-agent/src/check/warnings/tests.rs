@@ -536,6 +536,15 @@ fn what_windows_cannot_live_without_is_named_with_the_set_that_mends_it() {
         assert!(warnings(&policy, kind)[0].contains("add the set"));
         policy.outbound_allow = vec![rule("r", target, "10.2.0.9/32", "")];
         assert_eq!(warnings(&policy, kind).len(), 1, "another's rule");
+        policy.outbound_allow = vec![rule("r", target, "10.2.0.1/32", "")];
+        expect(&policy, kind, &[]);
+        // Of two addresses, one is not enough.
+        let one = policy.protect[0].addresses.clone();
+        policy.protect[0]
+            .addresses
+            .push("2001:db8::1/128".parse().unwrap());
+        assert_eq!(warnings(&policy, kind).len(), 1);
+        policy.protect[0].addresses = one;
         policy.outbound_allow = vec![rule("r", target, "", "")];
         expect(&policy, kind, &[]);
         policy.outbound_allow.clear();

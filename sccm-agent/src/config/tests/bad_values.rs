@@ -246,6 +246,10 @@ fn sets_need_somebody_to_be_for() {
         "4:9",
         &["`rest` has no addresses", "[site]"],
     );
+    // Whoever has no addresses cannot be told from those who do not use the proxy.
+    let rest = "[site]\nproxy = \"10.1.0.80:8080\"\n[[protect]]\nname = \"rest\"\n\
+                roles = [\"software-update-point\"]\n";
+    refused(&with_entry(rest), "2:9", &["`rest` has no addresses"]);
     let rule = "[site]\nsets = [\"windows-update\"]\n[[outbound.allow]]\nname = \"windows-update\"\n\
                 protocol = \"tcp\"\nports = [80]\nto = \"any\"\nreason = \"a test\"\n";
     refused(&with_entry(rule), "4:8", &["rename it"]);
