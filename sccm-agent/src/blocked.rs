@@ -31,6 +31,10 @@ pub struct Refused {
     /// To whom.
     #[cfg_attr(test, schemars(with = "String"))]
     pub destination: Party,
+    /// What the policy calls the source, if it has a name for it and is known.
+    pub source_name: Option<String>,
+    /// What it calls the destination.
+    pub destination_name: Option<String>,
     /// `tcp`, `udp` ...; the number of an IP protocol without a name here; `ethernet`, `snap` or
     /// `llc` where no IP packet was found.
     pub protocol: String,
@@ -69,6 +73,19 @@ impl Refused {
             service => format!(" {service}"),
         };
         format!("{}{number}{service}", self.protocol)
+    }
+
+    /// Source and destination, each with its name: `10.1.0.10 (dc1)`.
+    #[must_use]
+    pub fn ends(&self, before_name: &str) -> [String; 2] {
+        let end = |party: &Party, name: &Option<String>| match name {
+            Some(name) => format!("{party}{before_name}({name})"),
+            None => party.to_string(),
+        };
+        [
+            end(&self.source, &self.source_name),
+            end(&self.destination, &self.destination_name),
+        ]
     }
 
     /// What stands behind the protocol: a port, a type, or an id; empty if there is none.

@@ -19,6 +19,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::time::ClockId;
 use sccm_common::Reason;
 use sccm_common::capture::{ANY_REASON, ANY_SLOT, Order};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval, sleep_until};
@@ -119,7 +120,7 @@ impl Session {
     /// order then.
     pub fn begin(pins: &PinDir, wish: &Wish, target: &Target) -> Result<Self> {
         let maps = state::open(pins)?;
-        let names = Names::read(&maps)?;
+        let names = Names::read(&maps, Arc::default())?;
         let order = order(wish, &names)?;
         let signals = [
             signal(SignalKind::terminate())?,
@@ -167,7 +168,7 @@ impl Session {
                     self.write(&dropped)?
                 }
                 _ = renewal.tick() => {
-                    self.names = Names::read(&self.maps)?;
+                    self.names = Names::read(&self.maps, Arc::default())?;
                     (!self.kernel.renew()?).then_some(End::Detached)
                 }
                 () = sleep_until(over) => Some(End::Duration),

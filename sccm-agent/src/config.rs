@@ -10,6 +10,7 @@
 mod context;
 mod except;
 mod files;
+mod labels;
 mod location;
 mod merge;
 mod names;
@@ -228,6 +229,8 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
     policy.allow = rules.allow;
     policy.outbound_allow = rules.outbound;
     policy.management = rules.management;
+    let labels = tree.table("names", cx);
+    policy.names = labels::read(labels, cx);
     let others = sets::take_others(&mut policy);
     if cx.problems.is_empty() {
         sets.add_rules(&mut policy, &others, &mut names, cx);

@@ -13,6 +13,7 @@ mod sites;
 mod systems;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use drift::Drift;
 pub use mistakes::{Mistake, Mistakes};

@@ -14,6 +14,7 @@ mod explain;
 mod groups;
 mod hash;
 mod hints;
+mod labels;
 mod model;
 mod peers;
 mod publish;
@@ -38,6 +39,7 @@ pub use explain::{Document, Explanation, Ground, Opener, Question, Running, advi
 pub use hash::of_written as hash_of;
 pub use hints::{Advice, Hint};
 pub(crate) use hints::{OUTBOUND, unused};
+pub use labels::Labels;
 pub(crate) use model::asks_for_an_address;
 pub use model::{
     CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,

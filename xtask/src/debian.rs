@@ -119,6 +119,8 @@ pub const SERVERS: &[Program] = &[
     Program::plain("kinit", "krb5-user"),
     Program::plain("dig", "bind9-dnsutils"),
     Program::plain("ping", "iputils-ping"),
+    // A client of SQL Server.
+    Program::plain("tsql", "freetds-bin"),
     Program {
         name: "chronyd",
         package: "chrony",

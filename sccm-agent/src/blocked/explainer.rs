@@ -1,13 +1,18 @@
 //! From what the kernel noted to what people are told.
 
 use super::{Change, Flow, Names, question};
-use crate::kernel::Clock;
-use crate::policy::{self, Advice, Document, Opener, Question, SitePolicy, Surroundings, Target};
+use crate::kernel::{Clock, Maps};
+use crate::policy::{
+    self, Advice, Document, Labels, Opener, Question, SitePolicy, Surroundings, Target,
+};
+use anyhow::Result;
 use sccm_common::ServiceClass;
 use sccm_common::abi::PolicyInfo;
 use sccm_common::blocked::{BlockedFlow, BlockedKey};
+use sccm_common::policy::flag;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Answers that are remembered. Somebody who scans ports makes up thousands of questions.
 const REMEMBERED: usize = 1024;
@@ -23,6 +28,8 @@ pub struct Explainer {
     generation: u64,
     /// The policy as it was written, and the machine that it is for, if they are known.
     written: Option<(SitePolicy, Surroundings)>,
+    /// What it calls addresses.
+    labels: Arc<Labels>,
     /// The number under which that was told.
     number: Option<u64>,
     /// A gateway's own addresses, where the policy is not known.
@@ -31,6 +38,26 @@ pub struct Explainer {
 }
 
 impl Explainer {
+    /// For what the kernel has, by the policy file that it was made from, if that is at hand.
+    ///
+    /// # Errors
+    /// Maps that cannot be read.
+    pub fn of_file(maps: &Maps, info: &PolicyInfo, policy: Option<SitePolicy>) -> Result<Self> {
+        let mut explainer = Self::default();
+        explainer.set_policy(info);
+        let own = maps.tables()?.own_addresses();
+        explainer.set_own(own.clone());
+        if let Some(policy) = policy {
+            let machine = Surroundings {
+                is_gateway: info.flags & flag::GATEWAY != 0,
+                own,
+                ..Surroundings::default()
+            };
+            explainer.set_written(0, Some((policy, machine)));
+        }
+        Ok(explainer)
+    }
+
     /// From now on the answers are those of this policy.
     pub fn set_policy(&mut self, info: &PolicyInfo) {
         let document = Document::of(info);
@@ -44,6 +71,8 @@ impl Explainer {
     pub fn set_written(&mut self, number: u64, written: Option<(SitePolicy, Surroundings)>) {
         if self.is_news(number) {
             self.number = Some(number);
+            let labels = written.as_ref().map(|(policy, _)| Labels::of(policy));
+            self.labels = Arc::new(labels.unwrap_or_default());
             self.written = written;
             self.advice.clear();
         }
@@ -53,6 +82,12 @@ impl Explainer {
     #[must_use]
     pub fn is_news(&self, number: u64) -> bool {
         self.number != Some(number)
+    }
+
+    /// What the policy as it was written calls addresses.
+    #[must_use]
+    pub fn labels(&self) -> Arc<Labels> {
+        Arc::clone(&self.labels)
     }
 
     /// The gateway's own addresses, which have no roles.

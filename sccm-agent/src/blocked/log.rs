@@ -138,7 +138,7 @@ fn tell(maps: &SharedMaps, events: &[Event], explainer: &mut Explainer) -> Resul
     let names = {
         let maps = maps.lock();
         explainer.set_policy(&maps.info()?);
-        Names::read(&maps)?
+        Names::read(&maps, explainer.labels())?
     };
     let clock = Clock::read()?;
     for event in events {
@@ -159,6 +159,8 @@ fn line(refused: &Refused, seconds_ago: Option<u64>, would_allow: Option<&str>) 
         target: "blocked",
         source = %refused.source,
         destination = %refused.destination,
+        source_name = refused.source_name,
+        destination_name = refused.destination_name,
         protocol = refused.protocol,
         port = refused.port,
         icmp_type = refused.icmp_type,

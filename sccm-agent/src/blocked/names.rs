@@ -2,7 +2,7 @@
 
 use super::{Party, Refused};
 use crate::kernel::Maps;
-use crate::policy::ServiceNames;
+use crate::policy::{Labels, ServiceNames};
 use anyhow::Result;
 use sccm_common::address::{Address, Family};
 use sccm_common::blocked::{BlockedKey, mark};
@@ -11,6 +11,7 @@ use sccm_common::wire::ethernet::Header;
 use sccm_common::{Reason, ServiceClass};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// Who sent, and to whom, of a flow of IP.
 pub(super) fn ends(key: &BlockedKey) -> (IpAddr, IpAddr) {
@@ -25,18 +26,21 @@ pub struct Names {
     pub interfaces: BTreeMap<u32, String>,
     /// By class.
     pub services: ServiceNames,
+    /// By address, where the policy as it was written is known.
+    pub labels: Arc<Labels>,
 }
 
 impl Names {
-    /// As the pinned maps have them.
+    /// As the pinned maps have them; labels are not in these.
     ///
     /// # Errors
     /// The kernel refuses the read.
-    pub fn read(maps: &Maps) -> Result<Self> {
+    pub fn read(maps: &Maps, labels: Arc<Labels>) -> Result<Self> {
         let interfaces = maps.interfaces()?.into_iter();
         Ok(Self {
             interfaces: interfaces.map(|one| (one.slot, one.name)).collect(),
             services: maps.service_names()?,
+            labels,
         })
     }
 
@@ -51,15 +55,22 @@ impl Names {
         );
         let service = self.services.get(ServiceClass(key.service));
         let interface = self.interfaces.get(&u32::from(key.slot));
+        let (source, destination) = match link {
+            Some(link) => (
+                Party::hardware(link.source),
+                Party::hardware(link.destination),
+            ),
+            None => {
+                let (source, destination) = ends(key);
+                (Party::Ip(source), Party::Ip(destination))
+            }
+        };
+        let label = |party: Party| self.labels.get(party.ip()?).map(str::to_owned);
         Refused {
-            source: link.map_or_else(
-                || Party::Ip(ip(key.source, key.family())),
-                |link| Party::hardware(link.source),
-            ),
-            destination: link.map_or_else(
-                || Party::Ip(ip(key.destination, key.family())),
-                |link| Party::hardware(link.destination),
-            ),
+            source,
+            destination,
+            source_name: label(source),
+            destination_name: label(destination),
             protocol: link.map_or_else(|| protocol_name(protocol), link_name),
             port: has_ports.then_some(key.port),
             icmp_type: is_icmp.then_some(key.port),

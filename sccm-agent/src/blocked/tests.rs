@@ -9,6 +9,7 @@ fn names() -> Names {
     Names {
         interfaces: BTreeMap::from([(3, "eth3".to_owned())]),
         services: ServiceNames::default(),
+        ..Names::default()
     }
 }
 
@@ -59,6 +60,30 @@ fn numbers_get_their_names() {
         ("9", "outbound")
     );
     assert!(refused.observed);
+}
+
+#[test]
+fn flows_have_the_names_that_the_policy_gives() {
+    let refused = names().of(&flow(Protocol::TCP, 445, Reason::NotAllowed).key);
+    assert_eq!(
+        (refused.source_name, refused.destination_name),
+        (None, None)
+    );
+    let policy = SitePolicy {
+        names: [("dc1".to_owned(), vec![refused.source.ip().unwrap().into()])].into(),
+        ..SitePolicy::default()
+    };
+    let mut explainer = Explainer::default();
+    explainer.set_written(1, Some((policy, Surroundings::default())));
+    let named = Names {
+        labels: explainer.labels(),
+        ..names()
+    };
+    let refused = named.of(&flow(Protocol::TCP, 445, Reason::NotAllowed).key);
+    assert_eq!(refused.source_name.as_deref(), Some("dc1"));
+    let [source, destination] = refused.ends(" ");
+    assert_eq!(source, format!("{} (dc1)", refused.source));
+    assert_eq!(destination, refused.destination.to_string());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::config;
 use crate::kernel::Clock;
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policies::NO_SHADOW;
-use crate::policy::{self, Surroundings};
+use crate::policy;
 use crate::state;
 use crate::units;
 use anyhow::{Context as _, Result};
@@ -18,7 +18,6 @@ use comfy_table::{ColumnConstraint, Width};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::blocked::BlockedFlow;
-use sccm_common::policy::flag;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::path::PathBuf;
@@ -60,7 +59,8 @@ pub struct BlockedArgs {
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<Reason>,
 
-    /// The policy file that is enforced, or with --shadow the candidate: say what to write into it so that a flow passes
+    /// The policy file that is enforced, or with --shadow the candidate: name addresses as it does, and say what to
+    /// write into it so that a flow passes
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -112,8 +112,6 @@ pub(super) struct Listing {
 pub fn run(args: &BlockedArgs) -> Result<()> {
     let maps = state::open(&args.pins.pins())?;
     let clock = Clock::read()?;
-    let names = Names::read(&maps)?;
-    let mut explainer = Explainer::default();
     let (info, mut found, unnoted) = match args.shadow {
         true => {
             let candidate = maps.shadow()?.context(NO_SHADOW)?;
@@ -121,18 +119,9 @@ pub fn run(args: &BlockedArgs) -> Result<()> {
         }
         false => (maps.info()?, maps.blocked()?, maps.unnoted()?),
     };
-    explainer.set_policy(&info);
-    let own = maps.tables()?.own_addresses();
     let policy = args.config.as_deref().map(config::load).transpose()?;
-    if let Some(policy) = &policy {
-        let machine = Surroundings {
-            is_gateway: info.flags & flag::GATEWAY != 0,
-            own: own.clone(),
-            ..Surroundings::default()
-        };
-        explainer.set_written(0, Some((policy.clone(), machine)));
-    }
-    explainer.set_own(own);
+    let mut explainer = Explainer::of_file(&maps, &info, policy.clone())?;
+    let names = Names::read(&maps, explainer.labels())?;
     found.retain(|flow| args.wants(flow, &names, clock));
     sort(&mut found, args.sort);
     let matching = found.len();
@@ -243,11 +232,12 @@ fn table(flows: &[Flow], clock: Clock, shadow: bool) -> String {
     }
     for flow in flows {
         let refused = &flow.refused;
+        let [source, destination] = refused.ends("\n");
         table.add_row([
             flow.packets.to_string(),
             format!("{} ago", units::describe(clock.since(flow.last_seen))),
-            refused.source.to_string(),
-            refused.destination.to_string(),
+            source,
+            destination,
             refused.what(),
             format!(
                 "{}{}{}, {} {}",

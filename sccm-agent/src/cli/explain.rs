@@ -175,9 +175,17 @@ fn text(args: &ExplainArgs, answer: &Explanation) -> String {
         Some(roles) if roles.is_empty() => "none".to_owned(),
         Some(roles) => roles.join(", "),
     };
+    let end = |address: IpAddr, name: &Option<String>| match name {
+        Some(name) => format!("{address} ({name})"),
+        None => address.to_string(),
+    };
     let mut text = format!(
         "{} from {} to {} {verdict} ({}).\nProtected system: {}\nRoles of the peer: {roles}",
-        args.what.target, args.from, args.to, answer.direction, answer.protected
+        args.what.target,
+        end(args.from, &answer.from_name),
+        end(args.to, &answer.to_name),
+        answer.direction,
+        answer.protected
     );
     if let Some(source) = &answer.source {
         text += &format!("\nSource: {source}");

@@ -1,6 +1,6 @@
 //! What an inventory and a policy say differently.
 
-use super::policy::short;
+use super::text::short;
 use crate::policy::SitePolicy;
 use ipnet::IpNet;
 use serde::Serialize;

@@ -5,16 +5,15 @@ use super::mistakes::Mistakes;
 use super::roles::{Meaning, meaning};
 use super::sites::Sites;
 use super::systems::System;
+use super::text::unique;
 use super::{Inventory, Wish};
 use crate::catalog::{Catalog, Edition, RoleId};
 use crate::check;
 use crate::policy::{CLIENT, Outbound, Protected, SitePolicy};
 use crate::site::Site;
-use crate::visible::one_line;
 use anyhow::Result;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -64,22 +63,30 @@ impl Host {
         let called = self.roles.get(role).map_or("", String::as_str);
         format!("{} ({site}): {called}", self.name)
     }
+
+    /// Its name with its addresses, if it has any.
+    fn named(&self) -> Option<(String, Vec<IpNet>)> {
+        let addresses: Vec<IpNet> = self.addresses.iter().copied().map(IpNet::from).collect();
+        (!addresses.is_empty()).then(|| (self.name.clone(), addresses))
+    }
 }
 
 /// An address of a list, and where it comes from.
-type Line = (IpNet, String);
+pub(super) type Line = (IpNet, String);
 
 /// A policy, and why each line is in it.
 #[derive(Debug)]
 pub struct Imported {
-    protect: Vec<(Protected, String)>,
-    peers: BTreeMap<String, Vec<Line>>,
+    pub(super) protect: Vec<(Protected, String)>,
+    pub(super) peers: BTreeMap<String, Vec<Line>>,
     /// Roles that the protected systems talk to, and that nobody here has.
-    nobody: BTreeSet<String>,
+    pub(super) nobody: BTreeSet<String>,
+    /// What the inventory calls addresses, also those of systems that are left out.
+    pub(super) names: BTreeMap<String, Vec<IpNet>>,
     /// What is not in the policy, and why.
-    left_out: Vec<String>,
-    outbound: Outbound,
-    sets: Vec<String>,
+    pub(super) left_out: Vec<String>,
+    pub(super) outbound: Outbound,
+    pub(super) sets: Vec<String>,
 }
 
 impl Imported {
@@ -112,6 +119,7 @@ impl Imported {
             protect: Vec::new(),
             peers: BTreeMap::new(),
             nobody: BTreeSet::new(),
+            names: hosts.iter().filter_map(Host::named).collect(),
             left_out: Vec::new(),
             outbound: wish.outbound,
             sets: wish.sets.clone(),
@@ -257,93 +265,9 @@ impl Imported {
                 .iter()
                 .map(|(entry, _)| entry.clone())
                 .collect(),
+            names: self.names.clone(),
             ..SitePolicy::default()
         }
-    }
-
-    /// The policy's file.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = String::from(
-            "# Made by `sccm-agent import`. `sccm-agent check` says what it means; docs/go-live.md is the\n\
-             # way to enforcing it. What changes at the site: `sccm-agent import ... --diff FILE`.\n\n\
-             [site]\nedition = \"current-branch\"\n",
-        );
-        let outbound = match self.outbound {
-            Outbound::Enforce => "enforce",
-            Outbound::Track => "track",
-            Outbound::Off => "off",
-        };
-        let _ = writeln!(
-            text,
-            "# track: what the protected systems open passes. enforce: only what links and rules say.\n\
-             outbound = \"{outbound}\""
-        );
-        if !self.sets.is_empty() {
-            let sets: Vec<String> = self.sets.iter().map(|set| format!("{set:?}")).collect();
-            let _ = writeln!(text, "sets = [{}]", sets.join(", "));
-        }
-        text.push_str("\n# Who holds which role, outside the protected segment.\n[peers]\n");
-        for (role, lines) in &self.peers {
-            let _ = writeln!(text, "{role} = [");
-            for (net, origin) in unique(lines) {
-                let _ = writeln!(text, "  \"{}\",  # {}", short(&net), one_line(&origin));
-            }
-            text.push_str("]\n");
-        }
-        if !self.nobody.is_empty() {
-            text.push_str(
-                "# Nobody in the inventory has these, so nobody gets in or is reached as one. List those \
-                 of your site.\n",
-            );
-        }
-        for role in &self.nobody {
-            let _ = writeln!(text, "{role} = []");
-        }
-        text.push_str("\n# What is behind this machine.\n");
-        for (entry, origin) in &self.protect {
-            let roles = entry.roles.iter().map(|role| format!("\"{role}\""));
-            let addresses = entry
-                .addresses
-                .iter()
-                .map(|net| format!("\"{}\"", short(net)));
-            let _ = write!(
-                text,
-                "[[protect]]  # {}\nname = \"{}\"\nroles = [{}]\naddresses = [{}]\n\n",
-                one_line(origin),
-                entry.name,
-                roles.collect::<Vec<_>>().join(", "),
-                addresses.collect::<Vec<_>>().join(", "),
-            );
-        }
-        if !self.left_out.is_empty() {
-            text.push_str("# Not in this policy:\n");
-        }
-        for line in &self.left_out {
-            let _ = writeln!(text, "# - {}", one_line(line));
-        }
-        text
-    }
-}
-
-/// Each address once, with all that is said of it.
-fn unique(lines: &[Line]) -> BTreeMap<IpNet, String> {
-    let mut unique: BTreeMap<IpNet, String> = BTreeMap::new();
-    for (net, origin) in lines {
-        let all = unique.entry(*net).or_default();
-        if !all.is_empty() {
-            all.push_str("; ");
-        }
-        all.push_str(origin);
-    }
-    unique
-}
-
-/// An address without its length.
-pub(super) fn short(net: &IpNet) -> String {
-    match net.prefix_len() == net.max_prefix_len() {
-        true => net.addr().to_string(),
-        false => net.to_string(),
     }
 }
 

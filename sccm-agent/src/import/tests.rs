@@ -89,7 +89,7 @@ fn import(systems: &[&str], boundaries: &[&str], wish: &Wish) -> Result<Imported
 
 fn holders(policy: &SitePolicy, role: &str) -> Vec<String> {
     let list = &policy.peers.as_ref().unwrap()[&role.into()];
-    list.iter().map(policy::short).collect()
+    list.iter().map(text::short).collect()
 }
 
 #[test]
@@ -111,6 +111,13 @@ fn a_gateways_policy_has_its_systems_and_their_sites() {
         panic!("{text}");
     };
     assert_eq!(dp.name, "dp");
+    // Whoever is in the policy has a name; who is left out has none.
+    let names: Vec<&str> = policy.names.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["cas.corp.example", "dp.corp.example", "p1.corp.example"]
+    );
+    assert_eq!(policy.names["dp.corp.example"], dp.addresses);
     let roles: Vec<&str> = dp.roles.iter().map(|role| role.as_str()).collect();
     assert_eq!(roles, ["distribution-point", "pxe-distribution-point"]);
     assert_eq!(dp.addresses, ["198.51.100.21/32".parse().unwrap()]);

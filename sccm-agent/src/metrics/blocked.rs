@@ -11,6 +11,7 @@ use anyhow::Result;
 use sccm_common::blocked::BlockedFlow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Tells them, with the `top` most blocked flows.
 pub(super) fn tell(scrape: &mut Scrape, maps: &Maps, top: usize) -> Result<()> {
@@ -27,7 +28,7 @@ pub(super) fn tell(scrape: &mut Scrape, maps: &Maps, top: usize) -> Result<()> {
     let flows = maps.blocked()?;
     scrape.single(&table::BLOCKED_FLOWS, flows.len() as f64)?;
     if top > 0 {
-        tell_top(scrape, &Names::read(maps)?, flows, top)?;
+        tell_top(scrape, &Names::read(maps, Arc::default())?, flows, top)?;
     }
     Ok(())
 }

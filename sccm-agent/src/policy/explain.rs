@@ -12,8 +12,8 @@ use super::hints::{self, Advice};
 use super::rights::{BootOpeners, Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
 use super::{
-    Compiled, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target, compile,
-    publish, vocabulary,
+    Compiled, Labels, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target,
+    compile, publish, vocabulary,
 };
 use crate::catalog::{ANY, Edition, Link, RoleId, Service};
 use crate::site::Site;
@@ -118,6 +118,10 @@ pub struct Explanation {
     pub observed: bool,
     /// The reason of the drop, as counters have it.
     pub reason: Option<&'static str>,
+    /// What the policy calls who opens, if it has a name for it; null with `--live`: the kernel has no names.
+    pub from_name: Option<String>,
+    /// What it calls who listens.
+    pub to_name: Option<String>,
     /// What the protected end is: names of entries, or what it is instead.
     pub protected: String,
     /// The roles that the peer holds; null where anybody may hold any.
@@ -210,7 +214,16 @@ fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Re
         true => Advice::default(),
         false => advise(policy, request.machine, question)?,
     };
+    let labels = Labels::of(policy);
+    let name = |address: IpAddr| labels.get(address).map(str::to_owned);
+    let (protected, peer_name) = (name(question.protected), name(question.peer));
+    let (from_name, to_name) = match question.opener {
+        Opener::Peer => (peer_name, protected),
+        Opener::Protected => (protected, peer_name),
+    };
     Ok(Explanation {
+        from_name,
+        to_name,
         edition: Some(policy.site.catalog.edition),
         direction: question.direction(),
         allowed: passes,

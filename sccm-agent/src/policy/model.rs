@@ -75,6 +75,8 @@ pub struct SitePolicy {
     pub management: Vec<Rule>,
     /// Ports of the gateway that it sends on to protected systems.
     pub publish: Vec<Publish>,
+    /// What people call addresses. It decides nothing.
+    pub names: BTreeMap<String, Vec<IpNet>>,
 }
 
 /// Systems with the same roles.
@@ -161,6 +163,7 @@ impl Default for SitePolicy {
             outbound_allow: Vec::new(),
             management: Vec::new(),
             publish: Vec::new(),
+            names: BTreeMap::new(),
         }
     }
 }

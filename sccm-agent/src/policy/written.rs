@@ -61,6 +61,9 @@ pub struct WrittenPolicy {
     /// The names of the rules whose peers include the Internet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     internet: BTreeSet<String>,
+    /// Names of addresses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    names: BTreeMap<String, Vec<IpNet>>,
 }
 
 type WrittenRule = (String, Vec<String>, Vec<IpNet>, Vec<IpNet>, String);
@@ -94,6 +97,7 @@ impl WrittenPolicy {
             outbound_allow,
             management,
             publish,
+            names,
         } = policy.clone();
         let Site {
             catalog,
@@ -169,6 +173,7 @@ impl WrittenPolicy {
             publish: publish.into_iter().map(written_port).collect(),
             outbound_allow: outbound_allow.into_iter().map(written_rule).collect(),
             internet,
+            names,
         }
     }
 
@@ -245,6 +250,7 @@ impl WrittenPolicy {
             outbound_allow: all(self.outbound_allow, rule)?,
             management: all(self.management, rule)?,
             publish: all(self.publish, port)?,
+            names: self.names,
         })
     }
 }

@@ -127,7 +127,7 @@ impl Snapshot {
         let interfaces = interfaces(pins, maps, present)?;
         let info = maps.info()?;
         explainer.set_policy(&info);
-        let (clock, names) = (Clock::read()?, Names::read(maps)?);
+        let (clock, names) = (Clock::read()?, Names::read(maps, explainer.labels())?);
         let shadow = match maps.shadow()? {
             Some(info) => Some(Shadow::read(info.into(), maps, &names, clock)?),
             None => None,

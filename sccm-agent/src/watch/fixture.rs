@@ -132,6 +132,7 @@ pub(crate) fn snapshot(at: Instant) -> Snapshot {
         names: Names {
             interfaces: [(0, "eth0".to_owned())].into(),
             services: ServiceNames::default(),
+            labels: std::sync::Arc::default(),
         },
         suppressed: 0,
     }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
 use ratatui::DefaultTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,9 +19,11 @@ use tokio::time::{MissedTickBehavior, interval};
 ///
 /// # Errors
 /// Nothing is enforced, or a terminal that cannot be used.
-pub async fn run(pins: &PinDir, period: Duration) -> Result<()> {
+pub async fn run(pins: &PinDir, explainer: Explainer, period: Duration) -> Result<()> {
     let netlink = Netlink::connect()?;
-    let shown = Shown::first(Snapshot::read(pins, &netlink).await?)?;
+    let labels = explainer.labels();
+    let read = async || Snapshot::read(pins, &netlink, Arc::clone(&labels)).await;
+    let shown = Shown::first(read().await?, explainer);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -28,9 +31,7 @@ pub async fn run(pins: &PinDir, period: Duration) -> Result<()> {
     let terminal = ratatui::try_init().context("setting up the terminal");
     let ended = match terminal {
         Ok(terminal) => {
-            let view = follow(terminal, shown, period, async || {
-                Snapshot::read(pins, &netlink).await
-            });
+            let view = follow(terminal, shown, period, read);
             tokio::select! {
                 ended = view => ended,
                 _ = terminate.recv() => Ok(()),
@@ -55,15 +56,13 @@ struct Shown {
 }
 
 impl Shown {
-    fn first(now: Snapshot) -> Result<Self> {
-        let mut explainer = Explainer::default();
-        explainer.set_policy(&now.policy);
-        Ok(Self {
+    fn first(now: Snapshot, explainer: Explainer) -> Self {
+        Self {
             rates: Rates::between(None, &now),
             explainer,
             problem: None,
             now,
-        })
+        }
     }
 
     fn next(&mut self, next: Snapshot) {

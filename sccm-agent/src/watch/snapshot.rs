@@ -3,7 +3,7 @@
 use crate::blocked::Names;
 use crate::interface::Netlink;
 use crate::kernel::{Clock, PinDir, Reading};
-use crate::policy::ServiceName;
+use crate::policy::{Labels, ServiceName};
 use crate::state::{self, InterfaceState};
 use anyhow::Result;
 use sccm_common::Reason;
@@ -11,6 +11,7 @@ use sccm_common::abi::PolicyInfo;
 use sccm_common::blocked::{BlockedFlow, BlockedKey};
 use sccm_common::counter::{Counter, Direction};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a counter counts. Service classes that share a name are one.
@@ -57,7 +58,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Nothing is enforced, or pins that cannot be read.
-    pub async fn read(pins: &PinDir, netlink: &Netlink) -> Result<Self> {
+    pub async fn read(pins: &PinDir, netlink: &Netlink, labels: Arc<Labels>) -> Result<Self> {
         let present = netlink.interfaces().await?;
         let maps = state::open(pins)?;
         // The time between two readings is that between their counters.
@@ -72,7 +73,7 @@ impl Snapshot {
             interfaces: state::interfaces(pins, &maps, &present)?,
             counters: sum(counters),
             flows: flows.map(|flow| (flow.key, flow)).collect(),
-            names: Names::read(&maps)?,
+            names: Names::read(&maps, labels)?,
             suppressed: maps.unnoted()?.iter().map(|one| one.suppressed).sum(),
         })
     }

@@ -185,10 +185,9 @@ fn flow_text(rate: &FlowRate, names: &Names) -> String {
     } else {
         "dropped"
     };
+    let [source, destination] = refused.ends(" ");
     format!(
-        "{outcome} {} {} {} {} {} {}",
-        refused.source,
-        refused.destination,
+        "{outcome} {source} {destination} {} {} {} {}",
         refused.what(),
         refused.reason,
         refused.interface,

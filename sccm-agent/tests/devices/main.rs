@@ -166,6 +166,22 @@ fn the_outer_tag_decides_for_a_vlan_within_a_vlan() -> Result<()> {
     Ok(())
 }
 
+/// What `ip` says of a card that its bond knows to work.
+const WORKS: &str = "mii_status UP";
+
+/// Waits until `ip` says something of a device.
+fn wait_for(host: &Namespace, device: &str, words: &str) -> Result<()> {
+    let end = Instant::now() + LONG;
+    while !host
+        .ip(&format!("-d link show dev {device}"))?
+        .contains(words)
+    {
+        ensure!(Instant::now() < end, "{device} never has `{words}`");
+        sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 /// Joins two cables, at either end, to a bond of which one cable works at a time: `eth0` first.
 fn bonded() -> Result<Hosts> {
     let hosts = Hosts::new()?;
@@ -187,20 +203,13 @@ fn bonded() -> Result<Hosts> {
     }
     // Each end would choose the cable that it sees working first, and might choose another one.
     for (host, _) in ends {
-        let end = Instant::now() + LONG;
-        while !host
-            .ip("-d link show dev bond0")?
-            .contains("active_slave eth0")
-        {
-            ensure!(Instant::now() < end, "eth0 does not become active");
-            sleep(Duration::from_millis(20));
-        }
+        wait_for(host, "bond0", "active_slave eth0")?;
     }
     for (host, _) in ends {
         host.ip("link set dev eth1 up")?;
     }
     for (host, _) in ends {
-        host.interface("eth1").up()?;
+        wait_for(host, "eth1", WORKS)?;
     }
     Ok(hosts)
 }
@@ -235,13 +244,19 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
     let mut outward = connect(&hosts.point, (client[0], ANSWERS).into())?;
     for (failed, other) in [("eth0", "eth1"), ("eth1", "eth0")] {
         hosts.point.ip(&format!("link set dev {failed} down"))?;
+        for host in [&hosts.client, &hosts.point] {
+            wait_for(host, "bond0", &format!("active_slave {other}"))?;
+        }
         for stream in [&mut inward, &mut outward] {
             echoes(stream).with_context(|| format!("after {failed} has failed"))?;
         }
         assert_enforced(&hosts.client, point);
         counts(&agent, other)?;
         hosts.point.ip(&format!("link set dev {failed} up"))?;
-        hosts.point.interface(failed).up()?;
+        // Else a bond is without a card when the other one fails, and loses its addresses.
+        for host in [&hosts.client, &hosts.point] {
+            wait_for(host, failed, WORKS)?;
+        }
     }
     // A card that leaves the bond is its own again.
     hosts.point.ip("link set dev eth1 nomaster")?;
@@ -271,6 +286,9 @@ fn a_vlan_over_a_bond_is_enforced_on_both_cards() -> Result<()> {
     assert_enforced(&hosts.client, point);
     assert_open(&hosts.client, addresses(9, 2)?);
     hosts.point.ip("link set dev eth0 down")?;
+    for host in [&hosts.client, &hosts.point] {
+        wait_for(host, "bond0", "active_slave eth1")?;
+    }
     assert_enforced(&hosts.client, point);
     assert_open(&hosts.client, addresses(9, 2)?);
     drop(agent);

@@ -43,4 +43,5 @@ mod third_card;
 mod topology;
 mod translation;
 mod trunk;
+mod updates;
 mod vlan;

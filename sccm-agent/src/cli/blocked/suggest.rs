@@ -90,13 +90,14 @@ fn ends<'r>(rule: &'r Rule, table: &str) -> (&'r [IpNet], &'r [IpNet]) {
 
 fn evidence(flow: &Flow, clock: Clock) -> String {
     let refused = &flow.refused;
+    let [source, destination] = refused.ends(" ");
     format!(
         "# {} packets, the last {} ago: {} from {} to {}, {} on {}, {}",
         flow.packets,
         units::describe(clock.since(flow.last_seen)),
         refused.what(),
-        refused.source,
-        refused.destination,
+        source,
+        destination,
         refused.direction,
         refused.interface,
         refused.reason,

@@ -329,3 +329,27 @@ fn roles_and_settings_of_another_edition_are_told_apart() {
         &["name pxe-distribution-point in its place", "a switch on"],
     );
 }
+
+#[test]
+fn names_of_addresses_can_be_seen() {
+    for name in [
+        "",
+        "  ",
+        "a\\u001b[2J",
+        "a\\nb",
+        "\\u202eb",
+        &"a".repeat(254),
+    ] {
+        let text = with_entry(&format!("[names]\n\"{name}\" = [\"10.1.0.10\"]"));
+        refused(
+            &text,
+            "2:1",
+            &["is not a name for an address", "1 to 253 characters"],
+        );
+    }
+    refused(
+        &with_entry("[names]\ndc1 = [\"dc1.example.com\"]"),
+        "2:8",
+        &["dc1.example.com"],
+    );
+}

@@ -116,6 +116,24 @@ fn exceptions_take_away_from_their_own_list() {
 }
 
 #[test]
+fn addresses_have_names() {
+    let policy = good(
+        "[names]\n\"dc1.example.com\" = [\"10.1.0.10\", \"2001:db8::10\"]\n\"Büro Süd\" = [\"10.64.0.0/16\"]",
+    );
+    let names = [
+        ("Büro Süd", nets(&["10.64.0.0/16"])),
+        (
+            "dc1.example.com",
+            nets(&["10.1.0.10/32", "2001:db8::10/128"]),
+        ),
+    ];
+    assert_eq!(
+        policy.names,
+        names.map(|(name, nets)| (name.to_owned(), nets)).into()
+    );
+}
+
+#[test]
 fn every_setting_of_a_site_arrives() {
     let policy = good(
         r#"

@@ -39,7 +39,7 @@ const suppressed = ({ suppressed_packets: packets }, words) => (packets === "0" 
 
 // Every word of the filter is somewhere in the flow.
 function matches(flow, filter) {
-  const text = [flow.source, flow.destination, what(flow), flow.reason].join("\n").toLowerCase();
+  const text = [...ends(flow), what(flow), flow.reason].join("\n").toLowerCase();
   return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
@@ -54,18 +54,22 @@ function showFlows(name, flows, taken, last) {
     list.dataset.reasons = reasons.join();
     list.replaceChildren(...reasons.flatMap((reason) => [element("dt", reason), element("dd", meanings.get(reason))]));
   }
+  const end = (text) => ({ text, className: "lines" });
   fill(byId(name).tBodies[0], flows.map((flow) => ({
     data: { packets: flow.packets, source: flow.source, reason: flow.reason },
     cells: [
       { text: count(flow.packets), className: "number" },
       { text: `${duration(taken / 1000 - flow.last_seen)} ago`, className: "nowrap" },
-      { text: flow.source },
-      { text: flow.destination },
+      ...ends(flow).map(end),
       { text: what(flow), className: "lines" },
       ...last(flow),
     ],
   })), 2);
 }
+
+// Source and destination, each with what the policy calls it.
+const ends = (flow) => [[flow.source, flow.source_name], [flow.destination, flow.destination_name]]
+  .map(([address, name]) => (name === null ? address : `${address}\n${name}`));
 
 const where = (flow) => `${flow.observed ? " (observed)" : ""}\n${flow.interface} ${flow.direction}`;
 

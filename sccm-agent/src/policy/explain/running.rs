@@ -113,6 +113,8 @@ impl Running {
         }
         let has_right = matches!(reason, None | Some(Reason::SpoofedSource));
         Explanation {
+            from_name: None,
+            to_name: None,
             edition: Edition::numbered(self.info.edition),
             direction: question.direction(),
             allowed: reason.is_none(),

@@ -54,7 +54,9 @@ fn two_lines(scene: &Scene<'_>, rate: &FlowRate, flow: &Flow, width: usize) -> [
         pace(scene.rates, rate.flowing.pace.packets),
         flow.packets,
     );
-    let addresses = format!("{} -> {} ", refused.source, refused.destination);
+    let [source, destination] = refused.ends(" ");
+    let named = format!("{source} -> {destination} ");
+    let bare = format!("{} -> {} ", refused.source, refused.destination);
     let what = refused.what();
     let observed = if refused.observed { " (observed)" } else { "" };
     let links = flow.advice.lines();
@@ -64,14 +66,16 @@ fn two_lines(scene: &Scene<'_>, rate: &FlowRate, flow: &Flow, width: usize) -> [
         [one, others @ ..] => format!("; {one} (+{})", others.len()),
     };
     let why = format!("{}{observed} {}{links}", refused.reason, refused.interface);
-    match MARGIN + addresses.len() + what.len() <= width {
-        true => [
-            Line::from(figures + &addresses + &what),
+    // Names where there is room for them.
+    let fits = |addresses: &&String| MARGIN + addresses.chars().count() + what.len() <= width;
+    match [&named, &bare].into_iter().find(fits) {
+        Some(addresses) => [
+            Line::from(figures + addresses.as_str() + &what),
             Line::from(format!("{:INDENT$}{why}", "")),
         ],
         // Long addresses take the figures' columns of the second line, too: the longest two
         // and an arrow are 80.
-        false => [
+        None => [
             Line::from(format!("{figures}{what}, {why}")),
             Line::from(format!("{}->{}", refused.source, refused.destination)),
         ],

@@ -2,12 +2,14 @@
 
 use super::{Palette, Scene, draw};
 use crate::blocked::Explainer;
+use crate::policy::{Labels, SitePolicy};
 use crate::watch::fixture::snapshot;
 use crate::watch::{Rates, Snapshot, View};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 use sccm_common::policy::flag;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PLAIN: Palette = Palette { colours: false };
@@ -55,6 +57,29 @@ fn a_second_later() -> (Snapshot, Rates) {
     }
     let rates = Rates::between(Some(&before), &now);
     (now, rates)
+}
+
+#[test]
+fn flows_have_names_where_there_is_room() {
+    let (mut now, rates) = a_second_later();
+    let flow = now.flows.values().next().unwrap();
+    let source = now.names.of(&flow.key).source;
+    let named = SitePolicy {
+        names: [(
+            "kiosk-of-the-entrance-hall.example.com".to_owned(),
+            vec![source.ip().unwrap().into()],
+        )]
+        .into(),
+        ..SitePolicy::default()
+    };
+    now.names.labels = Arc::new(Labels::of(&named));
+    let view = View::default();
+    for (width, is_named) in [(160, true), (80, false)] {
+        let lines = text(&drawn((width, 24), &scene(&now, &rates, &view)));
+        let with_name = format!("{source} (kiosk-of-the-entrance-hall.example.com) -> ");
+        let with_name = lines.iter().any(|line| line.contains(&with_name));
+        assert_eq!(with_name, is_named, "{lines:#?}");
+    }
 }
 
 #[test]

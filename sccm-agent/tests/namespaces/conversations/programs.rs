@@ -96,11 +96,17 @@ pub fn directory() -> Result<TempDir> {
 
 /// nginx, serving its directory on ports 80 and 8080.
 pub fn nginx(host: &Namespace) -> Result<Daemon> {
+    nginx_at(host, &[80, 8080])
+}
+
+/// nginx, serving its directory on these ports, as whatever site a client asks for.
+pub fn nginx_at(host: &Namespace, ports: &[u16]) -> Result<Daemon> {
     let directory = directory()?;
     let path = directory.path().display();
-    let listen: String = [80, 8080]
+    let listen: String = ports
+        .iter()
         .map(|port| format!("listen {port}; listen [::]:{port};"))
-        .concat();
+        .collect();
     let file = directory.path().join("nginx.conf");
     fs::write(
         &file,
@@ -114,7 +120,8 @@ pub fn nginx(host: &Namespace) -> Result<Daemon> {
     )?;
     let mut command = host.command("/usr/sbin/nginx");
     command.args(["-e", "stderr", "-c"]).arg(file);
-    Daemon::start(command, directory, &[("tcp", 80), ("tcp", 8080)])
+    let sockets: Vec<_> = ports.iter().map(|port| ("tcp", *port)).collect();
+    Daemon::start(command, directory, &sockets)
 }
 
 /// smbd, sharing its directory as `share` on ports 445 and 139.

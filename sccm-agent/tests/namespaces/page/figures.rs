@@ -176,10 +176,15 @@ fn the_policy_and_the_blocked_flows_are_those_of_the_commands() -> Result<()> {
             None => text("ethertype").to_owned(),
         };
         let what = format!("{}/{number}", text("protocol"));
+        // With what the policy calls it, on the next line.
+        let end = |key: &str| match flow[format!("{key}_name")].as_str() {
+            Some(name) => format!("{}\n{name}", text(key)),
+            None => text(key).to_owned(),
+        };
         let is_it = |row: &&Vec<String>| {
             row[0].parse().ok() == flow["packets"].as_u64()
-                && row[2] == text("source")
-                && row[3] == text("destination")
+                && row[2] == end("source")
+                && row[3] == end("destination")
                 && row[4].starts_with(&what)
                 && row[5].starts_with(text("reason"))
         };
