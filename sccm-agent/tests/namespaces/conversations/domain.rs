@@ -25,7 +25,7 @@ struct Step {
     needs: &'static [(&'static str, &'static str)],
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     Step {
         does: "resolve names",
         line: "dig +time=2 +tries=1 +short SRV _ldap._tcp.dc._msdcs.corp.example | grep -q dc1",
@@ -40,6 +40,18 @@ const STEPS: [Step; 9] = [
         does: "find the domain controller",
         line: "timeout 5 net ads info -s smb.conf | grep -q 'LDAP server: 192.0.2.10'",
         needs: &[("udp", "389"), ("tcp", "389")],
+    },
+    Step {
+        does: "ask the directory by TLS",
+        line: "timeout 5 openssl s_client -connect dc1.corp.example:636 < smb.conf 2>&1 \
+               | grep -q 'BEGIN CERTIFICATE'",
+        needs: &[("tcp", "636")],
+    },
+    Step {
+        does: "ask the global catalog by TLS",
+        line: "timeout 5 openssl s_client -connect dc1.corp.example:3269 < smb.conf 2>&1 \
+               | grep -q 'BEGIN CERTIFICATE'",
+        needs: &[("tcp", "3268-3269")],
     },
     Step {
         does: "read SYSVOL",
