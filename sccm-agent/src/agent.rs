@@ -4,9 +4,9 @@
 //! taken back if a later interface fails.
 
 mod begin;
-mod cards;
+pub(crate) mod cards;
 mod older;
-mod preflight;
+pub(crate) mod preflight;
 mod settings;
 mod signals;
 mod takeover;

@@ -14,11 +14,13 @@ pub mod catalog;
 pub mod check;
 pub mod control;
 pub mod detach;
+pub mod doctor;
 pub mod enforce;
 #[cfg(test)]
 mod exit;
 pub mod explain;
 pub mod import;
+mod interface_args;
 #[cfg(test)]
 mod json;
 mod policy_args;
@@ -63,6 +65,7 @@ enum Command {
     Promote(control::PromoteArgs),
     Confirm(control::ConfirmArgs),
     Rollback(control::RollbackArgs),
+    Doctor(doctor::DoctorArgs),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Blocked(blocked::BlockedArgs),
@@ -115,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::Promote(args) => control::promote(&args),
         Command::Confirm(args) => control::confirm(&args),
         Command::Rollback(args) => control::rollback(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Blocked(args) => blocked::run(&args).map(done),

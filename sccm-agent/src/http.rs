@@ -28,7 +28,7 @@ mod tls;
 mod token;
 mod web_config;
 
-pub use args::HttpArgs;
+pub use args::{DEFAULT_LISTEN, HttpArgs, listen_address};
 pub use current::CurrentWebConfig;
 pub use hosts::HostName;
 pub use reload::reload;

@@ -4,6 +4,7 @@ mod addresses;
 mod changes;
 mod describe;
 pub mod dump;
+mod features;
 mod forwarding;
 mod list;
 mod neighbours;
@@ -12,6 +13,7 @@ mod translation;
 
 pub use addresses::Addresses;
 pub use changes::Changes;
+pub use features::{XdpFeatures, xdp_features};
 pub use forwarding::{routes, routes_broadcasts, routes_multicast};
 pub use routes::Route;
 pub use translation::{Translation, translation};

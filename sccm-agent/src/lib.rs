@@ -19,6 +19,7 @@ pub mod config;
 pub mod connections;
 pub mod control;
 pub mod decisions;
+pub mod doctor;
 pub mod files;
 #[expect(unsafe_code, reason = "nobody wraps the allocator's settings")]
 pub mod heap;

@@ -136,6 +136,20 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "doctor",
+        &[
+            "agent",
+            "check",
+            "hooks",
+            "interface",
+            "kernel",
+            "plan",
+            "policies",
+            "policy",
+            "state",
+        ],
+    ),
+    (
         "cli",
         &[
             "agent",
@@ -147,6 +161,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "control",
             "decisions",
+            "doctor",
             "files",
             "heap",
             "hooks",

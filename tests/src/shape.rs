@@ -15,12 +15,13 @@ macro_rules! schemas {
 }
 
 /// Part of the program: where other kernels are tested there is no `docs`.
-const SCHEMAS: [(&str, &str); 11] = schemas![
+const SCHEMAS: [(&str, &str); 12] = schemas![
     "answer",
     "blocked",
     "catalog",
     "catalog-diff",
     "check",
+    "doctor",
     "explain",
     "failure",
     "outcome",

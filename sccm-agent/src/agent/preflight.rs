@@ -18,9 +18,12 @@ pub(crate) fn check() -> Result<()> {
     kernel(&release()?)
 }
 
-/// CAP_BPF loads programs, CAP_PERFMON lets them compute with packet pointers,
+/// Checks the capabilities: CAP_BPF loads programs, CAP_PERFMON lets them compute with packet pointers,
 /// CAP_NET_ADMIN attaches them. CAP_SYS_ADMIN stands for the first two.
-fn capabilities() -> Result<()> {
+///
+/// # Errors
+/// Those that are missing.
+pub(crate) fn capabilities() -> Result<()> {
     let has = |capability| {
         caps::has_cap(None, CapSet::Effective, capability).context("reading capabilities")
     };
@@ -45,7 +48,11 @@ fn capabilities() -> Result<()> {
     )
 }
 
-fn release() -> Result<String> {
+/// The version that the kernel says it has.
+///
+/// # Errors
+/// It does not say.
+pub(crate) fn release() -> Result<String> {
     Ok(uname()
         .context("asking for the kernel's version")?
         .release()
@@ -53,7 +60,11 @@ fn release() -> Result<String> {
         .into_owned())
 }
 
-fn kernel(release: &str) -> Result<()> {
+/// Checks the kernel's age.
+///
+/// # Errors
+/// It is older than [`OLDEST_KERNEL`], or calls itself by no version.
+pub(crate) fn kernel(release: &str) -> Result<()> {
     let mut numbers = release
         .split(|c: char| !c.is_ascii_digit())
         .map(str::parse::<u32>);

@@ -1,6 +1,7 @@
 //! `sccm-agent enforce`: the program's main job.
 
 use super::control::SocketArgs;
+use super::interface_args::InterfaceArgs;
 use super::{PinArgs, PolicyArgs};
 use crate::agent::{Agent, OnExit, Settings};
 use crate::decisions::DEFAULT_STATE_DIR;
@@ -9,13 +10,11 @@ use crate::heap;
 use crate::hooks::{How, XdpMode};
 use crate::http::HttpArgs;
 use crate::kernel::EgressOrder;
-use crate::plan::NamedInterface;
 use crate::policies;
 use crate::privileges;
 use crate::units;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
@@ -38,18 +37,8 @@ pub struct EnforceArgs {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Interface of this host to enforce: a card, a VLAN such as eth0.20, a bridge or a bond;
-    /// repeatable
-    #[arg(long = "interface", value_name = "IF")]
-    interfaces: Vec<String>,
-
-    /// On a gateway: interface that faces the peers; repeatable
-    #[arg(long = "uplink", value_name = "IF", conflicts_with = "interfaces")]
-    uplinks: Vec<String>,
-
-    /// On a gateway: interface that faces the protected systems; repeatable
-    #[arg(long = "segment", value_name = "IF", conflicts_with = "interfaces")]
-    segments: Vec<String>,
+    #[command(flatten)]
+    interfaces: InterfaceArgs,
 
     /// Enforce the interfaces that are there, and the others as soon as they come
     #[arg(long)]
@@ -114,41 +103,6 @@ pub struct EnforceArgs {
     http: HttpArgs,
 }
 
-impl EnforceArgs {
-    /// The interfaces, in the order of their places.
-    fn named_interfaces(&self) -> Result<Vec<NamedInterface>> {
-        let by_place = [
-            (&self.interfaces, Place::Host),
-            (&self.uplinks, Place::Uplink),
-            (&self.segments, Place::Segment),
-        ];
-        let named: Vec<NamedInterface> = by_place
-            .into_iter()
-            .flat_map(|(names, place)| {
-                names.iter().map(move |name| NamedInterface {
-                    name: name.clone(),
-                    place,
-                })
-            })
-            .collect();
-        let lacks = |names: &[String], others: &[String]| names.is_empty() && !others.is_empty();
-        ensure!(
-            !named.is_empty(),
-            "nothing to enforce: give --interface IF on a host, or --uplink IF and --segment IF \
-             on a gateway"
-        );
-        ensure!(
-            !lacks(&self.uplinks, &self.segments),
-            "a gateway needs an --uplink too: the interface at the side of the peers"
-        );
-        ensure!(
-            !lacks(&self.segments, &self.uplinks),
-            "a gateway needs a --segment too: the interface at the side of the protected systems"
-        );
-        Ok(named)
-    }
-}
-
 /// Enforces until a signal ends it.
 ///
 /// # Errors
@@ -165,7 +119,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         policies: policies::Settings {
             candidate: shadow_config.or_else(|| written.candidate_file()),
             written,
-            interfaces: args.named_interfaces()?,
+            interfaces: args.interfaces.named()?,
             observe: args.observe,
         },
         wait_for_interfaces: args.wait_for_interfaces,

@@ -1,6 +1,6 @@
 //! With which codes commands end: `docs/exit-codes.md` is written from these tables.
 
-use super::{BAD_INPUT, Cli, status};
+use super::{BAD_INPUT, Cli, doctor, status};
 use clap::CommandFactory as _;
 use sccm_tests::document::assert_current;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ const EVERY: [Meaning; 3] = [
 ];
 
 /// What else they mean for single commands.
-const OWN: [(&str, &[Meaning]); 11] = [
+const OWN: [(&str, &[Meaning]); 12] = [
     (
         "enforce",
         &[
@@ -72,6 +72,17 @@ const OWN: [(&str, &[Meaning]); 11] = [
             (
                 status::OTHER_LAYOUT,
                 "the pinned maps are of another version of the agent",
+            ),
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            (0, "all is fine"),
+            (doctor::WARNINGS, "there are warnings, and no blockers"),
+            (
+                doctor::BLOCKERS,
+                "something keeps the agent from enforcing; with `--live`, or what should be enforced is not",
             ),
         ],
     ),

@@ -1,7 +1,7 @@
 //! The shapes of what `-o json` prints and of what the control socket speaks: `docs/schemas` and
 //! `docs/json.md` are written from the types.
 
-use super::{Failure, blocked, import, roles, status};
+use super::{Failure, blocked, doctor, import, roles, status};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
@@ -48,9 +48,10 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 14] {
+fn documents() -> [Document; 15] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
+        Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
         Document::new::<blocked::Listing>("blocked", "`sccm-agent blocked -o json` prints"),
         Document::new::<Explanations>(
             "explain",

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Where metrics and the status page are served. 9100 to 9999 are all allocated to other exporters.
-const DEFAULT_LISTEN: &str = "127.0.0.1:19470";
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:19470";
 
 /// Where and to whom the server answers.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "HTTP server")]
 pub struct HttpArgs {
     /// Address of the server for metrics and the status page
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN, value_parser = listen)]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN, value_parser = listen_address)]
     pub metrics_listen: SocketAddr,
 
     /// Serve other machines without TLS
@@ -34,7 +34,11 @@ pub struct HttpArgs {
     pub http_host: Vec<HostName>,
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
+/// Reads an address and a port.
+///
+/// # Errors
+/// It is none; the message has an example.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!(
             "write an address and a port, such as {DEFAULT_LISTEN}, [::1]:19470 or, for all \

@@ -123,6 +123,16 @@ fn fixed_point(nanoseconds: u64) -> Option<u64> {
     plausible.contains(&nanoseconds).then_some(rounded)
 }
 
+/// Whether somebody keeps the machine's clock, as the kernel says (adjtimex(2), `STA_UNSYNC`).
+#[must_use]
+pub fn is_synchronized() -> bool {
+    // SAFETY: all zeros are a valid `timex`, which asks and sets nothing.
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure outlives the call.
+    let state = unsafe { libc::adjtimex(&raw mut clock) };
+    state >= 0 && clock.status & libc::STA_UNSYNC == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

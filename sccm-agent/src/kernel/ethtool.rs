@@ -1,23 +1,110 @@
-//! Whether a card takes VLAN tags off before a program sees them.
+//! What a card's driver tells of it, by the calls of ethtool (include/uapi/linux/ethtool.h).
 //!
-//! A card that strips tags hands them over beside the frame, where XDP programs cannot see
-//! them: tagged frames look untagged. `ETHTOOL_GFLAGS` asks any driver whether it does
-//! (include/uapi/linux/ethtool.h).
+//! A card that strips VLAN tags hands them over beside the frame, where XDP programs cannot see
+//! them: tagged frames look untagged.
 
 use std::io::Error;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
+const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
 const ETH_FLAG_TXVLAN: u32 = 1 << 7;
 const ETH_FLAG_RXVLAN: u32 = 1 << 8;
+const ETH_FLAG_LRO: u32 = 1 << 15;
 
 /// `struct ethtool_value`.
 #[repr(C)]
 struct Value {
     command: u32,
     data: u32,
+}
+
+/// `struct ethtool_drvinfo`: the driver's name, and what else is asked of nobody here.
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+/// `struct ethtool_channels`.
+#[repr(C)]
+struct Channels {
+    command: u32,
+    most: [u32; 4],
+    receiving: u32,
+    sending: u32,
+    other: u32,
+    combined: u32,
+}
+
+/// An interface that is asked about.
+struct Question {
+    request: libc::ifreq,
+    /// Any socket will do (netdevice(7)); it stands for the network namespace.
+    socket: UnixDatagram,
+}
+
+impl Question {
+    fn about(interface: &str) -> Result<Self, Error> {
+        // SAFETY: all zeros are a valid `ifreq`.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1]
+            .iter_mut()
+            .zip(interface.bytes())
+        {
+            *to = from.cast_signed();
+        }
+        let socket = UnixDatagram::unbound()?;
+        Ok(Self { request, socket })
+    }
+
+    /// Has the kernel fill `structure`, one of those above. `false`: the driver does not tell.
+    fn ask<T>(&mut self, structure: &mut T) -> Result<bool, Error> {
+        self.request.ifr_ifru.ifru_data = std::ptr::from_mut(structure).cast();
+        // SAFETY: the request and the structure that it points to outlive the call; the structure is that
+        // of the command in its first field.
+        let result =
+            unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &raw mut self.request) };
+        if result >= 0 {
+            return Ok(true);
+        }
+        let error = Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EOPNOTSUPP) => Ok(false),
+            _ => Err(error),
+        }
+    }
+
+    fn flags(&mut self) -> Result<u32, Error> {
+        let mut value = Value {
+            command: ETHTOOL_GFLAGS,
+            data: 0,
+        };
+        let told = self.ask(&mut value)?;
+        Ok(if told { value.data } else { 0 })
+    }
+
+    /// The MTU in bytes.
+    fn mtu(&mut self) -> Result<u32, Error> {
+        // SAFETY: the request outlives the call.
+        let result = unsafe {
+            libc::ioctl(
+                self.socket.as_raw_fd(),
+                libc::SIOCGIFMTU,
+                &raw mut self.request,
+            )
+        };
+        if result < 0 {
+            return Err(Error::last_os_error());
+        }
+        // SAFETY: the kernel has written this field (net/core/dev_ioctl.c).
+        let mtu = unsafe { self.request.ifr_ifru.ifru_mtu };
+        Ok(mtu.cast_unsigned())
+    }
 }
 
 /// What a card does with VLAN tags itself.
@@ -35,33 +122,55 @@ impl VlanOffload {
     /// # Errors
     /// There is no such interface, or the kernel refuses the question.
     pub fn of(interface: &str) -> Result<Self, Error> {
-        let mut value = Value {
-            command: ETHTOOL_GFLAGS,
-            data: 0,
-        };
-        // SAFETY: all zeros are a valid `ifreq`.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1]
-            .iter_mut()
-            .zip(interface.bytes())
-        {
-            *to = from.cast_signed();
-        }
-        request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut value).cast();
-        // Any socket will do (netdevice(7)); it stands for the network namespace.
-        let socket = UnixDatagram::unbound()?;
-        // SAFETY: the request and the value that it points to outlive the call.
-        let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
-        if result < 0 {
-            let error = Error::last_os_error();
-            return match error.raw_os_error() {
-                Some(libc::EOPNOTSUPP) => Ok(Self::default()),
-                _ => Err(error),
-            };
-        }
+        let flags = Question::about(interface)?.flags()?;
         Ok(Self {
-            strips: value.data & ETH_FLAG_RXVLAN != 0,
-            inserts: value.data & ETH_FLAG_TXVLAN != 0,
+            strips: flags & ETH_FLAG_RXVLAN != 0,
+            inserts: flags & ETH_FLAG_TXVLAN != 0,
+        })
+    }
+}
+
+/// What else is worth knowing of a card.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CardFacts {
+    /// The driver's name; empty if it does not tell.
+    pub driver: String,
+    /// Queues by which frames come in; 0 if it does not tell.
+    pub queues: u32,
+    /// Bytes.
+    pub mtu: u32,
+    /// It joins packets that come in to larger ones (`lro`).
+    pub receives_large: bool,
+}
+
+impl CardFacts {
+    /// Asks the driver of an interface.
+    ///
+    /// # Errors
+    /// There is no such interface, or the kernel refuses the question.
+    pub fn of(interface: &str) -> Result<Self, Error> {
+        let mut question = Question::about(interface)?;
+        let mut info = DriverInfo {
+            command: ETHTOOL_GDRVINFO,
+            driver: [0; 32],
+            rest: [0; 160],
+        };
+        let mut channels = Channels {
+            command: ETHTOOL_GCHANNELS,
+            most: [0; 4],
+            receiving: 0,
+            sending: 0,
+            other: 0,
+            combined: 0,
+        };
+        question.ask(&mut info)?;
+        question.ask(&mut channels)?;
+        let name = info.driver.split(|byte| *byte == 0).next();
+        Ok(Self {
+            driver: String::from_utf8_lossy(name.unwrap_or_default()).into_owned(),
+            queues: channels.receiving.saturating_add(channels.combined),
+            mtu: question.mtu()?,
+            receives_large: question.flags()? & ETH_FLAG_LRO != 0,
         })
     }
 }

@@ -33,3 +33,12 @@ pub(super) fn before(interface: u32, hook: EgressHook, ours: u32) -> Result<Vec<
     }
     Ok(before)
 }
+/// Describes whoever is asked about what leaves an interface, our programs among them.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn all(interface: u32) -> Result<Vec<String>> {
+    /// No program has this id.
+    const NOBODY: u32 = 0;
+    before(interface, EgressHook::Clsact, NOBODY)
+}

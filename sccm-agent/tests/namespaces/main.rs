@@ -18,6 +18,7 @@ mod control;
 mod conversations;
 mod counters;
 mod decisions;
+mod doctor;
 mod egress_order;
 mod enforce;
 mod faults;

@@ -1,0 +1,207 @@
+//! Each card, and the interfaces that were named.
+
+use super::{Finding, Grade, Wish};
+use crate::agent::cards;
+use crate::hooks::{self, XdpMode, offload};
+use crate::interface::{self, Interface, Kind, XdpFeatures};
+use crate::kernel::{CardFacts, PinDir, describe_program, tc_egress};
+use crate::plan::{self, Card, Lane, NamedInterface};
+use sccm_common::Place;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The longest frame, in bytes of its MTU, that fits into one page with the headroom of XDP and the kernel's
+/// own structure behind it.
+const ONE_BUFFER: u32 = 3498;
+
+pub(super) fn examine(wish: &Wish, present: &[Interface]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for named in &wish.interfaces {
+        findings.extend(named_interface(named, present));
+    }
+    let there = plan::those_that_exist(&wish.interfaces, present);
+    let cards: Vec<Card> = match plan::of(&there, present) {
+        Ok(plan) if !there.is_empty() => plan.cards,
+        Ok(_) if wish.interfaces.is_empty() => present.iter().filter_map(candidate).collect(),
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            findings.push(Finding::blocker("interfaces", format!("{error:#}")));
+            Vec::new()
+        }
+    };
+    let features = interface::xdp_features().unwrap_or_default();
+    for card in &cards {
+        let one = present.iter().find(|one| one.index == card.index);
+        if let Some(one) = one {
+            findings.extend(card_findings(wish, card, one, present, &features));
+        }
+    }
+    findings
+}
+
+/// A card that somebody might want to enforce.
+fn candidate(one: &Interface) -> Option<Card> {
+    let is_card = matches!(one.kind, Kind::Card | Kind::Veth { .. }) && one.name != "lo";
+    (one.up && is_card).then(|| Card {
+        name: one.name.clone(),
+        index: one.index,
+        lanes: vec![Lane {
+            name: one.name.clone(),
+            place: Place::Host,
+            vlan: None,
+        }],
+        given: true,
+    })
+}
+
+/// Whether what the operator named is there, is up, and stands for cards.
+fn named_interface(named: &NamedInterface, present: &[Interface]) -> Option<Finding> {
+    let one = std::slice::from_ref(named);
+    let error = cards::plan(one, present, false).err()?;
+    Some(Finding::blocker("interface", format!("{error:#}")).on(&named.name))
+}
+
+fn card_findings(
+    wish: &Wish,
+    card: &Card,
+    one: &Interface,
+    present: &[Interface],
+    features: &BTreeMap<u32, XdpFeatures>,
+) -> Vec<Finding> {
+    let name = &card.name;
+    let mut findings = Vec::new();
+    let facts = CardFacts::of(name).unwrap_or_default();
+    findings.push(driver(
+        &facts,
+        features.get(&card.index).copied(),
+        wish.xdp_mode,
+    ));
+    if card.is_trunk() {
+        findings.push(match offload::check(card, present) {
+            Ok(None) => Finding::fine("vlan-offload", "tags stay in the frames"),
+            Ok(Some(doubt)) => Finding::warning("vlan-offload", doubt),
+            Err(error) => Finding::blocker("vlan-offload", format!("{error:#}")),
+        });
+    }
+    if facts.receives_large {
+        findings.push(
+            Finding::warning(
+                "large-receive-offload",
+                "the card joins packets before the program sees them; native XDP is refused by most drivers then",
+            )
+            .mend(format!("ethtool -K {name} lro off")),
+        );
+    }
+    findings.extend(membership(one, present));
+    findings.push(xdp(&wish.pins, one));
+    findings.extend(tc(one));
+    findings.extend(reverse_path(name));
+    findings
+        .into_iter()
+        .map(|finding| finding.on(name))
+        .collect()
+}
+
+pub(super) fn driver(facts: &CardFacts, features: Option<XdpFeatures>, mode: XdpMode) -> Finding {
+    const TOPIC: &str = "driver";
+    let driver = match facts.driver.as_str() {
+        "" => "its driver does not tell its name",
+        driver => driver,
+    };
+    let queues = match facts.queues {
+        0 => String::new(),
+        1 => ", 1 queue".to_owned(),
+        queues => format!(", {queues} queues"),
+    };
+    let about = format!("{driver}{queues}, MTU {}", facts.mtu);
+    if mode == XdpMode::Generic {
+        return Finding::fine(
+            TOPIC,
+            format!("{about}: generic mode works with every driver"),
+        );
+    }
+    let generic = "give --xdp-mode generic";
+    // In the mode auto, the agent goes on in generic mode.
+    let grade = match mode {
+        XdpMode::Auto => Grade::Warning,
+        _ => Grade::Blocker,
+    };
+    let refused = |why: &str, remedy: &str| {
+        Finding::new(TOPIC, grade, format!("{about}: {why}")).mend(remedy)
+    };
+    match features {
+        // Kernels before 6.3 do not tell.
+        None => Finding::fine(
+            TOPIC,
+            format!("{about}: the kernel does not tell whether it takes XDP programs"),
+        ),
+        Some(features) if !features.native => {
+            refused("it takes no XDP programs as it is set up now", generic)
+        }
+        Some(features) if !features.several_buffers && facts.mtu > ONE_BUFFER => refused(
+            "it takes XDP programs for frames of one buffer only, and frames may be longer",
+            &format!("lower the MTU to {ONE_BUFFER}, or {generic}"),
+        ),
+        Some(_) => Finding::fine(TOPIC, format!("{about}: it takes XDP programs")),
+    }
+}
+
+fn membership(one: &Interface, present: &[Interface]) -> Option<Finding> {
+    let group = present
+        .iter()
+        .find(|other| one.controller == Some(other.index))?;
+    Some(Finding::fine(
+        "membership",
+        format!("a member of {}", group.name),
+    ))
+}
+
+fn xdp(pins: &PinDir, one: &Interface) -> Finding {
+    let Some(program) = one.xdp else {
+        return Finding::fine("xdp", "no program is there");
+    };
+    let is_ours = hooks::our_programs(pins).is_ok_and(|ours| ours.contains(&program.id));
+    match is_ours {
+        true => Finding::fine("xdp", "our program is there"),
+        false => Finding::blocker(
+            "xdp",
+            format!(
+                "another one is there: {}; sccm-agent replaces nothing that is not its own",
+                describe_program(program.id)
+            ),
+        )
+        .mend(format!(
+            "stop its owner, or ip link set {} xdp off",
+            one.name
+        )),
+    }
+}
+
+/// Programs that see what leaves. Ours stands before them, unless it cannot.
+fn tc(one: &Interface) -> Option<Finding> {
+    match tc_egress(one.index) {
+        Ok(programs) if programs.is_empty() => None,
+        Ok(programs) => Some(Finding::fine(
+            "tc",
+            format!("at the egress hook: {}", programs.join(", ")),
+        )),
+        Err(error) => Some(Finding::warning("tc", format!("{error:#}"))),
+    }
+}
+
+/// The kernel drops by its own routes what comes in by the wrong card.
+fn reverse_path(name: &str) -> Option<Finding> {
+    let setting = |of: &str| {
+        let path = format!("/proc/sys/net/ipv4/conf/{of}/rp_filter");
+        let value = fs::read_to_string(path).ok()?;
+        value.trim().parse::<u8>().ok()
+    };
+    // The kernel takes the larger of the two (ip-sysctl).
+    let strict = setting("all").max(setting(name)) == Some(1);
+    strict.then(|| {
+        Finding::fine(
+            "reverse-path-filter",
+            "strict: the kernel also drops IPv4 packets that come in by another card than answers would leave by",
+        )
+    })
+}

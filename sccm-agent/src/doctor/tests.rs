@@ -1,0 +1,65 @@
+use super::Grade::{Blocker, Fine, Warning};
+use super::*;
+use crate::interface::XdpFeatures;
+use crate::kernel::CardFacts;
+use crate::state::{InterfaceState, State};
+
+#[test]
+fn a_driver_is_judged_by_what_it_says_it_can() {
+    let facts = |mtu| CardFacts {
+        driver: "virtio_net".to_owned(),
+        queues: 4,
+        mtu,
+        receives_large: false,
+    };
+    let features = |native, several_buffers| {
+        Some(XdpFeatures {
+            native,
+            several_buffers,
+        })
+    };
+    for (mtu, told, mode, grade) in [
+        (1500, None, XdpMode::Native, Fine),
+        (1500, features(true, false), XdpMode::Native, Fine),
+        (1500, features(false, false), XdpMode::Native, Blocker),
+        (1500, features(false, false), XdpMode::Auto, Warning),
+        (1500, features(false, false), XdpMode::Generic, Fine),
+        (3498, features(true, false), XdpMode::Native, Fine),
+        (3499, features(true, false), XdpMode::Native, Blocker),
+        (9000, features(true, true), XdpMode::Native, Fine),
+    ] {
+        let finding = cards::driver(&facts(mtu), told, mode);
+        assert_eq!(finding.grade, grade, "{finding:?}");
+        assert_eq!(finding.remedy.is_some(), grade != Fine, "{finding:?}");
+        assert!(
+            finding.text.starts_with("virtio_net, 4 queues, MTU "),
+            "{finding:?}"
+        );
+    }
+}
+
+#[test]
+fn only_a_card_that_drops_is_fine() {
+    for (state, grade) in [
+        (State::Enforcing, Grade::Fine),
+        (State::WarmingUp, Grade::Fine),
+        (State::Observing, Grade::Warning),
+        (State::Generic, Grade::Warning),
+        (State::Missing, Grade::Warning),
+        (State::EgressBehind, Grade::Blocker),
+        (State::EgressLost, Grade::Blocker),
+        (State::ForeignProgram, Grade::Blocker),
+        (State::Detached, Grade::Blocker),
+        (State::StalePin, Grade::Blocker),
+    ] {
+        let finding = live::interface(&InterfaceState {
+            interface: "eth0".to_owned(),
+            state,
+            mode: None,
+            before: vec!["TCX program `other`".to_owned()],
+        });
+        assert_eq!(finding.grade, grade, "{finding:?}");
+        assert_eq!(finding.interface.as_deref(), Some("eth0"));
+        assert!(finding.text.starts_with(state.label()), "{finding:?}");
+    }
+}

@@ -1,0 +1,130 @@
+//! `sccm-agent doctor`: a machine that can enforce, one that cannot, and what is enforced.
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
+use sccm_tests::agent::{Finished, Hosts, PolicyFile};
+use sccm_tests::foreign::Foreign;
+use serde_json::Value;
+
+const FINE: Option<i32> = Some(0);
+const WARNINGS: Option<i32> = Some(3);
+const BLOCKERS: Option<i32> = Some(4);
+
+/// What a doctor found.
+struct Found(Finished, Vec<Value>);
+
+fn doctor(hosts: &Hosts, arguments: &str) -> Result<Found> {
+    let done = hosts.run(&format!("doctor {arguments} -o json"))?;
+    let examination: Value = serde_json::from_str(&done.stdout)?;
+    let findings = examination["findings"].as_array().context("no findings")?;
+    Ok(Found(done, findings.clone()))
+}
+
+impl Found {
+    /// The grade of a topic, on an interface if it is about one.
+    fn grade(&self, topic: &str, interface: Option<&str>) -> &str {
+        let is_it = |one: &&Value| one["topic"] == topic && one["interface"].as_str() == interface;
+        let found = self.1.iter().find(is_it);
+        found.map_or("none", |one| one["grade"].as_str().unwrap_or("no grade"))
+    }
+
+    /// Grades that are not fine, but that of the clock, which is the machine's own.
+    fn troubles(&self) -> Vec<&Value> {
+        let is_trouble = |one: &&Value| one["grade"] != "fine" && one["topic"] != "clock";
+        self.1.iter().filter(is_trouble).collect()
+    }
+}
+
+#[test]
+fn a_machine_is_looked_at_and_left_as_it_is() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let found = doctor(&hosts, "--interface eth0")?;
+    assert!(found.troubles().is_empty(), "{:#?}", found.troubles());
+    for topic in ["kernel", "privileges", "pins", "memory", "listening-port"] {
+        assert_eq!(found.grade(topic, None), "fine", "{topic}");
+    }
+    for topic in ["driver", "xdp"] {
+        assert_eq!(found.grade(topic, Some("eth0")), "fine", "{topic}");
+    }
+    // Without a name, every card is looked at; in words, each is on a line of its own.
+    let all = hosts.run("doctor")?.stdout;
+    assert!(all.contains("fine     eth0 driver: veth, "), "{all}");
+    hosts.assert_untouched()?;
+
+    let missing = doctor(&hosts, "--interface eth7")?;
+    assert_eq!(missing.0.code, BLOCKERS);
+    assert_eq!(missing.grade("interface", Some("eth7")), "blocker");
+
+    // No driver is below the loopback interface.
+    let loopback = doctor(&hosts, "--interface lo")?;
+    assert_eq!(
+        loopback.grade("driver", Some("lo")),
+        "blocker",
+        "{:#?}",
+        loopback.1
+    );
+    let generic = doctor(&hosts, "--interface lo --xdp-mode generic")?;
+    assert_eq!(generic.grade("driver", Some("lo")), "fine");
+
+    let elsewhere = doctor(&hosts, "--interface eth0 --metrics-listen 192.0.2.77:19470")?;
+    assert_eq!(elsewhere.grade("listening-port", None), "blocker");
+    hosts
+        .run("doctor --config policy.toml")?
+        .assert_refused(&["--config", "--interface"]);
+    Ok(())
+}
+
+#[test]
+fn what_keeps_a_policy_from_being_enforced_is_found_before() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let file = PolicyFile::allowing(&[])?;
+    let arguments = format!("--interface eth0 --config {}", file.path().display());
+    let good = doctor(&hosts, &arguments)?;
+    assert_ne!(good.grade("policy", None), "blocker", "{:#?}", good.1);
+    assert_eq!(good.grade("ssh-sessions", None), "fine");
+    file.write("[site]\nno-such-key = 1\n")?;
+    let bad = doctor(&hosts, &arguments)?;
+    assert_eq!(
+        (bad.0.code, bad.grade("policy", None)),
+        (BLOCKERS, "blocker")
+    );
+
+    // Somebody else's program at the egress hook is told, and stops nothing.
+    let foreign = Foreign::load()?;
+    let card = hosts.point.interface("eth0");
+    let _standing = foreign.in_front(&card)?;
+    let beside = doctor(&hosts, "--interface eth0")?;
+    assert_eq!(beside.grade("tc", Some("eth0")), "fine", "{:#?}", beside.1);
+    Ok(())
+}
+
+#[test]
+fn what_is_enforced_is_looked_at() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let nothing = doctor(&hosts, "--live")?;
+    assert_eq!(nothing.0.code, BLOCKERS);
+    assert_eq!(nothing.grade("enforcement", None), "blocker");
+
+    let agent = hosts.enforce("--role distribution-point --interface eth0")?;
+    let live = doctor(&hosts, "--live --interface eth0")?;
+    assert!(live.troubles().is_empty(), "{:#?}", live.troubles());
+    assert_eq!(live.grade("enforcement", Some("eth0")), "fine");
+    assert_eq!(live.grade("agent", None), "fine");
+    assert!([FINE, WARNINGS].contains(&live.0.code));
+
+    agent.end(Signal::SIGKILL)?;
+    let alone = doctor(&hosts, "--live --interface eth0")?;
+    assert_eq!(
+        (alone.0.code, alone.grade("agent", None)),
+        (WARNINGS, "warning")
+    );
+    assert_eq!(alone.grade("enforcement", Some("eth0")), "fine");
+
+    hosts.set_layout_version(1)?;
+    let other = doctor(&hosts, "--live")?;
+    assert_eq!(
+        (other.0.code, other.grade("pins", None)),
+        (BLOCKERS, "blocker")
+    );
+    Ok(())
+}
