@@ -47,7 +47,7 @@ fn capabilities() -> Result<()> {
 
 fn release() -> Result<String> {
     Ok(uname()
-        .context("asking for the kernel's version")?
+        .context("reading the kernel's version")?
         .release()
         .to_string_lossy()
         .into_owned())
