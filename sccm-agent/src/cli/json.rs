@@ -44,7 +44,7 @@ impl Document {
 #[expect(dead_code, reason = "only its shape is wanted")]
 enum Explanations {
     /// The answer.
-    One(Explanation),
+    One(Box<Explanation>),
     /// Both ends are protected: how it leaves the one, and how it reaches the other.
     Both(Vec<Explanation>),
 }
