@@ -1,7 +1,7 @@
 //! The life of an enforcing agent: check everything, attach, watch, let go.
 //!
 //! Nothing is touched before every check has passed, and what was attached is
-//! taken back if a later interface fails.
+//! undone if a later interface fails.
 
 mod begin;
 pub(crate) mod cards;
@@ -59,7 +59,7 @@ impl Agent {
     ///
     /// # Errors
     /// Whatever is wrong with the settings or the machine; nothing has changed then. [`Changed`]
-    /// if a policy was taken back that an agent had left unconfirmed, and if not everything
+    /// if a policy was rolled back that an agent had left unconfirmed, and if not everything
     /// could be undone.
     pub async fn start(settings: Settings) -> Result<Self> {
         let mut changed = false;
@@ -132,7 +132,7 @@ impl Agent {
                 if taken.found == Found::Nothing
                     && let Err(error) = pins.remove()
                 {
-                    tracing::warn!("clearing up: {error:#}");
+                    tracing::warn!("cleaning up: {error:#}");
                     *changed = true;
                 }
                 return Err(error);
@@ -242,13 +242,13 @@ impl Agent {
         let confirmed = no_more_changes.as_ref().map(|ended| ended.confirmed);
         let keeps = end.keeps(self.settings.on_exit, confirmed.ok());
         if let Err(error) = &no_more_changes {
-            tracing::error!("taking back the unconfirmed policy: {error:#}");
+            tracing::error!("rolling back the unconfirmed policy: {error:#}");
         }
         if keeps {
             tracing::info!("ended; enforcement goes on until `sccm-agent detach`");
         } else {
             self.settings.pins.remove()?;
-            tracing::info!("detached; interfaces are as before");
+            tracing::info!("detached: nothing is enforced any more");
         }
         let no_more_changes = match no_more_changes {
             Ok(ended) => {
@@ -259,7 +259,7 @@ impl Agent {
         };
         match end {
             End::Told => no_more_changes,
-            End::Unconfirmed => bail!("nobody confirmed the first policy in time: let go"),
+            End::Unconfirmed => bail!("nobody confirmed the first policy in time: detached"),
             End::Broken(error) => Err(error),
         }
     }

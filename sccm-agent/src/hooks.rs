@@ -40,7 +40,7 @@ pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Re
 /// is in the maps stays. `ready` is called when all is loaded, before the first program is attached.
 ///
 /// # Errors
-/// The kernel or a driver refuses, or somebody sees outgoing packets before a program that is to
+/// The kernel or a driver refuses, or another TC program runs before one that is to
 /// be the first; hooks and policy are then as before. [`Changed`] if they are not.
 pub fn attach_all(
     pins: &PinDir,
@@ -128,8 +128,8 @@ fn hook_all(
     };
     if let Err(error) = hooked() {
         if compiled.is_some() {
-            let taken_back = maps.unpublish().context("taking the policy back");
-            taken_back.context(Changed)?;
+            let withdrawn = maps.unpublish().context("withdrawing the policy");
+            withdrawn.context(Changed)?;
         }
         return Err(error);
     }
@@ -140,8 +140,8 @@ fn is_first(attached: &Attached, interface: &str) -> Result<()> {
     let before = attached.before()?;
     ensure!(
         before.is_empty(),
-        "{} sees what leaves {interface} before the agent's egress program, and may hide it: stop \
-         its owner, or stand behind it with --behind-tc-programs",
+        "{} runs before the agent's egress program on {interface}, and may hide packets from it: \
+         stop its owner, or run after it with --behind-tc-programs",
         before.join(", ")
     );
     Ok(())

@@ -6,6 +6,7 @@
 //! ends, nothing else is published.
 
 mod drift;
+mod machine;
 mod order;
 mod other_files;
 pub mod prepare;
@@ -15,6 +16,7 @@ mod shadow;
 mod trial;
 mod written;
 
+pub use machine::probe;
 pub use order::{Outcome, Reload, What};
 pub use other_files::{OtherFiles, PutInForce};
 pub use settings::Settings;
@@ -25,15 +27,12 @@ pub use written::Written;
 use crate::decisions::{Decisions, Saving};
 use crate::hooks;
 use crate::interface::Netlink;
-use crate::kernel::{Clock, Maps, PinDir, since_boot};
+use crate::kernel::{Maps, PinDir, since_boot};
 use crate::plan::Plan;
 use crate::policy::{Compiled, SitePolicy, Surroundings, hash_of, hash_text};
 use crate::record::Record;
-use crate::units;
 use anyhow::{Result, bail, ensure};
 use sccm_common::abi::PolicyInfo;
-use sccm_common::policy::flag;
-use sccm_common::probe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -258,21 +257,21 @@ impl Policies {
         })
     }
 
-    /// Returns to the policy before: at once where the active one is on trial,
-    /// otherwise by publishing the one before again.
+    /// Returns to the previous policy: at once where the active one is on trial,
+    /// otherwise by publishing that one again.
     ///
     /// # Errors
-    /// There is none before, it would cut the operator off, or the kernel refuses
+    /// There is none, it would cut the operator off, or the kernel refuses
     /// a write.
     pub async fn rollback(&self, accept_lockout: bool) -> Result<Outcome> {
         let mut held = self.held.lock().await;
         if self.deadline.borrow().is_some() {
             ensure!(
                 held.maps.standby()?.is_confirmed(),
-                "no policy was confirmed before this one: stop the agent to let go, or run \
+                "no policy was confirmed before this one: stop the agent to end enforcement, or run \
                  `sccm-agent confirm`"
             );
-            self.take_back(&mut held).await?;
+            self.roll_back_trial(&mut held).await?;
             let outcome = outcome(&held, What::RolledBack);
             kept(held).await;
             return outcome;
@@ -294,59 +293,6 @@ impl Policies {
         let outcome = outcome(&held, What::RolledBack);
         kept(held).await;
         outcome
-    }
-
-    /// Publishes the running policy for the machine as it is now, if it has changed; `plan` are
-    /// its cards from now on. While a policy is on trial, that waits for its end.
-    ///
-    /// # Errors
-    /// The kernel does not answer, or refuses a write.
-    pub async fn follow_machine(&self, plan: &Plan) -> Result<()> {
-        let mut held = self.held.lock().await;
-        if held.plan != *plan {
-            held.plan = plan.clone();
-        }
-        self.follow(&mut held).await
-    }
-
-    async fn follow(&self, held: &mut Held) -> Result<()> {
-        let machine = prepare::surroundings(&self.settings, &self.netlink, &held.plan).await?;
-        self.follow_with_shadow(held, &machine).await;
-        if self.deadline.borrow().is_some() || held.running.machine == machine {
-            return Ok(());
-        }
-        let Some(policy) = held.running.policy.clone() else {
-            held.running.machine = machine;
-            tracing::warn!(
-                "this machine's addresses or routes have changed, but not in the policy, which another \
-                 agent published: run `sccm-agent reload`"
-            );
-            return Ok(());
-        };
-        let (machine, mut compiled) = self.compile(held, &policy).await?;
-        let active = held.maps.info()?;
-        // Whoever has become the master of a pair knows no streams.
-        let known = &held.running.machine.own;
-        if machine.own.iter().any(|own| !known.contains(own)) {
-            probe(&mut compiled)?;
-        }
-        if compiled.info.tables != active.tables {
-            compiled.info.withdrawn = active.withdrawn;
-            publish(held, compiled, None)?;
-            tracing::info!(
-                generation = held.maps.info()?.generation,
-                "this machine's addresses or routes have changed; policy published"
-            );
-        }
-        held.running.machine = machine;
-        Ok(())
-    }
-
-    /// [`Policies::follow_machine`], after a trial in which nobody could.
-    async fn catch_up(&self, held: &mut Held) {
-        if let Err(error) = self.follow(held).await {
-            tracing::error!("following this machine's addresses and routes: {error:#}");
-        }
     }
 
     /// Takes note of what runs from now on, and returns what ran before.
@@ -375,16 +321,6 @@ impl Policies {
     }
 }
 
-/// Lets probes pass from now on, if they may at all.
-pub fn probe(compiled: &mut Compiled) -> Result<()> {
-    compiled.probe(Clock::read()?.program().saturating_add(probe::TIME));
-    if compiled.policy.has(flag::PROBES) {
-        let time = units::describe(probe::TIME.into());
-        tracing::info!("for {time}, streams that are not known are probed");
-    }
-    Ok(())
-}
-
 /// Makes a policy the active one; with a trial, until its end.
 fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> Result<()> {
     compiled.info.confirm_by = trial.map_or(0, confirm_by);
@@ -402,7 +338,7 @@ fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> 
 fn not_on_trial(active: &PolicyInfo) -> String {
     format!(
         "nothing is on trial: this policy is the active one already, generation {}, and stays; it \
-         may have been published a moment ago: `sccm-agent rollback` returns to the one before",
+         may have been published a moment ago: `sccm-agent rollback` returns to the previous one",
         active.generation
     )
 }

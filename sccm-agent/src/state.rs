@@ -35,19 +35,19 @@ pub enum State {
     Observing,
     /// The same, for a while after a first start; then it drops.
     WarmingUp,
-    /// Nothing of ours is there.
+    /// No program of the agent is attached.
     Detached,
-    /// Somebody else's program is there.
+    /// Somebody else's XDP program is attached.
     ForeignProgram,
-    /// Our program drops what arrives, but no more sees what leaves, so that answers
-    /// to what the protected systems open are lost.
+    /// The ingress program drops packets, but the egress program is gone, so that answers to what
+    /// the protected systems open are dropped.
     EgressLost,
-    /// Somebody else's TC program sees what leaves before ours, and may hide it: what it passes on
-    /// is not judged, and gets no answers.
+    /// Somebody else's TC program runs before the egress program: packets that it lets out are not
+    /// judged, and get no answers.
     EgressBehind,
-    /// It is to be enforced, and is not yet: the machine does not have it, or has no way to attach.
+    /// The agent is to enforce it, but it does not exist, or the agent cannot attach to it.
     Missing,
-    /// Our pin is there, but the card that it was made for is gone.
+    /// The link is pinned, but the card that it was made for is gone.
     StalePin,
 }
 
@@ -102,7 +102,7 @@ pub struct InterfaceState {
     pub state: State,
     /// `native` or `generic`; null where our program is not attached.
     pub mode: Option<&'static str>,
-    /// Who sees what leaves before our egress program.
+    /// The TC programs that run before the agent's egress program.
     pub before: Vec<String>,
 }
 
@@ -115,8 +115,8 @@ pub fn open(pins: &PinDir) -> Result<Maps> {
         Found::Maps => Maps::open(pins),
         Found::Nothing => bail!("nothing is enforced ({} is empty)", pins.path().display()),
         Found::OtherAbi(version) => bail!(
-            "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
-             ask that one",
+            "another version of sccm-agent made these maps (layout {version}, this one has {}): \
+             use that version",
             sccm_common::abi::VERSION
         ),
     }
@@ -189,7 +189,7 @@ pub fn not_enforced(maps: &Maps, present: &[Interface]) -> Result<Vec<String>> {
     Ok(plan::not_enforced(&entrances, present, interface::routes))
 }
 
-/// Who sees what leaves before our egress program; `None` if that is not attached.
+/// The TC programs that run before the agent's egress program; `None` if that is not attached.
 fn who_sees_first(pins: &PinDir, hook: u32, card: &Interface) -> Result<Option<Vec<String>>> {
     match Attached::hangs_on(pins, hook, Direction::Outbound, card.index)? {
         true => Attached::before_pinned(pins, hook, card.index).map(Some),

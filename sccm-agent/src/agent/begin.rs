@@ -120,7 +120,7 @@ pub(crate) async fn begin(
     }
     if hooked.maps.shadow().context(Changed)?.is_some() {
         hooked.maps.end_shadow().context(Changed)?;
-        tracing::warn!("the shadow of the agent before has ended");
+        tracing::warn!("the candidate of the previous agent is no longer tried");
     }
 
     let active = hooked.maps.info().context(Changed)?;
@@ -199,14 +199,14 @@ fn service_names(settings: &Settings, found: Found) -> Result<ServiceNames> {
             let capacity = pins.flow_capacity()?;
             ensure!(
                 capacity == settings.flow_capacity,
-                "the flows that are there have room for {capacity}: say --flow-capacity \
+                "the flow table that exists has room for {capacity}: give --flow-capacity \
                  {capacity}, or run `sccm-agent detach` first"
             );
             Maps::open(pins)?.service_names()
         }
         Found::OtherAbi(version) => bail!(
             "{} holds the maps of another sccm-agent (layout {version}, this one has {}): \
-             run `sccm-agent detach` first; counters begin anew",
+             run `sccm-agent detach` first; counters then start at 0",
             pins.path().display(),
             sccm_common::abi::VERSION
         ),

@@ -29,7 +29,7 @@ fn plan_without_missing(named: &[NamedInterface], present: &[Interface]) -> Resu
     let awaited = plan::missing(named, present);
     if !awaited.is_empty() {
         tracing::warn!(
-            "the machine does not have {} yet: enforced as soon as it does",
+            "waiting for {}: the machine has no such interface yet",
             awaited.join(", ")
         );
     }
@@ -87,7 +87,7 @@ fn refuse_another_mode(asked: XdpMode, interfaces: &[&Interface]) -> Result<()> 
             _ => continue,
         };
         bail!(
-            "{} is enforced in {mode} mode: say --xdp-mode {mode}, or run `sccm-agent detach` first",
+            "{} is enforced in {mode} mode: give --xdp-mode {mode}, or run `sccm-agent detach` first",
             interface.name
         );
     }

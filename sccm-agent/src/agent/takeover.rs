@@ -1,7 +1,7 @@
 //! What a new agent makes of the policy that it was given, of the one that it finds in the maps, and
 //! of what was decided before.
 //!
-//! An agent that dies while a policy is on trial leaves it enforced, and nobody to take it back. So
+//! An agent that dies while a policy is on trial leaves it enforced, and nobody to roll it back. So
 //! the next one does that first of all, by one word, before it checks anything that could go wrong;
 //! or the trial goes on, if there is time left and the agent was given that very policy.
 
@@ -80,15 +80,15 @@ impl Taken {
         };
         self.unread = true;
         tracing::error!(
-            "the policy file is not enforced but what was confirmed last, so that the machine is not \
-             open; mend the file, then run `sccm-agent reload`: {error:#}"
+            "the policy file has a mistake, so the last confirmed policy is enforced instead; correct \
+             the file, then run `sccm-agent reload`: {error:#}"
         );
         Ok(confirmed)
     }
 
-    /// Looks at what is pinned. A policy that nobody confirmed is taken back, unless its trial goes
-    /// on: there is time left, and it is what the agent was `given`. Where none was confirmed before
-    /// it, what there is to go back to is nothing: all hooks and maps go. Sets `changed` then.
+    /// Looks at what is pinned. A policy that nobody confirmed is rolled back, unless its trial goes
+    /// on: there is time left, and it is what the agent was `given`. Where no policy was confirmed
+    /// before it, all hooks and maps are removed. Sets `changed` then.
     ///
     /// # Errors
     /// The pins cannot be read or changed.
@@ -115,7 +115,7 @@ impl Taken {
                 taken.trial = Some(Duration::from_secs(left));
             } else {
                 *changed = true;
-                taken.found = take_back(pins, &mut maps, active.generation)?;
+                taken.found = roll_back(pins, &mut maps, active.generation)?;
             }
         }
         if taken.found == Found::Maps {
@@ -155,7 +155,7 @@ impl Taken {
                     });
                 }
                 Err(error) => {
-                    tracing::error!("what was confirmed last cannot be enforced: {error:#}")
+                    tracing::error!("the last confirmed policy cannot be enforced: {error:#}")
                 }
             }
             choice = match running {
@@ -197,24 +197,25 @@ pub(crate) async fn decisions(settings: &Settings) -> Decisions {
     let read = files::in_time(|| Decisions::load(file)).await;
     read.unwrap_or_else(|error| {
         tracing::error!(
-            "what was decided before is not known, and what is decided is not kept: {error:#}"
+            "which policies were confirmed before cannot be read, and decisions are not saved: {error:#}"
         );
         Decisions::unkept()
     })
 }
 
-fn take_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> {
+fn roll_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> {
     if maps.standby()?.is_confirmed() {
-        maps.take_back()?;
+        maps.roll_back()?;
         tracing::warn!(
             generation = maps.info()?.generation,
-            "nobody confirmed policy {unconfirmed} before its agent died: went back to the one before"
+            "nobody confirmed policy {unconfirmed} before its agent died: returned to the previous policy"
         );
         return Ok(Found::Maps);
     }
-    pins.clear().context("taking back what nobody confirmed")?;
+    pins.clear()
+        .context("rolling back the policy that nobody confirmed")?;
     tracing::warn!(
-        "nobody confirmed the first policy before its agent died: detached; this start begins anew"
+        "nobody confirmed the first policy before its agent died: detached everything, and starting anew"
     );
     Ok(Found::Nothing)
 }
@@ -222,11 +223,13 @@ fn take_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> 
 /// Says that something else is enforced than what the agent was given.
 pub(crate) fn tell_disobedience(active: &PolicyInfo, given_was_withdrawn: bool) {
     let why = match given_was_withdrawn {
-        true => "it has been taken back before",
-        false => "something else was decided since the agent read it last, and it has not changed",
+        true => "it was rolled back before",
+        false => {
+            "another policy was confirmed after the agent last read it, and it has not changed since"
+        }
     };
     tracing::warn!(
-        "the policy that this agent was given differs from what is enforced, {}, which was confirmed last: {why}; change it, or run `sccm-agent reload`",
+        "the last confirmed policy, {}, is enforced, and not the policy that this agent was started with: {why}; change it, or run `sccm-agent reload`",
         &hash_text(&active.hash)[..12]
     );
 }

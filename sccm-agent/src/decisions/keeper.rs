@@ -44,9 +44,9 @@ impl Keeper {
                     && let Err(error) = file.save(&text)
                 {
                     tracing::error!(
-                        "what was decided is not kept: {error:#}; once this is mended, run \
-                         `sccm-agent reload`. Until then a start enforces what the policy file says \
-                         where the pins are gone"
+                        "the decision was not saved: {error:#}; correct this, then run \
+                         `sccm-agent reload`. Until then, an agent that starts without pinned maps \
+                         enforces the policy file"
                     );
                 }
                 for waits in waiting {
@@ -74,9 +74,7 @@ impl Keeper {
             // It will look after what it does now.
             Ok(()) | Err(TrySendError::Full(())) => {}
             Err(TrySendError::Disconnected(())) => {
-                tracing::error!(
-                    "what was decided is not kept: the thread that writes it has ended"
-                );
+                tracing::error!("the decision was not saved: the thread that writes it has ended");
                 return Saving::NOTHING;
             }
         }
@@ -95,7 +93,7 @@ impl Saving {
         };
         if timeout(PATIENCE, saving).await.is_err() {
             tracing::error!(
-                "what was decided is not kept yet: does the file system of --state-dir hang?"
+                "the decision is not saved yet: does the file system of --state-dir hang?"
             );
         }
     }

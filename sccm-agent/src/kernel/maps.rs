@@ -92,7 +92,7 @@ impl Maps {
         let secret = RandomState::new().hash_one(0);
         self.secret
             .set(0, secret, 0)
-            .context("writing the secret of the questions")?;
+            .context("writing the key of the question table's hash")?;
         self.abi
             .set(0, abi::VERSION, 0)
             .context("writing the layout version")
@@ -161,7 +161,7 @@ impl Maps {
             .context("writing the policy")?;
         self.infos
             .set(bank, info, 0)
-            .context("writing about the policy")
+            .context("writing the policy's description")
     }
 
     /// Activates the policy that was active before the last [`Maps::publish`]; it is still in
@@ -169,19 +169,19 @@ impl Maps {
     pub fn unpublish(&mut self) -> Result<()> {
         let standby = self.standby_bank()?;
         self.activate(standby)
-            .context("going back to the policy before")
+            .context("going back to the previous policy")
     }
 
-    /// [`Maps::unpublish`], and notes which policy was taken back, so that no agent publishes it
+    /// [`Maps::unpublish`], and notes which policy was rolled back, so that no agent publishes it
     /// again unless somebody asks for it.
-    pub fn take_back(&mut self) -> Result<()> {
+    pub fn roll_back(&mut self) -> Result<()> {
         let standby = PolicyInfo {
             withdrawn: self.info()?.hash,
             ..self.written(self.standby_bank()?)?
         };
         self.infos
             .set(self.standby_bank()?, standby, 0)
-            .context("writing about the policy before")?;
+            .context("writing the previous policy's description")?;
         self.unpublish()
     }
 
@@ -199,7 +199,7 @@ impl Maps {
         };
         self.infos
             .set(self.active_bank()?, renamed, 0)
-            .context("writing about the policy")
+            .context("writing the policy's description")
     }
 
     /// Ends the trial of the active policy: it stays.

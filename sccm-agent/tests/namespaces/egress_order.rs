@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, EgressOrder, Loader, Mode, PinDir};
-use sccm_common::Place;
+use sccm_agent::kernel::EgressHook;
 use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
 use sccm_tests::foreign::{Foreign, Standing};
 use sccm_tests::traffic::{PATIENCE, tcp_exchange, tcp_server};
 
-const SLOT: u32 = 0;
+use crate::clsact::leave_filter;
 
 /// A TCP service of the client's that the point's roles do not need.
 const ELSEWHERE: u16 = 8443;
@@ -96,7 +95,7 @@ fn await_log(agent: &Agent<'_>, text: &str) -> Result<()> {
 }
 
 /// What the log says of a foreign program. Its name takes rights that the agent has given up.
-const IN_FRONT: &str = "sees what leaves eth0 before the agent's egress program";
+const IN_FRONT: &str = "runs before the agent's egress program on eth0";
 
 /// Asserts that the log and the metric tell of the foreign program, and that `status` names it.
 #[track_caller]
@@ -128,16 +127,7 @@ fn assert_first(hosts: &Hosts, agent: &Agent<'_>) -> Result<()> {
 /// An agent that was killed, with a filter where kernels with TCX have a link.
 fn killed_with_filter() -> Result<Hosts> {
     let hosts = hosts()?;
-    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
-    let pins = PinDir::new(hosts.pins());
-    hosts.point.enter(|| -> Result<()> {
-        Attached::detach(&pins, SLOT)?;
-        let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
-        let hook = (EgressHook::Clsact, EgressOrder::First);
-        let attached =
-            Attached::attach_with(&mut programs, &pins, SLOT, "eth0", Mode::Native, hook)?;
-        attached.pin(&mut programs)
-    })?;
+    leave_filter(&hosts)?;
     Ok(hosts)
 }
 
@@ -181,7 +171,7 @@ fn whoever_comes_to_stand_in_front_is_named() -> Result<()> {
         Some(standing) => drop(standing),
         None => tc(&hosts, "filter del dev eth0 egress pref 1 handle 1 bpf")?,
     }
-    await_log(&agent, "the first again")?;
+    await_log(&agent, "runs first on eth0 again")?;
     assert_first(&hosts, &agent)?;
     let told = agent.log()?.matches(IN_FRONT).count();
     assert_eq!(told, 1, "once: {}", agent.log()?);

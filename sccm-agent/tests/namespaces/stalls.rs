@@ -187,7 +187,11 @@ fn a_state_directory_that_hangs_holds_nothing_up() -> Result<()> {
 
     let hanging = Hanging::mount_on(&state_dir(&hosts.pins()))?;
     at_once(&hosts, "rollback", "rolled back: generation 3")?;
-    assert!(agent.log()?.contains("is not kept yet"), "{}", agent.log()?);
+    assert!(
+        agent.log()?.contains("is not saved yet"),
+        "{}",
+        agent.log()?
+    );
     policy.allow(&["tcp/23"])?;
     let reload = hosts.run("reload --confirm-within 1h")?;
     assert!(
@@ -205,7 +209,7 @@ fn a_state_directory_that_hangs_holds_nothing_up() -> Result<()> {
     let agent = hosts.enforce(&policy.arguments())?;
     let log = agent.log()?;
     assert!(
-        log.contains("what was decided before is not known"),
+        log.contains("which policies were confirmed before cannot be read"),
         "{log}"
     );
     hosts.assert_enforced();

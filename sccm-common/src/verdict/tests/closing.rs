@@ -193,6 +193,10 @@ fn a_far_end_does_not_count() {
                 talk.world.wait(33);
                 talk.hears(ACK, RECEIVED, 9, Reply);
                 talk.lives_exactly(TIMEOUTS.tcp_established);
+                // Nor after the protected side's own FIN.
+                talk.says(FIN | ACK, RECEIVED);
+                talk.hears(flags, far, 0, Reply);
+                assert_eq!(talk.state().phase(), Phase::Closing);
             }
         }
     }
@@ -231,6 +235,18 @@ fn nothing_ends_before_the_protected_side_has_acknowledged() {
             talk.hears(flags, 0, 0, Reply);
         }
         talk.lives_exactly(TIMEOUTS.tcp_opening);
+    }
+}
+
+/// Also with a FIN in its SYN, for which the known flow is read.
+#[test]
+fn a_connection_that_begins_anew_has_acknowledged_nothing() {
+    for flags in [SYN, SYN | FIN] {
+        for talk in Talk::all() {
+            assert_eq!(talk.state().acknowledged(), RECEIVED);
+            talk.says(flags, 0);
+            assert_eq!(talk.state().acknowledged(), 0);
+        }
     }
 }
 

@@ -117,6 +117,33 @@ fn a_host_judges_whatever_reaches_its_card() {
     }
 }
 
+/// On both paths: a ping takes the slow one.
+#[test]
+fn a_host_tells_its_addresses_apart_only_if_the_policy_does() {
+    for family in FAMILIES {
+        let link = between(family);
+        let [listed, other] = [PROTECTED, GATEWAY].map(|to| {
+            let link = link(PEER, to);
+            [
+                link.tcp(1, 80, SYN),
+                link.packet().icmp_echo_request(7).build(),
+            ]
+        });
+        let services = [class::HTTP, class::ECHO];
+        let world = World::host().inbound_at(PROTECTED, &services);
+        for frame in listed.iter().chain(&other) {
+            assert_eq!(world.arrives(frame), NotAllowed);
+        }
+        let world = world.telling_apart();
+        for frame in &listed {
+            assert_eq!(world.arrives(frame), Service);
+        }
+        for frame in &other {
+            assert_eq!(world.arrives(frame), NotAllowed);
+        }
+    }
+}
+
 #[test]
 fn off_on_a_gateway_still_guards_the_gateway() {
     for family in FAMILIES {
@@ -143,4 +170,13 @@ fn frames_without_ip_are_counted_once() {
         let expected: Option<Reason> = (place == Place::Host).then_some(Outbound);
         assert_eq!(leaving, expected);
     }
+}
+
+/// As programs and maps have it.
+#[test]
+fn every_place_has_its_number() {
+    for place in [Place::Host, Place::Uplink, Place::Segment, Place::Loopback] {
+        assert_eq!(Place::from_number(place as u32), place);
+    }
+    assert_eq!(Place::from_number(u32::MAX), Place::Host);
 }
