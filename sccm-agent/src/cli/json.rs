@@ -1,7 +1,7 @@
 //! The shapes of what `-o json` prints and of what the control socket speaks: `docs/schemas` and
 //! `docs/json.md` are written from the types.
 
-use super::{Failure, blocked, import, roles, status};
+use super::{Failure, blocked, import, roles, status, version};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
@@ -48,7 +48,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 14] {
+fn documents() -> [Document; 15] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<blocked::Listing>("blocked", "`sccm-agent blocked -o json` prints"),
@@ -73,6 +73,7 @@ fn documents() -> [Document; 14] {
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",
         ),
+        Document::new::<version::Version>("version", "`sccm-agent version -o json` prints"),
         Document::new::<Failure<'_>>("failure", "every command prints with `-o json` if it fails"),
         Document::new::<Request>("request", "the control socket takes, on a line"),
         Document::new::<Answer>("answer", "the control socket answers, on a line"),
