@@ -42,4 +42,5 @@ mod storms;
 mod supervised;
 mod takeover;
 mod trial;
+mod unit;
 mod watch;
