@@ -40,6 +40,8 @@ mod reload;
 mod renames;
 mod stalls;
 mod storms;
+mod supervised;
 mod takeover;
 mod trial;
+mod unit;
 mod watch;
