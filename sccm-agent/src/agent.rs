@@ -132,7 +132,7 @@ impl Agent {
                 if taken.found == Found::Nothing
                     && let Err(error) = pins.remove()
                 {
-                    tracing::warn!("clearing up: {error:#}");
+                    tracing::warn!("cleaning up: {error:#}");
                     *changed = true;
                 }
                 return Err(error);
@@ -242,13 +242,13 @@ impl Agent {
         let confirmed = no_more_changes.as_ref().map(|ended| ended.confirmed);
         let keeps = end.keeps(self.settings.on_exit, confirmed.ok());
         if let Err(error) = &no_more_changes {
-            tracing::error!("taking back the unconfirmed policy: {error:#}");
+            tracing::error!("rolling back the unconfirmed policy: {error:#}");
         }
         if keeps {
             tracing::info!("ended; enforcement goes on until `sccm-agent detach`");
         } else {
             self.settings.pins.remove()?;
-            tracing::info!("detached; interfaces are as before");
+            tracing::info!("detached: nothing is enforced any more");
         }
         let no_more_changes = match no_more_changes {
             Ok(ended) => {

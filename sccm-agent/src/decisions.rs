@@ -218,7 +218,7 @@ impl Decisions {
         match file::text(&self.known) {
             Ok(text) => keeper.keep(Some(text)),
             Err(error) => {
-                tracing::error!("what was decided is not kept: {error:#}");
+                tracing::error!("the decision was not saved: {error:#}");
                 Saving::NOTHING
             }
         }

@@ -140,8 +140,8 @@ fn is_first(attached: &Attached, interface: &str) -> Result<()> {
     let before = attached.before()?;
     ensure!(
         before.is_empty(),
-        "{} sees what leaves {interface} before the agent's egress program, and may hide it: stop \
-         its owner, or stand behind it with --behind-tc-programs",
+        "{} runs before the agent's egress program on {interface}, and may hide packets from it: \
+         stop its owner, or run after it with --behind-tc-programs",
         before.join(", ")
     );
     Ok(())

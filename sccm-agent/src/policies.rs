@@ -318,8 +318,8 @@ impl Policies {
         let Some(policy) = held.running.policy.clone() else {
             held.running.machine = machine;
             tracing::warn!(
-                "this machine's addresses or routes have changed, but not in the policy, which another \
-                 agent published: run `sccm-agent reload`"
+                "this machine's addresses or routes have changed, but an agent before this one \
+                 published the policy: run `sccm-agent reload` to update it"
             );
             return Ok(());
         };
@@ -380,7 +380,7 @@ pub fn probe(compiled: &mut Compiled) -> Result<()> {
     compiled.probe(Clock::read()?.program().saturating_add(probe::TIME));
     if compiled.policy.has(flag::PROBES) {
         let time = units::describe(probe::TIME.into());
-        tracing::info!("for {time}, streams that are not known are probed");
+        tracing::info!("for {time}, a few packets of each unknown TCP connection pass as probes");
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ pub fn lower() -> Result<()> {
 /// Has the kernel refuse, to all threads, what no agent does.
 pub fn filter() -> Result<()> {
     let Ok(arch) = ARCH.try_into() else {
-        tracing::info!("no system calls are refused on {ARCH}");
+        tracing::info!("the agent has no system call filter for {ARCH}");
         return Ok(());
     };
     let refused: BTreeMap<_, _> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();

@@ -141,7 +141,7 @@ impl Watcher {
 
     fn failed(&self, error: &Error) {
         self.record.errors.count(Part::Watcher);
-        tracing::error!("looking at the machine's interfaces: {error:#}");
+        tracing::error!("reading the machine's interfaces: {error:#}");
     }
 
     async fn look(&mut self) -> Result<()> {
@@ -149,14 +149,14 @@ impl Watcher {
         self.follow_names(&present)?;
         // What was known before holds, and cards are looked after all the same.
         if let Err(error) = self.follow_translation().await {
-            tracing::error!("asking how this machine translates addresses: {error:#}");
+            tracing::error!("reading this machine's NAT rules: {error:#}");
         }
         let trouble = match self.follow_plan(&present) {
             Ok(()) => None,
             Err(error) => Some(format!("{error:#}")),
         };
         if let Some(trouble) = trouble.as_ref().filter(|_| self.trouble != trouble) {
-            tracing::error!("{trouble}: what was enforced before stays so");
+            tracing::error!("{trouble}: enforcement stays as it was");
         }
         self.trouble = trouble;
         for watched in &mut self.cards {
@@ -196,8 +196,8 @@ impl Watcher {
         }
         if translation.is_any() != self.translation.is_any() {
             let now = match translation.is_any() {
-                true => "translates addresses: answers to the translated ones pass, too",
-                false => "translates addresses no more",
+                true => "translates addresses (NAT): answers to translated connections pass, too",
+                false => "no longer translates addresses (NAT)",
             };
             tracing::info!("this machine {now}");
         }
@@ -272,7 +272,7 @@ impl Watcher {
             match self.cards.iter_mut().find(|known| known.slot == *slot) {
                 Some(watched) => watched.becomes(card),
                 None => {
-                    tracing::info!("{} is to be enforced, too", card.name);
+                    tracing::info!("{} is new: enforcing it, too", card.name);
                     self.cards.push(Watched::new(card, *slot));
                 }
             }
@@ -282,7 +282,7 @@ impl Watcher {
             .cards
             .extract_if(.., |known| !slots.contains(&known.slot))
         {
-            tracing::info!("{} is not to be enforced any more", gone.card.name);
+            tracing::info!("{} left: not enforcing it any more", gone.card.name);
             Attached::detach(&self.settings.pins, gone.slot)?;
         }
         Ok(())
@@ -323,11 +323,11 @@ impl Watched {
                     let gap = self.whole.elapsed();
                     gaps.add(&name, gap);
                     let gap = units::brief(gap);
-                    tracing::warn!("{name} is enforced after at most {gap} without");
+                    tracing::warn!("{name} is enforced again, after at most {gap} without");
                 }
                 self.whole = Instant::now();
                 if let Err(error) = self.look_who_is_first(&settings.pins) {
-                    tracing::error!("asking who sees first what leaves {name}: {error:#}");
+                    tracing::error!("reading the order of the egress programs of {name}: {error:#}");
                 }
             }
             Err(error) => {
@@ -350,11 +350,11 @@ impl Watched {
             return Ok(());
         }
         if self.before.is_empty() {
-            tracing::info!("the egress program of {name} is the first again");
+            tracing::info!("the agent's egress program runs first on {name} again");
         } else {
             tracing::warn!(
-                "{} sees what leaves {name} before the agent's egress program: what it passes on \
-                 is not judged, and may get no answers; stop its owner, or start the agent again",
+                "{} runs before the agent's egress program on {name}: packets that it lets out are \
+                 not judged, and may get no answers; stop its owner, or restart the agent",
                 self.before.join(", ")
             );
         }

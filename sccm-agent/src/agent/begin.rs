@@ -120,7 +120,7 @@ pub(crate) async fn begin(
     }
     if hooked.maps.shadow().context(Changed)?.is_some() {
         hooked.maps.end_shadow().context(Changed)?;
-        tracing::warn!("the shadow of the agent before has ended");
+        tracing::warn!("the candidate of the previous agent is no longer tried");
     }
 
     let active = hooked.maps.info().context(Changed)?;

@@ -29,7 +29,7 @@ fn plan_without_missing(named: &[NamedInterface], present: &[Interface]) -> Resu
     let awaited = plan::missing(named, present);
     if !awaited.is_empty() {
         tracing::warn!(
-            "the machine does not have {} yet: enforced as soon as it does",
+            "waiting for {}: the machine has no such interface yet",
             awaited.join(", ")
         );
     }

@@ -26,20 +26,20 @@ impl Older<'_> {
             match connections::tracked() {
                 Ok(Some(tracked)) => known.extend(tracked),
                 Ok(None) => tracing::warn!(
-                    "this machine tracks no connections (nf_conntrack): those that are open go on \
-                     once a protected system speaks, see --warm-up"
+                    "this machine tracks no connections (nf_conntrack): those that are open pass \
+                     again once a protected system sends, see --warm-up"
                 ),
-                Err(error) => tracing::warn!("open connections are not known: {error:#}"),
+                Err(error) => tracing::warn!("cannot read the open connections: {error:#}"),
             }
         }
         match connections::of_sockets() {
             Ok(own) => known.extend(own),
-            Err(error) => tracing::warn!("open connections are not known: {error:#}"),
+            Err(error) => tracing::warn!("cannot read the open connections: {error:#}"),
         }
         match self.write(known, true) {
             Ok(0) => {}
-            Ok(flows) => tracing::info!(flows, "what is open already goes on"),
-            Err(error) => tracing::warn!("remembering what is open already: {error:#}"),
+            Ok(flows) => tracing::info!(flows, "open connections keep passing"),
+            Err(error) => tracing::warn!("adding open connections to the flow table: {error:#}"),
         }
     }
 
@@ -52,7 +52,7 @@ impl Older<'_> {
             known.extend(tracked.unwrap_or_default());
         }
         if let Err(error) = self.write(known, false) {
-            tracing::warn!("remembering what was opened meanwhile: {error:#}");
+            tracing::warn!("adding connections that were opened during the start to the flow table: {error:#}");
         }
     }
 
@@ -62,7 +62,7 @@ impl Older<'_> {
         let known: HashSet<Connection> = known.into_iter().filter(of_protected).collect();
         if known.len() > self.most {
             tracing::warn!(
-                "{} connections are open, for {} of which the table of flows has room: see \
+                "{} connections are open, but the flow table has room for {} of them: see \
                  --flow-capacity",
                 known.len(),
                 self.most

@@ -80,8 +80,8 @@ impl Taken {
         };
         self.unread = true;
         tracing::error!(
-            "the policy file is not enforced but what was confirmed last, so that the machine is not \
-             open; mend the file, then run `sccm-agent reload`: {error:#}"
+            "the policy file has a mistake, so the last confirmed policy is enforced instead; correct \
+             the file, then run `sccm-agent reload`: {error:#}"
         );
         Ok(confirmed)
     }
@@ -155,7 +155,7 @@ impl Taken {
                     });
                 }
                 Err(error) => {
-                    tracing::error!("what was confirmed last cannot be enforced: {error:#}")
+                    tracing::error!("the last confirmed policy cannot be enforced: {error:#}")
                 }
             }
             choice = match running {
@@ -197,7 +197,7 @@ pub(crate) async fn decisions(settings: &Settings) -> Decisions {
     let read = files::in_time(|| Decisions::load(file)).await;
     read.unwrap_or_else(|error| {
         tracing::error!(
-            "what was decided before is not known, and what is decided is not kept: {error:#}"
+            "which policies were confirmed before cannot be read, and decisions are not saved: {error:#}"
         );
         Decisions::unkept()
     })
@@ -208,13 +208,13 @@ fn take_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> 
         maps.take_back()?;
         tracing::warn!(
             generation = maps.info()?.generation,
-            "nobody confirmed policy {unconfirmed} before its agent died: went back to the one before"
+            "nobody confirmed policy {unconfirmed} before its agent died: returned to the previous policy"
         );
         return Ok(Found::Maps);
     }
     pins.clear().context("taking back what nobody confirmed")?;
     tracing::warn!(
-        "nobody confirmed the first policy before its agent died: detached; this start begins anew"
+        "nobody confirmed the first policy before its agent died: detached everything, and starting anew"
     );
     Ok(Found::Nothing)
 }
@@ -222,11 +222,11 @@ fn take_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> 
 /// Says that something else is enforced than what the agent was given.
 pub(crate) fn tell_disobedience(active: &PolicyInfo, given_was_withdrawn: bool) {
     let why = match given_was_withdrawn {
-        true => "it has been taken back before",
-        false => "something else was decided since the agent read it last, and it has not changed",
+        true => "it was rolled back before",
+        false => "another policy was confirmed after the agent last read it, and it has not changed since",
     };
     tracing::warn!(
-        "the policy that this agent was given differs from what is enforced, {}, which was confirmed last: {why}; change it, or run `sccm-agent reload`",
+        "the last confirmed policy, {}, is enforced, and not the policy that this agent was started with: {why}; change it, or run `sccm-agent reload`",
         &hash_text(&active.hash)[..12]
     );
 }

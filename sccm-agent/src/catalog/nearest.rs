@@ -6,11 +6,11 @@ const ALIKE: f64 = 0.8;
 /// At most this many suggestions.
 const MOST: usize = 3;
 
-/// The candidates that look most like `asked`, best first; perhaps none.
+/// The names that look most like `asked`, best first; perhaps none.
 #[must_use]
-pub fn nearest<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub fn nearest<'a>(asked: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let asked = asked.to_lowercase().replace(['_', ' '], "-");
-    let mut scored: Vec<(f64, &str)> = candidates
+    let mut scored: Vec<(f64, &str)> = names
         .into_iter()
         .map(|name| (strsim::jaro_winkler(&asked, name), name))
         .filter(|(score, _)| *score >= ALIKE)

@@ -68,9 +68,9 @@ impl StateFile {
     pub(super) fn load(&mut self) -> Known {
         self.read().unwrap_or_else(|error| {
             tracing::error!(
-                "{}: {error:#}; so nobody knows what was confirmed or taken back before: what runs \
-                 goes on, and where nothing does, what the policy file says is enforced. The next \
-                 decision moves this file to {}",
+                "{}: {error:#}; so the agent does not know which policies were confirmed or rolled \
+                 back before: it keeps the policy in the kernel, or without one enforces the policy \
+                 file. When it next saves a decision, it moves this file to {}",
                 self.path.display(),
                 self.aside().display()
             );

@@ -44,9 +44,9 @@ impl Keeper {
                     && let Err(error) = file.save(&text)
                 {
                     tracing::error!(
-                        "what was decided is not kept: {error:#}; once this is mended, run \
-                         `sccm-agent reload`. Until then a start enforces what the policy file says \
-                         where the pins are gone"
+                        "the decision was not saved: {error:#}; correct this, then run \
+                         `sccm-agent reload`. Until then, an agent that starts without pinned maps \
+                         enforces the policy file"
                     );
                 }
                 for waits in waiting {
@@ -75,7 +75,7 @@ impl Keeper {
             Ok(()) | Err(TrySendError::Full(())) => {}
             Err(TrySendError::Disconnected(())) => {
                 tracing::error!(
-                    "what was decided is not kept: the thread that writes it has ended"
+                    "the decision was not saved: the thread that writes it has ended"
                 );
                 return Saving::NOTHING;
             }
@@ -95,7 +95,7 @@ impl Saving {
         };
         if timeout(PATIENCE, saving).await.is_err() {
             tracing::error!(
-                "what was decided is not kept yet: does the file system of --state-dir hang?"
+                "the decision is not saved yet: does the file system of --state-dir hang?"
             );
         }
     }

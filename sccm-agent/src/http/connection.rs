@@ -120,7 +120,7 @@ async fn host(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, permi
         served = served => if let Err(error) = served {
             tracing::debug!("an HTTP connection: {error:#}");
         },
-        () = permit.wanted() => tracing::debug!("an HTTP connection gave its permit to another"),
+        () = permit.wanted() => tracing::debug!("closed an HTTP connection to make room for another"),
     }
 }
 

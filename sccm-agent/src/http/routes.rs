@@ -117,6 +117,6 @@ async fn readiness(machine: &Machine) -> Result<Readiness> {
 /// What went wrong is the operator's business, not every client's.
 fn failure(error: &anyhow::Error) -> Response {
     tracing::error!("answering an HTTP request: {error:#}");
-    let text = "this went wrong: the agent's log says how\n";
+    let text = "internal error: see the agent's log\n";
     (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
 }

@@ -16,7 +16,7 @@ use sccm_common::counter::{
 use sccm_common::{Disposition, Reason};
 use std::collections::HashMap;
 
-/// Labels of a tally; the others are of a place on its pages.
+/// Labels of a tally; the others are of a label set of its pages.
 const OF_TALLY: usize = 2;
 
 /// Writes all of them, those of the shadow too.
@@ -30,24 +30,24 @@ fn write_all(
     tallies: &[Tally],
     names: &ServiceNames,
 ) -> Result<()> {
-    let places = [
-        Places::of(names, Direction::Inbound)?,
-        Places::of(names, Direction::Outbound)?,
+    let sets = [
+        LabelSets::of(names, Direction::Inbound)?,
+        LabelSets::of(names, Direction::Outbound)?,
     ];
-    let sums = tallies.iter().map(|tally| Sums::of(tally, &places));
+    let sums = tallies.iter().map(|tally| Sums::of(tally, &sets));
     let sums = sums.collect::<Result<Vec<_>>>()?;
     let mut pair = |packets, bytes, disposition, count: fn(&Sums<'_>, usize) -> Counter| {
         let mut family = |family: &Family, value: fn(Counter) -> u64| {
             let by_peer = family.labels == table::REFUSED;
             write_family(text, format, family, &sums, |sums, lines| {
-                for (at, place) in sums.places.iter().enumerate() {
-                    if place.reason.disposition() != disposition {
+                for (at, set) in sums.sets.iter().enumerate() {
+                    if set.reason.disposition() != disposition {
                         continue;
                     }
                     let count = count(sums, at);
                     if count.packets > 0 {
-                        let peer = by_peer.then_some(place.peer.as_str());
-                        lines.add(&place.labels, peer, value(count));
+                        let peer = by_peer.then_some(set.peer.as_str());
+                        lines.add(&set.labels, peer, value(count));
                     }
                 }
             })
@@ -76,48 +76,48 @@ fn write_all(
 
 /// What all counters of a tally with the same labels come to: a reason, the classes of one
 /// name, and a peer.
-struct Place {
+struct LabelSet {
     reason: Reason,
     labels: String,
     /// The label that only what is refused has.
     peer: String,
 }
 
-/// The places of a direction.
-struct Places {
-    places: Vec<Place>,
-    /// Of each counter of a page, the place; `None`: it has no meaning.
+/// The label sets of a direction.
+struct LabelSets {
+    sets: Vec<LabelSet>,
+    /// Of each counter of a page, the set; `None`: it has no meaning.
     of: Vec<Option<usize>>,
 }
 
-/// A tally, added up by places.
+/// A tally, added up by sets.
 struct Sums<'p> {
     /// Its labels.
     labels: String,
-    places: &'p [Place],
+    sets: &'p [LabelSet],
     obeyed: Vec<Counter>,
     observed: Vec<Counter>,
     shadow: Vec<Counter>,
 }
 
 impl<'p> Sums<'p> {
-    fn of(tally: &Tally, [inbound, outbound]: &'p [Places; 2]) -> Result<Self> {
-        let (direction, places) = match tally.direction {
+    fn of(tally: &Tally, [inbound, outbound]: &'p [LabelSets; 2]) -> Result<Self> {
+        let (direction, sets) = match tally.direction {
             Direction::Inbound => ("inbound", inbound),
             Direction::Outbound => ("outbound", outbound),
         };
         let (labels, _) = table::COUNTED.split_at(OF_TALLY);
         Ok(Self {
             labels: rendered(labels, &[&tally.interface, direction])?,
-            places: &places.places,
-            obeyed: places.sum(&tally.obeyed),
-            observed: places.sum(&tally.observed),
-            shadow: places.sum(&tally.shadow),
+            sets: &sets.sets,
+            obeyed: sets.sum(&tally.obeyed),
+            observed: sets.sum(&tally.observed),
+            shadow: sets.sum(&tally.shadow),
         })
     }
 }
 
-impl Places {
+impl LabelSets {
     /// Those of every page of a direction, and behind them those of the peers.
     fn of(names: &ServiceNames, direction: Direction) -> Result<Self> {
         let counters = (0..PAGE_COUNTERS).map(|index| {
@@ -129,7 +129,7 @@ impl Places {
             Some((peer_reason(direction), Some(class), Some(peer)))
         });
         let mut known = HashMap::new();
-        let (mut places, mut of) = (Vec::new(), Vec::new());
+        let (mut sets, mut of) = (Vec::new(), Vec::new());
         for meaning in counters.chain(by_peer) {
             let Some((reason, class, peer)) = meaning else {
                 of.push(None);
@@ -137,9 +137,9 @@ impl Places {
             };
             let service = class.and_then(|class| names.get(class));
             let peer = peer.and_then(|peer| names.peers.get(peer)).unwrap_or("");
-            let place = *known.entry((reason, service, peer)).or_insert(places.len());
-            of.push(Some(place));
-            if place < places.len() {
+            let set = *known.entry((reason, service, peer)).or_insert(sets.len());
+            of.push(Some(set));
+            if set < sets.len() {
                 continue;
             }
             let (protocol, service) = match service {
@@ -147,20 +147,20 @@ impl Places {
                 None => ("", ""),
             };
             let (_, labels) = table::COUNTED.split_at(OF_TALLY);
-            places.push(Place {
+            sets.push(LabelSet {
                 reason,
                 labels: rendered(labels, &[reason.label(), protocol, service])?,
                 peer: rendered(&[&table::PEER], &[peer])?,
             });
         }
-        Ok(Self { places, of })
+        Ok(Self { sets, of })
     }
 
-    /// Adds up a page, by places.
+    /// Adds up a page, by sets.
     fn sum(&self, page: &[Counter]) -> Vec<Counter> {
-        let mut sums = vec![Counter::default(); self.places.len()];
-        for (place, counter) in self.of.iter().zip(page) {
-            if let Some(sum) = place.and_then(|place| sums.get_mut(place)) {
+        let mut sums = vec![Counter::default(); self.sets.len()];
+        for (set, counter) in self.of.iter().zip(page) {
+            if let Some(sum) = set.and_then(|set| sums.get_mut(set)) {
                 sum.packets += counter.packets;
                 sum.bytes += counter.bytes;
             }

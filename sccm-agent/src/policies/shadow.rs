@@ -92,7 +92,7 @@ impl Policies {
         match self.cast_again(held, shadow).await {
             Ok(shadow) => held.shadow = Some(shadow),
             Err(error) => {
-                tracing::error!("the shadow ends: {error:#}");
+                tracing::error!("the candidate does not fit this machine any more, and the shadow ends: {error:#}");
                 if let Err(error) = held.maps.end_shadow() {
                     tracing::error!("ending the shadow: {error:#}");
                 }
@@ -104,7 +104,7 @@ impl Policies {
         let policy = shadow.policy.context(NO_SHADOW)?;
         let (machine, compiled) = self.compile(held, &policy).await?;
         block_in_place(|| held.maps.cast_shadow(&compiled))?;
-        tracing::info!("this machine's addresses or routes have changed, for the shadow, too");
+        tracing::info!("this machine's addresses or routes have changed; candidate updated");
         let policy = Some(policy);
         Ok(Applied { policy, machine })
     }

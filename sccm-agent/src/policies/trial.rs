@@ -74,7 +74,7 @@ impl Policies {
                 Err(error) => {
                     drop(held);
                     self.record.errors.count(Part::Trial);
-                    tracing::error!("taking back what nobody confirmed in time: {error:#}");
+                    tracing::error!("rolling back the policy that nobody confirmed in time: {error:#}");
                     sleep(AGAIN).await;
                 }
             }
@@ -127,7 +127,7 @@ impl Policies {
         }
         self.deadline.send_replace(None);
         let generation = held.maps.info().map(|info| info.generation).ok();
-        tracing::warn!(generation, "went back to the confirmed policy");
+        tracing::warn!(generation, "returned to the confirmed policy");
         self.catch_up(held).await;
         Ok(())
     }

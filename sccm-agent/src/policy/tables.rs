@@ -138,8 +138,8 @@ impl Tables {
                     if last < from || first > to {
                         continue;
                     }
-                    let place = (at as usize + child as usize) & (WORDS - 1);
-                    let entry = Entry(self.trie[place]);
+                    let index = (at as usize + child as usize) & (WORDS - 1);
+                    let entry = Entry(self.trie[index]);
                     self.walk(entry, first.max(from), last.min(to), steps - 1, found);
                 }
             }

@@ -87,10 +87,10 @@ fn a_trial_ends_with_its_agent_and_is_not_confirmed_by_the_next() -> Result<()> 
     stage.open("reload --confirm-within 1h")?;
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
     stage.hosts.assert_untouched()?;
-    let agent = stage.starts_closed("taken back before")?;
+    let agent = stage.starts_closed("rolled back before")?;
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
     // However often agents come and go, until somebody asks for it.
-    let agent = stage.starts_closed("taken back before")?;
+    let agent = stage.starts_closed("rolled back before")?;
     stage.open("reload")?;
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
     let _agent = stage.start()?;
@@ -104,7 +104,7 @@ fn a_reboot_ends_a_trial_too() -> Result<()> {
     let agent = stage.start()?;
     stage.open("reload --confirm-within 1h")?;
     stage.crash(agent)?;
-    let agent = stage.starts_closed("taken back before")?;
+    let agent = stage.starts_closed("rolled back before")?;
     // A file that a person has changed since is a decision.
     stage.crash(agent)?;
     stage.policy.allow(&["tcp/21", "tcp/22"])?;
@@ -153,7 +153,7 @@ fn a_rollback_survives_restart_and_reboot() -> Result<()> {
     stage.done("rollback", "rolled back")?;
     stage.hosts.assert_enforced();
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
-    let agent = stage.starts_closed("taken back before")?;
+    let agent = stage.starts_closed("rolled back before")?;
     stage.crash(agent)?;
     // Not only the last one is remembered.
     stage.policy.allow(&["tcp/22"])?;
@@ -163,7 +163,7 @@ fn a_rollback_survives_restart_and_reboot() -> Result<()> {
     stage.done("rollback", "rolled back")?;
     stage.policy.allow(OPEN)?;
     stage.crash(agent)?;
-    let _agent = stage.starts_closed("taken back before")?;
+    let _agent = stage.starts_closed("rolled back before")?;
     Ok(())
 }
 
@@ -228,7 +228,7 @@ fn a_reboot_with_a_broken_policy_file_leaves_nothing_unfiltered() -> Result<()> 
     let agent = stage.start()?;
     stage.hosts.assert_enforced();
     let log = agent.log()?;
-    assert!(log.contains("what was confirmed last"), "{log}");
+    assert!(log.contains("the last confirmed policy is enforced instead"), "{log}");
     let successful = "sccm_policy_last_reload_successful";
     assert_eq!(agent.metrics()?.sum(successful, &[]), 0.0);
     stage.open("reload")
@@ -246,13 +246,13 @@ fn a_damaged_file_of_decisions_leaves_nothing_unfiltered() -> Result<()> {
     let agent = stage.start()?;
     stage.hosts.assert_enforced();
     let log = agent.log()?;
-    for part in ["is damaged", "what the policy file says", ".unread"] {
+    for part in ["is damaged", "enforces the policy file", ".unread"] {
         assert!(log.contains(part), "{part}: {log}");
     }
     // From here on decisions are kept again.
     stage.open("reload --confirm-within 1h")?;
     stage.crash(agent)?;
-    let _agent = stage.starts_closed("taken back before")?;
+    let _agent = stage.starts_closed("rolled back before")?;
     Ok(())
 }
 
@@ -264,7 +264,7 @@ fn where_no_decision_can_be_kept_the_agent_enforces_and_says_so() -> Result<()> 
     fs::write(&folder, "")?;
     let agent = hosts.enforce(POINT)?;
     let log = agent.log()?;
-    assert!(log.contains("what was decided is not kept"), "{log}");
+    assert!(log.contains("the decision was not saved"), "{log}");
     agent.end(Signal::SIGTERM)?;
     fs::remove_file(folder)?;
     let agent = hosts.enforce(&format!("{POINT} --observe"))?;

@@ -96,7 +96,7 @@ fn await_log(agent: &Agent<'_>, text: &str) -> Result<()> {
 }
 
 /// What the log says of a foreign program. Its name takes rights that the agent has given up.
-const IN_FRONT: &str = "sees what leaves eth0 before the agent's egress program";
+const IN_FRONT: &str = "runs before the agent's egress program on eth0";
 
 /// Asserts that the log and the metric tell of the foreign program, and that `status` names it.
 #[track_caller]
@@ -181,7 +181,7 @@ fn whoever_comes_to_stand_in_front_is_named() -> Result<()> {
         Some(standing) => drop(standing),
         None => tc(&hosts, "filter del dev eth0 egress pref 1 handle 1 bpf")?,
     }
-    await_log(&agent, "the first again")?;
+    await_log(&agent, "runs first on eth0 again")?;
     assert_first(&hosts, &agent)?;
     let told = agent.log()?.matches(IN_FRONT).count();
     assert_eq!(told, 1, "once: {}", agent.log()?);

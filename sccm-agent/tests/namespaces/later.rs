@@ -41,7 +41,7 @@ fn a_card_that_is_missing_does_not_leave_the_others_open() -> Result<()> {
     let command = hosts.command(&format!("{line} --wait-for-interfaces"))?;
     let agent = Agent::start_guarded(&hosts.point, command)?;
     hosts.assert_enforced();
-    assert!(agent.log()?.contains("does not have eth7, br7 yet"));
+    assert!(agent.log()?.contains("waiting for eth7, br7"));
     let status = hosts.status()?;
     assert_eq!(status.code, Some(4));
     assert_eq!(status.of("eth0"), ("enforcing", "native"));

@@ -205,7 +205,7 @@ fn a_state_directory_that_hangs_holds_nothing_up() -> Result<()> {
     let agent = hosts.enforce(&policy.arguments())?;
     let log = agent.log()?;
     assert!(
-        log.contains("what was decided before is not known"),
+        log.contains("which policies were confirmed before cannot be read"),
         "{log}"
     );
     hosts.assert_enforced();

@@ -165,7 +165,7 @@ fn an_agent_that_died_in_the_wait_is_followed_by_the_confirmed_policy() -> Resul
     for _ in 0..2 {
         let agent = hosts.enforce(&policy.arguments())?;
         let log = agent.log()?;
-        assert!(log.contains("taken back before"), "{log}");
+        assert!(log.contains("rolled back before"), "{log}");
         assert_eq!(hosts.status()?, before);
         let successful = "sccm_policy_last_reload_successful";
         assert_eq!(agent.metrics()?.sum(successful, &[]), 0.0);

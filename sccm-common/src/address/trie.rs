@@ -59,7 +59,7 @@ pub const fn root(family: Family) -> usize {
 /// An entry of a root, a branch or a match: a class, or the node that decides.
 ///
 /// Its bits, from the highest: 0 and a class (15 bits local, 16 peer); or 1, the
-/// kind of node (0 branch, 1 match), 7 bits of position, 3 of width, 20 of place.
+/// kind of node (0 branch, 1 match), 7 bits of position, 3 of width, 20 of index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry(pub u32);
 

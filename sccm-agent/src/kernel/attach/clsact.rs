@@ -48,7 +48,7 @@ impl Drop for Filter {
         if !self.kept
             && let Err(error) = unhook(&self.path)
         {
-            tracing::warn!("clearing up: {error:#}");
+            tracing::warn!("cleaning up: {error:#}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Builds the trie that the kernel walks ([`sccm_common::address::trie`]).
 //!
-//! A place in the trie is all addresses behind some bits, with the regions inside
+//! A range in the trie is all addresses behind some bits, with the regions inside
 //! it. Up to [`CHAIN`] of them become a chain of matches; more that begin with
 //! the same bits share a match for these; otherwise a branch takes as many bits
 //! as it can while half of its entries lead to something. A node is built only
@@ -72,30 +72,30 @@ impl AddressTable {
         Ok(table)
     }
 
-    /// The entry of a place with these regions inside, and at most `steps` nodes behind it.
-    fn entry(&mut self, place: Region, regions: &[Region], steps: u32) -> Result<Entry> {
+    /// The entry of a range with these regions inside, and at most `steps` nodes behind it.
+    fn entry(&mut self, range: Region, regions: &[Region], steps: u32) -> Result<Entry> {
         let [first, others @ ..] = regions else {
-            return Ok(Entry::encode(Next::Class(place.class)));
+            return Ok(Entry::encode(Next::Class(range.class)));
         };
         if regions.len() <= CHAIN.min(steps as usize) {
             let (within, others) = others.split_at(covered(first.prefix, others));
             let within = self.entry(*first, within, steps - 1)?;
-            let others = self.entry(place, others, steps - 1)?;
+            let others = self.entry(range, others, steps - 1)?;
             return self.matching(first.prefix, within, others);
         }
         let last = regions[regions.len() - 1];
         let common = first.prefix.common(last.prefix);
-        if common.length >= place.prefix.length + SKIP
+        if common.length >= range.prefix.length + SKIP
             && branches_behind(common.family, common.length) < steps
         {
-            let (common, regions) = inside(common, place.class, regions);
+            let (common, regions) = inside(common, range.class, regions);
             let within = self.entry(common, regions, steps - 1)?;
-            let others = Entry::encode(Next::Class(place.class));
+            let others = Entry::encode(Next::Class(range.class));
             return self.matching(common.prefix, within, others);
         }
-        let position = place.prefix.length;
-        let bits = width(place.prefix, regions, steps);
-        let entries = self.entries(place, regions, bits, steps - 1)?;
+        let position = range.prefix.length;
+        let bits = width(range.prefix, regions, steps);
+        let entries = self.entries(range, regions, bits, steps - 1)?;
         if entries.iter().all(|entry| *entry == entries[0]) {
             return Ok(entries[0]);
         }
@@ -106,14 +106,14 @@ impl AddressTable {
     /// The entries of a branch that takes `bits` bits, each with at most `steps` nodes behind it.
     fn entries(
         &mut self,
-        place: Region,
+        range: Region,
         mut regions: &[Region],
         bits: u8,
         steps: u32,
     ) -> Result<Vec<Entry>> {
-        let position = place.prefix.length;
+        let position = range.prefix.length;
         let end = position + bits;
-        let mut classes = vec![place.class; 1 << bits];
+        let mut classes = vec![range.class; 1 << bits];
         let mut behind = Vec::new();
         while let [region, others @ ..] = regions {
             let index = region.prefix.index(position, bits);
@@ -163,7 +163,7 @@ impl AddressTable {
         Ok(Entry::encode(Next::Match { length, at }))
     }
 
-    /// Adds a node, and returns its place.
+    /// Adds a node, and returns its index.
     fn push(&mut self, words: &[Entry]) -> Result<u32> {
         let at = self.used;
         if at + words.len() > NODES_END {
@@ -179,13 +179,13 @@ impl AddressTable {
     }
 
     fn write(&mut self, at: usize, words: &[Entry]) {
-        for (place, word) in self.trie[at..].iter_mut().zip(words) {
-            *place = word.0;
+        for (entry, word) in self.trie[at..].iter_mut().zip(words) {
+            *entry = word.0;
         }
     }
 }
 
-/// A place, and the regions strictly inside it; the first of `regions` may be the place itself.
+/// The region of `prefix`, and those strictly inside it; the first of `regions` may be that itself.
 fn inside(prefix: Prefix, outer: AddressClass, regions: &[Region]) -> (Region, &[Region]) {
     match regions {
         [first, others @ ..] if first.prefix == prefix => (*first, others),
@@ -204,10 +204,10 @@ fn covered(prefix: Prefix, regions: &[Region]) -> usize {
     regions.partition_point(|region| prefix.covers(&region.prefix))
 }
 
-/// How many bits the branch of a place should take.
-fn width(place: Prefix, regions: &[Region], steps: u32) -> u8 {
-    let position = place.length;
-    let [half, whole] = halves(place.family);
+/// How many bits the branch of a range should take.
+fn width(range: Prefix, regions: &[Region], steps: u32) -> u8 {
+    let position = range.length;
+    let [half, whole] = halves(range.family);
     let end = if position < half { half } else { whole };
     let widest = WIDEST.min(end - position);
     let worthwhile = |bits: u8| {
@@ -226,12 +226,12 @@ fn width(place: Prefix, regions: &[Region], steps: u32) -> u8 {
     };
     (1..=widest)
         .rev()
-        .filter(|bits| branches_behind(place.family, position + bits) < steps)
+        .filter(|bits| branches_behind(range.family, position + bits) < steps)
         .find(|bits| worthwhile(*bits))
         .unwrap_or(widest)
 }
 
-/// How many of the widest branches lead from a place to the end of every address.
+/// How many of the widest branches lead from a range to the end of every address.
 fn branches_behind(family: Family, position: u8) -> u32 {
     let [half, whole] = halves(family);
     let in_first = half.saturating_sub(position);

@@ -16,7 +16,7 @@ const MARGIN: usize = 27;
 /// Columns before the second line: links have long names.
 const INDENT: usize = 8;
 
-/// Draws as many as there is place for.
+/// Draws as many as there is room for.
 pub(crate) fn draw(
     frame: &mut Frame<'_>,
     area: Rect,

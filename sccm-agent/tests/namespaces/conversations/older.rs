@@ -93,7 +93,7 @@ fn what_is_open_goes_on_after_the_first_start() -> Result<()> {
                 hear(own)?.context("no answer is heard")?;
             }
             ensure!(
-                agent.log()?.contains("what is open already goes on"),
+                agent.log()?.contains("open connections keep passing"),
                 "{}",
                 agent.log()?
             );

@@ -145,7 +145,7 @@ fn rules_that_come_later_are_followed() -> Result<()> {
     }
     agent.metrics()?.tells_no_drop(&[])?;
     translate(&stage, "")?;
-    wait_for(&agent, "translates addresses no more")?;
+    wait_for(&agent, "this machine no longer translates addresses")?;
     for family in FAMILIES {
         let server = tcp_server(&stage.client, (CLIENT[family], OTHER).into())?;
         assert!(tcp_exchange(&stage.server, server.address(), LONG));
