@@ -1,7 +1,7 @@
 //! The life of an enforcing agent: check everything, attach, watch, let go.
 //!
 //! Nothing is touched before every check has passed, and what was attached is
-//! taken back if a later interface fails.
+//! undone if a later interface fails.
 
 mod begin;
 pub(crate) mod cards;
@@ -59,7 +59,7 @@ impl Agent {
     ///
     /// # Errors
     /// Whatever is wrong with the settings or the machine; nothing has changed then. [`Changed`]
-    /// if a policy was taken back that an agent had left unconfirmed, and if not everything
+    /// if a policy was rolled back that an agent had left unconfirmed, and if not everything
     /// could be undone.
     pub async fn start(settings: Settings) -> Result<Self> {
         let mut changed = false;

@@ -58,7 +58,7 @@ pub enum Request {
     Promote(Reload),
     /// The active policy is to stay.
     Confirm {},
-    /// Return to the policy before.
+    /// Return to the previous policy.
     Rollback {
         /// Even if it cuts an SSH session.
         #[serde(default)]

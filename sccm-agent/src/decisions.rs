@@ -1,4 +1,4 @@
-//! What was decided about policies: which was confirmed, which is on trial, which were taken back.
+//! What was decided about policies: which was confirmed, which is on trial, which were rolled back.
 //!
 //! The kernel's maps say what runs; they go with the machine, and at `detach`. This outlives both, in
 //! a [file](file). Policies are kept as they were written, complete in themselves.
@@ -20,7 +20,7 @@ use std::path::{self, Path, PathBuf};
 /// Which policy is meant: [`hash_of`].
 type Hash = [u8; 32];
 
-/// So many policies are remembered that were taken back; the oldest is forgotten first.
+/// So many policies are remembered that were rolled back; the oldest is forgotten first.
 const MOST_WITHDRAWN: usize = 256;
 
 /// The decisions, and the file that keeps them.
@@ -36,7 +36,7 @@ struct Known {
     /// What was confirmed before that.
     previous: Option<Decided>,
     trial: Option<Hash>,
-    /// What was taken back, the latest last.
+    /// What was rolled back, the latest last.
     withdrawn: Vec<Hash>,
     /// What the agent was given when it last read its policy: where that is not what was confirmed,
     /// somebody has decided since.
@@ -83,7 +83,7 @@ impl Decisions {
     }
 
     /// Brings what is known up to what the kernel runs, which is the truth. A trial that it knows
-    /// nothing of is over: the policy was taken back, or the machine went down.
+    /// nothing of is over: the policy was rolled back, or the machine went down.
     pub fn follow(&mut self, running: Option<&PolicyInfo>) {
         let trial = self.known.trial.take();
         match running {
@@ -116,7 +116,7 @@ impl Decisions {
         }
     }
 
-    /// Whether it was taken back, and nobody has asked for it since.
+    /// Whether it was rolled back, and nobody has asked for it since.
     #[must_use]
     pub fn was_withdrawn(&self, policy: &Hash) -> bool {
         self.known.withdrawn.contains(policy)
@@ -195,14 +195,14 @@ impl Decisions {
         self.known.trial = None;
     }
 
-    /// What was on trial has been taken back.
-    pub fn take_back(&mut self) {
+    /// What was on trial has been rolled back.
+    pub fn roll_back_trial(&mut self) {
         if let Some(trial) = self.known.trial.take() {
             self.withdraw(trial);
         }
     }
 
-    /// The active policy has been taken back for this one.
+    /// The active policy has been rolled back for this one.
     pub fn roll_back_to(&mut self, policy: &SitePolicy) {
         if let Some(left) = &self.known.confirmed {
             self.withdraw(left.hash);

@@ -128,8 +128,8 @@ fn hook_all(
     };
     if let Err(error) = hooked() {
         if compiled.is_some() {
-            let taken_back = maps.unpublish().context("taking the policy back");
-            taken_back.context(Changed)?;
+            let withdrawn = maps.unpublish().context("withdrawing the policy");
+            withdrawn.context(Changed)?;
         }
         return Err(error);
     }

@@ -258,11 +258,11 @@ impl Policies {
         })
     }
 
-    /// Returns to the policy before: at once where the active one is on trial,
-    /// otherwise by publishing the one before again.
+    /// Returns to the previous policy: at once where the active one is on trial,
+    /// otherwise by publishing that one again.
     ///
     /// # Errors
-    /// There is none before, it would cut the operator off, or the kernel refuses
+    /// There is none, it would cut the operator off, or the kernel refuses
     /// a write.
     pub async fn rollback(&self, accept_lockout: bool) -> Result<Outcome> {
         let mut held = self.held.lock().await;
@@ -272,7 +272,7 @@ impl Policies {
                 "no policy was confirmed before this one: stop the agent to let go, or run \
                  `sccm-agent confirm`"
             );
-            self.take_back(&mut held).await?;
+            self.roll_back_trial(&mut held).await?;
             let outcome = outcome(&held, What::RolledBack);
             kept(held).await;
             return outcome;
@@ -402,7 +402,7 @@ fn publish(held: &mut Held, mut compiled: Compiled, trial: Option<Duration>) -> 
 fn not_on_trial(active: &PolicyInfo) -> String {
     format!(
         "nothing is on trial: this policy is the active one already, generation {}, and stays; it \
-         may have been published a moment ago: `sccm-agent rollback` returns to the one before",
+         may have been published a moment ago: `sccm-agent rollback` returns to the previous one",
         active.generation
     )
 }

@@ -1,7 +1,7 @@
 //! What a new agent makes of the policy that it was given, of the one that it finds in the maps, and
 //! of what was decided before.
 //!
-//! An agent that dies while a policy is on trial leaves it enforced, and nobody to take it back. So
+//! An agent that dies while a policy is on trial leaves it enforced, and nobody to roll it back. So
 //! the next one does that first of all, by one word, before it checks anything that could go wrong;
 //! or the trial goes on, if there is time left and the agent was given that very policy.
 
@@ -86,7 +86,7 @@ impl Taken {
         Ok(confirmed)
     }
 
-    /// Looks at what is pinned. A policy that nobody confirmed is taken back, unless its trial goes
+    /// Looks at what is pinned. A policy that nobody confirmed is rolled back, unless its trial goes
     /// on: there is time left, and it is what the agent was `given`. Where none was confirmed before
     /// it, what there is to go back to is nothing: all hooks and maps go. Sets `changed` then.
     ///
@@ -115,7 +115,7 @@ impl Taken {
                 taken.trial = Some(Duration::from_secs(left));
             } else {
                 *changed = true;
-                taken.found = take_back(pins, &mut maps, active.generation)?;
+                taken.found = roll_back(pins, &mut maps, active.generation)?;
             }
         }
         if taken.found == Found::Maps {
@@ -203,16 +203,16 @@ pub(crate) async fn decisions(settings: &Settings) -> Decisions {
     })
 }
 
-fn take_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> {
+fn roll_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> {
     if maps.standby()?.is_confirmed() {
-        maps.take_back()?;
+        maps.roll_back()?;
         tracing::warn!(
             generation = maps.info()?.generation,
             "nobody confirmed policy {unconfirmed} before its agent died: returned to the previous policy"
         );
         return Ok(Found::Maps);
     }
-    pins.clear().context("taking back what nobody confirmed")?;
+    pins.clear().context("rolling back the policy that nobody confirmed")?;
     tracing::warn!(
         "nobody confirmed the first policy before its agent died: detached everything, and starting anew"
     );

@@ -35,7 +35,7 @@ const LENGTH: u16 = 17;
 /// List blocked flows, why they were blocked, and what would let them pass
 #[derive(Debug, Clone, Args)]
 pub struct BlockedArgs {
-    /// List the flows that the candidate of the shadow judges otherwise instead, and how
+    /// List the flows that the candidate would pass or drop differently, and how
     #[arg(long)]
     shadow: bool,
 
@@ -59,8 +59,8 @@ pub struct BlockedArgs {
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<Reason>,
 
-    /// The policy file that is enforced, or with --shadow the candidate: name addresses as it does, and say what to
-    /// write into it so that a flow passes
+    /// Policy file that is enforced, or with --shadow the candidate file: print its names of addresses,
+    /// and what to write into it to let each flow pass
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 

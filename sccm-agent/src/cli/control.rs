@@ -47,7 +47,7 @@ struct AgentArgs {
 /// Make the running agent read its policy file again
 #[derive(Debug, Clone, Args)]
 pub struct ReloadArgs {
-    /// Return to the policy before unless `sccm-agent confirm` runs within this time, such as
+    /// Return to the previous policy unless `sccm-agent confirm` runs within this time, such as
     /// 60s or 5m
     #[arg(long, value_name = "TIME", value_parser = units::wait)]
     confirm_within: Option<Duration>,
@@ -72,7 +72,7 @@ pub struct ReloadArgs {
 /// Make the candidate of the shadow the active policy
 #[derive(Debug, Clone, Args)]
 pub struct PromoteArgs {
-    /// Return to the policy before unless `sccm-agent confirm` runs within this time, such as
+    /// Return to the previous policy unless `sccm-agent confirm` runs within this time, such as
     /// 60s or 5m
     #[arg(long, value_name = "TIME", value_parser = units::wait)]
     confirm_within: Option<Duration>,
@@ -92,11 +92,11 @@ pub struct ConfirmArgs {
     agent: AgentArgs,
 }
 
-/// Return to the policy before
+/// Return to the previous policy
 #[derive(Debug, Clone, Args)]
 pub struct RollbackArgs {
     /// Return even if this cuts an established SSH session to this host; a policy that is
-    /// not confirmed is always taken back
+    /// not confirmed is always rolled back
     #[arg(long)]
     accept_lockout: bool,
 
@@ -134,7 +134,7 @@ pub fn confirm(args: &ConfirmArgs) -> Result<ExitCode> {
     args.agent.ask(&Request::Confirm {})
 }
 
-/// Asks the agent for the policy before.
+/// Asks the agent to return to the previous policy.
 pub fn rollback(args: &RollbackArgs) -> Result<ExitCode> {
     args.agent.ask(&Request::Rollback {
         accept_lockout: args.accept_lockout,

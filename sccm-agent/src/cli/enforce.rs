@@ -40,7 +40,7 @@ pub struct EnforceArgs {
     #[command(flatten)]
     interfaces: InterfaceArgs,
 
-    /// Enforce the interfaces that are there, and the others as soon as they come
+    /// Start even if interfaces are missing, and enforce each as soon as it appears
     #[arg(long)]
     wait_for_interfaces: bool,
 
@@ -57,8 +57,8 @@ pub struct EnforceArgs {
     #[arg(long, value_enum, default_value_t)]
     xdp_mode: XdpMode,
 
-    /// Stand behind the TC programs that a card has already, instead of before them, although they
-    /// may hide outgoing packets
+    /// Run after the TC programs that a card has already, instead of before them, although they may
+    /// hide outgoing packets
     #[arg(long)]
     behind_tc_programs: bool,
 
@@ -89,7 +89,7 @@ pub struct EnforceArgs {
           value_parser = clap::value_parser!(u32).range(0..=100))]
     metrics_top_flows: u32,
 
-    /// Directory that keeps what was confirmed, on trial and taken back, for the next start
+    /// Directory where the agent saves which policies were confirmed, are on trial, or were rolled back
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
     state_dir: PathBuf,
 

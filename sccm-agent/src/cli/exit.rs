@@ -30,7 +30,7 @@ const OWN: [(&str, &[Meaning]); 12] = [
             (
                 1,
                 "nobody confirmed the first policy; or a policy that nobody had confirmed was \
-                 taken back, and then the start failed; or something broke in the agent itself while it ran: then \
+                 rolled back, and then the start failed; or something broke in the agent itself while it ran: then \
                  enforcement goes on",
             ),
         ],

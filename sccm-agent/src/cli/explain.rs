@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 /// Explain whether a policy lets a connection be opened, and by which link or rule
 ///
-/// Exits with 0 if it passes, 1 if it is dropped (one way of both is enough), 2 on errors.
+/// Exits with 0 if it passes, 1 if it is dropped (of two ways, if either is), 2 on errors.
 #[derive(Debug, Clone, Args)]
 #[command(mut_arg("roles", |role| role.required_unless_present_any(["config", "live"])))]
 pub struct ExplainArgs {
@@ -29,13 +29,13 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "ADDRESS")]
     to: IpAddr,
 
-    /// Ask what is enforced now, in place of a policy
+    /// Explain by the policy that is enforced now, in the kernel
     #[arg(long, conflicts_with_all = [
         "config", "own", "FilterArgs", "TimeoutArgs", "SiteArgs",
     ])]
     live: bool,
 
-    /// Take --from as the protected system, also if the policy lists no address of it
+    /// Treat --from as the protected system, even if the policy does not list its address
     #[arg(long)]
     outwards: bool,
 

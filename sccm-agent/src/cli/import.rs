@@ -33,7 +33,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     boundaries: Vec<PathBuf>,
 
-    /// Prefix length of boundaries of the type IP subnet that come without a mask
+    /// Prefix length of boundaries of the type IP subnet that have no mask
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(8..=32))]
     subnet_length: Option<u8>,
 

@@ -78,8 +78,8 @@ struct FilterArgs {
     #[arg(long)]
     pass_unrelated_icmp_errors: bool,
 
-    /// On a gateway: let no packet through to find out whether a stream that it does not know is a
-    /// protected system's, neither after a first start nor as the new master of a pair
+    /// On a gateway: pass no probes, the few packets of each unknown TCP connection that otherwise
+    /// pass after a first start, or when the gateway becomes the master of a pair
     #[arg(long)]
     no_probes: bool,
 
@@ -92,18 +92,18 @@ struct FilterArgs {
     #[arg(long, value_name = "NUMBER[@SIDE]")]
     pass_ethertype: Vec<Ethertype>,
 
-    /// Pass packets whose source is in this prefix, on whichever side they come in, also if
-    /// it is an address that nobody has there (`spoofed-source`); repeatable
+    /// Pass packets from this prefix on every side, even where their source would be refused as
+    /// `spoofed-source`; repeatable
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pass_source: Vec<IpNet>,
 
-    /// Where nothing was enforced before: drop nothing for this time, such as 30s or 5m, and remember
-    /// what is under way
+    /// On a first start: drop nothing for this time, such as 30s or 5m, and remember the connections
+    /// that are open
     #[arg(long, value_name = "TIME", value_parser = units::wait)]
     warm_up: Option<Duration>,
 
     /// Count dropped packets without recording their flows: `blocked` and the log stay
-    /// empty, and each dropped packet costs some 17 ns less
+    /// empty, and each dropped packet costs about 17 ns less
     #[arg(long)]
     count_only: bool,
 }
@@ -120,7 +120,7 @@ struct TimeoutArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_established, value_parser = seconds())]
     timeout_tcp_established: u32,
 
-    /// TCP connections that one side has closed: it still hears the other
+    /// TCP connections that one side has closed
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.tcp_half_closed, value_parser = seconds())]
     timeout_tcp_half_closed: u32,
 
@@ -132,8 +132,8 @@ struct TimeoutArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.other, value_parser = seconds())]
     timeout_other: u32,
 
-    /// Questions of UDP, ICMP and everything else but TCP, for whose answers `--outbound enforce`
-    /// waits; 120 at most
+    /// Requests by UDP, ICMP and all else but TCP: how long `--outbound enforce` lets their answers
+    /// pass; 120 at most
     #[arg(
         long,
         value_name = "SECONDS",

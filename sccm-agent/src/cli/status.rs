@@ -32,7 +32,7 @@ pub struct StatusArgs {
     #[command(flatten)]
     pins: PinArgs,
 
-    /// Directory where the agent keeps its decisions: it names the policy file
+    /// Directory where the agent saves its decisions, and which policy file it reads
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
     state_dir: PathBuf,
 

@@ -90,7 +90,7 @@ fn what_runs_is_the_truth() {
     // Somebody decided for `b`, and it could not be written down.
     assert_eq!(decisions.choose(&a, Some(&b)), Choice::Given);
     decisions.try_out(a);
-    decisions.take_back();
+    decisions.roll_back_trial();
     assert_eq!(decisions.choose(&a, Some(&b)), Choice::Running);
     assert_eq!(decisions.choose(&b, Some(&b)), Choice::Given);
 }
@@ -129,7 +129,7 @@ fn saved(directory: &Path) -> Decisions {
     decisions.confirm(&policy("a"));
     decisions.confirm(&policy("b"));
     decisions.try_out([8; 32]);
-    decisions.take_back();
+    decisions.roll_back_trial();
     decisions.try_out([9; 32]);
     save(&decisions);
     decisions

@@ -169,19 +169,19 @@ impl Maps {
     pub fn unpublish(&mut self) -> Result<()> {
         let standby = self.standby_bank()?;
         self.activate(standby)
-            .context("going back to the policy before")
+            .context("going back to the previous policy")
     }
 
-    /// [`Maps::unpublish`], and notes which policy was taken back, so that no agent publishes it
+    /// [`Maps::unpublish`], and notes which policy was rolled back, so that no agent publishes it
     /// again unless somebody asks for it.
-    pub fn take_back(&mut self) -> Result<()> {
+    pub fn roll_back(&mut self) -> Result<()> {
         let standby = PolicyInfo {
             withdrawn: self.info()?.hash,
             ..self.written(self.standby_bank()?)?
         };
         self.infos
             .set(self.standby_bank()?, standby, 0)
-            .context("writing about the policy before")?;
+            .context("writing about the previous policy")?;
         self.unpublish()
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reload {
-    /// Seconds until the policy before returns, unless somebody confirms the new one.
+    /// Seconds until the previous policy returns, unless somebody confirms the new one.
     #[serde(default)]
     pub confirm_within: Option<u64>,
     /// Change it even if that cuts an SSH session.
@@ -54,7 +54,7 @@ pub enum What {
     Promoted,
     /// The active policy stays.
     Confirmed,
-    /// The policy before is active again.
+    /// The previous policy is active again.
     RolledBack,
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Outcome {
         match self.confirm_within {
             Some(seconds) => write!(
                 f,
-                "; run `sccm-agent confirm` within {}, or the policy before returns",
+                "; run `sccm-agent confirm` within {}, or the previous policy returns",
                 units::describe(seconds)
             ),
             None => Ok(()),

@@ -81,19 +81,19 @@ impl Policies {
         }
     }
 
-    /// Takes back what nobody confirmed in time; false if there is nothing to go back to.
+    /// Rolls back what nobody confirmed in time; false if there is nothing to return to.
     async fn go_back(&self, held: &mut Held) -> Result<bool> {
         if !held.maps.standby()?.is_confirmed() {
-            held.decisions.take_back();
+            held.decisions.roll_back_trial();
             save(held);
             return Ok(false);
         }
         tracing::warn!("nobody confirmed the policy in time");
-        self.take_back(held).await?;
+        self.roll_back_trial(held).await?;
         Ok(true)
     }
 
-    /// Ends all changes, before the agent does. A policy that is on trial is taken back, if
+    /// Ends all changes, before the agent does. A policy that is on trial is rolled back, if
     /// there is one to go back to: without an agent, nobody would.
     ///
     /// # Errors
@@ -104,9 +104,9 @@ impl Policies {
         if self.deadline.borrow().is_some() {
             confirmed = held.maps.standby()?.is_confirmed();
             if confirmed {
-                self.take_back(&mut held).await?;
+                self.roll_back_trial(&mut held).await?;
             } else {
-                held.decisions.take_back();
+                held.decisions.roll_back_trial();
                 save(&mut held);
             }
         }
@@ -118,9 +118,9 @@ impl Policies {
     }
 
     /// One word: the other bank holds the confirmed policy as it was.
-    pub(super) async fn take_back(&self, held: &mut Held) -> Result<()> {
-        held.maps.take_back()?;
-        held.decisions.take_back();
+    pub(super) async fn roll_back_trial(&self, held: &mut Held) -> Result<()> {
+        held.maps.roll_back()?;
+        held.decisions.roll_back_trial();
         save(held);
         if let Some(before) = held.before_trial.take() {
             self.run(held, before);

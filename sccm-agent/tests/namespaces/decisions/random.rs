@@ -60,7 +60,7 @@ impl Model {
         (self.enforced, self.trial) = (Some(policy), None);
     }
 
-    fn take_back(&mut self) {
+    fn roll_back(&mut self) {
         self.withdrawn.extend(self.trial.take());
         self.enforced = self.enforced.and(self.confirmed);
     }
@@ -68,7 +68,7 @@ impl Model {
     fn start(&mut self) {
         let goes_on = self.enforced.is_some() && self.trial == Some(self.file);
         if !goes_on {
-            self.take_back();
+            self.roll_back();
             let decided = self.given == Some(self.file) || self.withdrawn.contains(&self.file);
             self.confirm(self.confirmed.filter(|_| decided).unwrap_or(self.file));
         }
@@ -85,7 +85,7 @@ impl Model {
                 self.enforced = self.trial;
             }
             (Step::Confirm, Some(trial), ..) => self.confirm(trial),
-            (Step::Rollback, Some(_), ..) => self.take_back(),
+            (Step::Rollback, Some(_), ..) => self.roll_back(),
             (Step::Rollback, None, _, Some(previous)) => {
                 self.withdrawn.extend(self.confirmed);
                 self.confirm(previous);
@@ -110,7 +110,7 @@ impl Model {
             Step::Kill => {}
             Step::Reboot => self.enforced = None,
             _ => {
-                self.take_back();
+                self.roll_back();
                 self.enforced = None;
             }
         }
