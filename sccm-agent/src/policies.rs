@@ -6,6 +6,7 @@
 //! ends, nothing else is published.
 
 mod drift;
+mod machine;
 mod order;
 mod other_files;
 pub mod prepare;
@@ -15,6 +16,7 @@ mod shadow;
 mod trial;
 mod written;
 
+pub use machine::probe;
 pub use order::{Outcome, Reload, What};
 pub use other_files::{OtherFiles, PutInForce};
 pub use settings::Settings;
@@ -25,15 +27,12 @@ pub use written::Written;
 use crate::decisions::{Decisions, Saving};
 use crate::hooks;
 use crate::interface::Netlink;
-use crate::kernel::{Clock, Maps, PinDir, since_boot};
+use crate::kernel::{Maps, PinDir, since_boot};
 use crate::plan::Plan;
 use crate::policy::{Compiled, SitePolicy, Surroundings, hash_of, hash_text};
 use crate::record::Record;
-use crate::units;
 use anyhow::{Result, bail, ensure};
 use sccm_common::abi::PolicyInfo;
-use sccm_common::policy::flag;
-use sccm_common::probe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -296,59 +295,6 @@ impl Policies {
         outcome
     }
 
-    /// Publishes the running policy for the machine as it is now, if it has changed; `plan` are
-    /// its cards from now on. While a policy is on trial, that waits for its end.
-    ///
-    /// # Errors
-    /// The kernel does not answer, or refuses a write.
-    pub async fn follow_machine(&self, plan: &Plan) -> Result<()> {
-        let mut held = self.held.lock().await;
-        if held.plan != *plan {
-            held.plan = plan.clone();
-        }
-        self.follow(&mut held).await
-    }
-
-    async fn follow(&self, held: &mut Held) -> Result<()> {
-        let machine = prepare::surroundings(&self.settings, &self.netlink, &held.plan).await?;
-        self.follow_with_shadow(held, &machine).await;
-        if self.deadline.borrow().is_some() || held.running.machine == machine {
-            return Ok(());
-        }
-        let Some(policy) = held.running.policy.clone() else {
-            held.running.machine = machine;
-            tracing::warn!(
-                "this machine's addresses or routes have changed, but an agent before this one \
-                 published the policy: run `sccm-agent reload` to update it"
-            );
-            return Ok(());
-        };
-        let (machine, mut compiled) = self.compile(held, &policy).await?;
-        let active = held.maps.info()?;
-        // Whoever has become the master of a pair knows no streams.
-        let known = &held.running.machine.own;
-        if machine.own.iter().any(|own| !known.contains(own)) {
-            probe(&mut compiled)?;
-        }
-        if compiled.info.tables != active.tables {
-            compiled.info.withdrawn = active.withdrawn;
-            publish(held, compiled, None)?;
-            tracing::info!(
-                generation = held.maps.info()?.generation,
-                "this machine's addresses or routes have changed; policy published"
-            );
-        }
-        held.running.machine = machine;
-        Ok(())
-    }
-
-    /// [`Policies::follow_machine`], after a trial in which nobody could.
-    async fn catch_up(&self, held: &mut Held) {
-        if let Err(error) = self.follow(held).await {
-            tracing::error!("following this machine's addresses and routes: {error:#}");
-        }
-    }
-
     /// Takes note of what runs from now on, and returns what ran before.
     fn run(&self, held: &mut Held, next: Applied) -> Applied {
         self.record.rules.note(next.policy.as_ref());
@@ -373,16 +319,6 @@ impl Policies {
         let reach = hooks::reach(&self.pins, &self.settings.interfaces, &present)?;
         prepare::check_sessions(&self.settings, compiled, &self.netlink, plan, &reach).await
     }
-}
-
-/// Lets probes pass from now on, if they may at all.
-pub fn probe(compiled: &mut Compiled) -> Result<()> {
-    compiled.probe(Clock::read()?.program().saturating_add(probe::TIME));
-    if compiled.policy.has(flag::PROBES) {
-        let time = units::describe(probe::TIME.into());
-        tracing::info!("for {time}, a few packets of each unknown TCP connection pass as probes");
-    }
-    Ok(())
 }
 
 /// Makes a policy the active one; with a trial, until its end.

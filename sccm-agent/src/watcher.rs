@@ -327,7 +327,9 @@ impl Watched {
                 }
                 self.whole = Instant::now();
                 if let Err(error) = self.look_who_is_first(&settings.pins) {
-                    tracing::error!("reading the order of the egress programs of {name}: {error:#}");
+                    tracing::error!(
+                        "reading the order of the egress programs of {name}: {error:#}"
+                    );
                 }
             }
             Err(error) => {

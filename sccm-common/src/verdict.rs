@@ -9,16 +9,19 @@
 //!
 //! A frame that comes in takes the fast path ([`fast_ingress`]) if it can, otherwise
 //! the slow path: [`wire::parse`](crate::wire::parse), then [`ingress`]. A frame that
-//! goes out is parsed, and [`departure`] says how it is judged: by [`outgoing`], by [`ingress`] as at
+//! goes out is parsed, and [`departure()`] says how it is judged: by [`outgoing`], by [`ingress`] as at
 //! the uplink, or not at all.
 
 mod candidate;
+mod departure;
 mod dhcp;
 mod essential;
+mod fast;
 mod fragments;
 mod icmp_error;
 mod inbound;
 mod outbound;
+mod place;
 mod questions;
 mod source;
 mod tables;
@@ -27,9 +30,9 @@ mod translated;
 #[cfg(test)]
 mod tests;
 
-use crate::address::{self, AddressClass, Family, LOCAL_SELF};
+use crate::address::{AddressClass, Family, LOCAL_SELF};
 use crate::counter::Direction;
-use crate::cursor::{Contiguous, Payload};
+use crate::cursor::Payload;
 use crate::ethertype;
 use crate::packet::{Fragment, Packet, Protocol};
 use crate::peer::Peer;
@@ -38,58 +41,17 @@ use crate::question::Relay;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::wire;
-use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
 
 pub use candidate::Turn;
+pub use departure::{Departure, departure};
 pub use essential::is_icmp_error;
+pub use fast::fast_ingress;
 pub use icmp_error::{About, about};
+pub use place::Place;
 pub use tables::Tables;
 pub use translated::leaves_by_uplink;
 
 use fragments::{later_fragment, remember_first};
-
-/// On which side of the protected systems a card is; fixed when its programs are loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Place {
-    /// On the protected host itself.
-    Host = 0,
-    /// On a gateway, on the side of the peers.
-    Uplink = 1,
-    /// On a gateway, on the side of the protected systems.
-    Segment = 2,
-    /// The loopback interface of a host, by which it sends to itself.
-    Loopback = 3,
-}
-
-impl Place {
-    /// The place with this number; a host for a number that means nothing.
-    #[inline(always)]
-    pub const fn from_number(number: u32) -> Self {
-        match number {
-            1 => Self::Uplink,
-            2 => Self::Segment,
-            3 => Self::Loopback,
-            _ => Self::Host,
-        }
-    }
-
-    /// Whether whatever comes in here is for this machine, and whatever goes out is from it.
-    #[inline(always)]
-    pub const fn is_host(self) -> bool {
-        matches!(self, Self::Host | Self::Loopback)
-    }
-
-    /// Whether frames that come in here can take the fast path, which judges inbound only, and
-    /// leaves the machine's own addresses to the slow path.
-    #[inline(always)]
-    pub const fn has_fast_path(self) -> bool {
-        match self {
-            Self::Host | Self::Uplink => true,
-            Self::Segment | Self::Loopback => false,
-        }
-    }
-}
 
 /// Why a packet passed or was dropped, and which service it wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,116 +181,6 @@ fn is_managed(policy: &Policy, packet: &Packet, peer: u16) -> bool {
             .access(policy.pair(LOCAL_SELF, peer))
             .inbound
             .contains(service_at(policy, packet, packet.destination_port))
-}
-
-/// The fast path of a frame that comes in at `place`. `payload` is the same frame. `None`: the
-/// frame must take the slow path, which would otherwise give the same verdict.
-#[inline(always)]
-pub fn fast_ingress<T: Tables, F: Contiguous, P: Payload + ?Sized>(
-    tables: &T,
-    frame: F,
-    payload: &P,
-    place: Place,
-) -> Option<Verdict> {
-    if !place.has_fast_path() {
-        return None;
-    }
-    let judge = FastIngress {
-        tables,
-        payload,
-        place,
-    };
-    fast::visit(frame, judge)
-}
-
-/// Judges the packets of the fast path inbound.
-struct FastIngress<'a, T, P: ?Sized> {
-    tables: &'a T,
-    payload: &'a P,
-    place: Place,
-}
-
-impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
-    type Output = Verdict;
-
-    #[inline(always)]
-    fn visit<'a, L3: Network<'a>, L4: Transport<'a>>(
-        self,
-        packet: FastPacket<L3, L4>,
-    ) -> Option<Verdict> {
-        let policy = self.tables.policy();
-        let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
-        let source = packet.network.source();
-        let destination = packet.network.destination();
-        let names_local = policy.has(flag::ADDRESSES)
-            && (self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES));
-        if !names_local && destination.may_be_group(L3::FAMILY) {
-            return None;
-        }
-        if policy.has(flag::ADDRESSES)
-            && let Some(trie) = self.tables.trie()
-        {
-            let class = |address| address::classify(trie, L3::FAMILY, &address);
-            if names_local {
-                local = class(destination).local;
-            }
-            let source = class(source);
-            if source::is_suspect(source, self.place) {
-                return None;
-            }
-            pair = policy.pair(local, source.peer);
-        } else if source.may_be_martian(L3::FAMILY) || policy.own.may_hold(&source) {
-            return None;
-        }
-        inbound::judge_fast(self.tables, self.payload, &packet, local, pair)
-    }
-}
-
-/// How a frame is judged that goes out and was judged nowhere before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
-    /// Not at all: what leaves a gateway by its uplink in the name of others; and what the stack of
-    /// a gateway makes without IP.
-    Unjudged,
-    /// Inbound, as the uplink would have judged it: a gateway forwards it into its segment, from a
-    /// card that nobody enforces.
-    Inbound,
-    /// Outbound, for the local class of its sender.
-    Outbound(u16),
-    /// Outbound, although the parser found no packet: what a host's own network stack makes need
-    /// not be known.
-    Passes,
-}
-
-/// Says how a frame is judged that goes out at `place`. `end`: the reason at which the parser ended.
-/// `forwarded`: it came in at some interface, so nobody on this machine made it.
-#[inline(always)]
-pub fn departure<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    end: Option<Reason>,
-    place: Place,
-    forwarded: bool,
-) -> Departure {
-    // What an uplink lets out in the gateway's name is the gateway's, also if it is translated.
-    let into_segment = place == Place::Segment;
-    if into_segment && forwarded {
-        return Departure::Inbound;
-    }
-    if end.is_some() {
-        return match place.is_host() {
-            true => Departure::Passes,
-            false => Departure::Unjudged,
-        };
-    }
-    let local = class_of(tables, packet.family, &packet.source).local;
-    match (place.is_host(), local) {
-        (true, _) | (false, LOCAL_SELF) => Departure::Outbound(local),
-        // A gateway may ask for its own address.
-        (false, _) if dhcp::is_from_nowhere(packet) => Departure::Outbound(LOCAL_SELF),
-        (false, _) if into_segment => Departure::Inbound,
-        (false, _) => Departure::Unjudged,
-    }
 }
 
 /// Judges a packet that goes out, from a sender of the class `local`. `about` is what [`about`]

@@ -52,7 +52,9 @@ impl Older<'_> {
             known.extend(tracked.unwrap_or_default());
         }
         if let Err(error) = self.write(known, false) {
-            tracing::warn!("adding connections that were opened during the start to the flow table: {error:#}");
+            tracing::warn!(
+                "adding connections that were opened during the start to the flow table: {error:#}"
+            );
         }
     }
 

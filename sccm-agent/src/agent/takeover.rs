@@ -212,7 +212,8 @@ fn roll_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> 
         );
         return Ok(Found::Maps);
     }
-    pins.clear().context("rolling back the policy that nobody confirmed")?;
+    pins.clear()
+        .context("rolling back the policy that nobody confirmed")?;
     tracing::warn!(
         "nobody confirmed the first policy before its agent died: detached everything, and starting anew"
     );
@@ -223,7 +224,9 @@ fn roll_back(pins: &PinDir, maps: &mut Maps, unconfirmed: u64) -> Result<Found> 
 pub(crate) fn tell_disobedience(active: &PolicyInfo, given_was_withdrawn: bool) {
     let why = match given_was_withdrawn {
         true => "it was rolled back before",
-        false => "another policy was confirmed after the agent last read it, and it has not changed since",
+        false => {
+            "another policy was confirmed after the agent last read it, and it has not changed since"
+        }
     };
     tracing::warn!(
         "the last confirmed policy, {}, is enforced, and not the policy that this agent was started with: {why}; change it, or run `sccm-agent reload`",

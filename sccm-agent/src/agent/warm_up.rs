@@ -17,7 +17,9 @@ pub(super) async fn tell_end(maps: &SharedMaps) -> Infallible {
     let left = async || loop {
         match left() {
             Ok(left) => return left,
-            Err(error) => tracing::warn!("reading from the kernel when the warm-up ends: {error:#}"),
+            Err(error) => {
+                tracing::warn!("reading from the kernel when the warm-up ends: {error:#}")
+            }
         }
         sleep(AGAIN).await;
     };

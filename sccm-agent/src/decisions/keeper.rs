@@ -74,9 +74,7 @@ impl Keeper {
             // It will look after what it does now.
             Ok(()) | Err(TrySendError::Full(())) => {}
             Err(TrySendError::Disconnected(())) => {
-                tracing::error!(
-                    "the decision was not saved: the thread that writes it has ended"
-                );
+                tracing::error!("the decision was not saved: the thread that writes it has ended");
                 return Saving::NOTHING;
             }
         }

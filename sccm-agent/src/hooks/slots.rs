@@ -103,7 +103,10 @@ fn make_room(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<()> {
         .iter()
         .filter(|known| !pinned.contains(&known.hook) && !wants(plan, &known.name));
     for idle in idle.take(lacking) {
-        tracing::info!("{} is gone: its slot and counters are free for another interface", idle.name);
+        tracing::info!(
+            "{} is gone: its slot and counters are free for another interface",
+            idle.name
+        );
         maps.release_slot(idle.slot)?;
     }
     Ok(())

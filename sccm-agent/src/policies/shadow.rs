@@ -92,7 +92,9 @@ impl Policies {
         match self.cast_again(held, shadow).await {
             Ok(shadow) => held.shadow = Some(shadow),
             Err(error) => {
-                tracing::error!("the candidate does not fit this machine any more, and the shadow ends: {error:#}");
+                tracing::error!(
+                    "the candidate does not fit this machine any more, and the shadow ends: {error:#}"
+                );
                 if let Err(error) = held.maps.end_shadow() {
                     tracing::error!("ending the shadow: {error:#}");
                 }

@@ -74,7 +74,9 @@ impl Policies {
                 Err(error) => {
                     drop(held);
                     self.record.errors.count(Part::Trial);
-                    tracing::error!("rolling back the policy that nobody confirmed in time: {error:#}");
+                    tracing::error!(
+                        "rolling back the policy that nobody confirmed in time: {error:#}"
+                    );
                     sleep(AGAIN).await;
                 }
             }

@@ -1,11 +1,15 @@
 //! What two ends may open to each other, by the document and by the site's rules.
 
+mod row;
+
+pub(super) use row::{BootOpeners, Row, Way};
+
 use super::groups::{self, RuleGroup};
 use super::scopes::{Local, Peer};
 use super::target::{ICMP_ECHO_REQUEST, ICMPV6_ECHO_REQUEST};
 use super::vocabulary::rows;
 use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy, Target, asks_for_an_address};
-use crate::catalog::{ANY, Link, RoleId, Service};
+use crate::catalog::{ANY, RoleId};
 use crate::site::Found;
 use anyhow::Result;
 use sccm_common::policy::Access;
@@ -27,88 +31,6 @@ pub(super) fn asked_by_relays(policy: &SitePolicy) -> Option<(&'static str, Targ
     let relays = policy.peers.as_ref()?.get(&RoleId::from(DHCP_RELAY))?;
     let any = relays.iter().any(|prefix| prefix.addr().is_ipv6());
     any.then_some((DHCPV6_NAME, DHCPV6))
-}
-
-/// Who opens, seen from the protected end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// The peer.
-    Inbound,
-    /// The protected system.
-    Outbound,
-}
-
-/// A row of a link that a protected entry has, with the other end's role.
-pub(super) struct Row<'a> {
-    pub way: Way,
-    pub link: &'a Link,
-    pub other: &'a RoleId,
-    pub service: &'a Service,
-    pub targets: Vec<Target>,
-    classes: ServiceSet,
-    /// Those of UDP, which alone can be sent to many.
-    datagrams: ServiceSet,
-    /// Whether the end that listens sends it to many, unasked.
-    sent_to_many: bool,
-    /// Whether those many get it as a stream, rather than as answers (of DHCP).
-    streamed: bool,
-    /// Whether relays of DHCP alone may open it.
-    of_relays: bool,
-}
-
-/// Who opens the link on which computers boot from the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum BootOpeners {
-    /// Whoever the document says.
-    AsDocumented,
-    /// The site names peers: its clients, and relays for them.
-    Clients,
-    /// The site names the clients that boot, too: these, and relays for them.
-    PxeClients,
-}
-
-impl BootOpeners {
-    /// Those of a policy.
-    pub(super) fn of(policy: &SitePolicy) -> Self {
-        match &policy.peers {
-            None => Self::AsDocumented,
-            Some(named) if named.contains_key(&RoleId::from(PXE_CLIENT)) => Self::PxeClients,
-            Some(_) => Self::Clients,
-        }
-    }
-
-    /// Who opens a row for which the document says `opener`.
-    pub(super) fn instead_of(self, link: &Link, opener: &RoleId, row: &Service) -> Vec<RoleId> {
-        let clients = match self {
-            Self::PxeClients => PXE_CLIENT,
-            Self::Clients => CLIENT,
-            Self::AsDocumented => return vec![opener.clone()],
-        };
-        if !link.network_boot || opener.as_str() != CLIENT {
-            return vec![opener.clone()];
-        }
-        let relays = asks_for_an_address(&row.service).then_some(DHCP_RELAY);
-        let openers = [clients].into_iter().chain(relays);
-        openers.map(RoleId::from).collect()
-    }
-}
-
-impl Row<'_> {
-    /// The roles of which a peer needs one.
-    pub(super) fn wanted(&self, policy: &SitePolicy) -> Vec<RoleId> {
-        match (self.of_relays, self.way) {
-            (true, _) => vec![RoleId::from(DHCP_RELAY)],
-            (false, Way::Outbound) => vec![self.other.clone()],
-            (false, Way::Inbound) => {
-                BootOpeners::of(policy).instead_of(self.link, self.other, self.service)
-            }
-        }
-    }
-
-    /// Whether it is what computers ask that boot from the network.
-    fn is_boot(&self) -> bool {
-        self.way == Way::Inbound && self.link.network_boot && self.other.as_str() == CLIENT
-    }
 }
 
 /// The rights of one policy.

@@ -228,7 +228,10 @@ fn a_reboot_with_a_broken_policy_file_leaves_nothing_unfiltered() -> Result<()> 
     let agent = stage.start()?;
     stage.hosts.assert_enforced();
     let log = agent.log()?;
-    assert!(log.contains("the last confirmed policy is enforced instead"), "{log}");
+    assert!(
+        log.contains("the last confirmed policy is enforced instead"),
+        "{log}"
+    );
     let successful = "sccm_policy_last_reload_successful";
     assert_eq!(agent.metrics()?.sum(successful, &[]), 0.0);
     stage.open("reload")

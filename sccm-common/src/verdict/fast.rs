@@ -1,0 +1,70 @@
+//! The fast path of what comes in.
+
+use super::{Place, Tables, Verdict, inbound, source};
+use crate::address::{self, AddressClass};
+use crate::cursor::{Contiguous, Payload};
+use crate::policy::{Pair, flag};
+use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
+
+/// The fast path of a frame that comes in at `place`. `payload` is the same frame. `None`: the
+/// frame must take the slow path, which would otherwise give the same verdict.
+#[inline(always)]
+pub fn fast_ingress<T: Tables, F: Contiguous, P: Payload + ?Sized>(
+    tables: &T,
+    frame: F,
+    payload: &P,
+    place: Place,
+) -> Option<Verdict> {
+    if !place.has_fast_path() {
+        return None;
+    }
+    let judge = FastIngress {
+        tables,
+        payload,
+        place,
+    };
+    fast::visit(frame, judge)
+}
+
+/// Judges the packets of the fast path inbound.
+struct FastIngress<'a, T, P: ?Sized> {
+    tables: &'a T,
+    payload: &'a P,
+    place: Place,
+}
+
+impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
+    type Output = Verdict;
+
+    #[inline(always)]
+    fn visit<'a, L3: Network<'a>, L4: Transport<'a>>(
+        self,
+        packet: FastPacket<L3, L4>,
+    ) -> Option<Verdict> {
+        let policy = self.tables.policy();
+        let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
+        let source = packet.network.source();
+        let destination = packet.network.destination();
+        let names_local = policy.has(flag::ADDRESSES)
+            && (self.place == Place::Uplink || policy.has(flag::LOCAL_ADDRESSES));
+        if !names_local && destination.may_be_group(L3::FAMILY) {
+            return None;
+        }
+        if policy.has(flag::ADDRESSES)
+            && let Some(trie) = self.tables.trie()
+        {
+            let class = |address| address::classify(trie, L3::FAMILY, &address);
+            if names_local {
+                local = class(destination).local;
+            }
+            let source = class(source);
+            if source::is_suspect(source, self.place) {
+                return None;
+            }
+            pair = policy.pair(local, source.peer);
+        } else if source.may_be_martian(L3::FAMILY) || policy.own.may_hold(&source) {
+            return None;
+        }
+        inbound::judge_fast(self.tables, self.payload, &packet, local, pair)
+    }
+}
