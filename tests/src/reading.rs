@@ -7,6 +7,7 @@
 //! Tests of the compiled rights and the differential fuzzer ask here.
 
 mod document;
+mod holders;
 mod interpreter;
 mod names;
 mod random;

@@ -6,6 +6,7 @@
 //! the oracle's parser must not also be their writer.
 
 mod frame;
+mod link;
 mod mutate;
 mod places;
 mod talk;

@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::frame::{self, ACK, FIN, Ip, RST, SYN};
 use super::places::{Ends, Places};
-use super::talk_more;
+use super::{link, talk_more};
 
 /// A frame, and whether it goes away from the protected system.
 #[derive(Debug, Clone)]
@@ -65,10 +65,10 @@ pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> 
         22 | 23 => talk_more::errors(random, &ends, seen),
         24..27 => talk_more::fragments(random, &ends, outward),
         27 => talk_more::chain(random, &ends, outward),
-        28 => talk_more::neighbours(random, &ends, outward),
-        29 => talk_more::membership(random, &ends, outward),
+        28 => link::neighbours(random, &ends, outward),
+        29 => link::membership(random, &ends, outward),
         30 if random.u8(..32) == 0 => talk_more::big(random, &ends, outward),
-        30 => talk_more::link(random, outward),
+        30 => link::without_ip(random, outward),
         31 | 32 => talk_more::to_group(random, &ends, outward),
         _ => talk_more::odd(random, &ends, outward),
     }

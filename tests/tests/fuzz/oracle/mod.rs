@@ -16,6 +16,7 @@
 mod essential;
 mod judge;
 pub mod parse;
+mod questions;
 mod quote;
 mod rights;
 mod source;
