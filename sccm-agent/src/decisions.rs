@@ -104,7 +104,7 @@ impl Decisions {
         let Some(last) = running.or(confirmed).filter(|last| *last != given) else {
             return Choice::Given;
         };
-        // Nobody has changed the file since something else was decided.
+        // Nobody has changed the file since another policy was confirmed.
         let replaced = known.given.as_ref() == Some(given) && confirmed == Some(last);
         if !replaced && !self.was_withdrawn(given) {
             return Choice::Given;

@@ -196,9 +196,9 @@ fn what_was_promoted_is_enforced_until_somebody_changes_the_file() -> Result<()>
     stage.done("reload --shadow", "shadowed")?;
     stage.done("promote", "promoted")?;
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
-    let agent = stage.starts_closed("something else was decided")?;
+    let agent = stage.starts_closed("another policy was confirmed")?;
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
-    let agent = stage.starts_closed("something else was decided")?;
+    let agent = stage.starts_closed("another policy was confirmed")?;
     stage.crash(agent)?;
     stage.policy.allow(&["tcp/21", "tcp/22"])?;
     let _agent = stage.start()?;

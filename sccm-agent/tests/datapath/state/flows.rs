@@ -62,27 +62,6 @@ fn answers_come_back_to_what_was_opened() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn answers_of_services_open_nothing() -> Result<()> {
-    for pair in FAMILIES {
-        let mut kernel = tracking()?;
-        for answer in [
-            pair.out().tcp(80, 50000).syn().ack(),
-            pair.out().tcp(80, 50000).ack().payload(100),
-            pair.out().tcp(80, 50000).fin().ack(),
-            pair.out().tcp(3389, 50000).rst().ack(),
-            pair.out().tcp(3389, 50000).syn().ack(),
-            pair.out().udp(53, 50000).payload(100),
-            pair.out().udp(69, 50000).payload(100),
-            pair.out().icmp_echo_reply(7),
-        ] {
-            assert_eq!(kernel.leaves(&answer)?, Left);
-        }
-        assert_eq!(kernel.flows()?, 0);
-    }
-    Ok(())
-}
-
 fn establish(kernel: &mut Datapath, pair: Pair) -> Result<()> {
     kernel.leaves(&pair.out().tcp(40000, 1433).syn())?;
     kernel.arrives(&pair.back().tcp(1433, 40000).syn().ack())?;

@@ -147,33 +147,6 @@ fn what_is_refused_on_its_way_into_the_segment_is_noted() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn nobody_has_the_gateways_own_address_or_a_groups() -> Result<()> {
-    for (pair, own) in FAMILIES.into_iter().zip(OWN) {
-        let (group, mapped) = match own.contains(':') {
-            true => ("ff02::1", "::ffff:192.0.2.1"),
-            false => ("224.0.0.1", "127.0.0.1"),
-        };
-        for outbound in [Outbound::Track, Outbound::Enforce, Outbound::Off] {
-            for place in [Place::Uplink, Place::Segment] {
-                let mut kernel = gateway(place, outbound)?;
-                let to = match place {
-                    Place::Segment => pair.peer,
-                    _ => pair.protected,
-                };
-                for source in [own, group, mapped] {
-                    let packet = || Packet::ip(source, to);
-                    for packet in [packet().tcp(40000, 80).syn(), packet().udp(40000, 53)] {
-                        assert_eq!(kernel.arrives(&packet)?, SpoofedSource, "{source}");
-                    }
-                }
-                assert_eq!(kernel.flows()?, 0);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Two protected systems beside each other: R1 of the field's faults, by routes and on a bridge.
 #[test]
 fn a_protected_system_does_not_arrive_at_the_uplink() -> Result<()> {

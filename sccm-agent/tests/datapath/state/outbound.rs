@@ -92,28 +92,6 @@ fn enforce_lets_out_answers_and_essentials() -> Result<()> {
 }
 
 #[test]
-fn a_stream_to_a_group_is_told_by_the_port_that_it_goes_to() -> Result<()> {
-    let settings = Settings {
-        outbound: Outbound::Enforce,
-        ..Settings::roles(&["distribution-point"])
-    };
-    for group in [
-        Packet::ipv4("192.0.2.2", "239.1.2.3"),
-        Packet::ipv6("2001:db8::2", "ff15::1:2:3"),
-    ] {
-        let mut kernel = datapath(&settings)?;
-        for from in [63500, 40000] {
-            let stream = group.clone().udp(from, 63500);
-            named(&mut kernel, &stream, Left, "udp multicast")?;
-            let beside = group.clone().udp(from, 62000);
-            named(&mut kernel, &beside, OutboundNotAllowed, "udp none")?;
-        }
-        assert_eq!(kernel.flows()?, 0);
-    }
-    Ok(())
-}
-
-#[test]
 fn observing_names_what_enforce_would_drop() -> Result<()> {
     for pair in FAMILIES {
         let mut kernel = datapath(&Settings {
@@ -123,37 +101,6 @@ fn observing_names_what_enforce_would_drop() -> Result<()> {
         let judged = kernel.judge_outbound(&pair.out().tcp(40000, 443).syn().build())?;
         assert_eq!(judged.reason, OutboundNotAllowed);
         assert_eq!((judged.action, judged.observing), (Action::Pass, true));
-    }
-    Ok(())
-}
-
-#[test]
-fn off_notes_nothing() -> Result<()> {
-    for pair in FAMILIES {
-        let mut kernel = datapath(&pxe(Outbound::Off))?;
-        let web = pair.out().tcp(40000, 443).syn();
-        named(&mut kernel, &web, Left, "tcp https")?;
-        assert_eq!(kernel.leaves(&pair.out().udp(40000, 161))?, Left);
-        assert_eq!(kernel.leaves(&pair.out().icmp_echo_request(7))?, Left);
-        let request = pair.out().udp(40000, 69).data(*b"\x00\x01f\x00octet\x00");
-        assert_eq!(kernel.leaves(&request)?, Left);
-        let state = (kernel.flows()?, kernel.fragments()?, kernel.transfers()?);
-        assert_eq!(state, (0, 0, 0));
-        let answer = pair.back().tcp(443, 40000).syn().ack();
-        assert_eq!(kernel.arrives(&answer)?, NotAllowed);
-        assert_eq!(kernel.arrives(&pair.back().tcp(50000, 80).syn())?, Service);
-    }
-    Ok(())
-}
-
-#[test]
-fn track_lets_everything_out() -> Result<()> {
-    for pair in FAMILIES {
-        let mut kernel = datapath(&pxe(Outbound::Track))?;
-        let web = pair.out().tcp(40000, 443).syn();
-        named(&mut kernel, &web, Left, "tcp https")?;
-        assert_eq!(kernel.leaves(&pair.out().udp(40000, 40001))?, Left);
-        assert_eq!(kernel.flows()?, 2);
     }
     Ok(())
 }

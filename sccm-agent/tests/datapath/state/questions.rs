@@ -64,61 +64,6 @@ fn dhcp_is_answered_for_a_minute() -> Result<()> {
     Ok(())
 }
 
-/// The relay asks from one of its addresses and port 40067, and is answered at another.
-#[test]
-fn a_relay_is_answered_where_it_says() -> Result<()> {
-    for mode in [Outbound::Track, Outbound::Enforce, Outbound::Off] {
-        let settings = Settings {
-            outbound: mode,
-            allow: vec!["udp/67"],
-            ..Settings::roles(&["distribution-point"])
-        };
-        let mut kernel = datapath(&settings)?;
-        let message = |kind: u8| {
-            let mut message = vec![0; 240];
-            message[0] = kind;
-            message[24..28].copy_from_slice(&[10, 65, 0, 1]);
-            message
-        };
-        let message_v6 = |kind: u8| {
-            let mut message = vec![0; 60];
-            message[0] = kind;
-            message
-        };
-        let udp = |from: &str, to: &str, ports: (u16, u16), data: Vec<u8>| {
-            Packet::ip(from, to).udp(ports.0, ports.1).data(data)
-        };
-        let (host, peer) = ("192.0.2.10", "198.51.100.1");
-        let v4 = udp(peer, host, (40067, 67), message(1));
-        let back = |port| udp(host, "10.65.0.1", (67, port), message(2));
-        // A peer asks, under enforce.
-        if mode == Outbound::Enforce {
-            assert_eq!(kernel.leaves(&back(67))?, OutboundNotAllowed);
-            assert_eq!(kernel.arrives(&v4)?, Service);
-            for port in [67, 40067] {
-                assert_eq!(kernel.leaves(&back(port))?, Left);
-            }
-            assert_eq!(kernel.leaves(&back(69))?, OutboundNotAllowed);
-            continue;
-        }
-        // This host asks, by both families.
-        let asks = udp(host, peer, (40067, 67), message(1));
-        let answer = |port| udp(peer, "10.65.0.1", (67, port), message(2));
-        assert_eq!(kernel.arrives(&answer(40067))?, NotAllowed);
-        assert_eq!(kernel.leaves(&asks)?, Left);
-        assert_eq!(kernel.arrives(&answer(40067))?, DhcpReply);
-        assert_eq!(kernel.arrives(&answer(40068))?, NotAllowed);
-        let asks = udp("fe80::c", "ff05::1:3", (40547, 547), message_v6(12));
-        let answer = udp("fe80::5", "fe80::c", (547, 40547), message_v6(13));
-        assert_eq!(kernel.arrives(&answer)?, NotAllowed);
-        assert_eq!(kernel.leaves(&asks)?, Left);
-        assert_eq!(kernel.arrives(&answer)?, DhcpReply);
-        kernel.age_questions(65)?;
-        assert_eq!(kernel.arrives(&answer)?, NotAllowed);
-    }
-    Ok(())
-}
-
 /// A question from a forged address each; one in a thousand is honest, and answered at the end.
 #[test]
 fn a_million_forged_questions_cost_no_honest_answer() -> Result<()> {
