@@ -18,19 +18,23 @@ use serde_json::Value;
 /// The slot of the point's only interface.
 const SLOT: u32 = 0;
 
-/// A point that an agent enforced until it was killed, with a filter in place of the TCX link.
 fn hosts_with_filter() -> Result<Hosts> {
     let hosts = Hosts::new()?;
+    leave_filter(&hosts)?;
+    Ok(hosts)
+}
+
+/// Has an agent enforce until it is killed, and puts a filter in place of its TCX link.
+pub fn leave_filter(hosts: &Hosts) -> Result<()> {
     hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
     let has_tcx = EgressHook::of_this_kernel() == EgressHook::Tcx;
     ensure!(
-        filters(&hosts)?.is_empty() == has_tcx,
+        filters(hosts)?.is_empty() == has_tcx,
         "a hook of the wrong kind"
     );
-    let pins = pins(&hosts);
+    let pins = pins(hosts);
     hosts.point.enter(|| Attached::detach(&pins, SLOT))?;
-    attach(&hosts)?;
-    Ok(hosts)
+    attach(hosts)
 }
 
 fn pins(hosts: &Hosts) -> PinDir {

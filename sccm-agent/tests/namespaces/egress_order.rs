@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, EgressOrder, Loader, Mode, PinDir};
-use sccm_common::Place;
+use sccm_agent::kernel::EgressHook;
 use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
 use sccm_tests::foreign::{Foreign, Standing};
 use sccm_tests::traffic::{PATIENCE, tcp_exchange, tcp_server};
 
-const SLOT: u32 = 0;
+use crate::clsact::leave_filter;
 
 /// A TCP service of the client's that the point's roles do not need.
 const ELSEWHERE: u16 = 8443;
@@ -128,16 +127,7 @@ fn assert_first(hosts: &Hosts, agent: &Agent<'_>) -> Result<()> {
 /// An agent that was killed, with a filter where kernels with TCX have a link.
 fn killed_with_filter() -> Result<Hosts> {
     let hosts = hosts()?;
-    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
-    let pins = PinDir::new(hosts.pins());
-    hosts.point.enter(|| -> Result<()> {
-        Attached::detach(&pins, SLOT)?;
-        let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
-        let hook = (EgressHook::Clsact, EgressOrder::First);
-        let attached =
-            Attached::attach_with(&mut programs, &pins, SLOT, "eth0", Mode::Native, hook)?;
-        attached.pin(&mut programs)
-    })?;
+    leave_filter(&hosts)?;
     Ok(hosts)
 }
 

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, EgressOrder, Loader, Mode, PinDir};
-use sccm_common::Place;
 use sccm_tests::agent::{Agent, Hosts, POINT};
 use sccm_tests::hooks;
 use sccm_tests::traffic::{tcp_exchange, tcp_server};
 
 use super::support::LONG;
+use crate::clsact::leave_filter;
 
 const SLOT: u32 = 0;
 
@@ -59,16 +58,7 @@ fn a_detached_link_is_made_anew() -> Result<()> {
 #[test]
 fn a_lost_filter_is_made_anew() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
-    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
-    let pins = PinDir::new(hosts.pins());
-    hosts.point.enter(|| -> Result<()> {
-        Attached::detach(&pins, SLOT)?;
-        let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
-        let hook = (EgressHook::Clsact, EgressOrder::First);
-        let attached =
-            Attached::attach_with(&mut programs, &pins, SLOT, "eth0", Mode::Native, hook)?;
-        attached.pin(&mut programs)
-    })?;
+    leave_filter(&hosts)?;
     let agent = hosts.enforce(POINT)?;
     let removed = hosts
         .point
