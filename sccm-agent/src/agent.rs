@@ -259,7 +259,7 @@ impl Agent {
         };
         match end {
             End::Told => no_more_changes,
-            End::Unconfirmed => bail!("nobody confirmed the first policy in time: let go"),
+            End::Unconfirmed => bail!("nobody confirmed the first policy in time: detached"),
             End::Broken(error) => Err(error),
         }
     }

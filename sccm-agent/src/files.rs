@@ -138,7 +138,7 @@ pub async fn in_time<T: Send + 'static>(
         .context("starting a thread to read files")?;
     match timeout(PATIENCE, told).await {
         Ok(Ok(done)) => done,
-        Ok(Err(_)) => bail!("reading the files ended in a panic"),
+        Ok(Err(_)) => bail!("the thread that reads files panicked"),
         Err(_) => bail!(
             "the files were not read within {}: does their file system hang?",
             units::brief(PATIENCE)

@@ -151,7 +151,7 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
 fn ended_early_is_fine(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("standard output cannot be written"),
+        other => other.context("writing to standard output"),
     }
 }
 

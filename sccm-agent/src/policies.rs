@@ -268,7 +268,7 @@ impl Policies {
         if self.deadline.borrow().is_some() {
             ensure!(
                 held.maps.standby()?.is_confirmed(),
-                "no policy was confirmed before this one: stop the agent to let go, or run \
+                "no policy was confirmed before this one: stop the agent to end enforcement, or run \
                  `sccm-agent confirm`"
             );
             self.roll_back_trial(&mut held).await?;

@@ -102,7 +102,7 @@ pub struct InterfaceState {
     pub state: State,
     /// `native` or `generic`; null where our program is not attached.
     pub mode: Option<&'static str>,
-    /// Who sees what leaves before our egress program.
+    /// The TC programs that run before the agent's egress program.
     pub before: Vec<String>,
 }
 
@@ -115,8 +115,8 @@ pub fn open(pins: &PinDir) -> Result<Maps> {
         Found::Maps => Maps::open(pins),
         Found::Nothing => bail!("nothing is enforced ({} is empty)", pins.path().display()),
         Found::OtherAbi(version) => bail!(
-            "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
-             ask that one",
+            "another version of sccm-agent made these maps (layout {version}, this one has {}): \
+             use that version",
             sccm_common::abi::VERSION
         ),
     }
@@ -189,7 +189,7 @@ pub fn not_enforced(maps: &Maps, present: &[Interface]) -> Result<Vec<String>> {
     Ok(plan::not_enforced(&entrances, present, interface::routes))
 }
 
-/// Who sees what leaves before our egress program; `None` if that is not attached.
+/// The TC programs that run before the agent's egress program; `None` if that is not attached.
 fn who_sees_first(pins: &PinDir, hook: u32, card: &Interface) -> Result<Option<Vec<String>>> {
     match Attached::hangs_on(pins, hook, Direction::Outbound, card.index)? {
         true => Attached::before_pinned(pins, hook, card.index).map(Some),

@@ -46,7 +46,7 @@ struct Watched {
     whole: Instant,
     /// What was said about it last, so that it is not said again at every look.
     trouble: Option<String>,
-    /// Who sees what leaves it before our program.
+    /// The TC programs that run before our egress program.
     before: Vec<String>,
     /// Its programs are of another shape than the plan asks.
     outdated: bool,

@@ -199,14 +199,14 @@ fn service_names(settings: &Settings, found: Found) -> Result<ServiceNames> {
             let capacity = pins.flow_capacity()?;
             ensure!(
                 capacity == settings.flow_capacity,
-                "the flows that are there have room for {capacity}: say --flow-capacity \
+                "the flow table that exists has room for {capacity}: give --flow-capacity \
                  {capacity}, or run `sccm-agent detach` first"
             );
             Maps::open(pins)?.service_names()
         }
         Found::OtherAbi(version) => bail!(
             "{} holds the maps of another sccm-agent (layout {version}, this one has {}): \
-             run `sccm-agent detach` first; counters begin anew",
+             run `sccm-agent detach` first; counters then start at 0",
             pins.path().display(),
             sccm_common::abi::VERSION
         ),

@@ -87,7 +87,7 @@ fn refuse_another_mode(asked: XdpMode, interfaces: &[&Interface]) -> Result<()> 
             _ => continue,
         };
         bail!(
-            "{} is enforced in {mode} mode: say --xdp-mode {mode}, or run `sccm-agent detach` first",
+            "{} is enforced in {mode} mode: give --xdp-mode {mode}, or run `sccm-agent detach` first",
             interface.name
         );
     }

@@ -54,7 +54,7 @@ pub(crate) fn capabilities() -> Result<()> {
 /// It does not say.
 pub(crate) fn release() -> Result<String> {
     Ok(uname()
-        .context("asking for the kernel's version")?
+        .context("reading the kernel's version")?
         .release()
         .to_string_lossy()
         .into_owned())

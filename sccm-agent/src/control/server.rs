@@ -143,7 +143,9 @@ impl Client {
     /// Which groups a client is in the kernel does not tell, so where there is the group, the
     /// file's mode alone decides.
     fn of(stream: &UnixStream, has_group: bool) -> Result<Self> {
-        let credentials = stream.peer_cred().context("asking who the client is")?;
+        let credentials = stream
+            .peer_cred()
+            .context("reading the client's user and group")?;
         let user = Uid::from_raw(credentials.uid());
         let rank = if user.is_root() || user == Uid::effective() {
             Rank::Root
@@ -179,12 +181,13 @@ async fn read(stream: &mut UnixStream) -> Result<Request> {
     limited
         .read_line(&mut line)
         .await
-        .context("no line of text")?;
+        .context("the request is no line of text")?;
     ensure!(
         line.ends_with('\n'),
-        "no request of one line and at most {LONGEST_REQUEST} bytes"
+        "a request is one line of at most {LONGEST_REQUEST} bytes"
     );
-    let request: Request = serde_json::from_str(&line).context("no request that is known")?;
+    let request: Request =
+        serde_json::from_str(&line).context("this agent knows no such request")?;
     if let Request::Reload(order) | Request::Promote(order) = request {
         let in_bounds = |seconds| (1..=LONGEST_WAIT.as_secs()).contains(&seconds);
         ensure!(

@@ -19,8 +19,8 @@ pub fn check(flow_capacity: u32) -> Result<()> {
 fn fits(flow_capacity: u32, needed: u64, available: u64) -> Result<()> {
     ensure!(
         needed <= available / 2,
-        "{flow_capacity} flows need {} MiB of the kernel's memory, and {} MiB are available, of \
-         which half may be taken: give a smaller --flow-capacity",
+        "{flow_capacity} flows need {} MiB of the kernel's memory; {} MiB are available, and the \
+         agent takes at most half of it: give a smaller --flow-capacity",
         needed.div_ceil(MIB),
         available / MIB
     );

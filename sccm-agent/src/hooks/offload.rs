@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 pub fn check(card: &Card, present: &[Interface]) -> Result<Option<String>> {
     let found = |index| present.iter().find(|one| one.index == index);
     let offload = |name: &str| {
-        VlanOffload::of(name).with_context(|| format!("asking whether {name} strips VLAN tags"))
+        VlanOffload::of(name).with_context(|| format!("reading whether {name} strips VLAN tags"))
     };
     let name = &card.name;
     match found(card.index).map(|interface| interface.kind) {
@@ -35,7 +35,7 @@ pub fn check(card: &Card, present: &[Interface]) -> Result<Option<String>> {
 fn seen_on_card(name: &str, offload: VlanOffload) -> Result<()> {
     ensure!(
         !offload.strips,
-        "{name} takes VLAN tags off before they are seen: run `ethtool -K {name} rxvlan off` first"
+        "{name} strips VLAN tags before the programs see them: run `ethtool -K {name} rxvlan off` first"
     );
     Ok(())
 }

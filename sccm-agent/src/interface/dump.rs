@@ -35,7 +35,9 @@ pub(super) fn dump_whole(
     message.extend(REQUEST_DUMP.to_ne_bytes());
     message.extend([0; 8]);
     message.extend(question);
-    socket.send(&message, 0).context("asking the kernel")?;
+    socket
+        .send(&message, 0)
+        .context("sending a netlink request")?;
     let mut is_whole = true;
     loop {
         let (part, _) = socket.recv_from_full().context("reading the answer")?;
@@ -46,7 +48,7 @@ pub(super) fn dump_whole(
                 DONE => return refused(body).map(|()| is_whole),
                 ERROR => {
                     refused(body)?;
-                    bail!("the kernel ended its answer without a reason");
+                    bail!("the kernel ended its netlink answer early, and gave no reason");
                 }
                 _ => show(body),
             }

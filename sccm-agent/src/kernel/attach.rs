@@ -200,7 +200,7 @@ impl Attached {
                         Hook::Xdp => xdp::take_over(programs.xdp()?, &path)?,
                         Hook::Egress => take_over(programs.classifier()?, interface, &path)?,
                     };
-                    ensure!(taken, "{interface} has just gone");
+                    ensure!(taken, "{interface} has just disappeared");
                 }
             }
         }

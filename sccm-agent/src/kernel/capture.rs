@@ -77,16 +77,16 @@ impl Capture {
             until,
             ..self.wanted
         };
-        self.order.set(0, order, 0).context("ordering packets")?;
+        self.order
+            .set(0, order, 0)
+            .context("starting the capture")?;
         Ok(true)
     }
 
     /// Cancels the order. Records stay in the ring buffer.
     pub fn end(&mut self) -> Result<()> {
         let nothing = Order::default();
-        self.order
-            .set(0, nothing, 0)
-            .context("taking the order back")
+        self.order.set(0, nothing, 0).context("ending the capture")
     }
 
     /// Waits for packets, and takes at most so many. Loses none if the future is dropped.
@@ -137,7 +137,7 @@ fn lock(pins: &PinDir) -> Result<File> {
     match directory.try_lock() {
         Ok(()) => Ok(directory),
         Err(TryLockError::WouldBlock) => bail!(
-            "another `sccm-agent capture` takes packets from {}: wait for it, or end it",
+            "another `sccm-agent capture` is running on {}: wait for it, or stop it",
             pins.path().display()
         ),
         Err(TryLockError::Error(error)) => {

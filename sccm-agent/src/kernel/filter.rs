@@ -47,7 +47,7 @@ pub(crate) fn remove(program: u32) -> Result<()> {
             let link = at(&name, filter.priority, filter.handle.into())?;
             link.detach().map_err(|error| {
                 anyhow!(
-                    "removing the filter of what leaves {name}: {}",
+                    "removing the egress filter of {name}: {}",
                     root_cause(&error)
                 )
             })?;

@@ -92,7 +92,7 @@ impl Maps {
         let secret = RandomState::new().hash_one(0);
         self.secret
             .set(0, secret, 0)
-            .context("writing the secret of the questions")?;
+            .context("writing the key of the question table's hash")?;
         self.abi
             .set(0, abi::VERSION, 0)
             .context("writing the layout version")
@@ -161,7 +161,7 @@ impl Maps {
             .context("writing the policy")?;
         self.infos
             .set(bank, info, 0)
-            .context("writing about the policy")
+            .context("writing the policy's description")
     }
 
     /// Activates the policy that was active before the last [`Maps::publish`]; it is still in
@@ -181,7 +181,7 @@ impl Maps {
         };
         self.infos
             .set(self.standby_bank()?, standby, 0)
-            .context("writing about the previous policy")?;
+            .context("writing the previous policy's description")?;
         self.unpublish()
     }
 
@@ -199,7 +199,7 @@ impl Maps {
         };
         self.infos
             .set(self.active_bank()?, renamed, 0)
-            .context("writing about the policy")
+            .context("writing the policy's description")
     }
 
     /// Ends the trial of the active policy: it stays.

@@ -15,12 +15,12 @@ use anyhow::{Context as _, Result};
 pub(super) fn before(interface: u32, hook: EgressHook, ours: u32) -> Result<Vec<String>> {
     let mut before = Vec::new();
     if hook == EgressHook::Tcx || EgressHook::of_this_kernel() == EgressHook::Tcx {
-        let programs = bpf::tcx_egress(interface).context("asking for TCX programs")?;
+        let programs = bpf::tcx_egress(interface).context("listing TCX programs")?;
         let programs = programs.into_iter().take_while(|program| *program != ours);
         before.extend(programs.map(|program| format!("TCX {}", owner::name(program))));
     }
     if hook == EgressHook::Clsact {
-        let filters = filter::list(interface).context("asking for the filters of clsact")?;
+        let filters = filter::list(interface).context("listing the filters of clsact")?;
         let ours = |filter: &filter::Filter| filter.program == Some(ours);
         let filters = filters.into_iter().take_while(|filter| !ours(filter));
         before.extend(filters.map(|filter| {

@@ -157,7 +157,7 @@ pub(super) fn classify(entries: &[Entry], names: &mut ServiceNames) -> Result<Cl
         );
     };
     bail!(
-        "{target} finds no room: the tables tell at most {} sorts of ports apart, and ports are of \
+        "there is no room for {target}: the tables tell at most {} sorts of ports apart, and ports are of \
          one sort if the same rules with the same `from` and `to` open them: give more of the \
          rules the same `from` and `to`",
         u8::MAX - ServiceClass::FIRST_NAMED + 1

@@ -28,40 +28,40 @@ const fn explanation(state: State) -> (&'static str, &'static str) {
             "The kernel's stack runs the program, because the driver does not, or because \
              `--xdp-mode generic` says so.",
             "Where drops must be fast: a card whose driver runs XDP. The start with \
-             `--xdp-mode native` says what the driver has against it.",
+             `--xdp-mode native` says why the driver refuses.",
         ),
         State::Observing => (
-            "Every packet is judged and counted, and passes: `--observe`.",
+            "Every packet is judged and counted, and passes (`--observe`).",
             "Once `blocked` shows only what may be dropped: start without `--observe` \
              ([go-live.md](go-live.md)).",
         ),
         State::WarmingUp => (
             "The same, for the time of `--warm-up` after a first start.",
-            "Wait: then it is enforced.",
+            "Wait: when the time is over, packets are dropped.",
         ),
         State::Detached => (
-            "It was enforced, and was let go: by the end of the agent, or by `detach`.",
+            "It was enforced until the agent ended, or until `detach`.",
             "Start the agent.",
         ),
         State::ForeignProgram => (
             "Somebody else's XDP program is on the card in place of the agent's.",
-            "Find whose it is with `bpftool net`, and end it; a running agent then attaches \
+            "Find its owner with `bpftool net`, and stop that; a running agent then attaches \
              again by itself.",
         ),
         State::EgressLost => (
-            "What comes in is judged. What leaves is not seen: answers to what protected systems \
-             open are lost.",
+            "Packets that come in are judged. The egress program is gone, so the answers to what \
+             protected systems open are dropped.",
             "A running agent attaches the program again; its log says why it cannot.",
         ),
         State::EgressBehind => (
-            "Another TC program sees what leaves first. What it passes on by itself is not judged, \
-             and gets no answers.",
-            "`status` names it. End it, or have the agent stand behind it with \
+            "Another TC program runs before the agent's egress program. Packets that it lets out are \
+             not judged, and get no answers.",
+            "`status` names it. Stop its owner, or have the agent run after it with \
              `--behind-tc-programs` ([operation.md](operation.md)).",
         ),
         State::Missing => (
-            "It is to be enforced, and is not there yet, or the agent cannot attach to it.",
-            "Bring it up; the agent attaches as it comes. The log says why it cannot.",
+            "The agent is to enforce it, but it does not exist yet, or the agent cannot attach to it.",
+            "Create it, or bring it up; the agent then attaches. The log says why it cannot.",
         ),
         State::StalePin => (
             "The card that the program was attached to is gone, or is another one by the same name.",

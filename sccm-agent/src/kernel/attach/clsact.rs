@@ -73,7 +73,7 @@ pub(crate) fn attach(
              has none)"
         )
     })?;
-    let there = filter::list(index).context("asking for the filters of clsact")?;
+    let there = filter::list(index).context("listing the filters of clsact")?;
     let priority = match order {
         EgressOrder::First => first(&there, interface)?,
         EgressOrder::Last => there
@@ -97,7 +97,7 @@ pub(crate) fn attach(
         .attach_with_options(interface, TcAttachType::Egress, options)
         .map_err(|error| {
             anyhow!(
-                "attaching a filter to what leaves {interface}: {}: if `tc filter show dev \
+                "attaching an egress filter to {interface}: {}: if `tc filter show dev \
                  {interface} egress` lists another one of priority {priority} and handle \
                  {handle:#x}, stop its owner, or remove it with `tc filter del dev {interface} \
                  egress pref {priority} handle {handle:#x} bpf`; a kernel without the module \
@@ -132,7 +132,7 @@ pub(crate) fn take_over(
     let link = filter::at(interface, running.priority, running.handle.into())?;
     let id = program.attach_to_link(link).map_err(|error| {
         anyhow!(
-            "replacing the filter of what leaves {interface}: {}",
+            "replacing the egress filter of {interface}: {}",
             root_cause(&error)
         )
     })?;

@@ -24,7 +24,7 @@ pub(crate) fn attach(
         .attach_with_options(interface, TcAttachType::Egress, order)
         .map_err(|error| {
             anyhow!(
-                "attaching to what leaves {interface}: {}",
+                "attaching the egress program to {interface}: {}",
                 root_cause(&error)
             )
         })?;

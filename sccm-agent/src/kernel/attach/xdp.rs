@@ -23,8 +23,8 @@ pub(crate) fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<F
     // On old kernels, aya attaches in a way that ends with the process.
     FdLink::try_from(link).map_err(|_| {
         anyhow!(
-            "{interface} took the program only in a way that would end with this process: \
-             its driver is too old for BPF links, try `--xdp-mode generic`"
+            "the driver of {interface} is too old for BPF links, so the program would go when this \
+             process ends: try `--xdp-mode generic`"
         )
     })
 }

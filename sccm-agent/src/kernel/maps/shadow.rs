@@ -28,7 +28,7 @@ impl Maps {
         grace_period()?;
         if same.is_none() {
             self.forget_shadow()
-                .context("clearing what the shadow before has counted and noted")?;
+                .context("clearing the counters and flows of the previous candidate")?;
         }
         let info = PolicyInfo {
             // Only published policies have a generation.
