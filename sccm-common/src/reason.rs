@@ -5,7 +5,7 @@
 //!
 //! The numbers are an interface (metrics, events, pinned counters). Append only, never use one
 //! again; a reason that is no longer given keeps its line. To add one, append a line and run
-//! `UPDATE_DOCS=1 cargo test -p sccm-common reason`.
+//! `UPDATE_DOCS=1 cargo test -p sccm-common --lib reason`.
 
 /// What happens to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

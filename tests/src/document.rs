@@ -19,6 +19,6 @@ pub fn assert_current(page: &str, expected: &str) {
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == expected,
-        "docs/{page} is stale: run `UPDATE_DOCS=1 cargo test -p sccm-agent --lib the_document`"
+        "docs/{page} is stale: run `UPDATE_DOCS=1 cargo test --lib the_document`"
     );
 }

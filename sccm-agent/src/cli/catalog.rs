@@ -22,7 +22,7 @@ pub struct CatalogArgs {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Edition of Configuration Manager: 2007 or current-branch
+    /// Edition of Configuration Manager, such as current-branch
     #[arg(long, value_name = "EDITION", default_value_t)]
     edition: Edition,
 

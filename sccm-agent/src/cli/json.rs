@@ -1,13 +1,14 @@
 //! The shapes of what `-o json` prints and of what the control socket speaks: `docs/schemas` and
 //! `docs/json.md` are written from the types.
 
-use super::{Failure, blocked, doctor, import, roles, status};
+use super::{Cli, Failure, blocked, doctor, import, roles, status};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
 use crate::import::Drift;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
+use clap::CommandFactory as _;
 use sccm_tests::document::assert_current;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -225,4 +226,22 @@ fn the_documents_are_written_from_the_types() {
         assert_current(&format!("schemas/{name}.json"), &text);
     }
     assert_current("json.md", &page(&documents));
+}
+
+#[test]
+fn every_command_that_prints_json_has_a_schema() {
+    let documents = documents();
+    for command in Cli::command().get_subcommands() {
+        let prints_json = command
+            .get_arguments()
+            .any(|flag| flag.get_id() == "output");
+        let (name, whole) = (command.get_name(), format!("`{}`", command.get_name()));
+        let whole = [whole, format!("`sccm-agent {name} ")];
+        let is_told = |document: &Document| whole.iter().any(|one| document.what.contains(one));
+        assert!(
+            !prints_json || documents.iter().any(is_told),
+            "`{name} -o json` has no schema: add a `Document` to {}",
+            file!()
+        );
+    }
 }

@@ -33,7 +33,7 @@ impl Error for SiteError {}
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Site settings")]
 pub struct SiteArgs {
-    /// Edition of Configuration Manager whose port table it is: 2007 or current-branch [default: 2007]
+    /// Edition of Configuration Manager whose port table it is, such as current-branch [default: 2007]
     #[arg(long, value_name = "EDITION")]
     pub edition: Option<Edition>,
 

@@ -375,5 +375,5 @@ fn a_gateway_in_the_cloud_has_a_port_for_each_instance() {
 
 #[test]
 fn an_unknown_edition_is_told_which_there_are() {
-    refused("--edition 2012", "\"2007\", \"current-branch\"");
+    refused("--edition 1999", "\"2007\", \"current-branch\"");
 }

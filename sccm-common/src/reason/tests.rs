@@ -71,6 +71,6 @@ fn the_document_is_written_from_the_table() {
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == expected,
-        "docs/reasons.md is stale: run `UPDATE_DOCS=1 cargo test -p sccm-common reason`"
+        "docs/reasons.md is stale: run `UPDATE_DOCS=1 cargo test -p sccm-common --lib reason`"
     );
 }
