@@ -193,6 +193,10 @@ fn a_far_end_does_not_count() {
                 talk.world.wait(33);
                 talk.hears(ACK, RECEIVED, 9, Reply);
                 talk.lives_exactly(TIMEOUTS.tcp_established);
+                // Nor after the protected side's own FIN.
+                talk.says(FIN | ACK, RECEIVED);
+                talk.hears(flags, far, 0, Reply);
+                assert_eq!(talk.state().phase(), Phase::Closing);
             }
         }
     }
