@@ -102,6 +102,15 @@ impl World {
         self
     }
 
+    /// Lets peers open `services` at this system alone, which the policy lists by its address.
+    pub(crate) fn inbound_at(mut self, host: Host, services: &[ServiceClass]) -> Self {
+        const LISTED: u16 = 3;
+        self.classify(host, marked(LISTED, 0));
+        let set = &mut self.access(LISTED, 0).inbound;
+        services.iter().for_each(|class| set.insert(*class));
+        self
+    }
+
     fn classify(&mut self, host: Host, class: AddressClass) {
         for (family, first) in host.first_bits() {
             let index = trie::root(family) + usize::from(first);

@@ -238,6 +238,15 @@ fn nothing_ends_before_the_protected_side_has_acknowledged() {
     }
 }
 
+#[test]
+fn a_connection_that_begins_anew_has_acknowledged_nothing() {
+    for talk in Talk::all() {
+        assert_eq!(talk.state().acknowledged(), RECEIVED);
+        talk.says(SYN, 0);
+        assert_eq!(talk.state().acknowledged(), 0);
+    }
+}
+
 /// Every sequence of three segments, of either side, beside the same with forged ends.
 #[test]
 fn a_far_end_changes_no_conversation() {

@@ -117,6 +117,33 @@ fn a_host_judges_whatever_reaches_its_card() {
     }
 }
 
+/// On both paths: a ping takes the slow one.
+#[test]
+fn a_host_tells_its_addresses_apart_only_if_the_policy_does() {
+    for family in FAMILIES {
+        let link = between(family);
+        let [listed, other] = [PROTECTED, GATEWAY].map(|to| {
+            let link = link(PEER, to);
+            [
+                link.tcp(1, 80, SYN),
+                link.packet().icmp_echo_request(7).build(),
+            ]
+        });
+        let services = [class::HTTP, class::ECHO];
+        let world = World::host().inbound_at(PROTECTED, &services);
+        for frame in listed.iter().chain(&other) {
+            assert_eq!(world.arrives(frame), NotAllowed);
+        }
+        let world = world.telling_apart();
+        for frame in &listed {
+            assert_eq!(world.arrives(frame), Service);
+        }
+        for frame in &other {
+            assert_eq!(world.arrives(frame), NotAllowed);
+        }
+    }
+}
+
 #[test]
 fn off_on_a_gateway_still_guards_the_gateway() {
     for family in FAMILIES {
