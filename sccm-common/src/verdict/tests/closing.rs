@@ -238,12 +238,15 @@ fn nothing_ends_before_the_protected_side_has_acknowledged() {
     }
 }
 
+/// Also with a FIN in its SYN, for which the known flow is read.
 #[test]
 fn a_connection_that_begins_anew_has_acknowledged_nothing() {
-    for talk in Talk::all() {
-        assert_eq!(talk.state().acknowledged(), RECEIVED);
-        talk.says(SYN, 0);
-        assert_eq!(talk.state().acknowledged(), 0);
+    for flags in [SYN, SYN | FIN] {
+        for talk in Talk::all() {
+            assert_eq!(talk.state().acknowledged(), RECEIVED);
+            talk.says(flags, 0);
+            assert_eq!(talk.state().acknowledged(), 0);
+        }
     }
 }
 
