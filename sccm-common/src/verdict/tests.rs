@@ -12,6 +12,7 @@ mod groups;
 mod icmp_errors;
 mod icmp_quotes;
 mod links;
+mod membership;
 mod outbound;
 mod places;
 mod probes;

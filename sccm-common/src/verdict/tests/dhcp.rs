@@ -1,9 +1,11 @@
 //! DHCP passes to who asked.
 
 use crate::Place;
-use crate::Reason::{DhcpReply, DhcpRequest, EssentialRemoved, NotAllowed, Outbound};
+use crate::Reason::{
+    DhcpReply, DhcpRequest, EssentialRemoved, NotAllowed, Outbound, OutboundNotAllowed,
+};
 use crate::policy::flag;
-use crate::testing::{GATEWAY, Host, PEER, PROTECTED, STRANGER, World, v4, v6};
+use crate::testing::{GATEWAY, Host, PEER, PROTECTED, STRANGER, World, class, v4, v6};
 use crate::{Reason, ServiceClass};
 use sccm_packets::Packet;
 use std::vec::Vec;
@@ -146,5 +148,21 @@ fn a_protected_server_answers_clients_and_relays() {
         assert_eq!(world.leaves(&answer(to, port, 7)), Outbound);
         assert_eq!(world.leaves(&answer(to, port, 8)), refused);
         assert_eq!(world.leaves(&answer(to, 31337, 7)), refused);
+    }
+}
+
+/// What asks something else with the same bytes begins no transaction.
+#[test]
+fn only_what_goes_to_a_servers_port_is_a_question_of_dhcp() {
+    let mut world = World::host();
+    world.policy.udp[67] = ServiceClass(40);
+    let world = world
+        .inbound(&[ServiceClass(40), class::DNS])
+        .enforcing(&[]);
+    let answer = v4(PROTECTED, STRANGER).udp(67, 68, &message(7));
+    for (port, answered) in [(53, OutboundNotAllowed), (67, Outbound)] {
+        let question = v4(PEER, PROTECTED).udp(68, port, &message(7));
+        assert_eq!(world.arrives(&question), Reason::Service);
+        assert_eq!(world.leaves(&answer), answered, "{port}");
     }
 }

@@ -90,6 +90,16 @@ fn a_relay_is_answered_at_the_port_that_it_asked_from() {
 }
 
 #[test]
+fn only_what_goes_to_a_servers_port_is_of_a_relay() {
+    for mode in MODES {
+        let world = gateway(Place::Segment).with(mode);
+        let other_port = v4(GATEWAY, PEER).udp(67, 4011, &message(REQUEST, 7, OTHER));
+        assert_eq!(world.leaves(&other_port), Outbound);
+        assert_eq!(world.arrives(&answers(PEER, OTHER, 67, 7)), NotAllowed);
+    }
+}
+
+#[test]
 fn a_protected_relay_opens_nothing_of_the_gateway() {
     let world = World::gateway(Place::Segment).gateway_at(OTHER);
     assert_eq!(world.arrives(&asks(PROTECTED, PEER, 67, 7)), Outbound);
