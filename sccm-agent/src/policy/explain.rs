@@ -14,8 +14,8 @@ use super::hints::{self, Advice};
 use super::rights::{BootOpeners, Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
 use super::{
-    Compiled, Labels, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target, compile,
-    publish,
+    Compiled, Labels, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target,
+    compile, publish,
 };
 use crate::catalog::Edition;
 use anyhow::Result;
