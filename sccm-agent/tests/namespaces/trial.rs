@@ -53,6 +53,14 @@ fn stage() -> Result<(Hosts, Vec<sccm_tests::traffic::Server>, PolicyFile)> {
     Ok((hosts, servers, PolicyFile::allowing(&[])?))
 }
 
+/// Publishes a policy that opens a port, on trial for so long.
+#[track_caller]
+fn open_for(hosts: &Hosts, policy: &PolicyFile, time: &str) -> Result<()> {
+    policy.allow(OPEN)?;
+    let reload = format!("reload --confirm-within {time}");
+    assert_ok(hosts, &reload, "published: generation 2")
+}
+
 #[test]
 fn who_confirms_too_late_finds_the_policy_before() -> Result<()> {
     let (hosts, _servers, policy) = stage()?;
@@ -60,12 +68,7 @@ fn who_confirms_too_late_finds_the_policy_before() -> Result<()> {
     let before = hosts.status()?;
     assert_eq!(confirm_by(&before), None);
     let witness = Witness::start(&hosts)?;
-    policy.allow(OPEN)?;
-    assert_ok(
-        &hosts,
-        "reload --confirm-within 2s",
-        "published: generation 2",
-    )?;
+    open_for(&hosts, &policy, "2s")?;
     let trial = hosts.status()?;
     assert_eq!((trial.code, trial.generation()), (Some(0), 2));
     assert!(confirm_by(&trial) > trial.json["policy"]["published"].as_u64());
@@ -92,12 +95,7 @@ fn who_confirms_too_late_finds_the_policy_before() -> Result<()> {
 fn what_is_confirmed_stays_and_can_be_rolled_back() -> Result<()> {
     let (hosts, _servers, policy) = stage()?;
     let _agent = hosts.enforce(&policy.arguments())?;
-    policy.allow(OPEN)?;
-    assert_ok(
-        &hosts,
-        "reload --confirm-within 4s",
-        "published: generation 2",
-    )?;
+    open_for(&hosts, &policy, "4s")?;
     assert_ok(&hosts, "confirm", "confirmed: generation 2")?;
     assert_eq!(confirm_by(&hosts.status()?), None);
     sleep(Duration::from_secs(5));
@@ -116,12 +114,7 @@ fn a_trial_is_ended_by_rollback_and_disturbed_by_nothing_else() -> Result<()> {
     let (hosts, _servers, policy) = stage()?;
     let agent = hosts.enforce(&policy.arguments())?;
     let before = hosts.status()?;
-    policy.allow(OPEN)?;
-    assert_ok(
-        &hosts,
-        "reload --confirm-within 1h",
-        "published: generation 2",
-    )?;
+    open_for(&hosts, &policy, "1h")?;
     let trial = hosts.status()?;
 
     policy.allow(&["tcp/22"])?;
@@ -142,12 +135,7 @@ fn an_agent_that_died_in_the_wait_is_followed_by_the_confirmed_policy() -> Resul
     let agent = hosts.enforce(&policy.arguments())?;
     let before = hosts.status()?;
     let witness = Witness::start(&hosts)?;
-    policy.allow(OPEN)?;
-    assert_ok(
-        &hosts,
-        "reload --confirm-within 1s",
-        "published: generation 2",
-    )?;
+    open_for(&hosts, &policy, "1s")?;
     agent.end(Signal::SIGKILL)?;
     sleep(Duration::from_secs(2));
     let table = hosts.run("status")?.stdout;
@@ -274,12 +262,7 @@ fn an_agent_that_ends_in_the_wait_keeps_the_confirmed_policy() -> Result<()> {
     let (hosts, _servers, policy) = stage()?;
     let agent = hosts.enforce(&format!("{} --on-exit keep", policy.arguments()))?;
     let before = hosts.status()?;
-    policy.allow(OPEN)?;
-    assert_ok(
-        &hosts,
-        "reload --confirm-within 1h",
-        "published: generation 2",
-    )?;
+    open_for(&hosts, &policy, "1h")?;
     assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
     assert_eq!(hosts.status()?, before);
     hosts.assert_enforced();
