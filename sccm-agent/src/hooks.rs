@@ -40,7 +40,7 @@ pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Re
 /// is in the maps stays. `ready` is called when all is loaded, before the first program is attached.
 ///
 /// # Errors
-/// The kernel or a driver refuses, or somebody sees outgoing packets before a program that is to
+/// The kernel or a driver refuses, or another TC program runs before one that is to
 /// be the first; hooks and policy are then as before. [`Changed`] if they are not.
 pub fn attach_all(
     pins: &PinDir,

@@ -1,7 +1,7 @@
 //! The agent's HTTP server: metrics, health and a status page, read-only.
 //!
 //! It answers whoever reaches its port, so it trusts nobody: other machines only
-//! over TLS or by an explicit word, only under its own names, only so many at once
+//! over TLS or by an explicit flag, only under its own names, only so many at once
 //! and only for so long. Everything that can be wrong with its settings is found
 //! by [`Server::prepare`], before anything is attached.
 //!

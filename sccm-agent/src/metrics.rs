@@ -43,13 +43,13 @@ impl Metrics {
     pub async fn render(&self, format: Format) -> Result<String> {
         let present = self.machine.netlink.interfaces().await?;
         let (mut text, mut scrape) = (String::new(), Scrape::default());
-        self.tell_kernel(&mut scrape, &present)?;
+        self.export_kernel(&mut scrape, &present)?;
         counted::write(&mut text, format, &self.machine.maps.lock())?;
-        self.tell_record(&mut scrape)?;
+        self.export_record(&mut scrape)?;
         let abi = sccm_common::abi::VERSION.to_string();
         let version = env!("CARGO_PKG_VERSION");
         scrape.one(&table::BUILD_INFO, &[version, &abi], 1.0)?;
-        process::tell(&mut scrape)?;
+        process::export(&mut scrape)?;
         match format {
             Format::Text => TextEncoder::new().encode_utf8(&scrape.0, &mut text)?,
             Format::OpenMetrics => openmetrics::encode(&mut text, &scrape.0)?,
@@ -57,17 +57,17 @@ impl Metrics {
         Ok(text)
     }
 
-    /// What the maps say, but for the counters of packets.
-    fn tell_kernel(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
-        self.tell_interfaces(scrape, present)?;
+    /// What the maps hold, but for the counters of packets.
+    fn export_kernel(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
+        self.export_interfaces(scrape, present)?;
         let maps = self.machine.maps.lock();
-        blocked::tell(scrape, &maps, self.top_flows)?;
-        self.tell_policy(scrape, &maps)?;
+        blocked::export(scrape, &maps, self.top_flows)?;
+        self.export_policy(scrape, &maps)?;
         let capacity = self.machine.pins.flow_capacity()?;
         scrape.single(&table::FLOW_CAPACITY, f64::from(capacity))
     }
 
-    fn tell_interfaces(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
+    fn export_interfaces(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {
         let mut enforcing = Series::new(&table::ENFORCING);
         let mut before = Series::new(&table::EGRESS_BEFORE);
         let mut gaps = self.record.gaps.all();
@@ -78,18 +78,18 @@ impl Metrics {
             // From the start: what begins above 0 has not increased, says Prometheus.
             gaps.entry(state.interface).or_default();
         }
-        scrape.tell(enforcing);
-        scrape.tell(before);
+        scrape.export(enforcing);
+        scrape.export(before);
         let mut without = Series::new(&table::INTERFACE_GAP);
         for (interface, gap) in gaps {
             without.add(&[&interface], gap.as_secs_f64())?;
         }
-        scrape.tell(without);
+        scrape.export(without);
         Ok(())
     }
 
     /// What the kernel does not know.
-    fn tell_record(&self, scrape: &mut Scrape) -> Result<()> {
+    fn export_record(&self, scrape: &mut Scrape) -> Result<()> {
         if let Some(count) = self.record.flows.last() {
             scrape.single(&table::FLOW_ENTRIES, count.alive as f64)?;
             scrape.single(&table::FLOW_EVICTIONS, count.evicted as f64)?;
@@ -101,18 +101,18 @@ impl Metrics {
         for part in Part::ALL {
             errors.add(&[part.label()], self.record.errors.of(part) as f64)?;
         }
-        scrape.tell(errors);
+        scrape.export(errors);
         let expiry = self.record.certificate.end();
         scrape.single(&table::CERTIFICATE_EXPIRY, expiry as f64)?;
         let mut rules = Series::new(&table::POLICY_RULE_INFO);
         for (name, reason) in self.record.rules.all() {
             rules.add(&[&name, &reason], 1.0)?;
         }
-        scrape.tell(rules);
+        scrape.export(rules);
         Ok(())
     }
 
-    fn tell_policy(&self, scrape: &mut Scrape, maps: &Maps) -> Result<()> {
+    fn export_policy(&self, scrape: &mut Scrape, maps: &Maps) -> Result<()> {
         let policy = maps.info()?;
         let (hash, roles) = (hash_text(&policy.hash), roles_text(&policy));
         let edition = edition_text(&policy);

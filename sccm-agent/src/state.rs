@@ -35,19 +35,19 @@ pub enum State {
     Observing,
     /// The same, for a while after a first start; then it drops.
     WarmingUp,
-    /// Nothing of ours is there.
+    /// No program of the agent is attached.
     Detached,
-    /// Somebody else's program is there.
+    /// Somebody else's XDP program is attached.
     ForeignProgram,
-    /// Our program drops what arrives, but no more sees what leaves, so that answers
-    /// to what the protected systems open are lost.
+    /// The ingress program drops packets, but the egress program is gone, so that answers to what
+    /// the protected systems open are dropped.
     EgressLost,
-    /// Somebody else's TC program sees what leaves before ours, and may hide it: what it passes on
-    /// is not judged, and gets no answers.
+    /// Somebody else's TC program runs before the egress program: packets that it lets out are not
+    /// judged, and get no answers.
     EgressBehind,
-    /// It is to be enforced, and is not yet: the machine does not have it, or has no way to attach.
+    /// The agent is to enforce it, but it does not exist, or the agent cannot attach to it.
     Missing,
-    /// Our pin is there, but the card that it was made for is gone.
+    /// The link is pinned, but the card that it was made for is gone.
     StalePin,
 }
 

@@ -87,8 +87,8 @@ impl Taken {
     }
 
     /// Looks at what is pinned. A policy that nobody confirmed is rolled back, unless its trial goes
-    /// on: there is time left, and it is what the agent was `given`. Where none was confirmed before
-    /// it, what there is to go back to is nothing: all hooks and maps go. Sets `changed` then.
+    /// on: there is time left, and it is what the agent was `given`. Where no policy was confirmed
+    /// before it, all hooks and maps are removed. Sets `changed` then.
     ///
     /// # Errors
     /// The pins cannot be read or changed.

@@ -35,7 +35,7 @@ const AGAIN: u32 = 600;
 /// Flows that are remembered for that.
 const REMEMBERED: usize = 8192;
 
-/// When flows were told last. Every CPU has a table of its own, and tells of a flow that
+/// When flows were logged last. Every CPU has a table of its own, and tells of a flow that
 /// is new to it.
 #[derive(Debug, Default)]
 struct Told(HashMap<BlockedKey, u32>);

@@ -114,7 +114,7 @@ pub struct Retired {
 pub struct Stale {
     /// The role.
     pub id: RoleId,
-    /// How it stands, in a sentence.
+    /// Its state in the product, in a sentence.
     pub status: String,
 }
 

@@ -162,7 +162,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
     })
 }
 
-/// Enforcing goes on with more rights than it needs.
+/// Logs that the agent could not give up rights; enforcement goes on.
 fn tell(kept: Result<()>) {
     if let Err(error) = kept {
         tracing::error!("{error:#}");

@@ -1,4 +1,4 @@
-//! `sccm-agent explain`: why something may be opened, or who could.
+//! `sccm-agent explain`: why a connection may be opened, or what would let it pass.
 
 use super::{PinArgs, PolicyArgs};
 use crate::kernel::Clock;

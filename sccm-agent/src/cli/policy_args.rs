@@ -1,4 +1,4 @@
-//! The policy, as commands are told it: a site's file, or flags in its place.
+//! The policy that a command is given: a site's file, or flags in its place.
 
 use crate::catalog::Edition;
 use crate::policies::Written;

@@ -11,7 +11,7 @@ const REQUEST_DUMP: u16 = 0x0301;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
-/// Something changed while the kernel told the table (`NLM_F_DUMP_INTR`).
+/// The table changed while the kernel listed it (`NLM_F_DUMP_INTR`).
 const INTERRUPTED: u16 = 0x10;
 
 /// Sends one question of a netlink family, and shows the body of each message that answers it.

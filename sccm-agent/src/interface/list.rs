@@ -16,7 +16,7 @@ const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 /// An `ifinfomsg` that asks for all.
 const ALL: [u8; 16] = [0; 16];
 
-/// How often a list is asked for that changes while the kernel tells it.
+/// How often a list is requested again that changes while the kernel sends it.
 const TRIES: u32 = 3;
 
 /// Asks for all of them. Of a list that changes all the while, it is what each of some attempts

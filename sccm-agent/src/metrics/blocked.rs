@@ -13,8 +13,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tells them, with the `top` most blocked flows.
-pub(super) fn tell(scrape: &mut Scrape, maps: &Maps, top: usize) -> Result<()> {
+/// Exports them, with the `top` most blocked flows.
+pub(super) fn export(scrape: &mut Scrape, maps: &Maps, top: usize) -> Result<()> {
     let mut suppressed = Series::new(&table::EVENTS_SUPPRESSED);
     let mut lost = 0;
     for unnoted in maps.unnoted()? {
@@ -22,18 +22,18 @@ pub(super) fn tell(scrape: &mut Scrape, maps: &Maps, top: usize) -> Result<()> {
         // Also 0: what begins above it has not increased, says Prometheus.
         suppressed.add(&[unnoted.reason.label()], unnoted.suppressed as f64)?;
     }
-    scrape.tell(suppressed);
+    scrape.export(suppressed);
     scrape.single(&table::EVENTS_LOST, lost as f64)?;
 
     let flows = maps.blocked()?;
     scrape.single(&table::BLOCKED_FLOWS, flows.len() as f64)?;
     if top > 0 {
-        tell_top(scrape, &Names::read(maps, Arc::default())?, flows, top)?;
+        export_top(scrape, &Names::read(maps, Arc::default())?, flows, top)?;
     }
     Ok(())
 }
 
-fn tell_top(
+fn export_top(
     scrape: &mut Scrape,
     names: &Names,
     mut flows: Vec<BlockedFlow>,
@@ -59,6 +59,6 @@ fn tell_top(
         let labels = [source, destination, protocol, port, *reason, interface];
         packets.add(&labels, *sum as f64)?;
     }
-    scrape.tell(packets);
+    scrape.export(packets);
     Ok(())
 }

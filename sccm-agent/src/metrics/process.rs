@@ -10,7 +10,7 @@ use procfs::process::Process;
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub(super) fn tell(scrape: &mut Scrape) -> Result<()> {
+pub(super) fn export(scrape: &mut Scrape) -> Result<()> {
     let process = Process::myself()?;
     let stat = process.stat()?;
     let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;

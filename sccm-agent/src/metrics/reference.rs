@@ -1,6 +1,6 @@
 //! The table of all metrics.
 //!
-//! Whatever is told to Prometheus is a line here: nothing else can be registered,
+//! Whatever Prometheus gets is a line here: nothing else can be registered,
 //! and `docs/metrics.md` is written from it (a test sees that it is not stale). To
 //! add one: append a line to the list below, [`add`](super::series::Series::add) its
 //! values where they are known, and run the tests of this crate with `UPDATE_DOCS=1`.

@@ -58,13 +58,13 @@ impl Series {
     }
 }
 
-/// What one scrape tells.
+/// What one scrape exports.
 #[derive(Default)]
 pub(super) struct Scrape(pub(super) Vec<MetricFamily>);
 
 impl Scrape {
-    /// Tells a metric; one without a value is left out.
-    pub(super) fn tell(&mut self, series: Series) {
+    /// Exports a metric; one without a value is left out.
+    pub(super) fn export(&mut self, series: Series) {
         if series.metrics.is_empty() {
             return;
         }
@@ -79,7 +79,7 @@ impl Scrape {
         self.0.push(family);
     }
 
-    /// Tells a metric that has no labels.
+    /// Exports a metric that has no labels.
     ///
     /// # Errors
     /// When it has some.
@@ -87,7 +87,7 @@ impl Scrape {
         self.one(family, &[], value)
     }
 
-    /// Tells a metric of one series.
+    /// Exports a metric of one series.
     ///
     /// # Errors
     /// As [`Series::add`].
@@ -99,7 +99,7 @@ impl Scrape {
     ) -> Result<()> {
         let mut series = Series::new(family);
         series.add(values, value)?;
-        self.tell(series);
+        self.export(series);
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ impl Policies {
         outcome(&held, What::Shadowed)
     }
 
-    /// Lets go of the candidate. What it has counted and noted stays until there is another.
+    /// Ends the shadow. Its counters and flows stay until there is another candidate.
     ///
     /// # Errors
     /// There is none, or the kernel refuses the write.
@@ -82,8 +82,8 @@ impl Policies {
         })
     }
 
-    /// Has the candidate judge for the machine as it is now. It ends if it cannot: its counters
-    /// would lie.
+    /// Compiles the candidate for the machine as it is now. If that fails, the shadow ends, because
+    /// its counters would be wrong.
     pub(super) async fn follow_with_shadow(&self, held: &mut Held, machine: &Surroundings) {
         let has_changed = |shadow: &mut Applied| shadow.machine != *machine;
         let Some(shadow) = held.shadow.take_if(has_changed) else {

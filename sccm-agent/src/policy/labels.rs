@@ -1,4 +1,4 @@
-//! What people call addresses, for those who read of them.
+//! Names for addresses, for people who read output.
 
 use super::SitePolicy;
 use ipnet::IpNet;

@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub host: String,
     /// When this was read, in milliseconds since 1970.
     pub taken: u64,
-    /// All interfaces in a word.
+    /// The state of all interfaces together.
     pub overall: Overall,
     /// Interfaces that are or were enforced.
     pub interfaces: Vec<InterfaceState>,

@@ -68,7 +68,7 @@ pub enum Wish {
 pub struct View {
     /// What comes first.
     pub sort: Sort,
-    /// Words that everything in the lists has; empty: all is shown.
+    /// Show only rows that contain these words; empty: all rows.
     pub filter: String,
     /// Keys go into the filter.
     pub typing: bool,

@@ -10,7 +10,7 @@ use sccm_common::address::LOCAL_SELF;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// What [`Change::systems`] says of what is sent to groups.
+/// What [`Change::systems`] says where the receivers are groups.
 pub(super) const GROUPS: &str = "broadcast and multicast";
 
 /// What is needed to name things.

@@ -22,7 +22,7 @@ const KIND: u16 = 1;
 const OPTIONS: u16 = 2;
 const BPF_ID: u16 = 11;
 
-/// A filter that sees what leaves.
+/// An egress filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
     /// The lower ones are asked first.
