@@ -171,3 +171,12 @@ fn frames_without_ip_are_counted_once() {
         assert_eq!(leaving, expected);
     }
 }
+
+/// As programs and maps have it.
+#[test]
+fn every_place_has_its_number() {
+    for place in [Place::Host, Place::Uplink, Place::Segment, Place::Loopback] {
+        assert_eq!(Place::from_number(place as u32), place);
+    }
+    assert_eq!(Place::from_number(u32::MAX), Place::Host);
+}
