@@ -262,6 +262,12 @@ fn an_802_3_frame_is_known_by_its_llc_header() {
     }
     let netbios = link(Packet::llc(0xf0, 0xf0).payload(43));
     assert_eq!((netbios.llc >> 48, netbios.snap()), (0xf0f0, None));
+    // From 0x0600 on it is an ethertype (IEEE 802.3, 3.2.6).
+    for (kind, ethertype) in [(0x05ff, 0), (0x0600, 0x0600)] {
+        let mut frame = Packet::ethertype(kind).payload(46).build();
+        frame[12..14].copy_from_slice(&kind.to_be_bytes());
+        assert_eq!(link_key(&frame).link().unwrap().ethertype, ethertype);
+    }
     // Only the access points count.
     assert_eq!(netbios, link(Packet::llc(0xf0, 0xf0).data([7; 50])));
 }
