@@ -12,6 +12,8 @@ pub mod vlan;
 
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod lengths;
 
 use crate::cursor::Cursor;
 use crate::packet::Packet;

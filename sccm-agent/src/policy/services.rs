@@ -355,6 +355,6 @@ mod tests {
             .err()
             .unwrap();
         let error = error.to_string();
-        assert!(error.starts_with("udp/241 finds no room"), "{error}");
+        assert!(error.starts_with("there is no room for udp/241"), "{error}");
     }
 }
