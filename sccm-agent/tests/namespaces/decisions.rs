@@ -72,7 +72,10 @@ impl Stage {
         let agent = self.start()?;
         self.hosts.assert_enforced();
         let log = agent.log()?;
-        assert!(log.contains("not the policy that this agent was started with"), "{log}");
+        assert!(
+            log.contains("not the policy that this agent was started with"),
+            "{log}"
+        );
         assert!(log.contains(why), "{why}: {log}");
         let successful = "sccm_policy_last_reload_successful";
         assert_eq!(agent.metrics()?.sum(successful, &[]), 0.0);

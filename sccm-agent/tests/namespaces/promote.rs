@@ -217,7 +217,7 @@ fn a_shadow_ends_by_command_and_with_the_next_agent() -> Result<()> {
     assert!(
         agent
             .log()?
-            .contains("the shadow of the agent before has ended")
+            .contains("the candidate of the previous agent is no longer tried")
     );
     Ok(())
 }

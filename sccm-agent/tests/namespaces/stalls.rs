@@ -187,7 +187,11 @@ fn a_state_directory_that_hangs_holds_nothing_up() -> Result<()> {
 
     let hanging = Hanging::mount_on(&state_dir(&hosts.pins()))?;
     at_once(&hosts, "rollback", "rolled back: generation 3")?;
-    assert!(agent.log()?.contains("is not kept yet"), "{}", agent.log()?);
+    assert!(
+        agent.log()?.contains("is not saved yet"),
+        "{}",
+        agent.log()?
+    );
     policy.allow(&["tcp/23"])?;
     let reload = hosts.run("reload --confirm-within 1h")?;
     assert!(
