@@ -30,6 +30,7 @@ fn run() -> Result<()> {
         .context("sccm-agent is not in its workspace")?;
     let linker = workspace.join("target/tools/bin/bpf-linker");
 
+    commit(workspace);
     println!("cargo:rustc-check-cfg=cfg(sccm_no_ebpf)");
     // The sources themselves are build dependencies; these decide how they are compiled.
     // A path that does not exist makes cargo come back every time, until it does.
@@ -69,6 +70,10 @@ fn build(workspace: &Path, linker: &Path) -> Result<()> {
         ("PATH", path.as_os_str()),
         // The target has no ready-made `core`; building it is an unstable feature.
         ("RUSTC_BOOTSTRAP", "1".as_ref()),
+        // No path of this machine in the debug information, from which the same commit would be
+        // another program elsewhere. Unstable, too.
+        ("CARGO_UNSTABLE_TRIM_PATHS", "true".as_ref()),
+        ("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all".as_ref()),
         // aya-build turns every line of the inner cargo into a warning of the outer one:
         // leave it only those that are.
         ("CARGO_TERM_QUIET", "true".as_ref()),
@@ -91,6 +96,40 @@ fn build(workspace: &Path, linker: &Path) -> Result<()> {
         }],
         Toolchain::Custom(&toolchain),
     )
+}
+
+/// Has the program know its commit, if it is built for release from a checkout. Otherwise every commit
+/// would build it anew.
+fn commit(workspace: &Path) {
+    let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if !is_release || !workspace.join(".git").exists() {
+        return;
+    }
+    let git = |words: &[&str]| {
+        let mut git = Command::new("git");
+        // Root may build what belongs to somebody else.
+        git.arg("-c")
+            .arg(format!("safe.directory={}", workspace.display()));
+        let output = git.arg("-C").arg(workspace).args(words).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    // HEAD itself moves to another branch, its log with every commit.
+    for file in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", file]) {
+            println!("cargo:rerun-if-changed={}", workspace.join(path).display());
+        }
+    }
+    let describe = [
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ];
+    if let Some(commit) = git(&describe) {
+        println!("cargo:rustc-env=SCCM_COMMIT={commit}");
+    }
 }
 
 /// Where the toolchain that runs this build is installed.

@@ -9,6 +9,7 @@ mod older;
 pub(crate) mod preflight;
 mod settings;
 mod signals;
+mod supervised;
 mod takeover;
 mod warm_up;
 
@@ -27,6 +28,7 @@ use crate::policies::prepare::check_policy;
 use crate::policies::{Policies, Reload};
 use crate::record::{Part, Record};
 use crate::state::Machine;
+use crate::supervisor::Supervisor;
 use crate::watcher::{self, Watcher};
 use anyhow::{Error, Result, bail};
 use begin::begin;
@@ -51,6 +53,7 @@ pub struct Agent {
     events: Events,
     flows: FlowTable,
     signals: Signals,
+    supervisor: Arc<Supervisor>,
     _lock: Lock,
 }
 
@@ -75,6 +78,11 @@ impl Agent {
         plan::check(&settings.policies.interfaces)?;
         preflight::check()?;
         lockout::look()?;
+        let supervisor = Supervisor::of_environment().unwrap_or_else(|error| {
+            tracing::error!("nobody is told how this agent is: {error:#}");
+            Supervisor::default()
+        });
+        let supervisor = Arc::new(supervisor);
         let signals = Signals::catch()?;
         let pins = settings.pins.clone();
         // Takes about as long as all checks, and changes nothing.
@@ -152,7 +160,7 @@ impl Agent {
             settings.policies.clone(),
             pins.clone(),
             netlink,
-            Arc::clone(&record),
+            (Arc::clone(&record), Arc::clone(&supervisor)),
             server.web_config(),
             begun.policy,
         ));
@@ -183,6 +191,7 @@ impl Agent {
             events,
             flows,
             signals,
+            supervisor,
             _lock: lock,
         })
     }
@@ -228,6 +237,7 @@ impl Agent {
                 self.policies.look_at_file(),
                 reload_at(hangup, &self.policies),
                 warm_up::tell_end(&self.machine.maps),
+                supervised::report(&self.supervisor, &self.machine, &self.policies),
             )
         };
         let end = tokio::select! {
@@ -238,6 +248,7 @@ impl Agent {
             _ = terminate.recv() => End::Told,
             _ = interrupt.recv() => End::Told,
         };
+        self.supervisor.stopping();
         let no_more_changes = self.policies.end().await;
         let confirmed = no_more_changes.as_ref().map(|ended| ended.confirmed);
         let keeps = end.keeps(self.settings.on_exit, confirmed.ok());

@@ -26,6 +26,7 @@ mod json;
 mod policy_args;
 pub mod roles;
 pub mod status;
+pub mod version;
 pub mod watch;
 
 pub use policy_args::PolicyArgs;
@@ -35,7 +36,7 @@ use crate::kernel::{DEFAULT_PIN_DIR, PinDir};
 use crate::log::{self, LogFormat};
 use crate::output;
 use crate::visible::visible;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -75,6 +76,7 @@ enum Command {
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
     Import(import::ImportArgs),
+    Version(version::VersionArgs),
 }
 
 /// The flag of every command that works with pins.
@@ -91,9 +93,35 @@ impl PinArgs {
     }
 }
 
+/// What is said to somebody who gives no command.
+const WHAT_NEXT: &str = "\
+sccm-agent passes what Configuration Manager needs, and drops the rest at the network card.
+Nothing is enforced by installing it. What comes next:
+
+  sccm-agent roles                              which roles there are; which does this host have?
+  sccm-agent check /etc/sccm-agent/policy.toml  what your policy lets through, before it does
+  sccm-agent enforce --observe --config /etc/sccm-agent/policy.toml --interface eth0
+                                                count what would be dropped; drop nothing
+  systemctl enable --now sccm-agent             enforce, now and at every boot; the interfaces are
+                                                in /etc/default/sccm-agent
+  sccm-agent status                             what is enforced, and where
+  sccm-agent detach                             end it, once the agent has stopped
+
+`sccm-agent help` lists all commands.";
+
+/// The whole command line, for manual pages and completions.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
+    if std::env::args_os().len() == 1 {
+        let _ = writeln!(io::stderr(), "{WHAT_NEXT}");
+        return ExitCode::from(BAD_INPUT);
+    }
     let wants_json = output::wants_json(std::env::args_os().skip(1));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -128,6 +156,7 @@ pub fn run() -> ExitCode {
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
         Command::Import(args) => import::run(&args),
+        Command::Version(args) => version::run(&args).map(done),
     };
     match result {
         Ok(code) => code,

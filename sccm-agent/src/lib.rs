@@ -42,6 +42,7 @@ pub mod record;
 mod rooms;
 pub mod site;
 pub mod state;
+pub mod supervisor;
 pub mod units;
 pub mod visible;
 pub mod watch;

@@ -29,6 +29,7 @@ use crate::kernel::{Clock, Maps, PinDir, since_boot};
 use crate::plan::Plan;
 use crate::policy::{Compiled, SitePolicy, Surroundings, hash_of, hash_text};
 use crate::record::Record;
+use crate::supervisor::Supervisor;
 use crate::units;
 use anyhow::{Result, bail, ensure};
 use sccm_common::abi::PolicyInfo;
@@ -47,6 +48,7 @@ pub struct Policies {
     netlink: Netlink,
     record: Arc<Record>,
     other_files: Arc<dyn OtherFiles>,
+    supervisor: Arc<Supervisor>,
     held: Mutex<Held>,
     reading: Mutex<()>,
     /// For how long the machine is up when the trial ends; `None` without one. Written under the lock only.
@@ -99,7 +101,7 @@ impl Policies {
         settings: Settings,
         pins: PinDir,
         netlink: Netlink,
-        record: Arc<Record>,
+        (record, supervisor): (Arc<Record>, Arc<Supervisor>),
         other_files: Arc<dyn OtherFiles>,
         started: Started,
     ) -> Self {
@@ -135,6 +137,7 @@ impl Policies {
             netlink,
             record,
             other_files,
+            supervisor,
             held: Mutex::new(held),
             reading: Mutex::default(),
             deadline: watch::Sender::new(trial.map(|trial| since_boot() + trial)),
@@ -155,6 +158,22 @@ impl Policies {
     pub async fn running(&self) -> Result<(Option<SitePolicy>, PolicyInfo)> {
         let held = self.held.lock().await;
         Ok((held.running.policy.clone(), held.maps.info()?))
+    }
+
+    /// What the kernel says of the active policy, and the cards that it is for.
+    ///
+    /// # Errors
+    /// The kernel refuses the read, or somebody else made another policy the active one.
+    pub async fn in_force(&self) -> Result<(PolicyInfo, Plan)> {
+        let held = self.held.lock().await;
+        let active = held.maps.info()?;
+        let running = held.running.policy.as_ref();
+        ensure!(
+            running.is_none_or(|running| hash_of(running) == active.hash),
+            "policy {} is active, and not the one that this agent made active: run `sccm-agent reload`",
+            &hash_text(&active.hash)[..12]
+        );
+        Ok((active, held.plan.clone()))
     }
 
     /// The running policy as it was written, unless another agent published it, and the machine

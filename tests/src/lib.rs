@@ -26,6 +26,7 @@ pub mod reading;
 pub mod scrape;
 pub mod shape;
 pub mod signals;
+pub mod supervisor;
 pub mod terminal;
 pub mod traffic;
 mod unique;

@@ -15,7 +15,7 @@ macro_rules! schemas {
 }
 
 /// Part of the program: where other kernels are tested there is no `docs`.
-const SCHEMAS: [(&str, &str); 12] = schemas![
+const SCHEMAS: [(&str, &str); 13] = schemas![
     "answer",
     "blocked",
     "catalog",
@@ -27,7 +27,8 @@ const SCHEMAS: [(&str, &str); 12] = schemas![
     "outcome",
     "role",
     "roles",
-    "status"
+    "status",
+    "version"
 ];
 
 /// Checks a value against the schema of this name.

@@ -1,5 +1,5 @@
-//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`], [`PEERS`] and [`EMULATOR`]
-//! list them: add a line when the demo or a test starts a program that is not built here.
+//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`], [`PEERS`], [`PACKAGERS`] and
+//! [`EMULATOR`] list them: add a line when the demo or a test starts a program that is not built here.
 //!
 //! Before anything is installed, all packages are named, with the way to do it by hand. The
 //! servers are for the tests, which start them in namespaces of their own. Their packages would
@@ -32,6 +32,14 @@ pub const EMULATOR: &[Program] = &[
     Program::plain("ethtool", "ethtool"),
 ];
 
+/// What makes packages, and checks them.
+pub const PACKAGERS: &[Program] = &[
+    Program::plain("git", "git"),
+    Program::plain("musl-gcc", "musl-tools"),
+    Program::plain("lintian", "lintian"),
+    Program::plain("minisign", "minisign"),
+];
+
 /// What the benchmark compares with, and measures by.
 pub const PEERS: &[Program] = &[
     Program::plain("ethtool", "ethtool"),
@@ -62,6 +70,8 @@ pub const SERVERS: &[Program] = &[
     // The program alone; the package dnsmasq is the service.
     Program::plain("dnsmasq", "dnsmasq-base"),
     Program::plain("strace", "strace"),
+    // For the unit.
+    Program::plain("systemd-analyze", "systemd"),
     Program {
         name: "dhcpd",
         package: "isc-dhcp-server",

@@ -17,6 +17,7 @@ mod interrupt;
 mod kernel;
 mod linker;
 mod lint;
+mod package;
 mod process;
 mod setup;
 mod toolchain;
@@ -86,6 +87,17 @@ enum Command {
         #[arg(long)]
         target: Option<String>,
     },
+    /// Makes the Debian package and the RPM, with checksums, in target/package.
+    ///
+    /// The release build takes a quarter of an hour on two cores.
+    Package {
+        /// Signs the checksums with this secret key of minisign.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Builds the commit a second time, in another folder, and compares byte for byte.
+        #[arg(long)]
+        check_reproducible: bool,
+    },
     /// Checks format, lints (both targets) and dependencies.
     Lint,
     /// Looks up known faults of the dependencies in a copy of the advisory database.
@@ -112,7 +124,9 @@ fn main() -> ExitCode {
         Command::Soak { .. } => Some("soak"),
         Command::Test { .. } => Some("test"),
         Command::Fuzz { .. } => Some("fuzz"),
-        Command::Setup | Command::Lint | Command::Advisories { .. } => None,
+        Command::Setup | Command::Package { .. } | Command::Lint | Command::Advisories { .. } => {
+            None
+        }
     };
     if let Some(name) = needs_root
         && !process::is_root()
@@ -148,6 +162,17 @@ fn run(command: Command, missing: Missing) -> Result<()> {
             ..
         } => fuzz::target(&target, minutes, missing),
         Command::Fuzz { minutes, seed, .. } => fuzz::differential(minutes, seed, missing),
+        Command::Package {
+            key,
+            check_reproducible,
+        } => {
+            let key = key.as_deref();
+            let order = package::Order {
+                key,
+                check_reproducible,
+            };
+            package::all(&order, missing)
+        }
         Command::Lint => lint::all(missing),
         Command::Advisories { database } => lint::advisories(&database),
     }

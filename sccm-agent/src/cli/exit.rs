@@ -1,7 +1,6 @@
 //! With which codes commands end: `docs/exit-codes.md` is written from these tables.
 
-use super::{BAD_INPUT, Cli, doctor, status};
-use clap::CommandFactory as _;
+use super::{BAD_INPUT, definition, doctor, status};
 use sccm_tests::document::assert_current;
 use std::fmt::Write as _;
 
@@ -104,7 +103,7 @@ fn document() -> String {
         }
     };
     table(&mut text, &EVERY);
-    for command in Cli::command().get_subcommands() {
+    for command in definition().get_subcommands() {
         let name = command.get_name();
         write!(text, "\n## `{name}`\n").unwrap();
         match OWN.iter().find(|(own, _)| *own == name) {
@@ -123,6 +122,6 @@ fn the_document_is_written_from_the_table() {
 #[test]
 fn every_row_is_of_a_command() {
     for (name, _) in OWN {
-        assert!(Cli::command().find_subcommand(name).is_some(), "{name}");
+        assert!(definition().find_subcommand(name).is_some(), "{name}");
     }
 }

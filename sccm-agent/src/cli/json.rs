@@ -1,7 +1,7 @@
 //! The shapes of what `-o json` prints and of what the control socket speaks: `docs/schemas` and
 //! `docs/json.md` are written from the types.
 
-use super::{Failure, blocked, doctor, import, roles, status};
+use super::{Failure, blocked, doctor, import, roles, status, version};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
@@ -48,7 +48,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 15] {
+fn documents() -> [Document; 16] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -74,6 +74,7 @@ fn documents() -> [Document; 15] {
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",
         ),
+        Document::new::<version::Version>("version", "`sccm-agent version -o json` prints"),
         Document::new::<Failure<'_>>("failure", "every command prints with `-o json` if it fails"),
         Document::new::<Request>("request", "the control socket takes, on a line"),
         Document::new::<Answer>("answer", "the control socket answers, on a line"),

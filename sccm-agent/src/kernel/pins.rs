@@ -250,6 +250,11 @@ fn not_bpf_fs(path: &Path) -> String {
     )
 }
 
+/// Whether a bpf file system is where pins are without `--pin-dir`.
+pub(super) fn has_bpf_fs() -> bool {
+    is_bpf_fs(Path::new(BPF_FS))
+}
+
 fn is_bpf_fs(path: &Path) -> bool {
     statfs(path).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC)
 }

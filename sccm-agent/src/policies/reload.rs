@@ -24,6 +24,7 @@ impl Policies {
     /// While it reads, others may confirm and roll back: a file system may hang.
     async fn publish_file(&self, order: Reload) -> Result<Outcome> {
         let _turn = self.turn_to_read().await?;
+        let _reloading = self.supervisor.reloading();
         let has_policy = matches!(self.settings.written, Written::File(_));
         ensure!(
             has_policy || self.other_files.exist() && order.confirm_within.is_none(),

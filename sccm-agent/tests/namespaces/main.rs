@@ -40,6 +40,7 @@ mod reload;
 mod renames;
 mod stalls;
 mod storms;
+mod supervised;
 mod takeover;
 mod trial;
 mod watch;

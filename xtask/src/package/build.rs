@@ -1,0 +1,181 @@
+//! Makes what is packaged: the program, its manual, and the papers about its libraries.
+//!
+//! Nothing of it depends on when, where or by whom it is made, but on the commit and the toolchain.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::tool::{ABOUT, CYCLONEDX, Tool};
+use crate::process::{cargo, command, output, run, step, workspace};
+use crate::toolchain::Toolchain;
+
+/// Every kernel that is new enough runs it, whatever C library the distribution has.
+pub const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// What was made.
+pub struct Built {
+    pub version: String,
+    pub agent: PathBuf,
+    /// With `man` and `completions`.
+    pub manual: PathBuf,
+    pub licences: PathBuf,
+    pub bill: PathBuf,
+    pub changelog: PathBuf,
+    /// When the commit was made, in seconds since 1970: the time of everything.
+    pub epoch: String,
+}
+
+/// Builds into `stage`, with cargo's files in `target`.
+pub fn all(toolchain: &Toolchain, target: &Path, stage: &Path) -> Result<Built> {
+    let epoch = output(command("git").args(["log", "-1", "--format=%ct"]))?;
+    let epoch = epoch.trim().to_owned();
+    step("building the agent as a static program (release; a quarter of an hour on two cores)");
+    run(&mut compile(toolchain, target, &epoch)?)?;
+    let release = target.join(TARGET).join("release");
+    let manual = stage.join("manual");
+    run(command(release.join("sccm-manual")).arg(&manual))?;
+    for page in manual.join("man").read_dir()? {
+        compress(&page?.path())?;
+    }
+
+    step("listing the libraries and their licences");
+    let licences = stage.join("LICENSES.md");
+    run(command(ABOUT.ensure()?)
+        .args(["generate", "--offline", "--locked", "--config"])
+        .arg(workspace().join("deploy/package/about.toml"))
+        .arg("--manifest-path")
+        .arg(workspace().join("sccm-agent/Cargo.toml"))
+        .arg("--output-file")
+        .arg(&licences)
+        .arg(workspace().join("deploy/package/about.hbs")))?;
+    let bill = stage.join("sbom.cdx.json");
+    write_bill(&CYCLONEDX, &bill, &epoch)?;
+    let version = version()?;
+    let changelog = stage.join("changelog");
+    write_changelog(&changelog, &version, &epoch)?;
+    Ok(Built {
+        version,
+        agent: release.join("sccm-agent"),
+        manual,
+        licences,
+        bill,
+        changelog: compress(&changelog)?,
+        epoch,
+    })
+}
+
+/// The build of the agent and of what writes its manual, in which no path of this machine is left.
+fn compile(toolchain: &Toolchain, target: &Path, epoch: &str) -> Result<Command> {
+    let home = cargo_home()?;
+    let sources = toolchain.sysroot.join("lib/rustlib/src/rust");
+    let places = [
+        (workspace(), "/sccm-agent"),
+        (home.as_path(), "/cargo"),
+        (sources.as_path(), "/rustc"),
+    ];
+    let flags = places.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    let mut build = cargo();
+    build
+        .args(["build", "--release", "--locked", "--target", TARGET])
+        .args(["--package", "sccm-agent", "--bin", "sccm-agent"])
+        .args(["--package", "sccm-manual", "--bin", "sccm-manual"])
+        .arg("--target-dir")
+        .arg(target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        // For the library that is written in C.
+        .env(
+            format!("CFLAGS_{}", TARGET.replace('-', "_")),
+            format!("-ffile-prefix-map={}=/cargo", home.display()),
+        )
+        .env("SOURCE_DATE_EPOCH", epoch);
+    Ok(build)
+}
+
+/// Where cargo keeps the sources of libraries.
+fn cargo_home() -> Result<PathBuf> {
+    let given = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    given
+        .or_else(usual)
+        .context("neither CARGO_HOME nor HOME is set")
+}
+
+/// The version of the whole workspace.
+fn version() -> Result<String> {
+    let manifest = output(cargo().args(["pkgid", "--package", "sccm-agent"]))?;
+    let version = manifest.trim().rsplit(['#', '@']).next();
+    Ok(version
+        .context("`cargo pkgid` names no version")?
+        .to_owned())
+}
+
+/// The bill of materials. cargo-cyclonedx writes one beside the manifest of every member.
+fn write_bill(tool: &Tool, to: &Path, epoch: &str) -> Result<()> {
+    const NAME: &str = "sccm-agent-bill";
+    run(command(tool.ensure()?)
+        .args([
+            "cyclonedx",
+            "--format",
+            "json",
+            "--quiet",
+            "--no-build-deps",
+        ])
+        .args(["--spec-version", "1.5", "--target", TARGET])
+        .args(["--override-filename", NAME])
+        .env("SOURCE_DATE_EPOCH", epoch))?;
+    let mut bill = None;
+    for member in [
+        "manual",
+        "sccm-common",
+        "sccm-ebpf",
+        "sccm-agent",
+        "tests",
+        "tests/packets",
+        "xtask",
+    ] {
+        let file = workspace().join(member).join(format!("{NAME}.json"));
+        if member == "sccm-agent" {
+            bill = Some(
+                fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?,
+            );
+        }
+        fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
+    }
+    let bill = bill.context("no bill of materials was written")?;
+    let here = format!("file://{}", workspace().display());
+    fs::write(to, bill.replace(&here, "file:///sccm-agent"))?;
+    Ok(())
+}
+
+/// Debian's form. What changed for users is in CHANGELOG.md.
+fn write_changelog(to: &Path, version: &str, epoch: &str) -> Result<()> {
+    let date = output(
+        command("date")
+            .args(["--utc", "--rfc-email", "--date"])
+            .arg(format!("@{epoch}")),
+    )?;
+    let text = format!(
+        "sccm-agent ({version}) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n \
+         -- {MAINTAINER}  {}\n",
+        date.trim()
+    );
+    Ok(fs::write(to, text)?)
+}
+
+/// Who answers for the packages.
+pub const MAINTAINER: &str = "sccm-agent authors <sccm-agent@localhost>";
+
+/// Replaces a file by its compressed form, which tells no time.
+fn compress(file: &Path) -> Result<PathBuf> {
+    run(command("gzip")
+        .args(["--no-name", "--best", "--force"])
+        .arg(file))?;
+    let mut name = file.as_os_str().to_owned();
+    name.push(".gz");
+    let compressed = PathBuf::from(name);
+    ensure!(compressed.exists(), "gzip made no {}", compressed.display());
+    Ok(compressed)
+}

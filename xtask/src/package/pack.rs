@@ -1,0 +1,107 @@
+//! Packs a list of files as a Debian package and as an RPM.
+//!
+//! cargo-deb and cargo-generate-rpm read a manifest of cargo's. It is written here, with the same files
+//! for both.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::build::{Built, MAINTAINER};
+use super::files::File;
+use super::tool::{DEB, RPM};
+use crate::process::{command, run, workspace};
+
+const SUMMARY: &str = "Port filter for Configuration Manager at the network card";
+
+const DESCRIPTION: &str = "\
+sccm-agent turns the port table of Configuration Manager (SCCM) into an XDP program. What no link of
+the table allows is dropped at the network card, and counted by reason and service for Prometheus.
+It works on a host, and on a gateway in front of others.
+Nothing is enforced by installing it: /etc/default/sccm-agent says what to do next.";
+
+/// Writes both packages into `into`, and returns their paths.
+pub fn all(built: &Built, files: &[File], stage: &Path, into: &Path) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(stage.join("src"))?;
+    fs::write(stage.join("src/lib.rs"), "")?;
+    let manifest = stage.join("Cargo.toml");
+    fs::write(&manifest, text(built, files))
+        .with_context(|| format!("writing {}", manifest.display()))?;
+    let deb = into.join(format!("sccm-agent_{}_amd64.deb", built.version));
+    run(command(DEB.ensure()?)
+        .args(["--no-build", "--no-strip", "--no-dbgsym", "--deb-revision="])
+        .arg("--manifest-path")
+        .arg(&manifest)
+        .arg("--output")
+        .arg(&deb)
+        .env("SOURCE_DATE_EPOCH", &built.epoch))?;
+    let rpm = into.join(format!("sccm-agent-{}-1.x86_64.rpm", built.version));
+    run(command(RPM.ensure()?)
+        // The program is static.
+        .args(["generate-rpm", "--auto-req", "no", "--arch", "x86_64"])
+        .args(["--source-date", &built.epoch])
+        .arg("--output")
+        .arg(&rpm)
+        .current_dir(stage)
+        .env("SOURCE_DATE_EPOCH", &built.epoch))?;
+    Ok(vec![deb, rpm])
+}
+
+/// The manifest. Strings are quoted as in Rust, which is what TOML takes of those that are here.
+fn text(built: &Built, files: &[File]) -> String {
+    let scripts = workspace().join("deploy/package");
+    let mut text = format!(
+        "[workspace]\n\n\
+         [package]\nname = \"sccm-agent\"\nversion = {:?}\nedition = \"2024\"\n\
+         license = \"MIT OR Apache-2.0\"\ndescription = {SUMMARY:?}\n\n\
+         [package.metadata.deb]\nmaintainer = {MAINTAINER:?}\n\
+         extended-description = {DESCRIPTION:?}\nsection = \"net\"\npriority = \"optional\"\n\
+         depends = \"systemd | systemd-standalone-sysusers, init-system-helpers\"\n\
+         maintainer-scripts = {:?}\n\
+         systemd-units = {{ unit-name = \"sccm-agent\", enable = false, start = false, \
+         restart-after-upgrade = true }}\n",
+        built.version,
+        scripts.join("debian"),
+    );
+    text += "assets = [\n";
+    for file in files {
+        let mode = format!("{:o}", file.mode);
+        let _ = writeln!(text, "  [{:?}, {:?}, {mode:?}],", file.source, file.target);
+    }
+    text += "]\n\n[package.metadata.generate-rpm]\nassets = [\n";
+    for file in files {
+        let mode = format!("{:o}", file.mode);
+        let config = match file.is_config {
+            true => ", config = \"noreplace\"",
+            false => "",
+        };
+        let target = rpm_path(&file.target);
+        let _ = writeln!(
+            text,
+            "  {{ source = {:?}, dest = {target:?}, mode = {mode:?}{config} }},",
+            file.source
+        );
+    }
+    text += "]\n";
+    for (when, name) in [
+        ("post_install", "post"),
+        ("pre_uninstall", "preun"),
+        ("post_uninstall", "postun"),
+    ] {
+        let script = scripts.join("rpm").join(name);
+        let _ = writeln!(text, "{when}_script = {script:?}");
+    }
+    text += "\n[package.metadata.generate-rpm.requires]\nsystemd = \"*\"\n";
+    text
+}
+
+/// Where distributions with RPM have it.
+fn rpm_path(target: &str) -> String {
+    let path = target
+        .replace("etc/default/", "etc/sysconfig/")
+        .replace("zsh/vendor-completions", "zsh/site-functions")
+        .replace("fish/vendor_completions.d", "fish/vendor_completions.d");
+    format!("/{path}")
+}
