@@ -40,7 +40,7 @@ pub fn all(order: &Order, missing: Missing) -> Result<()> {
     step("checking the Debian package");
     for deb in packages.iter().filter(|file| is_deb(file)) {
         run(command("lintian")
-            .args(["--fail-on", "error,warning"])
+            .args(["--allow-root", "--fail-on", "error,warning"])
             .arg(deb))?;
     }
     if order.check_reproducible {

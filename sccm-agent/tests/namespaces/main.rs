@@ -43,4 +43,5 @@ mod storms;
 mod supervised;
 mod takeover;
 mod trial;
+mod unit;
 mod watch;

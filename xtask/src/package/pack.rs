@@ -14,16 +14,25 @@ use super::files::File;
 use super::tool::{DEB, RPM};
 use crate::process::{command, run, workspace};
 
+/// The tree of what is installed, below the stage.
+const ROOT: &str = "root";
+
 const SUMMARY: &str = "Port filter for Configuration Manager at the network card";
 
 const DESCRIPTION: &str = "\
-sccm-agent turns the port table of Configuration Manager (SCCM) into an XDP program. What no link of
-the table allows is dropped at the network card, and counted by reason and service for Prometheus.
+sccm-agent turns the port table of Configuration Manager (SCCM) into an XDP program. What no link of \
+the table allows is dropped at the network card, and counted by reason and service for Prometheus. \
 It works on a host, and on a gateway in front of others.
 Nothing is enforced by installing it: /etc/default/sccm-agent says what to do next.";
 
 /// Writes both packages into `into`, and returns their paths.
 pub fn all(built: &Built, files: &[File], stage: &Path, into: &Path) -> Result<Vec<PathBuf>> {
+    for file in files {
+        let copy = stage.join(ROOT).join(&file.target);
+        fs::create_dir_all(copy.parent().context("a file without a folder")?)?;
+        fs::copy(&file.source, &copy)
+            .with_context(|| format!("copying {}", file.source.display()))?;
+    }
     fs::create_dir_all(stage.join("src"))?;
     fs::write(stage.join("src/lib.rs"), "")?;
     let manifest = stage.join("Cargo.toml");
@@ -31,7 +40,13 @@ pub fn all(built: &Built, files: &[File], stage: &Path, into: &Path) -> Result<V
         .with_context(|| format!("writing {}", manifest.display()))?;
     let deb = into.join(format!("sccm-agent_{}_amd64.deb", built.version));
     run(command(DEB.ensure()?)
-        .args(["--no-build", "--no-strip", "--no-dbgsym", "--deb-revision="])
+        .args([
+            "--quiet",
+            "--no-build",
+            "--no-strip",
+            "--no-dbgsym",
+            "--deb-revision=",
+        ])
         .arg("--manifest-path")
         .arg(&manifest)
         .arg("--output")
@@ -58,7 +73,7 @@ fn text(built: &Built, files: &[File]) -> String {
          license = \"MIT OR Apache-2.0\"\ndescription = {SUMMARY:?}\n\n\
          [package.metadata.deb]\nmaintainer = {MAINTAINER:?}\n\
          extended-description = {DESCRIPTION:?}\nsection = \"net\"\npriority = \"optional\"\n\
-         depends = \"systemd | systemd-standalone-sysusers, init-system-helpers\"\n\
+         depends = \"systemd | systemd-standalone-sysusers\"\n\
          maintainer-scripts = {:?}\n\
          systemd-units = {{ unit-name = \"sccm-agent\", enable = false, start = false, \
          restart-after-upgrade = true }}\n",
@@ -68,7 +83,8 @@ fn text(built: &Built, files: &[File]) -> String {
     text += "assets = [\n";
     for file in files {
         let mode = format!("{:o}", file.mode);
-        let _ = writeln!(text, "  [{:?}, {:?}, {mode:?}],", file.source, file.target);
+        let source = format!("{ROOT}/{}", file.target);
+        let _ = writeln!(text, "  [{source:?}, {:?}, {mode:?}],", file.target);
     }
     text += "]\n\n[package.metadata.generate-rpm]\nassets = [\n";
     for file in files {
@@ -77,11 +93,11 @@ fn text(built: &Built, files: &[File]) -> String {
             true => ", config = \"noreplace\"",
             false => "",
         };
+        let source = format!("{ROOT}/{}", file.target);
         let target = rpm_path(&file.target);
         let _ = writeln!(
             text,
-            "  {{ source = {:?}, dest = {target:?}, mode = {mode:?}{config} }},",
-            file.source
+            "  {{ source = {source:?}, dest = {target:?}, mode = {mode:?}{config} }},"
         );
     }
     text += "]\n";
@@ -99,9 +115,6 @@ fn text(built: &Built, files: &[File]) -> String {
 
 /// Where distributions with RPM have it.
 fn rpm_path(target: &str) -> String {
-    let path = target
-        .replace("etc/default/", "etc/sysconfig/")
-        .replace("zsh/vendor-completions", "zsh/site-functions")
-        .replace("fish/vendor_completions.d", "fish/vendor_completions.d");
+    let path = target.replace("zsh/vendor-completions", "zsh/site-functions");
     format!("/{path}")
 }
