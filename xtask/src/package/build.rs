@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::tool::{ABOUT, CYCLONEDX, Tool};
 use crate::process::{cargo, command, output, run, step, workspace};
@@ -14,6 +15,9 @@ use crate::toolchain::Toolchain;
 
 /// Every kernel that is new enough runs it, whatever C library the distribution has.
 pub const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// Who answers for the packages.
+pub const MAINTAINER: &str = "sccm-agent authors <sccm-agent@localhost>";
 
 /// What was made.
 pub struct Built {
@@ -103,12 +107,21 @@ fn cargo_home() -> Result<PathBuf> {
         .context("neither CARGO_HOME nor HOME is set")
 }
 
+/// What cargo says of this workspace's packages.
+fn packages() -> Result<Vec<Value>> {
+    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("reading `cargo metadata`")?;
+    let packages = metadata["packages"].as_array();
+    Ok(packages.context("`cargo metadata` lists nothing")?.clone())
+}
+
 /// The version of the whole workspace.
 fn version() -> Result<String> {
-    let manifest = output(cargo().args(["pkgid", "--package", "sccm-agent"]))?;
-    let version = manifest.trim().rsplit(['#', '@']).next();
+    let packages = packages()?;
+    let agent = packages.iter().find(|one| one["name"] == "sccm-agent");
+    let version = agent.and_then(|agent| agent["version"].as_str());
     Ok(version
-        .context("`cargo pkgid` names no version")?
+        .context("`cargo metadata` names no version")?
         .to_owned())
 }
 
@@ -126,27 +139,18 @@ fn write_bill(tool: &Tool, to: &Path, epoch: &str) -> Result<()> {
         .args(["--spec-version", "1.5", "--target", TARGET])
         .args(["--override-filename", NAME])
         .env("SOURCE_DATE_EPOCH", epoch))?;
-    let mut bill = None;
-    for member in [
-        "manual",
-        "sccm-common",
-        "sccm-ebpf",
-        "sccm-agent",
-        "tests",
-        "tests/packets",
-        "xtask",
-    ] {
-        let file = workspace().join(member).join(format!("{NAME}.json"));
-        if member == "sccm-agent" {
-            bill = Some(
-                fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?,
-            );
+    for package in packages()? {
+        let manifest = package["manifest_path"].as_str();
+        let manifest = Path::new(manifest.context("a package without a manifest")?);
+        let bill = manifest.with_file_name(format!("{NAME}.json"));
+        if package["name"] == "sccm-agent" {
+            let text = fs::read_to_string(&bill);
+            let text = text.with_context(|| format!("reading {}", bill.display()))?;
+            let here = format!("file://{}", workspace().display());
+            fs::write(to, text.replace(&here, "file:///sccm-agent"))?;
         }
-        fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
+        fs::remove_file(&bill).with_context(|| format!("removing {}", bill.display()))?;
     }
-    let bill = bill.context("no bill of materials was written")?;
-    let here = format!("file://{}", workspace().display());
-    fs::write(to, bill.replace(&here, "file:///sccm-agent"))?;
     Ok(())
 }
 
@@ -164,9 +168,6 @@ fn write_changelog(to: &Path, version: &str, epoch: &str) -> Result<()> {
     );
     Ok(fs::write(to, text)?)
 }
-
-/// Who answers for the packages.
-pub const MAINTAINER: &str = "sccm-agent authors <sccm-agent@localhost>";
 
 /// Replaces a file by its compressed form, which tells no time.
 fn compress(file: &Path) -> Result<PathBuf> {

@@ -123,3 +123,22 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listed_is_in_the_checkout_and_nothing_of_it_is_enforced() {
+        for (source, _) in FROM_CHECKOUT {
+            assert!(workspace().join(source).is_file(), "{source}");
+        }
+        for folder in FOLDERS {
+            assert!(!below(&workspace().join(folder)).unwrap().is_empty());
+        }
+        let policy = workspace().join("deploy/package/policy.toml");
+        let policy = std::fs::read_to_string(policy).unwrap();
+        let comments = |line: &str| line.is_empty() || line.starts_with('#');
+        assert!(policy.lines().all(comments), "{policy}");
+    }
+}
