@@ -21,7 +21,10 @@ pub mod control;
 pub mod decisions;
 pub mod doctor;
 pub mod files;
-#[expect(unsafe_code, reason = "nobody wraps the allocator's settings")]
+#[cfg_attr(
+    target_env = "gnu",
+    expect(unsafe_code, reason = "nobody wraps the allocator's settings")
+)]
 pub mod heap;
 pub mod hooks;
 pub mod http;
