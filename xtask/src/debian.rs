@@ -36,6 +36,7 @@ pub const EMULATOR: &[Program] = &[
 pub const PACKAGERS: &[Program] = &[
     Program::plain("git", "git"),
     Program::plain("musl-gcc", "musl-tools"),
+    Program::plain("strip", "binutils"),
     Program::plain("lintian", "lintian"),
     Program::plain("minisign", "minisign"),
 ];

@@ -60,9 +60,12 @@ pub fn all(toolchain: &Toolchain, target: &Path, stage: &Path) -> Result<Built> 
     let version = version()?;
     let changelog = stage.join("changelog");
     write_changelog(&changelog, &version, &epoch)?;
+    let agent = stage.join("sccm-agent");
+    fs::copy(release.join("sccm-agent"), &agent).context("copying the agent")?;
+    run(command("strip").arg(&agent))?;
     Ok(Built {
         version,
-        agent: release.join("sccm-agent"),
+        agent,
         manual,
         licences,
         bill,
