@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Agent, Hosts, PolicyFile};
+use sccm_tests::agent::{Agent, Finished, Hosts, PolicyFile, program, run};
 
 /// How exposed the unit may be, by systemd's measure: a tenth of it.
 const EXPOSURE: u32 = 21;
@@ -112,5 +112,25 @@ fn its_filter_has_every_call_that_the_agent_makes() -> Result<()> {
     );
     let refused: Vec<_> = called.difference(&allowed).collect();
     assert!(refused.is_empty(), "{refused:?}");
+    Ok(())
+}
+
+/// As the packages bring it, it is no policy, and says so; without the signs before its settings, it is.
+#[test]
+fn the_policy_that_comes_with_it_is_one_once_it_is_uncommented() -> Result<()> {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/package/policy.toml");
+    let check = |path: &Path| -> Result<Finished> {
+        let mut command = program()?;
+        command.arg("check").arg(path);
+        run(command)
+    };
+    check(&shipped)?.assert_refused(&["nothing is protected: write a [[protect]]"]);
+    let text = fs::read_to_string(&shipped)?;
+    let settings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    let settings = settings.filter(|line| !line.is_empty() && !line.starts_with(' '));
+    let policy = tempfile::NamedTempFile::new()?;
+    fs::write(policy.path(), settings.collect::<Vec<_>>().join("\n"))?;
+    let checked = check(policy.path())?;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
     Ok(())
 }
