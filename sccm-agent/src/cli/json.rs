@@ -8,7 +8,6 @@ use crate::control::{Answer, Request};
 use crate::import::Drift;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
-use clap::CommandFactory as _;
 use sccm_tests::document::assert_current;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};

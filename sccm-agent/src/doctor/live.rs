@@ -59,7 +59,7 @@ pub(super) fn interface(found: &InterfaceState) -> Finding {
         State::EgressBehind => finding(
             Finding::blocker,
             &format!(
-                "{} sees what leaves first, and may hide it",
+                "{} sees outgoing packets first, and may hide them",
                 found.before.join(", ")
             ),
         )

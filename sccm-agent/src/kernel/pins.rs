@@ -183,6 +183,8 @@ impl PinDir {
         self.clear()?;
         for directory in [self.links(), self.maps(), self.0.clone()] {
             match fs::remove_dir(&directory) {
+                // A unit's sandbox mounts it for its agent: empty it stays.
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("removing {}", directory.display()));
                 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Agent, Finished, Hosts, PolicyFile, program, run};
+use sccm_tests::agent::{Agent, Finished, Hosts, POINT, PolicyFile, program, run};
 
 /// How exposed the unit may be, by systemd's measure: a tenth of it.
 const EXPOSURE: u32 = 21;
@@ -132,5 +132,22 @@ fn the_policy_that_comes_with_it_is_one_once_it_is_uncommented() -> Result<()> {
     fs::write(policy.path(), settings.collect::<Vec<_>>().join("\n"))?;
     let checked = check(policy.path())?;
     assert_eq!(checked.code, Some(0), "{checked:?}");
+    Ok(())
+}
+
+/// The unit's sandbox mounts the directory of the pins, so that the agent may write to it alone.
+#[test]
+fn an_agent_lets_go_although_its_pin_directory_is_mounted() -> Result<()> {
+    let (hosts, _servers) = Hosts::with_servers()?;
+    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
+    let pins = hosts.pins();
+    let mut mount = Command::new("mount");
+    ensure!(mount.arg("--bind").args([&pins, &pins]).status()?.success());
+    let detached = hosts.run("detach");
+    ensure!(Command::new("umount").arg(&pins).status()?.success());
+    let detached = detached?;
+    assert_eq!(detached.code, Some(0), "{detached:?}");
+    assert!(!hosts.has_xdp("eth0")?);
+    assert_eq!(fs::read_dir(&pins)?.count(), 0);
     Ok(())
 }
