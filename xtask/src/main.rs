@@ -10,6 +10,7 @@
     reason = "it speaks to the person who started it"
 )]
 
+mod book;
 mod component;
 mod debian;
 mod fuzz;
@@ -20,6 +21,7 @@ mod lint;
 mod package;
 mod process;
 mod setup;
+mod tool;
 mod toolchain;
 
 use std::path::PathBuf;
@@ -98,6 +100,8 @@ enum Command {
         #[arg(long)]
         check_reproducible: bool,
     },
+    /// Makes a book of the documents, in target/docs.
+    Docs,
     /// Checks format, lints (both targets) and dependencies.
     Lint,
     /// Looks up known faults of the dependencies in a copy of the advisory database.
@@ -124,9 +128,11 @@ fn main() -> ExitCode {
         Command::Soak { .. } => Some("soak"),
         Command::Test { .. } => Some("test"),
         Command::Fuzz { .. } => Some("fuzz"),
-        Command::Setup | Command::Package { .. } | Command::Lint | Command::Advisories { .. } => {
-            None
-        }
+        Command::Setup
+        | Command::Package { .. }
+        | Command::Docs
+        | Command::Lint
+        | Command::Advisories { .. } => None,
     };
     if let Some(name) = needs_root
         && !process::is_root()
@@ -173,6 +179,7 @@ fn run(command: Command, missing: Missing) -> Result<()> {
             };
             package::all(&order, missing)
         }
+        Command::Docs => book::make(),
         Command::Lint => lint::all(missing),
         Command::Advisories { database } => lint::advisories(&database),
     }

@@ -6,7 +6,6 @@
 mod build;
 mod files;
 mod pack;
-mod tool;
 
 use std::fs;
 use std::path::{Path, PathBuf};

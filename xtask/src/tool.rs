@@ -1,4 +1,4 @@
-//! Programs of other projects that make packages, at the versions that are known to work.
+//! Programs of other projects that make packages and the book, at the versions that are known to work.
 
 use std::path::PathBuf;
 
@@ -10,15 +10,21 @@ use crate::process::{cargo, run, step, tools};
 pub struct Tool {
     name: &'static str,
     version: &'static str,
-    features: &'static [&'static str],
+    /// What else `cargo install` is told.
+    options: &'static [&'static str],
 }
 
 pub const DEB: Tool = Tool::plain("cargo-deb", "3.8.0");
 pub const RPM: Tool = Tool::plain("cargo-generate-rpm", "0.21.1");
 pub const CYCLONEDX: Tool = Tool::plain("cargo-cyclonedx", "0.5.9");
 pub const ABOUT: Tool = Tool {
-    features: &["cli"],
+    options: &["--features", "cli"],
     ..Tool::plain("cargo-about", "0.9.3")
+};
+// Without its server, which is most of it.
+pub const MDBOOK: Tool = Tool {
+    options: &["--no-default-features", "--features", "search"],
+    ..Tool::plain("mdbook", "0.5.4")
 };
 
 impl Tool {
@@ -26,7 +32,7 @@ impl Tool {
         Self {
             name,
             version,
-            features: &[],
+            options: &[],
         }
     }
 
@@ -56,10 +62,7 @@ impl Tool {
             .arg(tools())
             // Not in the checkout: its cargo configuration is not meant for this.
             .current_dir("/");
-        for feature in self.features {
-            install.args(["--features", feature]);
-        }
-        run(&mut install)?;
+        run(install.args(self.options))?;
         Ok(binary)
     }
 }

@@ -9,8 +9,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::tool::{ABOUT, CYCLONEDX, Tool};
 use crate::process::{cargo, command, output, run, step, workspace};
+use crate::tool::{ABOUT, CYCLONEDX, Tool};
 use crate::toolchain::Toolchain;
 
 /// Every kernel that is new enough runs it, whatever C library the distribution has.

@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result};
 
 use super::build::{Built, MAINTAINER};
 use super::files::File;
-use super::tool::{DEB, RPM};
 use crate::process::{command, run, workspace};
+use crate::tool::{DEB, RPM};
 
 /// The tree of what is installed, below the stage.
 const ROOT: &str = "root";
