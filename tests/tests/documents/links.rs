@@ -158,8 +158,8 @@ fn the_book_has_every_page_and_none_twice() -> Result<()> {
             document.display()
         );
     }
-    let whole = chapters.iter().find(|path| !root().join(path).exists());
-    assert_eq!(whole, None);
+    let missing = chapters.iter().find(|path| !root().join(path).exists());
+    assert_eq!(missing, None);
     Ok(())
 }
 
