@@ -42,7 +42,7 @@ pub fn make() -> Result<()> {
     copy(&workspace().join("book.toml"), &book.join("book.toml"))?;
     let chapters = fs::read_to_string(workspace().join(SUMMARY)).context(SUMMARY)?;
     fs::remove_file(book.join("src").join(SUMMARY))?;
-    fs::write(book.join("src/SUMMARY.md"), from_root(&chapters))?;
+    fs::write(book.join("src/SUMMARY.md"), to_index(&from_root(&chapters)))?;
 
     let mdbook = match is_installed("mdbook") {
         true => PathBuf::from("mdbook"),
@@ -61,16 +61,32 @@ fn from_root(chapters: &str) -> String {
     named.replace("](docs/../", "](")
 }
 
+/// A text whose links to a folder's README lead to its index: mdBook calls that page so, and does
+/// not mend what links to it.
+fn to_index(text: &str) -> String {
+    let text = text.replace("README.md)", "index.md)");
+    text.replace("README.md#", "index.md#")
+}
+
+/// Copies a file, or a folder with all that is in it.
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let parent = to.parent().context("a file without a folder")?;
-    fs::create_dir_all(parent)?;
-    if !from.is_dir() {
-        fs::copy(from, to).with_context(|| format!("copying {}", from.display()))?;
+    if from.is_dir() {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
         return Ok(());
     }
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
+    let about = || format!("copying {}", from.display());
+    fs::create_dir_all(to.parent().with_context(about)?)?;
+    if from.extension().is_none_or(|kind| kind != "md") {
+        fs::copy(from, to).with_context(about)?;
+        return Ok(());
     }
-    Ok(())
+    let to = match to.ends_with("README.md") {
+        true => to.with_file_name("index.md"),
+        false => to.to_owned(),
+    };
+    let text = fs::read_to_string(from).with_context(about)?;
+    fs::write(to, to_index(&text)).with_context(about)
 }
