@@ -7,6 +7,8 @@ use std::io::Error;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 
+/// Numbers of calls (include/uapi/linux/sockios.h).
+const SIOCGIFMTU: libc::Ioctl = 0x8921;
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GFLAGS: u32 = 0x25;
@@ -91,13 +93,8 @@ impl Question {
     /// The MTU in bytes.
     fn mtu(&mut self) -> Result<u32, Error> {
         // SAFETY: the request outlives the call.
-        let result = unsafe {
-            libc::ioctl(
-                self.socket.as_raw_fd(),
-                libc::SIOCGIFMTU,
-                &raw mut self.request,
-            )
-        };
+        let result =
+            unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCGIFMTU, &raw mut self.request) };
         if result < 0 {
             return Err(Error::last_os_error());
         }

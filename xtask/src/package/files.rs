@@ -21,7 +21,7 @@ pub struct File {
 const DOC: &str = "usr/share/doc/sccm-agent";
 
 /// What lies in the checkout, by its path there.
-const FROM_CHECKOUT: [(&str, &str); 8] = [
+const FROM_CHECKOUT: [(&str, &str); 9] = [
     (
         "deploy/systemd/sccm-agent.service",
         "usr/lib/systemd/system/sccm-agent.service",
@@ -43,12 +43,22 @@ const FROM_CHECKOUT: [(&str, &str); 8] = [
         "usr/share/doc/sccm-agent/copyright",
     ),
     ("README.md", "usr/share/doc/sccm-agent/README.md"),
+    (
+        "deploy/README.md",
+        "usr/share/doc/sccm-agent/deploy/README.md",
+    ),
     ("deploy/package/default", "etc/default/sccm-agent"),
     ("deploy/package/policy.toml", "etc/sccm-agent/policy.toml"),
 ];
 
 /// Folders of the checkout, with all that is in them.
-const FOLDERS: [&str; 3] = ["docs", "deploy/prometheus", "deploy/grafana"];
+const FOLDERS: [&str; 5] = [
+    "docs",
+    "deploy/ansible",
+    "deploy/container",
+    "deploy/grafana",
+    "deploy/prometheus",
+];
 
 /// Where shells look for completions.
 const COMPLETIONS: [(&str, &str); 3] = [
