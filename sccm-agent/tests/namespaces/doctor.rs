@@ -99,6 +99,26 @@ fn what_keeps_a_policy_from_being_enforced_is_found_before() -> Result<()> {
 }
 
 #[test]
+fn a_card_by_which_a_gateway_would_forward_is_told_before() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let point = &hosts.point;
+    for (one, other) in [("inside", "inside-far"), ("third", "third-far")] {
+        point.ip(&format!("link add {one} type veth peer name {other}"))?;
+        point.ip(&format!("link set {one} up"))?;
+    }
+    let both = "--uplink eth0 --segment inside";
+    let host = doctor(&hosts, both)?;
+    assert_eq!(host.grade("forwarding", Some("third")), "none");
+    point.sysctl("net.ipv4.ip_forward", "1")?;
+    let gateway = doctor(&hosts, both)?;
+    assert_eq!(gateway.grade("forwarding", Some("third")), "warning");
+    for named in ["eth0", "inside"] {
+        assert_eq!(gateway.grade("forwarding", Some(named)), "none");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_enforced_is_looked_at() -> Result<()> {
     let hosts = Hosts::new()?;
     let nothing = doctor(&hosts, "--live")?;
