@@ -16,7 +16,7 @@ use crate::config;
 use crate::decisions::StateFile;
 use crate::files;
 use crate::kernel::{Found, PinDir};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use ask::ask;
 use hide::Hidden;
 use serde::Serialize;
@@ -93,7 +93,7 @@ pub async fn write(wish: &Wish, target: &Target) -> Result<Summary> {
     let archive = archive::pack(&bundle.parts).context(Changed)?;
     ensure!(
         output.write(&archive).context(Changed)?,
-        anyhow::anyhow!("the reader has gone").context(Changed)
+        anyhow!("the reader has gone").context(Changed)
     );
     Ok(Summary {
         parts: bundle.parts.len(),

@@ -259,15 +259,10 @@ mod tests {
         let words = text.split(is_apart).chain(brackets);
         let trimmed = words.flat_map(|word| [word, word.trim_matches([':', '.', '-'])]);
         trimmed.into_iter().find(|word| {
-            let macs = [word.replace('-', ":")];
-            let is_mac = |word: &String| {
-                let parts: Vec<&str> = word.split(':').collect();
-                let is_pair = |part: &&str| part.len() == 2 && u8::from_str_radix(part, 16).is_ok();
-                parts.len() == 6 && parts.iter().all(|part| is_pair(part))
-            };
-            word.parse::<IpAddr>().is_ok()
-                || word.parse::<SocketAddr>().is_ok()
-                || macs.iter().any(is_mac)
+            let pairs: Vec<&str> = word.split(':').collect();
+            let is_pair = |pair: &&str| pair.len() == 2 && u8::from_str_radix(pair, 16).is_ok();
+            let is_mac = pairs.len() == 6 && pairs.iter().all(is_pair);
+            is_mac || word.parse::<IpAddr>().is_ok() || word.parse::<SocketAddr>().is_ok()
         })
     }
 
@@ -297,7 +292,7 @@ mod tests {
                 };
                 text += " ";
                 text += &one;
-                text.push(*&random.choice(['\n', ' ', ',', '/', ']', '"']).unwrap());
+                text.push(random.choice(['\n', ' ', ',', '/', ']', '"']).unwrap());
                 put_in.push(one);
             }
             let mut hidden = Hidden::new(&[]);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Finished, Hosts, PolicyFile};
+use sccm_tests::agent::{Finished, Hosts, PolicyFile, Process, program};
 use sccm_tests::foreign::Foreign;
 use serde_json::Value;
 
@@ -71,6 +71,32 @@ fn a_machine_is_looked_at_and_left_as_it_is() -> Result<()> {
     hosts
         .run("doctor --config policy.toml")?
         .assert_refused(&["--config", "--interface"]);
+    Ok(())
+}
+
+#[test]
+fn the_capability_that_is_missing_is_named() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let program = program()?.get_program().to_owned();
+    for (missing, set) in [
+        ("CAP_PERFMON", "-perfmon,-sys_admin"),
+        ("CAP_BPF", "-bpf,-sys_admin"),
+        ("CAP_NET_ADMIN", "-net_admin"),
+    ] {
+        let mut command = hosts.point.command("setpriv");
+        command.args(["--bounding-set", set, "--"]).arg(&program);
+        command.args(["doctor", "--interface", "eth0", "-o", "json"]);
+        let done = Process::spawn(command)?.finish()?;
+        assert_eq!(done.code, BLOCKERS, "{done:?}");
+        let examination: Value = serde_json::from_str(&done.stdout)?;
+        let findings = examination["findings"].as_array().context("no findings")?;
+        let rights = findings.iter().find(|one| one["topic"] == "privileges");
+        let rights = rights.context("no word of privileges")?;
+        let told = rights["text"].as_str().context("no text")?;
+        assert_eq!(rights["grade"], "blocker");
+        let expected = format!("this needs {missing}: ");
+        assert!(told.starts_with(&expected), "{told}");
+    }
     Ok(())
 }
 
