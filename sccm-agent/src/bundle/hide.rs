@@ -70,11 +70,22 @@ impl Hidden {
 
     /// The text with other words in place of addresses and names.
     pub(super) fn hide(&mut self, text: &str) -> String {
-        let text = self.without_names(text);
+        let mut hidden = self.without_names(text);
+        // What stood beside an address may be one, now that it stands alone.
+        loop {
+            let next = self.without_addresses(&hidden);
+            if next == hidden {
+                return next;
+            }
+            hidden = next;
+        }
+    }
+
+    fn without_addresses(&mut self, text: &str) -> String {
         let mut hidden = String::with_capacity(text.len());
         let mut at = 0;
         while let Some(next) = text[at..].chars().next() {
-            if let Some((kept, length, address)) = address_at(&text, at) {
+            if let Some((kept, length, address)) = address_at(text, at) {
                 hidden += kept;
                 hidden += self.word(address);
                 at += length;
@@ -95,7 +106,8 @@ impl Hidden {
         let count = &mut self.counts[kind];
         self.addresses.entry(address).or_insert_with(|| {
             *count += 1;
-            format!("{label}-{count}")
+            // Brackets: what stands beside it cannot make it an address.
+            format!("<{label}-{count}>")
         })
     }
 
@@ -203,22 +215,25 @@ mod tests {
         for (text, expected) in [
             (
                 "from 192.0.2.1 to 192.0.2.2:80.",
-                "from ipv4-1 to ipv4-2:80.",
+                "from <ipv4-1> to <ipv4-2>:80.",
             ),
-            ("tcp/22@192.0.2.0/24", "tcp/22@ipv4-3/24"),
-            ("192.0.2.1-192.0.2.2,192.0.2.0", "ipv4-1-ipv4-2,ipv4-3"),
-            ("::ffff:192.0.2.1 is 192.0.2.1", "ipv4-1 is ipv4-1"),
+            ("tcp/22@192.0.2.0/24", "tcp/22@<ipv4-3>/24"),
+            (
+                "192.0.2.1-192.0.2.2,192.0.2.0",
+                "<ipv4-1>-<ipv4-2>,<ipv4-3>",
+            ),
+            ("::ffff:192.0.2.1 is 192.0.2.1", "<ipv4-1> is <ipv4-1>"),
             (
                 "[2001:db8::1]:80 2001:DB8:0::1%eth0",
-                "[ipv6-1]:80 ipv6-1%eth0",
+                "[<ipv6-1>]:80 <ipv6-1>%eth0",
             ),
-            ("2001:db8::/32: fe80::5.", "ipv6-2/32: ipv6-3."),
-            ("02:00:5e:00:53:0a, 02-00-5E-00-53-0A", "mac-1, mac-1"),
-            ("enx02005e00530a of fe80::5", "enxmac-1 of ipv6-3"),
-            ("eth0:10.0.0.1 x10.0.0.1", "eth0:ipv4-4 xipv4-4"),
+            ("2001:db8::/32: fe80::5.", "<ipv6-2>/32: <ipv6-3>."),
+            ("02:00:5e:00:53:0a, 02-00-5E-00-53-0A", "<mac-1>, <mac-1>"),
+            ("enx02005e00530a of fe80::5", "enx<mac-1> of <ipv6-3>"),
+            ("eth0:10.0.0.1 x10.0.0.1", "eth0:<ipv4-4> x<ipv4-4>"),
             (
                 "listens on [::]:443 and 0.0.0.0",
-                "listens on [ipv6-4]:443 and ipv4-5",
+                "listens on [<ipv6-4>]:443 and <ipv4-5>",
             ),
         ] {
             assert_eq!(hidden.hide(text), expected);
