@@ -67,7 +67,7 @@ fn a_bundle_has_all_that_is_known_and_hides_addresses_if_asked() -> Result<()> {
     let hosts = Hosts::new()?;
     let file = PolicyFile::allowing(&[])?;
     let more = format!("\n[names]\n'{NAME}' = [\"192.0.2.1\", \"2001:db8::/64\"]\n");
-    file.write(&(fs::read_to_string(file.path())? + &more))?;
+    file.write(&format!("{}{more}", fs::read_to_string(file.path())?))?;
     let agent = hosts.enforce(&file.arguments())?;
     hosts.knock(2)?;
     let labels = [("reason", "not-allowed"), ("protocol", "tcp")];
