@@ -50,7 +50,7 @@ fn ask_for(mut command: Command, patience: Duration) -> Result<Vec<u8>> {
         thread::sleep(Duration::from_millis(5));
     };
     let complaints = String::from_utf8_lossy(&complaints);
-    let complaints = complaints.trim();
+    let complaints = complaints.trim().trim_start_matches("error: ");
     ensure!(
         printed.len() as u64 <= MOST,
         "it printed more than {} MiB",
