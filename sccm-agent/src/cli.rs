@@ -26,6 +26,7 @@ mod json;
 mod policy_args;
 pub mod roles;
 pub mod status;
+pub mod support_bundle;
 pub mod version;
 pub mod watch;
 
@@ -67,6 +68,7 @@ enum Command {
     Confirm(control::ConfirmArgs),
     Rollback(control::RollbackArgs),
     Doctor(doctor::DoctorArgs),
+    SupportBundle(support_bundle::SupportBundleArgs),
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Blocked(blocked::BlockedArgs),
@@ -147,6 +149,7 @@ pub fn run() -> ExitCode {
         Command::Confirm(args) => control::confirm(&args),
         Command::Rollback(args) => control::rollback(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Blocked(args) => blocked::run(&args).map(done),

@@ -32,7 +32,7 @@ pub use location::{Location, Problem, Problems};
 use crate::catalog::{Catalog, Edition};
 use crate::policy::{SitePolicy, check_roles};
 use crate::site::Site;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use context::Context;
 use files::{Budget, PolicyFile};
 use location::Span;
@@ -40,7 +40,7 @@ use names::Names;
 use node::{Node, Table, Value};
 use rules::Rules;
 use sets::Wanted;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 /// What the parser says of a key that a file has twice.
@@ -79,6 +79,20 @@ pub fn read(path: &Path) -> Result<Read> {
     };
     let folder = files::folder_of(path);
     Ok(read_all(&files, folder, bytes)?)
+}
+
+/// The files of a policy as they are, with their paths. Nothing is asked of what is in them.
+///
+/// # Errors
+/// One that cannot be read.
+pub fn texts(path: &Path) -> Result<Vec<(PathBuf, String)>> {
+    match files::all(path, &mut Budget::default()) {
+        Ok(files) => Ok(files
+            .into_iter()
+            .map(|file| (file.path, file.text))
+            .collect()),
+        Err(problem) => bail!("{problem}"),
+    }
 }
 
 /// Reads a policy of one file that is not there yet.

@@ -21,6 +21,7 @@ mod features;
 mod filter;
 mod flows;
 mod held;
+pub mod loaded;
 mod maps;
 mod memory;
 mod names;

@@ -10,6 +10,7 @@
 
 pub mod agent;
 pub mod blocked;
+pub mod bundle;
 pub mod capture;
 pub mod catalog;
 pub mod changed;

@@ -153,10 +153,23 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "bundle",
+        &[
+            "capture",
+            "changed",
+            "config",
+            "decisions",
+            "files",
+            "kernel",
+            "state",
+        ],
+    ),
+    (
         "cli",
         &[
             "agent",
             "blocked",
+            "bundle",
             "capture",
             "catalog",
             "changed",

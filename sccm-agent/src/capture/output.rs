@@ -1,4 +1,4 @@
-//! Where a capture goes: a new file, or a pipe.
+//! Where a capture, or a support bundle, goes: a new file, or a pipe.
 //!
 //! Blocks are collected and written together. A file that cannot take all of them, because
 //! the disk is full, keeps what it held before, so that it can be read.
@@ -48,7 +48,7 @@ impl Target {
                 let stdout = io::stdout();
                 ensure!(
                     !stdout.is_terminal(),
-                    "packets are not for a terminal: give a file with -w, or pipe them"
+                    "this is not for a terminal: give a file with -w, or pipe it"
                 );
                 Sink::Stdout(stdout)
             }
@@ -155,7 +155,7 @@ impl Output {
                     // A pipe with a name cannot be cut, and need not be.
                     let _ = file.set_len(self.written);
                 }
-                Err(error).context("writing packets")
+                Err(error).context("writing the file")
             }
         }
     }

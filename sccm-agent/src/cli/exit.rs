@@ -21,7 +21,7 @@ const EVERY: [Meaning; 3] = [
 ];
 
 /// What else they mean for single commands.
-const OWN: [(&str, &[Meaning]); 12] = [
+const OWN: [(&str, &[Meaning]); 13] = [
     (
         "enforce",
         &[
@@ -83,6 +83,16 @@ const OWN: [(&str, &[Meaning]); 12] = [
                 doctor::BLOCKERS,
                 "something keeps the agent from enforcing; with `--live`, or what should be enforced is not",
             ),
+        ],
+    ),
+    (
+        "support-bundle",
+        &[
+            (
+                0,
+                "the archive is written, with all that could be read; `errors.txt` in it names the rest",
+            ),
+            (1, "the archive could not be written to its end"),
         ],
     ),
     ("explain", &[(0, "the packet passes"), (1, "it is dropped")]),

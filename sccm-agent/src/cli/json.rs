@@ -2,6 +2,7 @@
 //! `docs/json.md` are written from the types.
 
 use super::{Failure, blocked, definition, doctor, import, roles, status, version};
+use crate::bundle::{Counters, KernelFacts};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
@@ -48,7 +49,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 16] {
+fn documents() -> [Document; 18] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -75,6 +76,11 @@ fn documents() -> [Document; 16] {
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",
         ),
         Document::new::<version::Version>("version", "`sccm-agent version -o json` prints"),
+        Document::new::<Counters>(
+            "bundle-counters",
+            "`counters.json` of a `support-bundle` holds",
+        ),
+        Document::new::<KernelFacts>("bundle-kernel", "`kernel.json` of a `support-bundle` holds"),
         Document::new::<Failure<'_>>("failure", "every command prints with `-o json` if it fails"),
         Document::new::<Request>("request", "the control socket takes, on a line"),
         Document::new::<Answer>("answer", "the control socket answers, on a line"),

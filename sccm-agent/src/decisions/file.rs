@@ -85,6 +85,16 @@ impl StateFile {
         self.read().ok()?.policy_file
     }
 
+    /// What the policies in it call addresses, as far as the file tells this user.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let known = self.read().unwrap_or_default();
+        let policies = known.confirmed.into_iter().chain(known.previous);
+        policies
+            .flat_map(|one| one.policy.names.into_keys())
+            .collect()
+    }
+
     fn read(&self) -> Result<Known> {
         let Some(file) = self.open()? else {
             return Ok(Known::default());

@@ -1,11 +1,11 @@
 //! Each card, and the interfaces that were named.
 
-use super::{Finding, Grade, Wish};
+use super::{Finding, Grade, Wish, live};
 use crate::agent::cards;
 use crate::hooks::{self, XdpMode, offload};
 use crate::interface::{self, Interface, Kind, XdpFeatures};
 use crate::kernel::{CardFacts, PinDir, describe_program, tc_egress};
-use crate::plan::{self, Card, Lane, NamedInterface};
+use crate::plan::{self, Card, Lane, NamedInterface, Plan};
 use sccm_common::Place;
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,10 @@ pub(super) fn examine(wish: &Wish, present: &[Interface]) -> Vec<Finding> {
     }
     let there = plan::those_that_exist(&wish.interfaces, present);
     let cards: Vec<Card> = match plan::of(&there, present) {
-        Ok(plan) if !there.is_empty() => plan.cards,
+        Ok(plan) if !there.is_empty() => {
+            findings.extend(forwarding(wish, &plan, present));
+            plan.cards
+        }
         Ok(_) if wish.interfaces.is_empty() => present.iter().filter_map(candidate).collect(),
         Ok(_) => Vec::new(),
         Err(error) => {
@@ -37,6 +40,16 @@ pub(super) fn examine(wish: &Wish, present: &[Interface]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// By which cards a gateway would forward that nobody named. With `--live`, the kernel's maps say.
+fn forwarding(wish: &Wish, plan: &Plan, present: &[Interface]) -> Vec<Finding> {
+    if wish.live || !plan::is_gateway(&wish.interfaces) {
+        return Vec::new();
+    }
+    let entrances = plan.entrances.keys().copied().collect();
+    let others = plan::not_enforced(&entrances, present, interface::routes);
+    others.iter().map(|name| live::forwards(name)).collect()
 }
 
 /// A card that somebody might want to enforce.

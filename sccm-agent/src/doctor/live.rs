@@ -18,16 +18,18 @@ fn read(pins: &PinDir, present: &[Interface]) -> Result<Vec<Finding>> {
     let states = state::interfaces(pins, &maps, present)?;
     let mut findings: Vec<Finding> = states.iter().map(interface).collect();
     findings.push(agent(pins.is_held()?));
-    for name in state::not_enforced(&maps, present)? {
-        let text =
-            "this gateway forwards by it, and what comes in there is not judged before it leaves";
-        findings.push(
-            Finding::warning("forwarding", text)
-                .on(&name)
-                .mend("name it as --uplink or --segment, or turn forwarding off for it"),
-        );
-    }
+    let others = state::not_enforced(&maps, present)?;
+    findings.extend(others.iter().map(|name| forwards(name)));
     Ok(findings)
+}
+
+/// A gateway forwards by it, and nobody named it.
+pub(super) fn forwards(name: &str) -> Finding {
+    let text =
+        "this gateway forwards by it, and what comes in there is not judged before it leaves";
+    Finding::warning("forwarding", text)
+        .on(name)
+        .mend("name it as --uplink or --segment, or turn forwarding off for it")
 }
 
 fn agent(runs: bool) -> Finding {

@@ -326,7 +326,7 @@ fn a_full_disk_leaves_a_file_that_can_be_read() -> Result<()> {
     hosts.send(&forbidden(&hosts)?, 200)?;
     let finished = process.wait()?;
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.stderr.contains("writing packets"), "{finished:?}");
+    assert!(finished.stderr.contains("writing the file"), "{finished:?}");
     // Whole blocks, or this fails.
     read(&path)?;
     assert!(fs::metadata(&path)?.len() <= 8192);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Finished, Hosts, PolicyFile};
+use sccm_tests::agent::{Finished, Hosts, PolicyFile, Process, program};
 use sccm_tests::foreign::Foreign;
 use serde_json::Value;
 
@@ -75,6 +75,32 @@ fn a_machine_is_looked_at_and_left_as_it_is() -> Result<()> {
 }
 
 #[test]
+fn the_capability_that_is_missing_is_named() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let program = program()?.get_program().to_owned();
+    for (missing, set) in [
+        ("CAP_PERFMON", "-perfmon,-sys_admin"),
+        ("CAP_BPF", "-bpf,-sys_admin"),
+        ("CAP_NET_ADMIN", "-net_admin"),
+    ] {
+        let mut command = hosts.point.command("setpriv");
+        command.args(["--bounding-set", set, "--"]).arg(&program);
+        command.args(["doctor", "--interface", "eth0", "-o", "json"]);
+        let done = Process::spawn(command)?.finish()?;
+        assert_eq!(done.code, BLOCKERS, "{done:?}");
+        let examination: Value = serde_json::from_str(&done.stdout)?;
+        let findings = examination["findings"].as_array().context("no findings")?;
+        let rights = findings.iter().find(|one| one["topic"] == "privileges");
+        let rights = rights.context("no word of privileges")?;
+        let told = rights["text"].as_str().context("no text")?;
+        assert_eq!(rights["grade"], "blocker");
+        let expected = format!("this needs {missing}: ");
+        assert!(told.starts_with(&expected), "{told}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_keeps_a_policy_from_being_enforced_is_found_before() -> Result<()> {
     let hosts = Hosts::new()?;
     let file = PolicyFile::allowing(&[])?;
@@ -95,6 +121,26 @@ fn what_keeps_a_policy_from_being_enforced_is_found_before() -> Result<()> {
     let _standing = foreign.in_front(&card)?;
     let beside = doctor(&hosts, "--interface eth0")?;
     assert_eq!(beside.grade("tc", Some("eth0")), "fine", "{:#?}", beside.1);
+    Ok(())
+}
+
+#[test]
+fn a_card_by_which_a_gateway_would_forward_is_told_before() -> Result<()> {
+    let hosts = Hosts::new()?;
+    let point = &hosts.point;
+    for (one, other) in [("inside", "inside-far"), ("third", "third-far")] {
+        point.ip(&format!("link add {one} type veth peer name {other}"))?;
+        point.ip(&format!("link set {one} up"))?;
+    }
+    let both = "--uplink eth0 --segment inside";
+    let host = doctor(&hosts, both)?;
+    assert_eq!(host.grade("forwarding", Some("third")), "none");
+    point.sysctl("net.ipv4.ip_forward", "1")?;
+    let gateway = doctor(&hosts, both)?;
+    assert_eq!(gateway.grade("forwarding", Some("third")), "warning");
+    for named in ["eth0", "inside"] {
+        assert_eq!(gateway.grade("forwarding", Some(named)), "none");
+    }
     Ok(())
 }
 

@@ -41,6 +41,7 @@ mod renames;
 mod stalls;
 mod storms;
 mod supervised;
+mod support_bundle;
 mod takeover;
 mod trial;
 mod unit;
