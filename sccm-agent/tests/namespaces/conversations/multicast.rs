@@ -2,7 +2,10 @@
 //!
 //! Behind a bridge; `multicast_routed` has the same behind a router.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::net::if_::if_nametoindex;
@@ -41,7 +44,16 @@ pub fn join(host: &Namespace, own: IpAddr, group: IpAddr, port: u16) -> Result<U
 /// A UDP socket, which waits for ever.
 pub fn socket(host: &Namespace, address: impl Into<SocketAddr>) -> Result<UdpSocket> {
     let address = address.into();
-    Ok(host.enter(|| UdpSocket::bind(address))?)
+    // A process that another test starts just now has what was open here, until it runs its program.
+    let end = Instant::now() + LONG;
+    loop {
+        match host.enter(|| UdpSocket::bind(address)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {
+                sleep(Duration::from_millis(10));
+            }
+            bound => return Ok(bound?),
+        }
+    }
 }
 
 fn stage() -> Result<Stage> {
