@@ -1,6 +1,7 @@
 //! `sccm-agent doctor`: whether this machine can enforce, and whether it does as it should.
 
 use super::PinArgs;
+use super::enforce::MAX_FLOWS;
 use super::interface_args::InterfaceArgs;
 use crate::doctor::{self, Finding, Grade, Wish};
 use crate::hooks::XdpMode;
@@ -43,7 +44,7 @@ pub struct DoctorArgs {
 
     /// Maximum number of remembered flows that is wanted
     #[arg(long, value_name = "FLOWS", default_value_t = DEFAULT_CAPACITY,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS))]
     flow_capacity: u32,
 
     #[command(flatten)]

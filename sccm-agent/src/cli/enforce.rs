@@ -22,7 +22,7 @@ use std::time::Duration;
 use std::{panic, thread};
 
 /// More flows than this would be more than 2 GiB of the kernel's memory.
-const MAX_FLOWS: i64 = 16 * 1024 * 1024;
+pub(super) const MAX_FLOWS: i64 = 16 * 1024 * 1024;
 
 /// Whether something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

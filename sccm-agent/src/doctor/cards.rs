@@ -10,9 +10,10 @@ use sccm_common::Place;
 use std::collections::BTreeMap;
 use std::fs;
 
-/// The longest frame, in bytes of its MTU, that fits into one page with the headroom of XDP and the kernel's
-/// own structure behind it.
-const ONE_BUFFER: u32 = 3498;
+/// The largest MTU of frames that fit into one page, with the headroom of XDP before them
+/// (`XDP_PACKET_HEADROOM`) and the kernel's own structure behind (`skb_shared_info`). The Ethernet header
+/// may have two VLAN tags.
+const ONE_BUFFER: u32 = 4096 - 256 - 320 - (14 + 2 * 4);
 
 pub(super) fn examine(wish: &Wish, present: &[Interface]) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -57,7 +57,9 @@ pub(super) fn interface(found: &InterfaceState) -> Finding {
             Finding::warning,
             "in the kernel's stack, which takes longer a packet",
         )
-        .mend("`sccm-agent doctor` without --live says what the driver lacks"),
+        .mend(
+            "its line `driver` says what is lacking; else start the agent with --xdp-mode native",
+        ),
         State::EgressBehind => finding(
             Finding::blocker,
             &format!(

@@ -28,6 +28,12 @@ impl Found {
         found.map_or("none", |one| one["grade"].as_str().unwrap_or("no grade"))
     }
 
+    /// What is said of a topic that is about no interface.
+    fn text(&self, topic: &str) -> &str {
+        let found = self.1.iter().find(|one| one["topic"] == topic);
+        found.map_or("none", |one| one["text"].as_str().unwrap_or("no text"))
+    }
+
     /// Grades that are not fine, but that of the clock, which is the machine's own.
     fn troubles(&self) -> Vec<&Value> {
         let is_trouble = |one: &&Value| one["grade"] != "fine" && one["topic"] != "clock";
@@ -156,6 +162,13 @@ fn what_is_enforced_is_looked_at() -> Result<()> {
     assert!(live.troubles().is_empty(), "{:#?}", live.troubles());
     assert_eq!(live.grade("enforcement", Some("eth0")), "fine");
     assert_eq!(live.grade("agent", None), "fine");
+    // A start would ask for memory; what is enforced has its own.
+    assert!(
+        nothing.text("memory").starts_with("enough"),
+        "{:#?}",
+        nothing.1
+    );
+    assert_eq!(live.text("memory"), "the maps have theirs");
     assert!([FINE, WARNINGS].contains(&live.0.code));
 
     agent.end(Signal::SIGKILL)?;

@@ -3,7 +3,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::Result;
 use sccm_tests::agent::{PolicyFile, run};
@@ -11,28 +14,55 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::netns::Namespace;
 
 use super::programs::nginx_at;
-use super::support::{assert_same, curl, in_url, write_file};
+use super::support::{PATIENCE, assert_same, curl, in_url, write_file};
 
 /// What TDS calls the messages of a client and the answer of a server (MS-TDS 2.2.3.1.1).
 const PRELOGIN: u8 = 0x12;
 const LOGIN: u8 = 0x10;
 const ANSWER: u8 = 0x04;
 
-/// Listens as SQL Server does, and lets nobody log in: Debian has no server that
+/// Listens as SQL Server does, until it is dropped, and lets nobody log in: Debian has no server that
 /// speaks TDS.
-fn database(host: &Namespace) -> Result<()> {
-    let listener = host.enter(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, 1433)))?;
-    thread::spawn(move || {
-        for stream in listener.incoming().take(16).flatten() {
-            // A client that goes is seen by its own exit code.
-            let _ = refuse_login(stream);
+struct Database {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Database {
+    fn start(host: &Namespace) -> Result<Self> {
+        let listener = host.enter(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, 1433)))?;
+        listener.set_nonblocking(true)?;
+        let ends = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&ends);
+        let thread = thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    // A client that goes is seen by what it says itself.
+                    Ok((stream, _)) => drop(refuse_login(stream)),
+                    Err(_) => thread::sleep(Duration::from_millis(20)),
+                }
+            }
+        });
+        Ok(Self {
+            ends,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic there fails no test by itself.
+            drop(thread.join());
         }
-    });
-    Ok(())
+    }
 }
 
 /// Answers one client until it has logged in in vain.
 fn refuse_login(mut stream: TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
     loop {
         let mut header = [0; 8];
         stream.read_exact(&mut header)?;
@@ -124,7 +154,7 @@ fn an_update_point_lives_by_what_its_policy_names_and_by_nothing_less() -> Resul
     for server in [&outside, &inside] {
         write_file(&server.directory().join("package"), 1 << 20)?;
     }
-    database(&stage.client)?;
+    let _database = Database::start(&stage.client)?;
     let file = PolicyFile::allowing(&[])?;
     let all = [PROXY, WSUS, DATABASE];
     file.write(&policy(all))?;
