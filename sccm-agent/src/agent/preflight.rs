@@ -48,11 +48,7 @@ pub(crate) fn capabilities() -> Result<()> {
     )
 }
 
-/// The version that the kernel says it has.
-///
-/// # Errors
-/// It does not say.
-pub(crate) fn release() -> Result<String> {
+fn release() -> Result<String> {
     Ok(uname()
         .context("reading the kernel's version")?
         .release()

@@ -59,13 +59,13 @@ fn text(version: &Version) -> String {
     let editions: Vec<&str> = version.editions.iter().map(|one| one.name()).collect();
     let kernel = &version.kernel;
     let features = [
-        ("BTF", kernel.btf),
-        ("TCX", kernel.tcx),
+        ("BTF", Some(kernel.btf)),
+        ("TCX", Some(kernel.tcx)),
         ("JIT", kernel.jit),
-        ("bpf file system", kernel.bpf_file_system),
+        ("bpf file system", Some(kernel.bpf_file_system)),
     ];
     let lists = |wanted: bool| -> Vec<&str> {
-        let found = features.iter().filter(|(_, found)| *found == wanted);
+        let found = features.iter().filter(|(_, found)| *found == Some(wanted));
         found.map(|(name, _)| *name).collect()
     };
     let missing = lists(false);
@@ -99,14 +99,14 @@ mod tests {
                 release: "6.1.0".to_owned(),
                 btf: true,
                 tcx: false,
-                jit: true,
+                jit: None,
                 bpf_file_system: true,
             },
         };
         assert_eq!(
             text(&version),
             "sccm-agent 1.2.3\nCommit:   unknown\nLayout:   7\nEditions: 2007, current-branch\n\
-             Kernel:   6.1.0, with BTF, JIT, bpf file system; without TCX"
+             Kernel:   6.1.0, with BTF, bpf file system; without TCX"
         );
     }
 }

@@ -4,7 +4,7 @@ use super::{Finding, Wish};
 use crate::agent::preflight;
 use crate::hooks::memory;
 use crate::interface;
-use crate::kernel::{EgressHook, Found, is_synchronized};
+use crate::kernel::{Features, Found, is_synchronized};
 use sccm_common::abi;
 use std::fs;
 use std::io::ErrorKind;
@@ -12,38 +12,61 @@ use std::net::TcpListener;
 use std::path::Path;
 
 pub(super) fn examine(wish: &Wish) -> Vec<Finding> {
-    let mut findings = vec![
-        kernel(),
-        egress_hook(),
+    let mut findings = match Features::of_this_kernel() {
+        Ok(features) => of_kernel(&features),
+        Err(error) => vec![Finding::blocker("kernel", format!("{error:#}"))],
+    };
+    findings.extend([
         privileges(),
-        bpf_file_system(),
         memory(wish),
         pins(wish),
         listening_port(wish),
         clock(),
-    ];
-    findings.extend(jit());
+    ]);
     findings.extend(lockdown());
     findings.extend(translation());
     findings
 }
 
-fn kernel() -> Finding {
-    match preflight::release() {
-        Ok(release) => {
-            let text = format!("Linux {release}");
-            Finding::of("kernel", preflight::kernel(&release), text)
+pub(super) fn of_kernel(found: &Features) -> Vec<Finding> {
+    let age = preflight::kernel(&found.release);
+    let mut findings = vec![
+        Finding::of("kernel", age, format!("Linux {}", found.release)),
+        match found.btf {
+            true => Finding::fine("btf", "the kernel describes its types"),
+            false => Finding::warning(
+                "btf",
+                "the kernel does not describe its types, and nobody has tried this agent on such a one",
+            )
+            .mend("take a kernel with CONFIG_DEBUG_INFO_BTF, as distributions have"),
+        },
+        Finding::fine(
+            "egress-hook",
+            match found.tcx {
+                true => "what leaves is judged at TCX",
+                false => "what leaves is judged at clsact: TCX came with Linux 6.6",
+            },
+        ),
+        match found.bpf_file_system {
+            true => Finding::fine("bpf-file-system", "mounted on /sys/fs/bpf"),
+            false => Finding::warning(
+                "bpf-file-system",
+                "not mounted on /sys/fs/bpf: the agent mounts it, if it has CAP_SYS_ADMIN",
+            )
+            .mend("mount -t bpf bpf /sys/fs/bpf"),
+        },
+    ];
+    findings.extend(found.jit.map(|compiles| {
+        match compiles {
+            true => Finding::fine("jit", "programs are compiled to machine code"),
+            false => Finding::warning(
+                "jit",
+                "programs are interpreted, and each packet takes longer",
+            )
+            .mend("sysctl -w net.core.bpf_jit_enable=1"),
         }
-        Err(error) => Finding::blocker("kernel", format!("{error:#}")),
-    }
-}
-
-fn egress_hook() -> Finding {
-    let text = match EgressHook::of_this_kernel() {
-        EgressHook::Tcx => "what leaves is judged at TCX",
-        EgressHook::Clsact => "what leaves is judged at clsact: TCX came with Linux 6.6",
-    };
-    Finding::fine("egress-hook", text)
+    }));
+    findings
 }
 
 fn privileges() -> Finding {
@@ -52,37 +75,6 @@ fn privileges() -> Finding {
         preflight::capabilities(),
         "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN are there",
     )
-}
-
-fn bpf_file_system() -> Finding {
-    const PATH: &str = "/sys/fs/bpf";
-    const TOPIC: &str = "bpf-file-system";
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let is_mounted = mounts.lines().any(|line| {
-        let mut fields = line.split(' ').skip(1);
-        (fields.next(), fields.next()) == (Some(PATH), Some("bpf"))
-    });
-    match is_mounted {
-        true => Finding::fine(TOPIC, format!("mounted on {PATH}")),
-        false => Finding::warning(
-            TOPIC,
-            format!("not mounted on {PATH}: the agent mounts it, if it has CAP_SYS_ADMIN"),
-        )
-        .mend(format!("mount -t bpf bpf {PATH}")),
-    }
-}
-
-/// Only the machine's first network namespace tells.
-fn jit() -> Option<Finding> {
-    let value = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").ok()?;
-    Some(match value.trim() {
-        "0" => Finding::warning(
-            "jit",
-            "programs are interpreted, which takes several times as long a packet",
-        )
-        .mend("sysctl -w net.core.bpf_jit_enable=1"),
-        _ => Finding::fine("jit", "programs are compiled to machine code"),
-    })
 }
 
 /// The kernel's lockdown keeps programs from helpers that read any memory of the kernel's

@@ -1,7 +1,7 @@
 use super::Grade::{Blocker, Fine, Warning};
 use super::*;
 use crate::interface::XdpFeatures;
-use crate::kernel::CardFacts;
+use crate::kernel::{CardFacts, Features};
 use crate::state::{InterfaceState, State};
 
 #[test]
@@ -62,4 +62,33 @@ fn only_a_card_that_drops_is_fine() {
         assert_eq!(finding.interface.as_deref(), Some("eth0"));
         assert!(finding.text.starts_with(state.label()), "{finding:?}");
     }
+}
+
+#[test]
+fn a_kernel_is_judged_by_what_it_has() {
+    let features = |release: &str, has: bool| Features {
+        release: release.to_owned(),
+        btf: has,
+        tcx: has,
+        jit: Some(has),
+        bpf_file_system: has,
+    };
+    let grades = |found: &Features| -> Vec<(&str, Grade)> {
+        let findings = machine::of_kernel(found);
+        let with_remedy = |one: &Finding| one.grade != Warning || one.remedy.is_some();
+        assert!(findings.iter().all(with_remedy), "{findings:#?}");
+        findings.iter().map(|one| (one.topic, one.grade)).collect()
+    };
+    let topics = ["kernel", "btf", "egress-hook", "bpf-file-system", "jit"];
+    let all = |grades: [Grade; 5]| topics.into_iter().zip(grades).collect::<Vec<_>>();
+    assert_eq!(grades(&features("6.12.1", true)), all([Fine; 5]));
+    assert_eq!(
+        grades(&features("5.15.0", false)),
+        all([Blocker, Warning, Fine, Warning, Warning])
+    );
+    let untold = Features {
+        jit: None,
+        ..features("6.12.1", true)
+    };
+    assert_eq!(grades(&untold), all([Fine; 5])[..4]);
 }

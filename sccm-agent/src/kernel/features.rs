@@ -18,8 +18,9 @@ pub struct Features {
     pub btf: bool,
     /// Outgoing packets are judged at TCX; else at clsact.
     pub tcx: bool,
-    /// It translates programs into machine code. False also where only root may ask.
-    pub jit: bool,
+    /// It compiles programs to machine code; null where it does not tell: to root alone, and in the machine's
+    /// first network namespace.
+    pub jit: Option<bool>,
     /// Programs and maps can be pinned at `/sys/fs/bpf`.
     pub bpf_file_system: bool,
 }
@@ -36,7 +37,7 @@ impl Features {
             release: name.release().to_string_lossy().into_owned(),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             tcx: EgressHook::of_this_kernel() == EgressHook::Tcx,
-            jit: jit.is_ok_and(|text| text.trim() != "0"),
+            jit: jit.ok().map(|text| text.trim() != "0"),
             bpf_file_system: has_bpf_fs(),
         })
     }
