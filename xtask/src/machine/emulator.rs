@@ -31,7 +31,7 @@ const MACHINE: &[&str] = &[
 ];
 
 /// For the kernel. The disk's driver is built in, so there is no initramfs.
-const PARAMETERS: &str = "console=ttyS0 loglevel=4 root=/dev/nvme0n1 rw mitigations=off \
+const PARAMETERS: &str = "console=ttyS0 loglevel=4 no_timer_check root=/dev/nvme0n1 rw mitigations=off \
      systemd.show_status=0";
 
 pub struct Emulator {
@@ -101,5 +101,5 @@ impl Drop for Emulator {
 
 fn card(side: &Side) -> String {
     let (name, card) = (side.name, side.card);
-    format!("virtio-net-pci,id=card-{name},netdev={name},mac={card}")
+    format!("virtio-net-pci,id=card-{name},netdev={name},mac={card},romfile=")
 }
