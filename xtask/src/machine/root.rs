@@ -13,7 +13,7 @@ use crate::process::{command, output, run};
 /// What it has besides what every Debian has.
 const PACKAGES: &str = "systemd-sysv,udev,iproute2,kmod,procps";
 
-/// The modules that an emulated card needs, and the hook of kernels without TCX.
+/// The modules that an emulated card needs, and the hook of kernels without TCX; some kernels have them built in.
 const MODULES: [&str; 10] = [
     "drivers/virtio/virtio",
     "drivers/virtio/virtio_ring",
@@ -60,7 +60,13 @@ pub fn image(
     }
     let modules = kernel.modules();
     let to = root.join("lib/modules").join(kernel.release());
+    let built_in = modules.join("modules.builtin");
+    let built_in =
+        fs::read_to_string(&built_in).with_context(|| format!("reading {}", built_in.display()))?;
     for name in MODULES {
+        if built_in.contains(&format!("kernel/{name}.ko\n")) {
+            continue;
+        }
         let module = kernel.module(name)?;
         let target = to.join(module.strip_prefix(&modules)?);
         copy(&module, &target)?;
