@@ -66,8 +66,8 @@ fn mac(host: &Namespace) -> Result<String> {
 fn a_bundle_has_all_that_is_known_and_hides_addresses_if_asked() -> Result<()> {
     let hosts = Hosts::new()?;
     let file = PolicyFile::allowing(&[])?;
-    let folder = file.path().parent().context("no folder")?;
-    fs::write(folder.join("listed.txt"), "192.0.2.7 # Ann's\n")?;
+    let list = file.path().with_file_name("listed.txt");
+    fs::write(list, "192.0.2.7 # Ann's\n")?;
     let rule = "name = \"listed\"\nprotocol = \"tcp\"\nports = [9]\nfrom = { file = \"listed.txt\" }\n\
                 reason = \"a list\"\n";
     let more = format!("\n[[allow]]\n{rule}\n[names]\n'{NAME}' = [\"192.0.2.1\", \"2001:db8::/64\"]\n");
