@@ -70,7 +70,8 @@ fn a_bundle_has_all_that_is_known_and_hides_addresses_if_asked() -> Result<()> {
     fs::write(list, "192.0.2.7 # Ann's\n")?;
     let rule = "name = \"listed\"\nprotocol = \"tcp\"\nports = [9]\nfrom = { file = \"listed.txt\" }\n\
                 reason = \"a list\"\n";
-    let more = format!("\n[[allow]]\n{rule}\n[names]\n'{NAME}' = [\"192.0.2.1\", \"2001:db8::/64\"]\n");
+    let more =
+        format!("\n[[allow]]\n{rule}\n[names]\n'{NAME}' = [\"192.0.2.1\", \"2001:db8::/64\"]\n");
     file.write(&format!("{}{more}", fs::read_to_string(file.path())?))?;
     let agent = hosts.enforce(&file.arguments())?;
     hosts.knock(2)?;

@@ -57,7 +57,7 @@ pub fn late_card(trial: &mut Trial) -> Result<()> {
     trial.until("the card is enforced", "test -s /root/enforced")?;
     let open = trial.probe.seen() - before;
     let gap = trial.moment("cat /root/enforced")? - trial.moment(CARRIER)?;
-    // As the manual says. Emulated, the kernel takes some thirty times longer to verify the programs.
+    // As the manual says. Emulated, the kernel takes a hundred times longer to verify the programs.
     eprintln!(
         "    a late card was open for {} ms of its carrier; meanwhile {open:?}",
         milliseconds(gap)
