@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use ask::ask;
 use hide::Hidden;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 /// Flows of `blocked.json`.
@@ -131,8 +131,13 @@ impl Bundle {
             return names;
         };
         let file = path.clone();
-        let texts = match files::in_time(move || config::texts(&file)).await {
-            Ok(texts) => texts,
+        let read = move || {
+            let texts = config::texts(&file)?;
+            let lists = config::lists(&file, &texts);
+            Ok((texts, lists))
+        };
+        let (texts, lists) = match files::in_time(read).await {
+            Ok(read) => read,
             Err(error) => {
                 self.errors.push(format!("policy: {error:#}"));
                 names.all = false;
@@ -152,6 +157,10 @@ impl Bundle {
             } else {
                 self.add(inside(&path, &file), text.into_bytes());
             }
+        }
+        for (file, text) in lists {
+            let to = inside(&path, &file);
+            self.take(&to, text.map(String::into_bytes));
         }
         names
     }
@@ -213,5 +222,14 @@ impl Bundle {
 fn inside(policy: &Path, file: &Path) -> String {
     let folder = policy.parent().unwrap_or(Path::new(""));
     let name = file.strip_prefix(folder).unwrap_or(file);
-    format!("policy/{}", name.display())
+    let mut inside = PathBuf::from("policy");
+    // Whoever unpacks it finds everything below one folder.
+    for part in name.components() {
+        match part {
+            Component::Normal(part) => inside.push(part),
+            Component::ParentDir => inside.push("up"),
+            _ => {}
+        }
+    }
+    inside.display().to_string()
 }

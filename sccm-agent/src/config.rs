@@ -11,6 +11,7 @@ mod context;
 mod except;
 mod files;
 mod labels;
+mod lists;
 mod location;
 mod merge;
 mod names;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use context::{MAX_PREFIXES, MAX_RULES};
 pub use files::MAX_BYTES;
+pub use lists::lists;
 pub use location::{Location, Problem, Problems};
 
 use crate::catalog::{Catalog, Edition};

@@ -1,5 +1,5 @@
-//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`], [`PEERS`], [`PACKAGERS`] and
-//! [`EMULATOR`] list them: add a line when the demo or a test starts a program that is not built here.
+//! Programs that come from Debian's packages. [`BASE`], [`SERVERS`], [`PEERS`], [`PACKAGERS`],
+//! [`EMULATOR`] and [`MACHINES`] list them: add a line when the demo or a test starts a program that is not built here.
 //!
 //! Before anything is installed, all packages are named, with the way to do it by hand. The
 //! servers are for the tests, which start them in namespaces of their own. Their packages would
@@ -30,6 +30,14 @@ pub const EMULATOR: &[Program] = &[
     Program::plain("qemu-system-x86_64", "qemu-system-x86"),
     Program::plain("strip", "binutils"),
     Program::plain("ethtool", "ethtool"),
+];
+
+/// What makes whole machines, and boots them.
+pub const MACHINES: &[Program] = &[
+    Program::plain("ip", "iproute2"),
+    Program::plain("qemu-system-x86_64", "qemu-system-x86"),
+    Program::plain("debootstrap", "debootstrap"),
+    Program::plain("mkfs.ext4", "e2fsprogs"),
 ];
 
 /// What makes packages, and checks them.

@@ -10,7 +10,7 @@
 mod cpio;
 mod initramfs;
 mod machine;
-mod package;
+pub mod package;
 mod selection;
 
 use std::env;

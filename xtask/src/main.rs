@@ -18,6 +18,7 @@ mod interrupt;
 mod kernel;
 mod linker;
 mod lint;
+mod machine;
 mod package;
 mod process;
 mod setup;
@@ -73,6 +74,22 @@ enum Command {
         /// installed.
         #[arg(long = "kernel", value_name = "VERSION", conflicts_with = "arguments")]
         kernels: Vec<String>,
+        /// Tries the package on this whole machine instead: debian-12 or debian-13.
+        ///
+        /// May be given several times. The machine is made by debootstrap, emulated, and booted;
+        /// nothing of it is installed here.
+        #[arg(
+            long = "machine",
+            value_name = "NAME",
+            conflicts_with_all = ["arguments", "kernels"]
+        )]
+        machines: Vec<String>,
+        /// Tries this Debian package, and makes none.
+        #[arg(long, value_name = "FILE", requires = "machines")]
+        package: Option<PathBuf>,
+        /// Upgrades from this Debian package; otherwise to the same one with a higher version.
+        #[arg(long, value_name = "FILE", requires = "machines")]
+        before: Option<PathBuf>,
         /// Passed on to `cargo test`.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -161,6 +178,19 @@ fn run(command: Command, missing: Missing) -> Result<()> {
         Command::Bench { arguments } => bench(&arguments, missing),
         Command::Soak { arguments } => soak(&arguments, missing),
         Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels, missing),
+        Command::Test {
+            machines,
+            package,
+            before,
+            ..
+        } if !machines.is_empty() => {
+            let order = machine::Order {
+                machines: &machines,
+                package: package.as_deref(),
+                before: before.as_deref(),
+            };
+            machine::test(&order, missing)
+        }
         Command::Test { arguments, .. } => test(&arguments, missing),
         Command::Fuzz {
             minutes,
@@ -177,7 +207,7 @@ fn run(command: Command, missing: Missing) -> Result<()> {
                 key,
                 check_reproducible,
             };
-            package::all(&order, missing)
+            package::all(&order, missing).map(drop)
         }
         Command::Docs => book::make(),
         Command::Lint => lint::all(missing),

@@ -28,8 +28,20 @@ pub struct Order<'a> {
 /// The checksums of all packages; what is signed.
 const SUMS: &str = "SHA256SUMS";
 
-/// Makes everything in `target/package`.
-pub fn all(order: &Order, missing: Missing) -> Result<()> {
+/// Makes the Debian package, for a test of it.
+pub fn debian(missing: Missing) -> Result<PathBuf> {
+    let order = Order {
+        key: None,
+        check_reproducible: false,
+    };
+    let made = all(&order, missing)?;
+    made.into_iter()
+        .find(|file| is_deb(file))
+        .context("no Debian package was made")
+}
+
+/// Makes everything in `target/package`, and returns the packages.
+pub fn all(order: &Order, missing: Missing) -> Result<Vec<PathBuf>> {
     setup::all(debian::PACKAGERS, missing)?;
     let toolchain = Toolchain::detect()?;
     add_target(&toolchain, missing)?;
@@ -52,10 +64,10 @@ pub fn all(order: &Order, missing: Missing) -> Result<()> {
         sign.args(["-S", "-m", SUMS, "-s"]).arg(key);
         run(sign.current_dir(&into))?;
     }
-    for file in packages {
+    for file in &packages {
         step(&format!("made {}", file.display()));
     }
-    Ok(())
+    Ok(packages)
 }
 
 /// The packages and their checksums, in an empty folder.

@@ -106,6 +106,15 @@ fn card_findings(
             .mend(format!("ethtool -K {name} lro off")),
         );
     }
+    if facts.receives_joined {
+        findings.push(
+            Finding::warning(
+                "hardware-gro",
+                "the card joins packets before the program sees them; some drivers refuse native XDP then",
+            )
+            .mend(format!("ethtool -K {name} rx-gro-hw off")),
+        );
+    }
     findings.extend(membership(one, present));
     findings.push(xdp(&wish.pins, one));
     findings.extend(tc(one));
@@ -164,10 +173,23 @@ fn membership(one: &Interface, present: &[Interface]) -> Option<Finding> {
     let group = present
         .iter()
         .find(|other| one.controller == Some(other.index))?;
-    Some(Finding::fine(
-        "membership",
-        format!("a member of {}", group.name),
-    ))
+    let mode = fs::read_to_string(format!("/sys/class/net/{}/bonding/mode", group.name)).ok();
+    Some(member(&group.name, mode.as_deref()))
+}
+
+/// A card of a group, and the group's mode if it is a bond: `balance-rr 0`.
+pub(super) fn member(group: &str, mode: Option<&str>) -> Finding {
+    const TOPIC: &str = "membership";
+    const TRIED: &str = "active-backup";
+    match mode.map(|mode| mode.split(' ').next().unwrap_or(mode)) {
+        None => Finding::fine(TOPIC, format!("a member of {group}")),
+        Some(TRIED) => Finding::fine(TOPIC, format!("a member of {group}, a bond ({TRIED})")),
+        Some(mode) => Finding::warning(
+            TOPIC,
+            format!("a member of {group}, a bond in the mode {mode}: only {TRIED} was tried with traffic"),
+        )
+        .mend("sccm-agent enforce --observe, and see `sccm-agent blocked`"),
+    }
 }
 
 fn xdp(pins: &PinDir, one: &Interface) -> Finding {

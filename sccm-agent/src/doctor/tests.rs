@@ -11,6 +11,7 @@ fn a_driver_is_judged_by_what_it_says_it_can() {
         queues: 4,
         mtu,
         receives_large: false,
+        receives_joined: false,
     };
     let features = |native, several_buffers| {
         Some(XdpFeatures {
@@ -35,6 +36,20 @@ fn a_driver_is_judged_by_what_it_says_it_can() {
             finding.text.starts_with("virtio_net, 4 queues, MTU "),
             "{finding:?}"
         );
+    }
+}
+
+#[test]
+fn a_bond_is_told_by_its_mode() {
+    for (mode, grade, told) in [
+        (None, Fine, "a member of bond0"),
+        (Some("active-backup 1\n"), Fine, "(active-backup)"),
+        (Some("802.3ad 4\n"), Warning, "802.3ad"),
+    ] {
+        let finding = cards::member("bond0", mode);
+        assert_eq!(finding.grade, grade, "{finding:?}");
+        assert!(finding.text.contains(told), "{finding:?}");
+        assert_eq!(finding.remedy.is_some(), grade != Fine, "{finding:?}");
     }
 }
 

@@ -11,8 +11,15 @@ use std::os::unix::net::UnixDatagram;
 const SIOCGIFMTU: libc::Ioctl = 0x8921;
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETHTOOL_GFEATURES: u32 = 0x3a;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+/// The names of what `ethtool -K` switches.
+const ETH_SS_FEATURES: u32 = 4;
+/// As `ethtool -k` calls it: the card joins packets, so that they can be taken apart again.
+const GRO_HW: &str = "rx-gro-hw";
 const ETH_FLAG_TXVLAN: u32 = 1 << 7;
 const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 const ETH_FLAG_LRO: u32 = 1 << 15;
@@ -41,6 +48,48 @@ struct Channels {
     sending: u32,
     other: u32,
     combined: u32,
+}
+
+/// Bytes of a name.
+const NAME: usize = 32;
+
+/// As many features are read; kernels have some sixty.
+const MOST_FEATURES: usize = 128;
+
+/// `struct ethtool_sset_info`, for one set.
+#[repr(C)]
+struct SetInfo {
+    command: u32,
+    reserved: u32,
+    mask: u64,
+    length: u32,
+}
+
+/// `struct ethtool_gstrings`. The kernel writes as many names as the set has, whatever `length` says.
+#[repr(C)]
+struct Names {
+    command: u32,
+    set: u32,
+    length: u32,
+    names: [[u8; NAME]; MOST_FEATURES],
+}
+
+/// `struct ethtool_get_features_block`: a bit for each of 32 features.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Block {
+    available: u32,
+    requested: u32,
+    active: u32,
+    never_changed: u32,
+}
+
+/// `struct ethtool_gfeatures`.
+#[repr(C)]
+struct Features {
+    command: u32,
+    size: u32,
+    blocks: [Block; MOST_FEATURES / 32],
 }
 
 /// An interface that is asked about.
@@ -88,6 +137,40 @@ impl Question {
         };
         let told = self.ask(&mut value)?;
         Ok(if told { value.data } else { 0 })
+    }
+
+    /// Whether this is switched on, by its name in `ethtool -k`. A kernel that has no such feature has
+    /// not switched it on.
+    fn has(&mut self, feature: &str) -> Result<bool, Error> {
+        let mut info = SetInfo {
+            command: ETHTOOL_GSSET_INFO,
+            reserved: 0,
+            mask: 1 << ETH_SS_FEATURES,
+            length: 0,
+        };
+        // More names than there is room for would be written behind the end.
+        if !self.ask(&mut info)? || info.length as usize > MOST_FEATURES {
+            return Ok(false);
+        }
+        let mut names = Names {
+            command: ETHTOOL_GSTRINGS,
+            set: ETH_SS_FEATURES,
+            length: info.length,
+            names: [[0; NAME]; MOST_FEATURES],
+        };
+        let mut features = Features {
+            command: ETHTOOL_GFEATURES,
+            size: (MOST_FEATURES / 32) as u32,
+            blocks: [Block::default(); MOST_FEATURES / 32],
+        };
+        if !self.ask(&mut names)? || !self.ask(&mut features)? {
+            return Ok(false);
+        }
+        let is_it =
+            |name: &[u8; NAME]| name.split(|byte| *byte == 0).next() == Some(feature.as_bytes());
+        let number = names.names.iter().position(is_it);
+        Ok(number
+            .is_some_and(|number| features.blocks[number / 32].active & (1 << (number % 32)) != 0))
     }
 
     /// The MTU in bytes.
@@ -138,6 +221,8 @@ pub struct CardFacts {
     pub mtu: u32,
     /// It joins packets that come in to larger ones (`lro`).
     pub receives_large: bool,
+    /// It joins packets that come in as GRO does (`rx-gro-hw`).
+    pub receives_joined: bool,
 }
 
 impl CardFacts {
@@ -168,6 +253,21 @@ impl CardFacts {
             queues: channels.receiving.saturating_add(channels.combined),
             mtu: question.mtu()?,
             receives_large: question.flags()? & ETH_FLAG_LRO != 0,
+            receives_joined: question.has(GRO_HW)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_switched_on_is_told_by_name() {
+        let mut question = Question::about("lo").unwrap();
+        // The kernel joins packets of every interface; the loopback has no card to do it.
+        assert!(question.has("rx-gro").unwrap());
+        assert!(!question.has(GRO_HW).unwrap());
+        assert!(!question.has("rx-gr").unwrap() && !question.has("").unwrap());
     }
 }

@@ -66,7 +66,12 @@ fn mac(host: &Namespace) -> Result<String> {
 fn a_bundle_has_all_that_is_known_and_hides_addresses_if_asked() -> Result<()> {
     let hosts = Hosts::new()?;
     let file = PolicyFile::allowing(&[])?;
-    let more = format!("\n[names]\n'{NAME}' = [\"192.0.2.1\", \"2001:db8::/64\"]\n");
+    let list = file.path().with_file_name("listed.txt");
+    fs::write(list, "192.0.2.7 # Ann's\n")?;
+    let rule = "name = \"listed\"\nprotocol = \"tcp\"\nports = [9]\nfrom = { file = \"listed.txt\" }\n\
+                reason = \"a list\"\n";
+    let more =
+        format!("\n[[allow]]\n{rule}\n[names]\n'{NAME}' = [\"192.0.2.1\", \"2001:db8::/64\"]\n");
     file.write(&format!("{}{more}", fs::read_to_string(file.path())?))?;
     let agent = hosts.enforce(&file.arguments())?;
     hosts.knock(2)?;
@@ -87,6 +92,7 @@ fn a_bundle_has_all_that_is_known_and_hides_addresses_if_asked() -> Result<()> {
         parts["policy/policy.toml"],
         fs::read_to_string(file.path())?
     );
+    assert_eq!(parts["policy/listed.txt"], "192.0.2.7\n");
     for name in ["status", "doctor", "blocked", "version"] {
         sccm_tests::shape::check(name, &json(&parts, &format!("{name}.json"))?)?;
     }

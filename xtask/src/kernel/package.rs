@@ -30,15 +30,20 @@ impl Kernel {
         self.root.join(format!("boot/vmlinuz-{}", self.release))
     }
 
+    /// Where its modules are, and the lists of them.
+    pub fn modules(&self) -> PathBuf {
+        self.root.join("lib/modules").join(&self.release)
+    }
+
     /// The file of a module, such as `drivers/net/veth`; newer ones are compressed.
     ///
     /// # Errors
     /// The kernel has no such module.
     pub fn module(&self, name: &str) -> Result<PathBuf> {
-        let modules = format!("lib/modules/{}/kernel/{name}", self.release);
+        let module = self.modules().join("kernel").join(name);
         ["ko", "ko.xz"]
             .iter()
-            .map(|extension| self.root.join(&modules).with_extension(extension))
+            .map(|extension| module.with_extension(extension))
             .find(|path| path.exists())
             .with_context(|| format!("Linux {} has no module {name}", self.release))
     }
