@@ -46,7 +46,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "state",
         &["blocked", "interface", "kernel", "plan", "policy"],
     ),
-    ("capture", &["blocked", "changed", "kernel", "state"]),
+    (
+        "capture",
+        &["blocked", "changed", "files", "kernel", "state"],
+    ),
     (
         "watch",
         &["blocked", "interface", "kernel", "policy", "state", "units"],
