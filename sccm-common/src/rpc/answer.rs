@@ -6,7 +6,7 @@ mod towers;
 
 use super::bind::Syntax;
 use super::bytes::{Bytes, Order};
-use super::{Limits, MOST_PORTS, Refusal, Uuid, interface};
+use super::{Limits, MOST_PORTS, Refusal, Uuid};
 
 /// How a client was handed a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

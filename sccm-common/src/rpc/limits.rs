@@ -11,8 +11,8 @@ const NEVER: &[u16] = &[0, MAPPER, 139, 445, 593, 1433, 3389, 5985, 5986];
 pub struct Limits<'a> {
     /// The dynamic ranges, both ends included.
     pub ranges: &'a [(u16, u16)],
-    /// Ports that the policy knows as services of their own.
-    pub known: &'a [u16],
+    /// Ports that the policy knows as services of their own, likewise.
+    pub known: &'a [(u16, u16)],
 }
 
 impl Limits<'_> {
@@ -21,11 +21,14 @@ impl Limits<'_> {
     /// # Errors
     /// [`Refusal::ForbiddenPort`] or [`Refusal::OutsideRange`].
     pub fn judge(&self, port: u16) -> Result<(), Refusal> {
-        if NEVER.contains(&port) || self.known.contains(&port) {
+        let lies_in = |ranges: &[(u16, u16)]| {
+            let mut ranges = ranges.iter();
+            ranges.any(|&(low, high)| (low..=high).contains(&port))
+        };
+        if NEVER.contains(&port) || lies_in(self.known) {
             return Err(Refusal::ForbiddenPort);
         }
-        let mut ranges = self.ranges.iter();
-        match ranges.any(|&(low, high)| (low..=high).contains(&port)) {
+        match lies_in(self.ranges) {
             true => Ok(()),
             false => Err(Refusal::OutsideRange),
         }
