@@ -72,7 +72,10 @@ fn documents() -> [Document; 19] {
             "import-diff",
             "`sccm-agent import --diff FILE -o json` prints",
         ),
-        Document::new::<Learned>("openings", "`sccm-agent openings --read FILE -o json` prints"),
+        Document::new::<Learned>(
+            "openings",
+            "`sccm-agent openings --read FILE -o json` prints",
+        ),
         Document::new::<Outcome>(
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",

@@ -48,6 +48,9 @@ pub fn run(args: &OpeningsArgs) -> Result<()> {
     while let Some(frame) = reader.next_frame()? {
         learner.see(frame.number, frame.bytes);
     }
+    if reader.ended_early() {
+        eprintln!("the file ends within a packet: all before it was read");
+    }
     let learned = learner.finish();
     match args.output.output {
         OutputFormat::Json => output::print_json(&learned),

@@ -25,6 +25,8 @@ enum State {
     Opening { first: u32, scale: Option<u8> },
     /// The server agrees, or the connection was open before the file begins.
     Open(Box<Open>),
+    /// One end has reset it.
+    Reset,
     /// Nothing more is learned, and that was told.
     Over,
 }
@@ -82,7 +84,7 @@ impl Connection {
         let is_same = match &self.state {
             State::Opening { first, .. } => *first == segment.sequence,
             State::Open(open) => open.first == segment.sequence,
-            State::Over => false,
+            State::Reset | State::Over => false,
         };
         opens && !is_same
     }
@@ -92,7 +94,9 @@ impl Connection {
         let result = match &mut self.state {
             State::Opening { first, scale } => {
                 if let Some(next) = answered(segment, *first) {
-                    self.scales = scale.zip(segment.scale).map(|(client, server)| [client, server]);
+                    self.scales = scale
+                        .zip(segment.scale)
+                        .map(|(client, server)| [client, server]);
                     let next = Open::new(next, segment.sequence.wrapping_add(1));
                     self.state = State::Open(Box::new(next));
                     return;
@@ -102,8 +106,13 @@ impl Connection {
                     false => Err(Refusal::NotEstablished),
                 }
             }
+            State::Open(open) if open.is_reset_by(segment) => {
+                self.state = State::Reset;
+                return;
+            }
             State::Open(open) => open.see(segment, self.scales, teller),
-            State::Over => Ok(()),
+            State::Reset if !segment.payload.is_empty() => Err(Refusal::NotEstablished),
+            State::Reset | State::Over => Ok(()),
         };
         match result {
             Ok(()) => {}
@@ -138,14 +147,23 @@ impl Open {
         }
     }
 
+    /// Whether this ends the connection: only with the very number that comes next (RFC 5961, 3.2).
+    fn is_reset_by(&self, segment: &Segment<'_>) -> bool {
+        let sent = match segment.is_question {
+            true => &self.client,
+            false => &self.server,
+        };
+        segment.rst && sent.place(segment.sequence) == Some(sent.next())
+    }
+
     fn see(
         &mut self,
         segment: &Segment<'_>,
         scales: Option<[u8; 2]>,
         teller: &mut Teller<'_>,
     ) -> Result<(), Refusal> {
-        // One that is repeated.
-        if segment.syn {
+        // A SYN that is repeated, or a RST with another number.
+        if segment.syn || segment.rst {
             return Ok(());
         }
         let scale = scales.map_or(0, |scales| scales[usize::from(!segment.is_question)]);

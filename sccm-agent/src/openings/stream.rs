@@ -52,7 +52,7 @@ impl Stream {
     }
 
     /// The byte that comes next.
-    fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> u64 {
         self.begins + self.buffer.len() as u64
     }
 

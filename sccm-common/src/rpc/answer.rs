@@ -64,7 +64,8 @@ impl Named {
             How::Map => towers::read(from, syntax),
             How::Activation => activation::read(stub, order),
             How::LegacyActivation => activation::read_legacy(from),
-            How::ResolveOxid | How::ResolveOxid2 => bindings::read_resolved(from, syntax),
+            How::ResolveOxid => bindings::read_resolved(from, syntax, false),
+            How::ResolveOxid2 => bindings::read_resolved(from, syntax, true),
         }
     }
 

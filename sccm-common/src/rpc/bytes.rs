@@ -21,13 +21,17 @@ impl<'a> Bytes<'a> {
     /// The first place of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8], order: Order) -> Self {
-        Self { bytes, at: 0, order }
+        Self {
+            bytes,
+            at: 0,
+            order,
+        }
     }
 
-    /// How many were read.
+    /// The order of their integers.
     #[must_use]
-    pub const fn at(&self) -> usize {
-        self.at
+    pub const fn order(&self) -> Order {
+        self.order
     }
 
     /// How many are left.

@@ -1,10 +1,10 @@
 //! What is known of one connection to the mapper: contexts that both ends agreed on, and questions
 //! that are open.
 
+use super::Refusal;
 use super::answer::How;
 use super::bind::{MOST, Proposals, Service, Syntax};
 use super::pdu::{Kind, Pdu};
-use super::Refusal;
 
 /// Questions that are open at once, and binds; the oldest gives way.
 const OPEN: usize = 8;

@@ -30,6 +30,9 @@ impl fmt::Display for Uuid {
         let (first, second) = (all >> 96, all >> 80 & 0xffff);
         let (third, fourth) = (all >> 64 & 0xffff, all >> 48 & 0xffff);
         let fifth = all & 0xffff_ffff_ffff;
-        write!(f, "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}")
+        write!(
+            f,
+            "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}"
+        )
     }
 }

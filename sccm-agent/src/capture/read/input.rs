@@ -3,8 +3,8 @@
 use crate::files::{self, Unread};
 use anyhow::{Context as _, Result, anyhow};
 use flate2::read::MultiGzDecoder;
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Cursor, Read};

@@ -3,8 +3,8 @@
 use super::super::bind::Syntax;
 use super::super::bytes::{Bytes, Order};
 use super::super::{Refusal, Uuid, interface};
-use super::bindings;
 use super::Named;
+use super::bindings;
 
 /// Begins each OBJREF.
 const SIGNATURE: [u8; 4] = *b"MEOW";

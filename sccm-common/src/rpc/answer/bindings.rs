@@ -1,7 +1,7 @@
 //! String bindings: where an object exporter listens (MS-DCOM, 2.2.19.3).
 
 use super::super::bind::Syntax;
-use super::super::bytes::{Bytes, Order};
+use super::super::bytes::Bytes;
 use super::super::{Refusal, interface};
 use super::Named;
 
@@ -11,17 +11,26 @@ const TCP: u16 = 7;
 /// Bytes of the identifier behind the bindings.
 const IPID: usize = 16;
 
-/// The answer of ResolveOxid and ResolveOxid2.
-pub(super) fn read_resolved(mut from: Bytes<'_>, syntax: Syntax) -> Result<Named, Refusal> {
+/// The answer of ResolveOxid, or of ResolveOxid2, which says also the version. Nothing may be left
+/// over.
+pub(super) fn read_resolved(
+    mut from: Bytes<'_>,
+    syntax: Syntax,
+    says_version: bool,
+) -> Result<Named, Refusal> {
     let pointer = word(&mut from, syntax).ok_or(Refusal::MalformedAnswer)?;
     let port = match pointer {
         0 => None,
         _ => Some(read(&mut from, syntax)?),
     };
     from.align(4).ok_or(Refusal::MalformedAnswer)?;
-    // What else is answered, and at the end whether it worked.
-    from.skip(IPID).ok_or(Refusal::MalformedAnswer)?;
-    let status = last(from).ok_or(Refusal::MalformedAnswer)?;
+    // An identifier, the hint for authentication, perhaps the version; then whether it worked.
+    let others = IPID + if says_version { 8 } else { 4 };
+    from.skip(others).ok_or(Refusal::MalformedAnswer)?;
+    let status = from.u32().ok_or(Refusal::MalformedAnswer)?;
+    if from.left() != 0 {
+        return Err(Refusal::MalformedAnswer);
+    }
     match (status, port) {
         (0, Some(port)) => Ok(Named::one(port?, interface::RESOLVER)),
         (0, None) => Err(Refusal::MalformedAnswer),
@@ -46,10 +55,7 @@ fn word(from: &mut Bytes<'_>, syntax: Syntax) -> Option<u64> {
 ///
 /// # Errors
 /// Where it ends cannot be told.
-pub(super) fn read(
-    from: &mut Bytes<'_>,
-    syntax: Syntax,
-) -> Result<Result<u16, Refusal>, Refusal> {
+pub(super) fn read(from: &mut Bytes<'_>, syntax: Syntax) -> Result<Result<u16, Refusal>, Refusal> {
     array(from, syntax).ok_or(Refusal::MalformedAnswer)
 }
 
@@ -61,9 +67,9 @@ fn array(from: &mut Bytes<'_>, syntax: Syntax) -> Option<Result<u16, Refusal>> {
     if most != u64::from(entries) {
         return None;
     }
-    // UTF-16 of these answers is little endian wherever they were seen, as their systems are.
+    // Letters are numbers here: they have the order of all others.
     let bindings = words.get(..2 * security)?;
-    Some(port(Bytes::new(bindings, Order::Little)))
+    Some(port(Bytes::new(bindings, from.order())))
 }
 
 /// The one port of all TCP bindings.
