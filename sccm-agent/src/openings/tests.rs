@@ -329,6 +329,19 @@ fn a_context_may_be_added_later() {
 }
 
 #[test]
+fn the_mapper_is_followed_however_many_interfaces_are_tried() {
+    let mut talk = Talk::between("192.0.2.10", "192.0.2.20");
+    for context in 0..100 {
+        let other = "11111111-1111-1111-1111-111111111111";
+        talk.bind(context, (other, 1), wire::NDR32);
+    }
+    talk.bind(100, wire::MAPPER, wire::NDR32);
+    talk.call(2, 100, 3, &map(49700));
+    let learned = learn(&talk.frames);
+    assert_eq!((ports(&learned), reasons(&learned)), (vec![49700], vec![]));
+}
+
+#[test]
 fn a_signed_answer_is_read_and_an_encrypted_one_is_not() {
     for (level, expected) in [(wire::INTEGRITY, vec![49700]), (PRIVACY, vec![])] {
         let mut talk = Talk::bound();

@@ -6,7 +6,7 @@ use super::pdu::Pdu;
 use super::{Refusal, Uuid, interface};
 
 /// Contexts of one bind, and of one connection, that are kept.
-pub const MOST: usize = 16;
+pub const MOST: usize = 32;
 
 /// How the parameters of a context's calls are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

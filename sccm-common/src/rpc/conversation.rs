@@ -170,6 +170,11 @@ impl Conversation {
             };
             let place = self.contexts.iter().position(known);
             let place = place.or_else(|| self.contexts.iter().position(Option::is_none));
+            // Whoever asks a server for all that it has may have more than are kept.
+            let other = |context: &Option<(u16, Service, Syntax)>| {
+                context.is_some_and(|(_, service, _)| service == Service::Other)
+            };
+            let place = place.or_else(|| self.contexts.iter().position(other));
             let place = place.ok_or(Refusal::BeyondBounds)?;
             self.contexts[place] = Some((proposal.context, proposal.service, syntax));
         }
