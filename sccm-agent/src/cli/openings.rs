@@ -9,7 +9,7 @@ use crate::site::{PortRange, Site};
 use anyhow::Result;
 use clap::Args;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The dynamic ranges of Windows: since Vista and Server 2008, and before.
 const RANGES: [(u16, u16); 2] = [(49152, 65535), (1025, 5000)];
@@ -43,19 +43,23 @@ pub struct OpeningsArgs {
 pub fn run(args: &OpeningsArgs) -> Result<()> {
     let policy = args.config.as_deref().map(config::read).transpose()?;
     let policy = policy.map(|read| read.policy);
-    let mut learner = Learner::new(bounds(&args.range, policy.as_ref()));
-    let mut reader = Reader::open(&args.read)?;
+    let learned = learn(&args.read, bounds(&args.range, policy.as_ref()))?;
+    match args.output.output {
+        OutputFormat::Json => output::print_json(&learned),
+        OutputFormat::Table => output::print(text(&learned)),
+    }
+}
+
+fn learn(path: &Path, bounds: Bounds) -> Result<Learned> {
+    let mut learner = Learner::new(bounds);
+    let mut reader = Reader::open(path)?;
     while let Some(frame) = reader.next_frame()? {
         learner.see(frame.number, frame.bytes);
     }
     if reader.ended_early() {
         eprintln!("the file ends within a packet: all before it was read");
     }
-    let learned = learner.finish();
-    match args.output.output {
-        OutputFormat::Json => output::print_json(&learned),
-        OutputFormat::Table => output::print(text(&learned)),
-    }
+    Ok(learner.finish())
 }
 
 fn pair(range: RangeInclusive<u16>) -> (u16, u16) {

@@ -1,8 +1,11 @@
 //! What the command prints, and by which bounds it judges.
 
-use super::{bounds, text};
+use super::{bounds, learn, text};
 use crate::openings::{Learned, Opening, Refused, Way};
+use pcap_file::pcap::{PcapPacket, PcapWriter};
 use sccm_common::rpc::{Refusal, Uuid};
+use sccm_tests::packet::Packet;
+use std::time::Duration;
 
 fn learned() -> Learned {
     let server = "192.0.2.20".parse().unwrap();
@@ -87,4 +90,30 @@ fn the_range_and_the_ports_of_other_services_are_those_of_the_policy() {
     assert!(!own.known.contains(&(49152, 65535)), "that is about RPC");
     let range = "50000-50010".parse().unwrap();
     assert_eq!(bounds(&[range], Some(&policy)).ranges, [(50000, 50010)]);
+}
+
+#[test]
+fn a_file_is_read_and_packets_count_from_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.pcap");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = PcapWriter::new(file).unwrap();
+    let packet = Packet::ipv4("192.0.2.20", "192.0.2.10");
+    let answer = packet.tcp(135, 50000).ack().payload(40).build();
+    let other = Packet::ipv4("192.0.2.10", "192.0.2.20").udp(53, 53).build();
+    for frame in [other, answer] {
+        let length = frame.len() as u32;
+        let packet = PcapPacket::new(Duration::ZERO, length, &frame);
+        writer.write_packet(&packet).unwrap();
+    }
+    drop(writer);
+    let learned = learn(&path, bounds(&[], None)).unwrap();
+    assert_eq!(learned.openings, []);
+    let [refused] = learned.refused.as_slice() else {
+        panic!("{learned:?}")
+    };
+    assert_eq!(
+        (refused.reason, refused.frame),
+        (Refusal::NotEstablished, 2)
+    );
 }
