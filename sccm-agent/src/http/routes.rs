@@ -66,7 +66,9 @@ pub fn page(
         .route("/", get(document))
         .route("/events", get(events))
         .with_state(Arc::clone(&feed));
-    let reader = Reader::new(machine, policies, record);
+    let mut reader = Reader::new(machine, policies, record);
+    // What is counted from here on, pages tell of.
+    reader.look();
     Ok((router, async move { feed.run(reader).await }))
 }
 
