@@ -499,6 +499,15 @@ fn what_lies_outside_the_window_is_ignored() {
         let frames = [talk.frames.clone(), vec![forged]].concat();
         refuses(&learn(&frames), Refusal::OutOfWindow);
     }
+    // The window is smaller than what may wait.
+    let small = |frame: &mut Vec<u8>| {
+        frame[48..50].copy_from_slice(&1000_u16.to_be_bytes());
+    };
+    let (mut narrow, answer) = asked(49700);
+    narrow.frames.iter_mut().for_each(small);
+    let beyond = narrow.segment(SERVER, at + 2000, &answer);
+    narrow.frames.push(beyond);
+    refuses(&learn(&narrow.frames), Refusal::OutOfWindow);
     // It acknowledges what was never sent.
     let (mut forger, other) = asked(49800);
     forger.sent[CLIENT] += 1 << 20;
@@ -547,6 +556,11 @@ fn a_connection_must_be_open() {
         frames
     };
     refuses(&learn(&frames(1)), Refusal::NotEstablished);
+    // The client has not answered the server's.
+    let mut early = Talk::between("192.0.2.10", "192.0.2.20");
+    early.frames.truncate(2);
+    early.say(SERVER, &answer);
+    refuses(&learn(&early.frames), Refusal::NotEstablished);
     // The file begins after the SYN, and before the bind.
     let later = frames(0)[2..].to_vec();
     assert_eq!(ports(&learn(&later)), [49700]);

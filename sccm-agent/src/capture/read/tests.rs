@@ -2,7 +2,7 @@ use super::{Reader, Way};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-use sccm_packets::Packet;
+use sccm_tests::packet::Packet;
 use std::io::{Cursor, Read, Write as _};
 use std::iter::repeat_n;
 use std::time::Duration;
