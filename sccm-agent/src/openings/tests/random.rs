@@ -54,7 +54,7 @@ fn nothing_but_the_range_is_opened_whatever_is_damaged() {
 }
 
 /// What each kind of question is asked on.
-const CONTEXTS: [(u16, (&str, u32)); 4] = [
+const CONTEXTS: [(u16, wire::Name<'_>); 4] = [
     (0, wire::MAPPER),
     (1, wire::ACTIVATOR),
     (2, wire::RESOLVER),

@@ -1,6 +1,6 @@
 //! Both ends of a connection, as frames.
 
-use super::wire::{self, Unit};
+use super::wire::{self, Name, Unit};
 use sccm_tests::packet::{Packet, tcp_flag};
 
 /// Where each end begins to count.
@@ -78,7 +78,7 @@ impl Talk {
     }
 
     /// Both ends agree on a context.
-    pub(super) fn bind(&mut self, context: u16, interface: (&str, u32), syntax: (&str, u32)) {
+    pub(super) fn bind(&mut self, context: u16, interface: Name<'_>, syntax: Name<'_>) {
         let call = 100 + u32::from(context);
         let asks = wire::proposal(self.unit(11, call), &[(context, interface, &[syntax])]);
         self.say(CLIENT, &asks);

@@ -1,12 +1,18 @@
 //! Writes what both ends of a connection to a mapper say, from DCE 1.1: RPC, MS-RPCE and MS-DCOM.
 
-pub(super) const NDR32: (&str, u32) = ("8a885d04-1ceb-11c9-9fe8-08002b104860", 2);
-pub(super) const NDR64: (&str, u32) = ("71710533-beba-4937-8319-b5dbef9ccc36", 1);
-pub(super) const FEATURES: (&str, u32) = ("6cb71c2c-9812-4540-0300-000000000000", 1);
-pub(super) const MAPPER: (&str, u32) = ("e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3);
-pub(super) const ACTIVATOR: (&str, u32) = ("000001a0-0000-0000-c000-000000000046", 0);
-pub(super) const LEGACY: (&str, u32) = ("4d9f4ab8-7d1c-11cf-861e-0020af6e7c57", 0);
-pub(super) const RESOLVER: (&str, u32) = ("99fcfec4-5260-101b-bbcb-00aa0021347a", 0);
+/// An interface or a syntax: its UUID and its version.
+pub(super) type Name<'a> = (&'a str, u32);
+
+/// What is proposed of a context: its number, the interface, the syntaxes.
+pub(super) type Context<'a> = (u16, Name<'a>, &'a [Name<'a>]);
+
+pub(super) const NDR32: Name<'_> = ("8a885d04-1ceb-11c9-9fe8-08002b104860", 2);
+pub(super) const NDR64: Name<'_> = ("71710533-beba-4937-8319-b5dbef9ccc36", 1);
+pub(super) const FEATURES: Name<'_> = ("6cb71c2c-9812-4540-0300-000000000000", 1);
+pub(super) const MAPPER: Name<'_> = ("e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3);
+pub(super) const ACTIVATOR: Name<'_> = ("000001a0-0000-0000-c000-000000000046", 0);
+pub(super) const LEGACY: Name<'_> = ("4d9f4ab8-7d1c-11cf-861e-0020af6e7c57", 0);
+pub(super) const RESOLVER: Name<'_> = ("99fcfec4-5260-101b-bbcb-00aa0021347a", 0);
 pub(super) const SERVICES: &str = "367abb81-9844-35f1-ad32-98f038001003";
 
 pub(super) const INTEGRITY: u8 = 5;
@@ -131,7 +137,7 @@ impl Unit {
 }
 
 /// A bind (11), or an alter context (14): contexts, each with interface and syntaxes.
-pub(super) fn proposal(unit: Unit, contexts: &[(u16, (&str, u32), &[(&str, u32)])]) -> Vec<u8> {
+pub(super) fn proposal(unit: Unit, contexts: &[Context<'_>]) -> Vec<u8> {
     let mut body = unit.out().u16(5840).u16(5840).u32(0);
     body = body.u8(contexts.len() as u8).raw(&[0; 3]);
     for (context, (interface, version), syntaxes) in contexts {
@@ -145,7 +151,7 @@ pub(super) fn proposal(unit: Unit, contexts: &[(u16, (&str, u32), &[(&str, u32)]
 }
 
 /// Its answer (12 or 15): a result for each context, and the syntax that was taken.
-pub(super) fn agreement(unit: Unit, results: &[(u16, (&str, u32))]) -> Vec<u8> {
+pub(super) fn agreement(unit: Unit, results: &[(u16, Name<'_>)]) -> Vec<u8> {
     let mut body = unit.out().u16(5840).u16(5840).u32(77);
     body = body.u16(4).raw(b"135\0").align(4);
     body = body.u8(results.len() as u8).raw(&[0; 3]);
