@@ -7,6 +7,7 @@
 
 mod file;
 mod output;
+pub mod read;
 
 pub use file::Writer;
 pub use output::{Output, Target};

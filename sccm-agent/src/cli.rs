@@ -23,6 +23,7 @@ pub mod import;
 mod interface_args;
 #[cfg(test)]
 mod json;
+pub mod openings;
 mod policy_args;
 pub mod roles;
 pub mod status;
@@ -78,6 +79,7 @@ enum Command {
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
     Import(import::ImportArgs),
+    Openings(openings::OpeningsArgs),
     Version(version::VersionArgs),
 }
 
@@ -159,6 +161,7 @@ pub fn run() -> ExitCode {
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
         Command::Import(args) => import::run(&args),
+        Command::Openings(args) => openings::run(&args).map(done),
         Command::Version(args) => version::run(&args).map(done),
     };
     match result {

@@ -168,9 +168,14 @@ impl Drop for Reading {
     }
 }
 
-/// Finds the file first, without opening it: opening a device may do something, and what was found
+/// Opens a regular file, whoever may change it.
+///
+/// Finds it first, without opening it: opening a device may do something, and what was found
 /// cannot be swapped for something else.
-fn open(path: &Path) -> Result<File, Unread> {
+///
+/// # Errors
+/// It is none, or cannot be read.
+pub fn open(path: &Path) -> Result<File, Unread> {
     let unread = |error: io::Error| Unread::Because(why_not(path, &error));
     let mut find = OpenOptions::new();
     find.read(true).custom_flags(libc::O_PATH);

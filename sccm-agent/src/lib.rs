@@ -36,6 +36,7 @@ pub mod kernel;
 pub mod lockout;
 pub mod log;
 pub mod metrics;
+pub mod openings;
 pub mod output;
 pub mod plan;
 pub mod policies;

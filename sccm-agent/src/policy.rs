@@ -23,6 +23,7 @@ mod scopes;
 mod services;
 mod surroundings;
 mod tables;
+pub mod taken;
 mod target;
 mod text;
 mod tracking;

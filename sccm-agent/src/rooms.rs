@@ -38,6 +38,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // Which cards carry the programs.
     ("plan", &["catalog", "interface"]),
+    // What the RPC endpoint mapper handed out.
+    ("openings", &[]),
     // The kernel, and what is read back from it.
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
@@ -46,7 +48,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "state",
         &["blocked", "interface", "kernel", "plan", "policy"],
     ),
-    ("capture", &["blocked", "changed", "kernel", "state"]),
+    (
+        "capture",
+        &["blocked", "changed", "files", "kernel", "state"],
+    ),
     (
         "watch",
         &["blocked", "interface", "kernel", "policy", "state", "units"],
@@ -186,6 +191,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "interface",
             "kernel",
             "log",
+            "openings",
             "output",
             "plan",
             "policies",

@@ -33,6 +33,7 @@ pub mod policy;
 pub mod probe;
 pub mod question;
 pub mod reason;
+pub mod rpc;
 pub mod service;
 pub mod tftp;
 pub mod trunk;

@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
 use crate::import::Drift;
+use crate::openings::Learned;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
 use sccm_tests::document::assert_current;
@@ -49,7 +50,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 18] {
+fn documents() -> [Document; 19] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -70,6 +71,10 @@ fn documents() -> [Document; 18] {
         Document::new::<Drift>(
             "import-diff",
             "`sccm-agent import --diff FILE -o json` prints",
+        ),
+        Document::new::<Learned>(
+            "openings",
+            "`sccm-agent openings --read FILE -o json` prints",
         ),
         Document::new::<Outcome>(
             "outcome",
