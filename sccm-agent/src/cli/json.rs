@@ -6,6 +6,9 @@ use crate::bundle::{Counters, KernelFacts};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
+use crate::coverage::Coverage;
+use crate::diff::Difference;
+use crate::expect::Verdicts;
 use crate::import::Drift;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
@@ -49,7 +52,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 18] {
+fn documents() -> [Document; 21] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -58,6 +61,9 @@ fn documents() -> [Document; 18] {
             "explain",
             "`sccm-agent explain -o json` prints, and a list of two where both ends are protected",
         ),
+        Document::new::<Coverage>("coverage", "`sccm-agent coverage -o json` prints"),
+        Document::new::<Difference>("diff", "`sccm-agent diff A B -o json` prints"),
+        Document::new::<Verdicts>("test", "`sccm-agent test -o json` prints"),
         Document::new::<Report>("check", "`sccm-agent check -o json` prints"),
         Document::new::<Catalog>("catalog", "`sccm-agent catalog -o json` prints"),
         Document::new::<Diff>(
