@@ -1,8 +1,7 @@
 //! Every question to both policies, and where their answers differ.
 
-use super::joint::{self, End, Row, inbound, outbound};
+use super::joint::{self, ASKING, DHCP, End, Row, Service, inbound, outbound};
 use crate::policy::{Opener, Tables};
-use sccm_common::ServiceClass;
 use sccm_common::address::AddressClass;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -38,8 +37,7 @@ pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
                     let mut changed = [Vec::new(), Vec::new()];
                     for (number, service) in services.iter().enumerate() {
                         let [before, after] = [(old, 0), (new, 1)].map(|(tables, side)| {
-                            let service = service.classes[side];
-                            passes(tables, is_inbound, system, peer, side, service)
+                            passes((tables, side), is_inbound, system, peer, service)
                         });
                         if before != after {
                             changed[usize::from(after)].push(number);
@@ -83,18 +81,18 @@ pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
 }
 
 fn passes(
-    tables: &Tables,
+    (tables, side): (&Tables, usize),
     is_inbound: bool,
     system: &End,
     peer: &End,
-    side: usize,
-    service: ServiceClass,
+    service: &Service,
 ) -> bool {
-    let asks_for_one = peer.rows.iter().all(|row| row.1.is_unspecified());
+    let asks = peer.rows[0].1 == ASKING && (service.protocol, *service.ports[0].start()) == DHCP;
     let (system, peer) = (system.classes[side], peer.classes[side]);
+    let service = service.classes[side];
     match is_inbound {
-        // No right helps who has an address that nobody has; whoever asks for an address has none yet.
-        true if peer.is_marked(AddressClass::NOBODY) && !asks_for_one => false,
+        // No right helps who has an address that nobody has.
+        true if peer.is_marked(AddressClass::NOBODY) && !asks => false,
         true => inbound(tables, system, peer, service),
         false => outbound(tables, system, peer, service),
     }

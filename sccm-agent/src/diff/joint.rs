@@ -5,11 +5,17 @@ use sccm_common::ServiceClass;
 use sccm_common::address::{AddressClass, LOCAL_SELF};
 use sccm_common::policy::flag;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 /// The protocols that policies have tables of.
 pub(super) const PROTOCOLS: [&str; 5] = ["tcp", "udp", "icmp", "icmpv6", "ip"];
+
+/// The source of computers that ask for an address (RFC 2131). The programs let nothing else pass from there.
+pub(super) const ASKING: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Where they ask.
+pub(super) const DHCP: (&str, u16) = ("udp", 67);
 
 /// A row of addresses: the first and the last.
 pub(super) type Row = (IpAddr, IpAddr);
@@ -39,7 +45,10 @@ pub(super) fn ends(old: &Tables, new: &Tables) -> Vec<Ends> {
     for rows in old.joint_rows(new) {
         let mut systems: BTreeMap<_, End> = BTreeMap::new();
         let mut peers: BTreeMap<_, End> = BTreeMap::new();
-        for (first, last, classes) in rows {
+        let rows = rows.into_iter().flat_map(|(first, last, classes)| {
+            asking_apart((first, last)).map(move |row| (row, classes))
+        });
+        for ((first, last), classes) in rows {
             let add = |end: &mut End| match end.rows.last_mut() {
                 Some(before) if follows(before.1, first) => before.1 = last,
                 _ => end.rows.push((first, last)),
@@ -48,12 +57,10 @@ pub(super) fn ends(old: &Tables, new: &Tables) -> Vec<Ends> {
                 classes,
                 rows: Vec::new(),
             };
-            add(systems
-                .entry(classes.map(|class| class.local))
-                .or_insert_with(empty));
-            add(peers
-                .entry(classes.map(|class| class.peer))
-                .or_insert_with(empty));
+            let local = classes.map(|class| class.local);
+            add(systems.entry(local).or_insert_with(empty));
+            let peer = (classes.map(|class| class.peer), last == ASKING);
+            add(peers.entry(peer).or_insert_with(empty));
         }
         found.push(Ends {
             systems: systems.into_values().collect(),
@@ -61,6 +68,18 @@ pub(super) fn ends(old: &Tables, new: &Tables) -> Vec<Ends> {
         });
     }
     found
+}
+
+/// A row, and the address of those who ask for one by DHCP apart from it.
+fn asking_apart((first, last): Row) -> impl Iterator<Item = Row> {
+    let is_both = first == ASKING && last != ASKING;
+    let asking = is_both.then_some((ASKING, ASKING));
+    let first = if is_both {
+        Ipv4Addr::from_bits(1).into()
+    } else {
+        first
+    };
+    asking.into_iter().chain([(first, last)])
 }
 
 fn follows(last: IpAddr, first: IpAddr) -> bool {
@@ -80,10 +99,11 @@ pub(super) fn services(old: &Tables, new: &Tables) -> Vec<Service> {
     let mut services = Vec::new();
     for protocol in PROTOCOLS {
         let tables = [old, new].map(|one| table_of(&one.policy, protocol));
-        let mut joint: BTreeMap<[u8; 2], Vec<RangeInclusive<u16>>> = BTreeMap::new();
+        let mut joint: BTreeMap<([u8; 2], bool), Vec<RangeInclusive<u16>>> = BTreeMap::new();
         let both = tables[0].iter().zip(tables[1]);
         for (port, (old, new)) in (0..=u16::MAX).zip(both) {
-            let ranges = joint.entry([old.0, new.0]).or_default();
+            let is_dhcp = (protocol, port) == DHCP;
+            let ranges = joint.entry(([old.0, new.0], is_dhcp)).or_default();
             match ranges.last_mut() {
                 Some(last) if port.checked_sub(1) == Some(*last.end()) => {
                     *last = *last.start()..=port;
@@ -91,7 +111,7 @@ pub(super) fn services(old: &Tables, new: &Tables) -> Vec<Service> {
                 _ => ranges.push(port..=port),
             }
         }
-        services.extend(joint.into_iter().map(|(classes, ports)| Service {
+        services.extend(joint.into_iter().map(|((classes, _), ports)| Service {
             protocol,
             classes: classes.map(ServiceClass),
             ports,

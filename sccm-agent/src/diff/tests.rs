@@ -45,6 +45,7 @@ fn any_policy(random: &mut Rng) -> SitePolicy {
         Target::Tcp(400..=500),
         Target::Tcp(445..=445),
         Target::Udp(53..=69),
+        Target::Udp(60..=67),
         Target::ECHO,
         Target::Protocol(47),
     ];
@@ -151,7 +152,8 @@ fn verdict(
     match (opener, policy.outbound) {
         (Opener::Peer, _) => {
             let is_nobody = tables.class_at(peer).is_marked(AddressClass::NOBODY);
-            let asks = peer.is_unspecified() && policy.peers.is_some();
+            let asks = peer == IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
+                && *target == Target::Udp(67..=67);
             (!is_nobody || asks) && access.inbound.contains(class)
         }
         (Opener::Protected, Outbound::Off) => true,
@@ -177,6 +179,7 @@ fn every_question_with_two_answers_is_in_one_delta_and_no_other_is() {
         Target::Tcp(500..=500),
         Target::Tcp(1433..=1433),
         Target::Udp(53..=53),
+        Target::Udp(67..=67),
         Target::Udp(69..=69),
         Target::ECHO,
         Target::Protocol(47),

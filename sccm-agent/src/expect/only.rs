@@ -64,7 +64,9 @@ fn unnamed(
         // Between two of these, nothing changes: a class, or what is named.
         let mut before: Option<(ServiceClass, Vec<usize>)> = None;
         for (number, class) in (0..=u16::MAX).zip(table) {
-            if !open.contains(*class) {
+            // Of who has no address yet, nothing passes but DHCP.
+            let is_lost = sender.is_nobody() && (protocol, number) != ("udp", 67);
+            if is_lost || !open.contains(*class) {
                 before = None;
                 continue;
             }

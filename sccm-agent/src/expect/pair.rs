@@ -1,6 +1,6 @@
 //! What must pass, and what must not.
 
-use super::{example, is_system, may_send, meets};
+use super::{example, is_system, meets};
 use crate::policy::{Ends, Expectation, Kind, Kinds, Must, Opener, Target};
 use sccm_common::ServiceClass;
 use sccm_common::service::ServiceSet;
@@ -59,6 +59,8 @@ struct Way<'a> {
 
 fn ways<'a>(from: &Ends, to: &Ends, sender: &'a Kind, receiver: &'a Kind) -> Vec<Way<'a>> {
     let mut ways = Vec::new();
+    // Whoever asks for an address is meant where the address that stands for it is named.
+    let asks = sender.is_unconfigured && matches!(from, Ends::Listed(..));
     if is_system(sender, from) && *to != Ends::Protected {
         ways.push(Way {
             opener: Opener::Protected,
@@ -66,7 +68,7 @@ fn ways<'a>(from: &Ends, to: &Ends, sender: &'a Kind, receiver: &'a Kind) -> Vec
             peer: receiver,
         });
     }
-    if is_system(receiver, to) && *from != Ends::Protected && may_send(sender) {
+    if is_system(receiver, to) && *from != Ends::Protected && (!sender.is_nobody() || asks) {
         ways.push(Way {
             opener: Opener::Peer,
             local: receiver,
