@@ -144,6 +144,9 @@ pub struct Flow {
     pub first_seen: u64,
     /// When the last came.
     pub last_seen: u64,
+    /// Attack techniques that have such a flow, by their ids (`sccm-agent coverage`); empty where the
+    /// policy is not known.
+    pub techniques: Vec<&'static str>,
     /// What would let it pass.
     #[serde(flatten)]
     pub advice: Advice,
@@ -161,6 +164,7 @@ impl Flow {
             bytes: flow.bytes,
             first_seen: clock.unix(flow.first),
             last_seen: clock.unix(flow.last),
+            techniques: Vec::new(),
             advice: Advice::default(),
             change: None,
         }

@@ -14,6 +14,7 @@ mod model;
 mod nearest;
 mod port;
 mod sets;
+mod techniques;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,9 @@ pub use model::{
 pub use nearest::nearest;
 pub use port::PortSpec;
 pub use sets::{Set, SetPeer, SetService, Sets};
+pub use techniques::{
+    AttackFlow, AttackPort, NamedPort, Position, Purpose, Seen, Technique, Techniques,
+};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -212,7 +216,9 @@ impl Catalog {
         self.notes.iter().find(|note| note.id == id)
     }
 
-    fn find(&self, id: &str) -> Option<&Role> {
+    /// The role with this id.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Role> {
         self.all_roles().find(|role| role.id.as_str() == id)
     }
 }

@@ -12,7 +12,7 @@ mod size;
 mod text;
 mod warnings;
 
-pub use difference::{Change, Difference, Live};
+pub use difference::{Change, Difference, Live, settings};
 pub use matrix::{Matrix, Narrowed, Published, Right, Rules, System};
 pub use size::Size;
 pub use warnings::Warning;

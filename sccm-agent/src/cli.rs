@@ -13,12 +13,15 @@ pub mod capture;
 pub mod catalog;
 pub mod check;
 pub mod control;
+pub mod coverage;
 pub mod detach;
+pub mod diff;
 pub mod doctor;
 pub mod enforce;
 #[cfg(test)]
 mod exit;
 pub mod explain;
+pub mod export;
 pub mod import;
 mod interface_args;
 #[cfg(test)]
@@ -28,6 +31,7 @@ mod policy_args;
 pub mod roles;
 pub mod status;
 pub mod support_bundle;
+pub mod test;
 pub mod version;
 pub mod watch;
 
@@ -76,6 +80,10 @@ enum Command {
     Watch(watch::WatchArgs),
     Capture(capture::CaptureArgs),
     Explain(Box<explain::ExplainArgs>),
+    Test(test::TestArgs),
+    Coverage(Box<coverage::CoverageArgs>),
+    Diff(diff::DiffArgs),
+    Export(export::ExportArgs),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
     Import(import::ImportArgs),
@@ -158,6 +166,10 @@ pub fn run() -> ExitCode {
         Command::Capture(args) => capture::run(&args),
         Command::Watch(args) => watch::run(&args).map(done),
         Command::Explain(args) => explain::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
         Command::Import(args) => import::run(&args),

@@ -9,6 +9,7 @@
 
 mod context;
 mod except;
+mod expect;
 mod files;
 mod labels;
 mod lists;
@@ -247,6 +248,8 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
     policy.management = rules.management;
     let labels = tree.table("names", cx);
     policy.names = labels::read(labels, cx);
+    let expected = tree.tables("expect", "[[expect]]", cx);
+    policy.expect = expect::read(expected, &policy, cx);
     let others = sets::take_others(&mut policy);
     if cx.problems.is_empty() {
         sets.add_rules(&mut policy, &others, &mut names, cx);

@@ -19,8 +19,12 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod control;
+pub mod coverage;
 pub mod decisions;
+pub mod diff;
 pub mod doctor;
+pub mod expect;
+pub mod export;
 pub mod files;
 #[cfg_attr(
     target_env = "gnu",

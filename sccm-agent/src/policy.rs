@@ -10,10 +10,12 @@ mod answers;
 mod compile;
 mod cover;
 pub(crate) mod ethertype;
+mod expectation;
 mod explain;
 mod groups;
 mod hash;
 mod hints;
+mod kinds;
 mod labels;
 mod model;
 mod peers;
@@ -36,10 +38,14 @@ pub use answers::address_of;
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};
-pub use explain::{Document, Explanation, Ground, Opener, Question, Running, advise, explain};
+pub use expectation::{Ends, Expectation, Must};
+pub use explain::{
+    Document, Explanation, Ground, Opener, Question, Running, advise, answer, explain,
+};
 pub use hash::of_written as hash_of;
 pub use hints::{Advice, Hint};
 pub(crate) use hints::{OUTBOUND, unused};
+pub use kinds::{Kind, Kinds, ports_of, table_of};
 pub use labels::Labels;
 pub(crate) use model::asks_for_an_address;
 pub use model::{

@@ -30,6 +30,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["catalog", "files", "policy", "site", "units", "visible"],
     ),
     ("check", &["catalog", "output", "policy", "site", "units"]),
+    ("coverage", &["catalog", "output", "policy", "site"]),
+    ("expect", &["policy"]),
+    ("diff", &["catalog", "check", "config", "output", "policy"]),
+    ("export", &["diff"]),
     (
         "import",
         &[
@@ -43,7 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The kernel, and what is read back from it.
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
-    ("blocked", &["kernel", "policy"]),
+    ("blocked", &["coverage", "kernel", "policy"]),
     (
         "state",
         &["blocked", "interface", "kernel", "plan", "policy"],
@@ -70,6 +74,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "config",
             "decisions",
+            "expect",
             "files",
             "hooks",
             "interface",
@@ -98,8 +103,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "blocked", "catalog", "check", "files", "metrics", "policies", "policy", "record",
-            "state", "units",
+            "blocked", "catalog", "check", "coverage", "files", "metrics", "policies", "policy",
+            "record", "state", "units",
         ],
     ),
     (
@@ -181,8 +186,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "check",
             "config",
             "control",
+            "coverage",
             "decisions",
+            "diff",
             "doctor",
+            "expect",
+            "export",
             "files",
             "heap",
             "hooks",

@@ -1,6 +1,7 @@
 //! From what the kernel noted to what people are told.
 
 use super::{Change, Flow, Names, question};
+use crate::coverage::Named;
 use crate::kernel::{Clock, Maps};
 use crate::policy::{
     self, Advice, Document, Labels, Opener, Question, SitePolicy, Surroundings, Target,
@@ -98,6 +99,7 @@ impl Explainer {
     /// A flow with its names, its reason, and what would let it pass.
     pub fn explain(&mut self, flow: &BlockedFlow, names: &Names, clock: Clock) -> Flow {
         Flow {
+            techniques: self.techniques(&flow.key),
             advice: self.advise(&flow.key, names),
             ..Flow::new(flow, names, clock)
         }
@@ -112,6 +114,14 @@ impl Explainer {
                 ..changed
             },
             _ => changed,
+        }
+    }
+
+    /// The attack techniques that have such a flow.
+    fn techniques(&self, key: &BlockedKey) -> Vec<&'static str> {
+        match (&self.written, question(key)) {
+            (Some((policy, _)), Some(question)) => Named::new(policy).of(&question),
+            _ => Vec::new(),
         }
     }
 

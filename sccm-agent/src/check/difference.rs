@@ -12,6 +12,7 @@ use super::rows::View;
 use crate::policy::{self, Request, ServiceNames, SitePolicy, Surroundings, Tables};
 use crate::policy::{hash_text, roles_text};
 use anyhow::Result;
+pub use joint::settings;
 use joint::{Answer, Joint};
 use sccm_common::abi::PolicyInfo;
 use sccm_common::policy::flag;
@@ -131,7 +132,7 @@ impl Difference {
         Ok(Self {
             generation: live.info.generation,
             hash: hash_text(&live.info.hash),
-            settings: joint.settings(),
+            settings: settings(&candidate.policy, &live.tables.policy),
             changes,
         })
     }

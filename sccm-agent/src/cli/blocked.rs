@@ -240,7 +240,7 @@ fn table(flows: &[Flow], clock: Clock, shadow: bool) -> String {
             destination,
             refused.what(),
             format!(
-                "{}{}{}, {} {}",
+                "{}{}{}, {} {}{}",
                 match flow.change {
                     None => "",
                     Some(Change::WouldDrop) => "would drop: ",
@@ -249,12 +249,25 @@ fn table(flows: &[Flow], clock: Clock, shadow: bool) -> String {
                 refused.reason,
                 if refused.observed { " (observed)" } else { "" },
                 refused.interface,
-                refused.direction
+                refused.direction,
+                looks_like(&flow.techniques)
             ),
             would_allow(&flow.advice.lines()),
         ]);
     }
     output::lines(&table)
+}
+
+/// The techniques that have such a flow.
+fn looks_like(techniques: &[&str]) -> String {
+    match techniques {
+        [] => String::new(),
+        [first, second, third, _, ..] => {
+            let more = techniques.len() - 3;
+            format!("; as in {first}, {second}, {third} and {more} more")
+        }
+        few => format!("; as in {}", few.join(", ")),
+    }
 }
 
 fn would_allow(lines: &[String]) -> String {

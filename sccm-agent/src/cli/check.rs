@@ -3,6 +3,7 @@
 use super::PinArgs;
 use crate::check::{Difference, Live, Report};
 use crate::config;
+use crate::expect;
 use crate::interface::{self, Netlink};
 use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
@@ -46,6 +47,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         );
     }
     let config::Read { policy, notice } = config::read(&args.file)?;
+    expect::ensure(&policy)?;
     let mut report =
         Report::new(&policy).with_context(|| format!("compiling {}", args.file.display()))?;
     report.notice(notice.as_ref());

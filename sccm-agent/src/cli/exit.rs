@@ -21,7 +21,7 @@ const EVERY: [Meaning; 3] = [
 ];
 
 /// What else they mean for single commands.
-const OWN: [(&str, &[Meaning]); 13] = [
+const OWN: [(&str, &[Meaning]); 16] = [
     (
         "enforce",
         &[
@@ -48,6 +48,21 @@ const OWN: [(&str, &[Meaning]); 13] = [
             (0, "the policy is valid, with or without warnings"),
             (1, "`--strict`, and there are warnings"),
         ],
+    ),
+    (
+        "diff",
+        &[
+            (0, "B lets nothing pass that A does not"),
+            (1, "B lets something pass that A does not"),
+        ],
+    ),
+    ("test", &[(1, "one of the expectations is broken")]),
+    (
+        "coverage",
+        &[(
+            1,
+            "`--require`, and one of the techniques is not stopped fully",
+        )],
     ),
     (
         "reload",

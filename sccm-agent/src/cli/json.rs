@@ -6,6 +6,9 @@ use crate::bundle::{Counters, KernelFacts};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
+use crate::coverage::Coverage;
+use crate::diff::Difference;
+use crate::expect::Verdicts;
 use crate::import::Drift;
 use crate::openings::Learned;
 use crate::policies::Outcome;
@@ -50,7 +53,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 19] {
+fn documents() -> [Document; 22] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -59,6 +62,9 @@ fn documents() -> [Document; 19] {
             "explain",
             "`sccm-agent explain -o json` prints, and a list of two where both ends are protected",
         ),
+        Document::new::<Coverage>("coverage", "`sccm-agent coverage -o json` prints"),
+        Document::new::<Difference>("diff", "`sccm-agent diff A B -o json` prints"),
+        Document::new::<Verdicts>("test", "`sccm-agent test -o json` prints"),
         Document::new::<Report>("check", "`sccm-agent check -o json` prints"),
         Document::new::<Catalog>("catalog", "`sccm-agent catalog -o json` prints"),
         Document::new::<Diff>(

@@ -148,7 +148,7 @@ fn peers(node: Node<'_>, policy: &SitePolicy, cx: &mut Context<'_>) -> Option<Pe
 }
 
 /// No IPv4 address begins with a letter, and every IPv6 address has a colon.
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(':')
 }
 

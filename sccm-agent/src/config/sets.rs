@@ -236,7 +236,7 @@ fn read(node: Node<'_>, cx: &mut Context<'_>) -> Vec<(&'static Set, Span)> {
     sets
 }
 
-fn known(text: &Text<'_>) -> Result<&'static Set, String> {
+pub(super) fn known(text: &Text<'_>) -> Result<&'static Set, String> {
     let sets = Sets::known();
     sets.get(&text.text).ok_or_else(|| {
         let ids: Vec<&str> = sets.iter().map(|set| set.id.as_str()).collect();
@@ -248,7 +248,7 @@ fn known(text: &Text<'_>) -> Result<&'static Set, String> {
     })
 }
 
-fn targets(service: &SetService, policy: &SitePolicy) -> Vec<Target> {
+pub(super) fn targets(service: &SetService, policy: &SitePolicy) -> Vec<Target> {
     let ports = service.ports.iter().filter_map(|port| match port {
         PortSpec::Range(range) => Some(range.clone()),
         PortSpec::Dynamic => Some(policy.site.rpc_range.into()),

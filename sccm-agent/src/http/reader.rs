@@ -4,12 +4,14 @@ use super::past::Past;
 use crate::blocked::Explainer;
 use crate::catalog::Edition;
 use crate::check::Matrix;
+use crate::coverage::{Coverage, Covered};
 use crate::policies::Policies;
-use crate::policy::hash_text;
+use crate::policy::{SitePolicy, Surroundings, hash_text};
 use crate::record::{Part, Record};
 use crate::state::{self, Count, Machine, Snapshot};
 use anyhow::{Context as _, Result};
 use axum::body::Bytes;
+use sccm_common::policy::flag;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -24,6 +26,29 @@ pub(super) struct Rights {
     /// As `sccm-agent check` prints it; absent for a policy that another agent published:
     /// the kernel has tables, and not the words that they were made from.
     matrix: Option<Matrix>,
+    /// Which attack techniques it stops; absent with the matrix.
+    coverage: Option<Vec<Stopped>>,
+}
+
+/// An attack technique, and whether it is stopped.
+#[derive(Debug, Serialize)]
+struct Stopped {
+    id: &'static str,
+    title: &'static str,
+    verdict: &'static str,
+    /// What decides, a line for each variant.
+    decides: Vec<String>,
+}
+
+impl From<&Covered> for Stopped {
+    fn from(covered: &Covered) -> Self {
+        Self {
+            id: covered.id,
+            title: covered.title,
+            verdict: covered.verdict.name(),
+            decides: covered.decides(),
+        }
+    }
 }
 
 /// What subscribers are sent.
@@ -121,16 +146,28 @@ impl Reader {
 
     async fn read_rights(&mut self) -> Result<()> {
         let (policy, info) = self.policies.running().await?;
+        let coverage = match &policy {
+            Some(policy) => Some(stopped(policy.clone(), info.flags & flag::OBSERVE != 0).await?),
+            None => None,
+        };
         let matrix = policy.map(|policy| Matrix::new(&policy));
         let rights = Rights {
             edition: Edition::numbered(info.edition),
             hash: hash_text(&info.hash),
             matrix: matrix.transpose()?,
+            coverage,
         };
         self.news.rights = event("rights", &rights)?;
         self.news.number += 1;
         Ok(())
     }
+}
+
+/// Which attack techniques a policy stops. That takes a while: scrapes go on.
+async fn stopped(policy: SitePolicy, observe: bool) -> Result<Vec<Stopped>> {
+    let judge = move || Coverage::new(&policy, &Surroundings::default(), observe);
+    let coverage = tokio::task::spawn_blocking(judge).await??;
+    Ok(coverage.techniques.iter().map(Stopped::from).collect())
 }
 
 /// An event of one line: JSON has no line ends of its own.

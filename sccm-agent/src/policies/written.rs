@@ -1,10 +1,12 @@
 //! A policy as the operator wrote it: flags, or a file.
 
 use crate::config;
+use crate::expect;
 use crate::files;
 use crate::policy::{SitePolicy, stale_roles};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
+use tokio::task::spawn_blocking;
 
 /// Where the operator wrote the policy.
 #[derive(Debug, Clone)]
@@ -37,13 +39,17 @@ impl Written {
         Ok(policy)
     }
 
-    /// [`Written::load`], with a limit.
+    /// [`Written::load`], with a limit, of a policy that shall be put in force: it does what it is
+    /// expected to.
     ///
     /// # Errors
-    /// As there, and that the file system hangs.
+    /// As there, that it does not, and that the file system hangs.
     pub async fn load_in_time(&self) -> Result<SitePolicy> {
         let written = self.clone();
-        files::in_time(move || written.load()).await
+        let policy = files::in_time(move || written.load()).await?;
+        let tested = policy.clone();
+        spawn_blocking(move || expect::ensure(&tested)).await??;
+        Ok(policy)
     }
 
     /// The file.

@@ -105,7 +105,12 @@ pub fn explain(request: &Request<'_>, question: &Question) -> Result<Explanation
     )
 }
 
-fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Result<Explanation> {
+/// Explains one question under a policy that is compiled already.
+pub fn answer(
+    request: &Request<'_>,
+    compiled: &Compiled,
+    question: &Question,
+) -> Result<Explanation> {
     let policy = request.policy;
     let scopes = scopes::of(policy, request.machine);
     let (local, peer) = (
@@ -119,7 +124,13 @@ fn answer(request: &Request<'_>, compiled: &Compiled, question: &Question) -> Re
     let way = way(question);
     let access = compiled.access(question.protected, question.peer);
     let class = compiled.class_of(&question.target);
-    let allowed = opens(policy.outbound, access, class, question.opener, &local);
+    let allowed = opens(
+        policy.outbound,
+        access,
+        class,
+        question.opener,
+        is_unlisted(&local),
+    );
     let to_many = is_to_many(way, &local, &peer);
     let speaks = |row: &&Row<'_>| {
         let asked = &question.target;
@@ -235,12 +246,12 @@ pub(super) fn opens(
     access: &Access,
     class: ServiceClass,
     opener: Opener,
-    local: &Local<'_>,
+    is_unlisted: bool,
 ) -> bool {
     match (opener, outbound) {
         (Opener::Peer, _) => access.inbound.contains(class),
         (Opener::Protected, Outbound::Enforce) => access.outbound.contains(class),
-        (Opener::Protected, Outbound::Track) => !is_unlisted(local),
+        (Opener::Protected, Outbound::Track) => !is_unlisted,
         (Opener::Protected, Outbound::Off) => true,
     }
 }
@@ -285,7 +296,7 @@ fn answers(outbound: Outbound, way: Way, local: &Local<'_>, peer: &Peer<'_>) -> 
 }
 
 /// Whether an address is no protected system, nor named by any rule.
-fn is_unlisted(local: &Local<'_>) -> bool {
+pub(super) fn is_unlisted(local: &Local<'_>) -> bool {
     match local {
         Local::Own | Local::EndsHere | Local::Group { .. } => false,
         Local::Systems { entries, listed } => entries.is_empty() && listed.is_empty(),

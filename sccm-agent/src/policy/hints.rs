@@ -9,7 +9,7 @@ mod rule;
 pub(crate) use rule::{OUTBOUND, unused};
 pub(super) use rule::{rule_for, rule_hint};
 
-use super::explain::{Ground, Opener, Question, opens};
+use super::explain::{Ground, Opener, Question, is_unlisted, opens};
 use super::rights::Rights;
 use super::scopes::{self, Local};
 use super::{
@@ -251,7 +251,7 @@ impl Judge<'_> {
                 &access,
                 ServiceClass::OTHER,
                 self.question.opener,
-                &local,
+                is_unlisted(&local),
             )
         })
     }

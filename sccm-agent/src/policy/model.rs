@@ -3,7 +3,7 @@
 //! The model speaks the operator's language: roles, addresses, rules with a
 //! reason. The compiler turns it into tables; nothing here depends on how.
 
-use super::{Essential, Ethertype, Target};
+use super::{Essential, Ethertype, Expectation, Target};
 use crate::catalog::{ANY, Link, RoleId};
 use crate::site::Site;
 use clap::ValueEnum;
@@ -77,6 +77,8 @@ pub struct SitePolicy {
     pub publish: Vec<Publish>,
     /// What people call addresses. It decides nothing.
     pub names: BTreeMap<String, Vec<IpNet>>,
+    /// What the operator expects of it. It decides nothing, either.
+    pub expect: Vec<Expectation>,
 }
 
 /// Systems with the same roles.
@@ -164,6 +166,7 @@ impl Default for SitePolicy {
             management: Vec::new(),
             publish: Vec::new(),
             names: BTreeMap::new(),
+            expect: Vec::new(),
         }
     }
 }

@@ -8,7 +8,6 @@ use super::{Compiled, Publish, SitePolicy, Target};
 use sccm_common::ServiceClass;
 use sccm_common::service::ServiceSet;
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 
 /// Published ports, by their classes.
 pub(super) struct Ports<'a> {
@@ -106,7 +105,7 @@ pub fn idle<'a>(compiled: &Compiled, policy: &'a SitePolicy) -> Vec<&'a Publish>
     };
     let is_idle = |published: &&Publish| {
         let rights = rights(published);
-        let mut ports = published.targets.iter().flat_map(numbers);
+        let mut ports = published.targets.iter().flat_map(Target::numbers);
         !ports.any(|port| {
             let port = published.to_port.unwrap_or(port);
             let class = match published.targets.first() {
@@ -117,15 +116,6 @@ pub fn idle<'a>(compiled: &Compiled, policy: &'a SitePolicy) -> Vec<&'a Publish>
         })
     };
     policy.publish.iter().filter(is_idle).collect()
-}
-
-fn numbers(target: &Target) -> RangeInclusive<u16> {
-    match target {
-        Target::Tcp(ports) | Target::Udp(ports) => ports.clone(),
-        Target::Icmp(number) | Target::Icmpv6(number) | Target::Protocol(number) => {
-            u16::from(*number)..=u16::from(*number)
-        }
-    }
 }
 
 /// What does not fit together in a policy and the rules by which the machine gives packets another

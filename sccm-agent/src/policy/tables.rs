@@ -69,6 +69,34 @@ impl Tables {
         }
     }
 
+    /// Those of a policy that lets nothing be opened, and tells no addresses apart.
+    #[must_use]
+    pub fn nothing() -> Self {
+        let mut policy = Box::new(Policy::EMPTY);
+        policy.flags = flag::OUTBOUND_ENFORCE;
+        Self {
+            policy,
+            trie: vec![0; WORDS],
+        }
+    }
+
+    /// Rows of addresses that no packet from outside has as its source. Who asks for an address has none,
+    /// and is not among them.
+    #[must_use]
+    pub fn nobody(&self) -> Vec<(IpAddr, IpAddr)> {
+        let families = [Family::V4, Family::V6].into_iter();
+        let rows = families.flat_map(|family| self.rows(family).collect::<Vec<_>>());
+        let marked = rows.filter(|(.., class)| class.is_marked(AddressClass::NOBODY));
+        marked
+            .filter_map(|(first, last, _)| match (first, first.is_unspecified()) {
+                (_, false) => Some((first, last)),
+                (_, true) if first == last => None,
+                (IpAddr::V4(_), true) => Some((Ipv4Addr::from_bits(1).into(), last)),
+                (IpAddr::V6(_), true) => Some((Ipv6Addr::from_bits(1).into(), last)),
+            })
+            .collect()
+    }
+
     /// The class of an address, with what is said of it as a source.
     #[must_use]
     pub fn class_at(&self, address: IpAddr) -> AddressClass {
@@ -100,32 +128,81 @@ impl Tables {
             .collect()
     }
 
-    /// All addresses of a family, in their order.
+    /// All addresses of a family, in their order; classes have no marks.
     fn stretches(&self, family: Family) -> Vec<Stretch> {
         let mut stretches = Vec::new();
-        if !self.policy.has(flag::ADDRESSES) {
-            // The policy looks at no address, whatever the trie says.
-            for (first, class) in unnamed(family) {
-                extend_from(&mut stretches, first, class);
-            }
-            return stretches;
+        for marked in self.marked(family) {
+            let peer = marked.class.peer_number();
+            let class = AddressClass {
+                peer,
+                ..marked.class
+            };
+            extend(&mut stretches, marked.first, marked.last, class);
         }
+        stretches
+    }
+
+    /// All addresses of a family in rows of one class, each with its first and its last: marks are
+    /// part of the class.
+    pub(super) fn rows(
+        &self,
+        family: Family,
+    ) -> impl Iterator<Item = (IpAddr, IpAddr, AddressClass)> {
+        let stretches = self.marked(family).into_iter();
+        stretches.map(move |one| {
+            let (first, last) = (address(family, one.first), address(family, one.last));
+            (first, last, one.class)
+        })
+    }
+
+    /// All addresses in rows that both tables treat alike, a family after the other: the first, the
+    /// last, and the class in either, with marks.
+    pub fn joint_rows(&self, other: &Self) -> [Vec<(IpAddr, IpAddr, [AddressClass; 2])>; 2] {
+        [Family::V4, Family::V6].map(|family| {
+            let (mine, theirs) = (self.marked(family), other.marked(family));
+            let mut rows = Vec::new();
+            let (mut one, mut two) = (0, 0);
+            while let (Some(a), Some(b)) = (mine.get(one), theirs.get(two)) {
+                let (first, last) = (a.first.max(b.first), a.last.min(b.last));
+                let ends = (address(family, first), address(family, last));
+                rows.push((ends.0, ends.1, [a.class, b.class]));
+                one += usize::from(a.last == last);
+                two += usize::from(b.last == last);
+            }
+            rows
+        })
+    }
+
+    fn marked(&self, family: Family) -> Vec<Stretch> {
+        let mut stretches = Vec::new();
         for first in 0..=u16::MAX {
             let entry = Entry(self.trie[root(family) + usize::from(first)]);
             let from = u128::from(first) << (128 - ROOT_BITS);
             let to = from | u128::MAX >> ROOT_BITS;
             self.walk(entry, from, to, MAX_STEPS, &mut stretches);
         }
-        stretches
+        if self.policy.has(flag::ADDRESSES) {
+            return stretches;
+        }
+        // The policy looks at no address, whatever the trie says, but for marks.
+        let mut unnamed = Vec::new();
+        for one in stretches {
+            let bounds = group_bounds(family).into_iter();
+            let inside = bounds.filter(|bound| one.first < *bound && *bound <= one.last);
+            let firsts: Vec<u128> = [one.first].into_iter().chain(inside).collect();
+            for (index, first) in firsts.iter().enumerate() {
+                let last = firsts.get(index + 1).map_or(one.last, |next| next - 1);
+                let class = self.class_at(address(family, *first));
+                extend(&mut unnamed, *first, last, class);
+            }
+        }
+        unnamed
     }
 
     /// The stretches behind an entry, as far as they lie between two addresses.
     fn walk(&self, entry: Entry, from: u128, to: u128, steps: u32, found: &mut Vec<Stretch>) {
         match (entry.decode(), steps) {
-            (Next::Class(class), _) => {
-                let peer = class.peer_number();
-                extend(found, from, to, AddressClass { peer, ..class });
-            }
+            (Next::Class(class), _) => extend(found, from, to, class),
             // As in the kernel, a walk that is too long leads nowhere.
             (_, 0) => extend(found, from, to, AddressClass::ANY),
             (Next::Branch { position, bits, at }, _) => {
@@ -178,26 +255,13 @@ fn extend(stretches: &mut Vec<Stretch>, first: u128, last: u128, class: AddressC
     }
 }
 
-/// Where the classes of a policy begin that names no address, left-aligned.
-fn unnamed(family: Family) -> Vec<(u128, AddressClass)> {
+/// Where addresses that stand for many begin and end, left-aligned.
+fn group_bounds(family: Family) -> Vec<u128> {
     let v4 = |address: [u8; 4]| u128::from(u32::from_be_bytes(address)) << 96;
     match family {
-        Family::V4 => vec![
-            (0, AddressClass::ANY),
-            (v4([224, 0, 0, 0]), AddressClass::GROUP),
-            (v4([240, 0, 0, 0]), AddressClass::ANY),
-            (v4([255; 4]), AddressClass::GROUP),
-        ],
-        Family::V6 => vec![(0, AddressClass::ANY), (0xff << 120, AddressClass::GROUP)],
+        Family::V4 => vec![v4([224, 0, 0, 0]), v4([240, 0, 0, 0]), v4([255; 4])],
+        Family::V6 => vec![0xff << 120],
     }
-}
-
-/// Ends the last stretch, and adds one up to the last address.
-fn extend_from(stretches: &mut Vec<Stretch>, first: u128, class: AddressClass) {
-    if let Some(before) = stretches.last_mut() {
-        before.last = first - 1;
-    }
-    extend(stretches, first, u128::MAX, class);
 }
 
 /// The address with these bits.

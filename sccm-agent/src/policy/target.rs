@@ -54,6 +54,17 @@ impl Target {
         }
     }
 
+    /// Its ports, its type, or its number.
+    #[must_use]
+    pub fn numbers(&self) -> RangeInclusive<u16> {
+        match self {
+            Self::Tcp(ports) | Self::Udp(ports) => ports.clone(),
+            Self::Icmp(number) | Self::Icmpv6(number) | Self::Protocol(number) => {
+                u16::from(*number)..=u16::from(*number)
+            }
+        }
+    }
+
     /// The name of its protocol.
     #[must_use]
     pub const fn protocol(&self) -> &'static str {

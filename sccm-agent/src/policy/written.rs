@@ -2,7 +2,10 @@
 //!
 //! Whatever is in it is the operator's word, lists of addresses read in; nothing of the machine is.
 
-use super::{Essential, Outbound, Protected, Publish, Rule, SitePolicy, parse_target};
+use super::{
+    Ends, Essential, Expectation, Must, Outbound, Protected, Publish, Rule, SitePolicy,
+    parse_target,
+};
 use crate::catalog::{Catalog, Edition, PortSetting, RoleId};
 use crate::site::{HttpPorts, Site, WsusPorts};
 use clap::ValueEnum as _;
@@ -64,8 +67,12 @@ pub struct WrittenPolicy {
     /// Names of addresses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     names: BTreeMap<String, Vec<IpNet>>,
+    /// What is expected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    expect: Vec<WrittenExpectation>,
 }
 
+type WrittenExpectation = (String, Must, Vec<String>, Ends, Ends);
 type WrittenRule = (String, Vec<String>, Vec<IpNet>, Vec<IpNet>, String);
 type WrittenPort = (String, Vec<String>, IpAddr, Option<u16>, String);
 
@@ -98,6 +105,7 @@ impl WrittenPolicy {
             management,
             publish,
             names,
+            expect,
         } = policy.clone();
         let Site {
             catalog,
@@ -174,6 +182,7 @@ impl WrittenPolicy {
             outbound_allow: outbound_allow.into_iter().map(written_rule).collect(),
             internet,
             names,
+            expect: expect.into_iter().map(written_expectation).collect(),
         }
     }
 
@@ -251,8 +260,31 @@ impl WrittenPolicy {
             management: all(self.management, rule)?,
             publish: all(self.publish, port)?,
             names: self.names,
+            expect: all(self.expect, expectation)?,
         })
     }
+}
+
+fn written_expectation(expectation: Expectation) -> WrittenExpectation {
+    let Expectation {
+        name,
+        must,
+        targets,
+        from,
+        to,
+    } = expectation;
+    (name, must, texts(&targets), from, to)
+}
+
+fn expectation(written: WrittenExpectation) -> Result<Expectation, String> {
+    let (name, must, targets, from, to) = written;
+    Ok(Expectation {
+        name,
+        must,
+        targets: all(targets, |text| parse_target(&text))?,
+        from,
+        to,
+    })
 }
 
 fn written_entry(entry: Protected) -> (String, Vec<RoleId>, Vec<IpNet>, bool) {

@@ -14,7 +14,7 @@ function showBlocked({ blocked, taken }) {
     : `${integer.format(flows.length)} of the ${integer.format(all.length)} flows listed here; ` +
       `sccm-agent blocked lists all ${known}`) + suppressed(blocked, "blocked"));
   showFlows("blocked", flows, taken, (flow) => [
-    { text: `${flow.reason}${where(flow)}`, className: "lines" },
+    { text: `${flow.reason}${where(flow)}${techniques(flow)}`, className: "lines" },
     { text: wouldAllow(flow), className: "lines allows" },
   ]);
 }
@@ -30,6 +30,13 @@ function showChanges({ shadow, taken }) {
     { text: (flow.change === "would-drop" ? `would drop: ${flow.reason}` : `would pass; now ${flow.reason}`) + where(flow),
       className: "lines" },
   ]);
+}
+
+// Attack techniques that have such a flow.
+function techniques({ techniques: all }) {
+  if (all.length === 0) return "";
+  const rest = all.length > 3 ? ` and ${all.length - 3} more` : "";
+  return `\nas in ${all.slice(0, 3).join(", ")}${rest}`;
 }
 
 const more = (order) => (a, b) => (BigInt(b[order]) > BigInt(a[order]) ? 1 : BigInt(b[order]) < BigInt(a[order]) ? -1 : 0);

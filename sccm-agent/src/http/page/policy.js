@@ -5,6 +5,7 @@ const SHOWN = 8;
 
 function showRights(rights) {
   write(byId("edition"), `Configuration Manager ${rights.edition}`);
+  showCoverage(rights.coverage);
   const place = byId("rights");
   // What somebody has opened stays open.
   const open = new Set([...place.querySelectorAll("details[open]")].map((one) => one.dataset.name));
@@ -28,6 +29,23 @@ function showRights(rights) {
     section.open = isFirst ? at === 0 : open.has(section.dataset.name);
   });
   place.append(...sections);
+}
+
+// The matrix of `sccm-agent coverage`.
+function showCoverage(coverage) {
+  byId("coverage-section").hidden = !coverage;
+  if (!coverage) return;
+  const count = (verdict) => coverage.filter((one) => one.verdict === verdict).length;
+  const summary = `Of ${coverage.length} known techniques, ${count("full")} stopped fully, ` +
+    `${count("partly")} partly, ${count("none")} not. sccm-agent coverage says what would stop more.`;
+  const rows = coverage.map((one) => [
+    { text: one.id, className: "nowrap" },
+    { text: one.title },
+    { text: one.verdict, className: "nowrap" },
+    { text: one.decides.join("\n"), className: "lines" },
+  ]);
+  const heads = ["Technique", "What it is about", "Stopped", "What decides"];
+  byId("coverage").replaceChildren(element("p", summary, "quiet"), table("Attack techniques", heads, rows));
 }
 
 function section(name, more) {

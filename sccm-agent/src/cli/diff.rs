@@ -1,0 +1,108 @@
+//! `sccm-agent diff`: what one policy lets pass that another does not.
+
+use super::PinArgs;
+use crate::diff::{Difference, Operand, Side};
+use crate::output::{self, OutputArgs, OutputFormat};
+use crate::policy::{Running, Surroundings};
+use crate::state;
+use anyhow::{Result, bail};
+use clap::Args;
+use sccm_common::policy::flag;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+/// Say what policy B lets pass that policy A does not, and the other way round, by exact ports and
+/// addresses
+///
+/// Each is a file, `edition:2007` (the other one, by the port table of that edition), or `live`.
+/// Exits with 0 if B opens nothing, 1 if it opens something, 2 on errors.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DiffArgs {
+    /// What is left
+    #[arg(value_name = "A")]
+    from: Operand,
+
+    /// What takes its place
+    #[arg(value_name = "B")]
+    to: Operand,
+
+    /// On a gateway: address of the gateway itself; repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    own: Vec<IpAddr>,
+
+    #[command(flatten)]
+    pins: PinArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sccm-agent diff live /etc/sccm-agent/policy.toml
+      what a reload would open and close
+  sccm-agent diff policy.toml edition:current-branch -o json
+      what the same policy opens by the port table of the current branch";
+
+/// Prints the difference.
+///
+/// # Errors
+/// An operand that is no policy, nothing enforced, or standard output that cannot be written.
+pub fn run(args: &DiffArgs) -> Result<ExitCode> {
+    let live = match [&args.from, &args.to].contains(&&Operand::Live) {
+        true => Some(running(args)?),
+        false => None,
+    };
+    let mut own = args.own.clone();
+    if let Some(running) = &live
+        && own.is_empty()
+    {
+        own = running.tables.own_addresses();
+    }
+    let mut machine = match own.as_slice() {
+        [] => Surroundings::default(),
+        own => Surroundings::gateway(own),
+    };
+    if let Some(running) = &live {
+        machine.is_bridge = running.tables.policy.has(flag::BRIDGE);
+    }
+    let mut live = live.map(Side::live);
+    let mut side = |operand: &Operand| match operand {
+        Operand::File(path) => Side::file(path, &machine).map(Some),
+        Operand::Live => Ok(live.take()),
+        Operand::Edition(_) => Ok(None),
+    };
+    let (from, to) = (side(&args.from)?, side(&args.to)?);
+    let (from, to) = match (from, to, &args.from, &args.to) {
+        (Some(from), Some(to), ..) => (from, to),
+        (Some(from), None, _, Operand::Edition(edition)) => {
+            let to = from.of_edition(*edition, &machine)?;
+            (from, to)
+        }
+        (None, Some(to), Operand::Edition(edition), _) => (to.of_edition(*edition, &machine)?, to),
+        (None, None, Operand::Edition(from), Operand::Edition(to)) => bail!(
+            "two editions are no policies: name a file beside one of them, or run `sccm-agent catalog \
+             diff {from} {to}`"
+        ),
+        _ => bail!("`live` is on both sides: name a file, or an edition, as one of them"),
+    };
+    let difference = Difference::new(&from, &to)?;
+    match args.output.output {
+        OutputFormat::Json => output::print_json(&difference)?,
+        OutputFormat::Table => output::print(difference.text())?,
+    }
+    Ok(match difference.opens {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+fn running(args: &DiffArgs) -> Result<Running> {
+    let maps = state::open(&args.pins.pins())?;
+    Ok(Running {
+        info: maps.info()?,
+        tables: maps.tables()?,
+        names: maps.service_names()?,
+    })
+}

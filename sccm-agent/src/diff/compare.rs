@@ -1,0 +1,99 @@
+//! Every question to both policies, and where their answers differ.
+
+use super::joint::{self, ASKING, DHCP, End, Row, Service, inbound, outbound};
+use crate::policy::{Opener, Tables};
+use sccm_common::address::AddressClass;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+/// Something that one of two policies lets be opened, and the other does not: between each of these
+/// systems and each of these peers, on each of these ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delta {
+    /// The second policy lets it pass.
+    pub opens: bool,
+    /// Which end opens.
+    pub opener: Opener,
+    /// The protected ends.
+    pub systems: Vec<Row>,
+    /// The other ends.
+    pub peers: Vec<Row>,
+    /// Protocols, and numbers of each.
+    pub services: Vec<(&'static str, Vec<RangeInclusive<u16>>)>,
+}
+
+/// Asks both.
+#[must_use]
+pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
+    let services = joint::services(old, new);
+    let mut deltas = Vec::new();
+    for ends in joint::ends(old, new) {
+        // The same difference for several systems and peers is told once.
+        let mut alike: BTreeMap<(bool, bool, Vec<usize>, Vec<Row>), Vec<Row>> = BTreeMap::new();
+        for system in &ends.systems {
+            let mut by_change: BTreeMap<(bool, bool, Vec<usize>), Vec<Row>> = BTreeMap::new();
+            for peer in &ends.peers {
+                for is_inbound in [true, false] {
+                    let mut changed = [Vec::new(), Vec::new()];
+                    for (number, service) in services.iter().enumerate() {
+                        let [before, after] = [(old, 0), (new, 1)].map(|(tables, side)| {
+                            passes((tables, side), is_inbound, system, peer, service)
+                        });
+                        if before != after {
+                            changed[usize::from(after)].push(number);
+                        }
+                    }
+                    for (opens, changed) in [false, true].into_iter().zip(changed) {
+                        if !changed.is_empty() {
+                            let key = (opens, is_inbound, changed);
+                            by_change.entry(key).or_default().extend(&peer.rows);
+                        }
+                    }
+                }
+            }
+            for ((opens, is_inbound, changed), mut peers) in by_change {
+                peers.sort();
+                let key = (opens, is_inbound, changed, peers);
+                alike.entry(key).or_default().extend(&system.rows);
+            }
+        }
+        deltas.extend(alike.into_iter().map(
+            |((opens, is_inbound, changed, peers), mut systems)| {
+                systems.sort();
+                let services = changed.into_iter().map(|number| {
+                    let service = &services[number];
+                    (service.protocol, service.ports.clone())
+                });
+                Delta {
+                    opens,
+                    opener: match is_inbound {
+                        true => Opener::Peer,
+                        false => Opener::Protected,
+                    },
+                    systems,
+                    peers,
+                    services: services.collect(),
+                }
+            },
+        ));
+    }
+    deltas
+}
+
+fn passes(
+    (tables, side): (&Tables, usize),
+    is_inbound: bool,
+    system: &End,
+    peer: &End,
+    service: &Service,
+) -> bool {
+    let asks = peer.rows[0].1 == ASKING && (service.protocol, *service.ports[0].start()) == DHCP;
+    let (system, peer) = (system.classes[side], peer.classes[side]);
+    let service = service.classes[side];
+    match is_inbound {
+        // No right helps who has an address that nobody has.
+        true if peer.is_marked(AddressClass::NOBODY) && !asks => false,
+        true => inbound(tables, system, peer, service),
+        false => outbound(tables, system, peer, service),
+    }
+}

@@ -1,0 +1,84 @@
+use super::*;
+use crate::config;
+use crate::diff::{Side, openings};
+use crate::policy::Surroundings;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const SITE: &str = "[site]\nedition = \"2007\"\noutbound = \"enforce\"\n[peers]\nclient = [\"10.64.0.0/10\", \"2001:db8::/32\"]\n\
+    [[protect]]\nname = \"content\"\nroles = [\"distribution-point\"]\naddresses = [\"10.2.0.20\", \"2001:db8:2::20\"]\n\
+    [[allow]]\nname = \"odd\"\nprotocol = \"gre\"\nfrom = \"any\"\nreason = \"test\"\n\
+    [[allow]]\nname = \"ping\"\nprotocol = \"icmp\"\nports = [\"echo-request\"]\nfrom = \"any\"\nreason = \"test\"\n";
+
+fn side(text: &str) -> Side {
+    let policy = config::parse(text).unwrap_or_else(|problems| panic!("{problems}"));
+    Side::written("policy".to_owned(), policy, &Surroundings::default()).unwrap()
+}
+
+#[test]
+fn a_change_board_reads_a_row_for_each_opening() {
+    let text = csv(&openings(&side(SITE)).unwrap());
+    assert!(text.starts_with("direction,entries,systems,peers,roles,protocol,ports,because\n"));
+    let row = "inbound,content,10.2.0.20,10.64.0.0/10,client,tcp,445,link 15: client -> distribution-point";
+    assert!(
+        text.contains("link 15: client -> distribution-point"),
+        "{text}"
+    );
+    assert!(text.lines().any(|line| line == row), "{text}");
+}
+
+/// nft itself reads the ruleset, and changes nothing: it only checks.
+#[test]
+fn nft_takes_the_ruleset() {
+    let gateway = Place::Gateway {
+        uplink: "eth0".to_owned(),
+        segment: "eth1".to_owned(),
+    };
+    for outbound in ["enforce", "track"] {
+        let side = side(&SITE.replace("enforce", outbound));
+        let openings = openings(&side).unwrap();
+        for place in [&Place::Host, &gateway] {
+            let rules = nftables(&openings, &side.tables().nobody(), place);
+            let mut nft = Command::new("nft")
+                .args(["-c", "-f", "-"])
+                .stdin(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            nft.stdin
+                .take()
+                .unwrap()
+                .write_all(rules.as_bytes())
+                .unwrap();
+            let done = nft.wait_with_output().unwrap();
+            assert!(
+                done.status.success(),
+                "{}\n{rules}",
+                String::from_utf8_lossy(&done.stderr)
+            );
+        }
+    }
+}
+
+#[test]
+fn aerleon_is_given_prefixes_and_ports_by_name() {
+    let openings = openings(&side(SITE)).unwrap();
+    let text = policy(&openings, "cisco: sccm-{} extended");
+    assert!(
+        text.contains("      cisco: sccm-inbound extended\n"),
+        "{text}"
+    );
+    assert!(text.contains("  - name: everything-else\n    action: deny\n"));
+    let names = definitions(&openings);
+    assert!(names.contains("      - address: 10.64.0.0/10\n"), "{names}");
+    for line in text
+        .lines()
+        .filter(|line| line.contains("-port: ") || line.contains("-address: "))
+    {
+        let name = line.split(": ").nth(1).unwrap();
+        assert!(names.contains(&format!("  {name}:\n")), "{name}");
+    }
+    let row = ["10.0.0.1-10.0.0.4".to_owned()];
+    let texts: Vec<String> = prefixes(&row).iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/32"]);
+}
