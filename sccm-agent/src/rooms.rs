@@ -42,19 +42,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
     ("blocked", &["kernel", "policy"]),
+    // What is enforced where.
+    (
+        "hooks",
+        &["changed", "interface", "kernel", "plan", "policy", "units"],
+    ),
     (
         "state",
-        &["blocked", "interface", "kernel", "plan", "policy"],
+        &["blocked", "hooks", "interface", "kernel", "plan", "policy"],
     ),
     ("capture", &["blocked", "changed", "kernel", "state"]),
     (
         "watch",
         &["blocked", "interface", "kernel", "policy", "state", "units"],
-    ),
-    // What is enforced where.
-    (
-        "hooks",
-        &["changed", "interface", "kernel", "plan", "policy", "units"],
     ),
     // The one owner of the running policy.
     ("record", &["kernel", "policy"]),
