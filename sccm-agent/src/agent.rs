@@ -110,6 +110,7 @@ impl Agent {
             &settings.policies.interfaces,
             &present,
             settings.wait_for_interfaces,
+            settings.how.hook,
         )?;
         plan.translates = settings.policies.is_gateway() && interface::translation()?.is_any();
         let record = Arc::new(Record::default());

@@ -8,7 +8,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-use crate::hooks::XdpMode;
+use crate::hooks::HookChoice;
 use crate::interface::Netlink;
 use crate::kernel::PinDir;
 use crate::plan::NamedInterface;
@@ -105,7 +105,7 @@ pub struct Wish {
     /// The interfaces that are to be enforced; none: all that carry frames.
     pub interfaces: Vec<NamedInterface>,
     /// How the programs are to be attached.
-    pub xdp_mode: XdpMode,
+    pub hook: HookChoice,
     /// Flows that are to be remembered.
     pub flow_capacity: u32,
     /// Where programs and maps are, or will be.
@@ -128,7 +128,7 @@ pub async fn examine(wish: &Wish) -> Result<Vec<Finding>> {
     let mut findings = machine::examine(wish);
     findings.extend(cards::examine(wish, &present));
     if let Some(settings) = &wish.policy {
-        findings.extend(policy::examine(settings, &netlink, &present).await);
+        findings.extend(policy::examine(settings, wish.hook, &netlink, &present).await);
     }
     if wish.live {
         findings.extend(live::examine(&wish.pins, &present));

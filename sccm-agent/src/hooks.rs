@@ -1,16 +1,18 @@
 //! Puts a compiled policy and the programs where they belong, all or nothing.
 
+mod choice;
 pub mod memory;
 mod mode;
 pub mod offload;
 mod reach;
 pub mod slots;
 
-pub use mode::{How, XdpMode};
-pub use reach::reach;
+pub use choice::{Chosen, ONE_BUFFER, choose};
+pub use mode::{HookChoice, How};
+pub use reach::{ingress_of, reach};
 
 use crate::changed::Changed;
-use crate::kernel::{Attached, EgressOrder, Loader, Maps, Mode, PinDir, Programs};
+use crate::kernel::{Attached, Ingress, IngressAt, Loader, Maps, PinDir, Programs, TcOrder};
 use crate::plan::{Card, Plan};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result, ensure};
@@ -91,8 +93,9 @@ pub fn attach_one(pins: &PinDir, how: How, slot: u32, card: &Card) -> Result<Pro
             Attached::detach_one(pins, slot, direction)?;
         }
     }
-    let mut programs = load(&mut Loader::new(pins), slot, card)?;
-    hook(how, pins, slot, &card.name, &mut programs)?.pin(&mut programs)?;
+    let chosen = choose(how.hook, card);
+    let mut programs = load(&mut Loader::new(pins), slot, card, &chosen)?;
+    hook(how, pins, slot, (&card.name, &chosen), &mut programs)?.pin(&mut programs)?;
     Ok(programs)
 }
 
@@ -104,10 +107,15 @@ fn hook_all(
     ready: impl FnOnce(),
 ) -> Result<(Vec<u32>, Vec<Programs>)> {
     let slots = slots::assign(maps, pins, plan)?;
-    let seats = slots.iter().zip(&plan.cards);
+    let chosen: Vec<Chosen> = plan
+        .cards
+        .iter()
+        .map(|card| choose(how.hook, card))
+        .collect();
+    let seats = slots.iter().zip(plan.cards.iter().zip(&chosen));
     let mut programs = seats
         .clone()
-        .map(|(slot, card)| load(loader, *slot, card))
+        .map(|(slot, (card, chosen))| load(loader, *slot, card, chosen))
         .collect::<Result<Vec<_>>>()?;
     if let Some(compiled) = compiled {
         maps.publish(compiled)?;
@@ -115,9 +123,9 @@ fn hook_all(
     ready();
     let hooked = || -> Result<()> {
         let mut attached = Vec::new();
-        for ((slot, card), programs) in seats.zip(&mut programs) {
-            let one = hook(how, pins, *slot, &card.name, programs)?;
-            if how.egress_order == EgressOrder::First {
+        for ((slot, (card, chosen)), programs) in seats.zip(&mut programs) {
+            let one = hook(how, pins, *slot, (&card.name, chosen), programs)?;
+            if how.tc_order == TcOrder::First {
                 is_first(&one, &card.name)?;
             }
             attached.push(one);
@@ -140,7 +148,7 @@ fn is_first(attached: &Attached, interface: &str) -> Result<()> {
     let before = attached.before()?;
     ensure!(
         before.is_empty(),
-        "{} runs before the agent's egress program on {interface}, and may hide packets from it: \
+        "{} runs before the agent's TC program on {interface}, and may hide packets from it: \
          stop its owner, or run after it with --behind-tc-programs",
         before.join(", ")
     );
@@ -151,35 +159,49 @@ fn is_first(attached: &Attached, interface: &str) -> Result<()> {
 /// include/net/flow.h).
 const LOOPBACK_INDEX: u32 = 1;
 
-fn load(loader: &mut Loader, slot: u32, card: &Card) -> Result<Programs> {
+fn load(loader: &mut Loader, slot: u32, card: &Card, chosen: &Chosen) -> Result<Programs> {
+    let at = match chosen.ingress {
+        Ingress::Native | Ingress::Generic => IngressAt::Xdp,
+        Ingress::Tc => IngressAt::Tc,
+    };
     if card.is_trunk() {
-        return loader.load_trunk(slot);
+        return loader.load_trunk(slot, at);
     }
     let place = match card.lanes.first().map_or(Place::Host, |lane| lane.place) {
         Place::Host if card.index == LOOPBACK_INDEX => Place::Loopback,
         place => place,
     };
-    loader.load(slot, place)
+    match card.ethernet {
+        true => loader.load(slot, place, at),
+        false => loader.load_tunnel(slot, place),
+    }
 }
 
 fn hook(
     how: How,
     pins: &PinDir,
     slot: u32,
-    interface: &str,
+    (interface, chosen): (&str, &Chosen),
     programs: &mut Programs,
 ) -> Result<Attached> {
-    let order = how.egress_order;
-    let mut attach = |mode| Attached::attach(programs, pins, slot, interface, mode, order);
-    match how.xdp_mode {
-        XdpMode::Native => attach(Mode::Native),
-        XdpMode::Generic => attach(Mode::Generic),
-        XdpMode::Auto => attach(Mode::Native).or_else(|error| {
-            tracing::warn!("{error:#}");
-            tracing::warn!("{interface} runs in generic mode, about four times slower");
-            attach(Mode::Generic)
-        }),
-    }
+    let order = how.tc_order;
+    let attach = |programs: &mut Programs, ingress| {
+        Attached::attach(programs, pins, slot, interface, ingress, order)
+    };
+    let ingress = chosen.ingress;
+    let Some(why) = &chosen.why else {
+        return attach(programs, ingress);
+    };
+    tracing::info!("{interface}: judging at {} ({why})", ingress.flag());
+    attach(programs, ingress).or_else(|error| {
+        if ingress == Ingress::Tc {
+            return Err(error);
+        }
+        tracing::warn!("{error:#}");
+        tracing::warn!("{interface}: judging at tc instead");
+        programs.also_at(IngressAt::Tc)?;
+        attach(programs, Ingress::Tc)
+    })
 }
 
 /// The numbers of the XDP programs that hang in our hooks.

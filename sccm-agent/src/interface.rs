@@ -65,8 +65,10 @@ pub enum Kind {
     Group,
     /// Through its members, between which it routes.
     Vrf,
-    /// Through itself, without an Ethernet header: a tunnel, PPP, InfiniBand.
-    NoEthernet,
+    /// Through itself, as IP packets without any link header: tun, WireGuard, PPP, IP in IP.
+    Tunnel,
+    /// Through itself, with another link header than Ethernet's: InfiniBand, GRE.
+    OtherLink,
 }
 
 /// The XDP program of an interface.

@@ -34,6 +34,8 @@ pub struct Card {
     pub lanes: Vec<Lane>,
     /// The operator named it, or one of its VLANs: if it goes, it is waited for.
     pub given: bool,
+    /// Its frames have an Ethernet header; those of a tunnel have none.
+    pub ethernet: bool,
 }
 
 /// What has no tag, or one VLAN.
@@ -165,6 +167,7 @@ fn cards(taken: &[(&NamedInterface, Spot)]) -> Vec<Card> {
                 index: spot.card.index,
                 lanes: vec![lane],
                 given: spot.given,
+                ethernet: spot.card.kind != Kind::Tunnel,
             }),
         }
     }
@@ -187,8 +190,10 @@ fn judged(
     let (mut entrances, mut reach) = (BTreeMap::new(), BTreeSet::new());
     for interface in present {
         let spots: Vec<Option<Place>> = match interface.kind {
-            Kind::Card | Kind::Veth { .. } => vec![judges(interface.index, None)],
-            Kind::NoEthernet => continue,
+            Kind::Card | Kind::Veth { .. } | Kind::Tunnel => {
+                vec![judges(interface.index, None)]
+            }
+            Kind::OtherLink => continue,
             Kind::Vlan { .. } | Kind::Group | Kind::Vrf => {
                 match resolve(&interface.name, present) {
                     Ok(spots) => spots

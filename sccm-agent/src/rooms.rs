@@ -48,9 +48,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
     ("blocked", &["coverage", "kernel", "policy"]),
+    // What is enforced where.
+    (
+        "hooks",
+        &["changed", "interface", "kernel", "plan", "policy", "units"],
+    ),
     (
         "state",
-        &["blocked", "interface", "kernel", "plan", "policy"],
+        &["blocked", "hooks", "interface", "kernel", "plan", "policy"],
     ),
     (
         "capture",
@@ -59,11 +64,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "watch",
         &["blocked", "interface", "kernel", "policy", "state", "units"],
-    ),
-    // What is enforced where.
-    (
-        "hooks",
-        &["changed", "interface", "kernel", "plan", "policy", "units"],
     ),
     // The one owner of the running policy.
     ("record", &["kernel", "policy"]),

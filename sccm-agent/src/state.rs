@@ -14,8 +14,9 @@ pub use overall::Overall;
 pub use policy::{PolicyStatus, ShadowStatus};
 pub use snapshot::{Blocked, BlockedRow, Shadow, Snapshot, now};
 
+use crate::hooks;
 use crate::interface::{self, Interface};
-use crate::kernel::{Attached, Clock, Found, Maps, PinDir};
+use crate::kernel::{Attached, Clock, Found, Ingress, Maps, PinDir};
 use crate::plan;
 use anyhow::{Result, bail};
 use sccm_common::counter::Direction;
@@ -100,9 +101,9 @@ pub struct InterfaceState {
     pub interface: String,
     /// What is true of it.
     pub state: State,
-    /// `native` or `generic`; null where our program is not attached.
+    /// `native` or `generic` (XDP), or `tc`; null where our program is not attached.
     pub mode: Option<&'static str>,
-    /// The TC programs that run before the agent's egress program.
+    /// The programs that run before the agent's at TC.
     pub before: Vec<String>,
 }
 
@@ -137,40 +138,37 @@ pub fn interfaces(
     let mut states = Vec::new();
     let known = maps.interfaces()?;
     for one in &known {
-        let ours = Attached::program_id(pins, one.hook, Direction::Inbound)?;
         // A VLAN's frames are judged at its card.
         let card = known.iter().find(|card| card.slot == one.hook);
         let card = card.and_then(|card| present.iter().find(|real| real.name == card.name));
-        let there = card.and_then(|card| card.xdp);
-        let is_ours = there.is_some_and(|there| ours == Some(there.id));
-        let before = match card.filter(|_| is_ours) {
+        let ingress = match card {
+            Some(card) => hooks::ingress_of(pins, one.hook, card)?,
+            None => None,
+        };
+        let before = match card.filter(|_| ingress.is_some()) {
             Some(card) => who_sees_first(pins, one.hook, card)?,
             None => Some(Vec::new()),
         };
-        let state = match (is_ours, there) {
-            (true, _) if observing => State::Observing,
-            (true, _) if warming_up => State::WarmingUp,
-            (true, _) if before.is_none() => State::EgressLost,
-            (true, _) if before.as_ref().is_some_and(|before| !before.is_empty()) => {
+        let state = match ingress {
+            Some(_) if observing => State::Observing,
+            Some(_) if warming_up => State::WarmingUp,
+            Some(_) if before.is_none() => State::EgressLost,
+            Some(_) if before.as_ref().is_some_and(|before| !before.is_empty()) => {
                 State::EgressBehind
             }
-            (true, Some(there)) if there.generic => State::Generic,
-            (true, _) => State::Enforcing,
-            (false, Some(_)) => State::ForeignProgram,
-            (false, None) if ours.is_some() => State::StalePin,
-            (false, None) if one.awaited => State::Missing,
-            (false, None) => State::Detached,
+            Some(Ingress::Generic) => State::Generic,
+            Some(_) => State::Enforcing,
+            None if card.is_some_and(|card| card.xdp.is_some()) => State::ForeignProgram,
+            None if Attached::program_id(pins, one.hook, Direction::Inbound)?.is_some() => {
+                State::StalePin
+            }
+            None if one.awaited => State::Missing,
+            None => State::Detached,
         };
-        let mode = there
-            .filter(|_| is_ours)
-            .map(|program| match program.generic {
-                true => "generic",
-                false => "native",
-            });
         states.push(InterfaceState {
             interface: one.name.clone(),
             state,
-            mode,
+            mode: ingress.map(Ingress::label),
             before: before.unwrap_or_default(),
         });
     }
@@ -189,7 +187,7 @@ pub fn not_enforced(maps: &Maps, present: &[Interface]) -> Result<Vec<String>> {
     Ok(plan::not_enforced(&entrances, present, interface::routes))
 }
 
-/// The TC programs that run before the agent's egress program; `None` if that is not attached.
+/// The programs that run before the agent's at TC; `None` if the egress program is not attached.
 fn who_sees_first(pins: &PinDir, hook: u32, card: &Interface) -> Result<Option<Vec<String>>> {
     match Attached::hangs_on(pins, hook, Direction::Outbound, card.index)? {
         true => Attached::before_pinned(pins, hook, card.index).map(Some),

@@ -10,7 +10,7 @@ mod renamed;
 use crate::heap;
 use crate::hooks::{self, How, offload, slots};
 use crate::interface::{self, Changes, Interface, Translation};
-use crate::kernel::{Attached, Held, PinDir, Programs};
+use crate::kernel::{Attached, Held, Ingress, PinDir, Programs};
 use crate::plan::{self, Card, NamedInterface, Plan};
 use crate::policies::Policies;
 use crate::policy;
@@ -46,7 +46,7 @@ struct Watched {
     whole: Instant,
     /// What was said about it last, so that it is not said again at every look.
     trouble: Option<String>,
-    /// The TC programs that run before our egress program.
+    /// The TC programs that run before ours.
     before: Vec<String>,
     /// Its programs are of another shape than the plan asks.
     outdated: bool,
@@ -327,9 +327,7 @@ impl Watched {
                 }
                 self.whole = Instant::now();
                 if let Err(error) = self.look_who_is_first(&settings.pins) {
-                    tracing::error!(
-                        "reading the order of the egress programs of {name}: {error:#}"
-                    );
+                    tracing::error!("reading the order of the TC programs of {name}: {error:#}");
                 }
             }
             Err(error) => {
@@ -343,7 +341,7 @@ impl Watched {
         was_missing
     }
 
-    /// Says once who has come to stand before our egress program. To go before them in turn would
+    /// Says once who has come to stand before our TC programs. To go before them in turn would
     /// have two agents chase each other for ever.
     fn look_who_is_first(&mut self, pins: &PinDir) -> Result<()> {
         let (name, before) = (&self.card.name, mem::take(&mut self.before));
@@ -352,10 +350,10 @@ impl Watched {
             return Ok(());
         }
         if self.before.is_empty() {
-            tracing::info!("the agent's egress program runs first on {name} again");
+            tracing::info!("the agent's TC programs run first on {name} again");
         } else {
             tracing::warn!(
-                "{} runs before the agent's egress program on {name}: packets that it lets out are \
+                "{} runs before the agent's TC program on {name}: packets that it lets through are \
                  not judged, and may get no answers; stop its owner, or restart the agent",
                 self.before.join(", ")
             );
@@ -375,14 +373,17 @@ impl Watched {
             index: interface.index,
             ..self.card.clone()
         };
-        if self.card.is_trunk() {
+        let pins = &settings.pins;
+        let ingress = hooks::ingress_of(pins, self.slot, interface)?;
+        let at_tc = match ingress {
+            Some(ingress) => ingress == Ingress::Tc,
+            None => hooks::choose(settings.how.hook, &card).ingress == Ingress::Tc,
+        };
+        if self.card.is_trunk() && !at_tc {
             offload::check(&self.card, present)?;
         }
-        let pins = &settings.pins;
-        let ours = Attached::program_id(pins, self.slot, Direction::Inbound)?;
-        let there = interface.xdp.map(|program| program.id);
-        let arrives = there.is_some() && there == ours;
-        if there.is_some() && !arrives {
+        let arrives = ingress.is_some();
+        if interface.xdp.is_some() && !arrives && !at_tc {
             bail!("somebody else's XDP program is on it");
         }
         let leaves = Attached::hangs_on(pins, self.slot, Direction::Outbound, interface.index)?;

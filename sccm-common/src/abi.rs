@@ -11,13 +11,21 @@ pub const VERSION: u32 = 6;
 
 /// Names of the programs.
 pub mod program {
-    /// The ingress program (XDP): judges what comes in at a card.
+    /// The ingress program at XDP: judges what comes in at a card.
     pub const XDP: &str = "sccm_xdp";
+    /// The same at TC ingress.
+    pub const TC: &str = "sccm_tc";
     /// The egress program (TC): judges what goes out.
     pub const EGRESS: &str = "sccm_egress";
     /// [`XDP`] on a trunk: slot and place of a frame are those of its VLAN, in the table
     /// of the program's own slot.
     pub const XDP_TRUNK: &str = "sccm_xdp_trunk";
+    /// [`TC`] on a trunk.
+    pub const TC_TRUNK: &str = "sccm_tc_trunk";
+    /// [`TC`] for frames without an Ethernet header.
+    pub const TC_IP: &str = "sccm_tc_ip";
+    /// [`EGRESS`] for them.
+    pub const EGRESS_IP: &str = "sccm_egress_ip";
     /// [`EGRESS`] on a trunk.
     pub const EGRESS_TRUNK: &str = "sccm_egress_trunk";
 }

@@ -78,7 +78,7 @@ impl About {
             false => 0,
         };
         let leaving = match hook {
-            Hook::Xdp => 0,
+            Hook::Ingress => 0,
             Hook::Egress => mark::LEAVING,
         };
         Self {
@@ -87,6 +87,16 @@ impl About {
             slot: judgement.slot as u8,
             marks: outbound | observed | leaving,
         }
+    }
+
+    /// The same, with whether the frame has an Ethernet header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn linked(mut self, has_link: bool) -> Self {
+        if !has_link {
+            self.marks |= mark::NO_LINK;
+        }
+        self
     }
 
     /// All of it in a word.
@@ -114,8 +124,10 @@ pub mod mark {
     pub const OUTBOUND: u8 = 1 << 0;
     /// Observe mode: it was let pass.
     pub const OBSERVED: u8 = 1 << 1;
-    /// The egress hook judged it, not XDP.
+    /// The egress hook judged it.
     pub const LEAVING: u8 = 1 << 2;
+    /// It begins with its IP header.
+    pub const NO_LINK: u8 = 1 << 3;
 }
 
 /// The part of a record before the packet's bytes.

@@ -27,6 +27,11 @@ pub trait Cursor {
     /// Bytes from the first of the frame to here.
     fn position(&self) -> u32;
 
+    /// VLAN tags that the kernel has taken off the frame and keeps beside it.
+    fn tags_beside(&self) -> u32 {
+        0
+    }
+
     /// Makes the verifier forget on which path through the parser the cursor came here. Otherwise
     /// it would follow what comes next once for each path. The position stays the same.
     fn forget_path(&mut self) {}

@@ -7,8 +7,8 @@ use crate::verdict::{Place, Verdict};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Hook {
-    /// XDP: frames that come in at the card.
-    Xdp = 0,
+    /// XDP, or TC ingress: frames that come in at the card.
+    Ingress = 0,
     /// TC egress: frames that go out through it.
     Egress = 1,
 }
@@ -18,14 +18,23 @@ impl Hook {
     /// its own element in the maps that they work in.
     pub const COUNT: u32 = 2;
 
+    /// The name in messages.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
     /// In which direction the frames of this hook are counted at `place`. What comes in at a
     /// gateway's segment is from the protected systems.
     #[inline(always)]
     #[must_use]
     pub const fn direction(self, place: Place) -> Direction {
         match (self, place) {
-            (Self::Xdp, Place::Host | Place::Uplink | Place::Loopback) => Direction::Inbound,
-            (Self::Xdp, Place::Segment) | (Self::Egress, _) => Direction::Outbound,
+            (Self::Ingress, Place::Host | Place::Uplink | Place::Loopback) => Direction::Inbound,
+            (Self::Ingress, Place::Segment) | (Self::Egress, _) => Direction::Outbound,
         }
     }
 }

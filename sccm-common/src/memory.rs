@@ -100,7 +100,7 @@ impl<'a> MemoryTables<'a> {
     pub fn slow_ingress(&self, frame: &[u8], place: Place) -> Verdict {
         let mut packet = Packet::NONE;
         let end = wire::parse_into(&mut SliceCursor::new(frame), &mut packet).break_value();
-        let about = verdict::about(self, &packet, frame, Hook::Xdp, place);
+        let about = verdict::about(self, &packet, frame, Hook::Ingress, place);
         verdict::ingress(self, &packet, end, frame, place, about)
     }
 
@@ -142,7 +142,7 @@ impl<'a> MemoryTables<'a> {
         match verdict::departure(self, &packet, end, place, forwarded) {
             Departure::Unjudged => None,
             Departure::Inbound => {
-                let about = verdict::about(self, &packet, frame, Hook::Xdp, Place::Uplink);
+                let about = verdict::about(self, &packet, frame, Hook::Ingress, Place::Uplink);
                 let verdict = verdict::ingress(self, &packet, end, frame, Place::Uplink, about);
                 Some((Direction::Inbound, verdict))
             }

@@ -66,6 +66,30 @@ pub fn parse_into<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> 
     *packet = Packet::NONE;
     let network = ethernet::parse(cursor, packet)?;
     cursor.forget_path();
+    parse_network(cursor, packet, network)
+}
+
+/// The same for a frame that has no link header, and that the kernel takes for one of this ethertype.
+#[inline(always)]
+pub fn parse_ip_into<C: Cursor>(cursor: &mut C, packet: &mut Packet, ethertype: u16) -> Parsed<()> {
+    *packet = Packet::NONE;
+    let network = match ethertype {
+        ethernet::ethertype::IPV4 => ethernet::Network::Ipv4,
+        ethernet::ethertype::IPV6 => ethernet::Network::Ipv6,
+        refused => {
+            packet.ethertype = refused;
+            return Break(Reason::EthertypeRefused);
+        }
+    };
+    parse_network(cursor, packet, network)
+}
+
+#[inline(always)]
+fn parse_network<C: Cursor>(
+    cursor: &mut C,
+    packet: &mut Packet,
+    network: ethernet::Network,
+) -> Parsed<()> {
     match network {
         ethernet::Network::Ipv4 => ipv4::parse(cursor, packet),
         ethernet::Network::Ipv6 => ipv6::parse(cursor, packet),

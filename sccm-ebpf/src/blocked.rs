@@ -106,7 +106,13 @@ pub fn note_in<B: Notebook>(
         Some(packet) => workspace.key = BlockedKey::of(packet, judgement),
         None => {
             workspace.key = BlockedKey::of_frame(judgement);
-            read_link(hook, frame);
+            match said.has_link() {
+                true => read_link(hook, frame),
+                false => workspace.key.set_link(&Header {
+                    ethertype: frame.ethertype(),
+                    ..Header::default()
+                }),
+            }
         }
     }
     workspace.key.marks |= marks;

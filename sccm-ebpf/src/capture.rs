@@ -4,17 +4,18 @@
 //! Runs after the verdict is counted, and does not change it. Without an order, a packet that is
 //! refused costs one read of a word, and one that passes costs nothing.
 
-use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
-use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_ebpf::programs::TcContext;
 use core::hint::black_box;
 use sccm_common::abi::map;
 use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order};
 use sccm_common::{Hook, Judgement};
 
 use crate::cursor::Frame;
+use crate::incoming::Incoming;
 use crate::maps::{array, per_cpu_array, ring_buf};
 use crate::tables::now;
 
@@ -28,19 +29,21 @@ static DESK: PerCpuArray<Desk> = per_cpu_array(&map::DESK);
 #[map]
 static CAPTURED: RingBuf = ring_buf(&map::CAPTURED);
 
-/// Copies a frame that the ingress program refused, if somebody ordered it.
+/// Copies a frame that an ingress program refused, if somebody ordered it.
 #[inline(always)]
-pub fn ingress(ctx: *mut xdp_md, judgement: &Judgement) {
+pub fn ingress<F: Incoming>(ctx: *mut F::Raw, judgement: &Judgement, has_link: bool) {
     if is_ordered() {
-        copy_ingress(ctx, About::of(judgement, Hook::Xdp).to_word());
+        let about = About::of(judgement, Hook::Ingress).linked(has_link);
+        copy_ingress::<F>(ctx, about.to_word());
     }
 }
 
 /// Copies a frame that the egress program refused, if somebody ordered it.
 #[inline(always)]
-pub fn egress(ctx: *mut __sk_buff, judgement: &Judgement) {
+pub fn egress(ctx: *mut __sk_buff, judgement: &Judgement, has_link: bool) {
     if is_ordered() {
-        copy_egress(ctx, About::of(judgement, Hook::Egress).to_word());
+        let about = About::of(judgement, Hook::Egress).linked(has_link);
+        copy_egress(ctx, about.to_word());
     }
 }
 
@@ -52,8 +55,8 @@ pub fn is_ordered() -> bool {
 
 /// Not inlined, so that it takes no registers where it is rarely needed.
 #[inline(never)]
-fn copy_ingress(ctx: *mut xdp_md, about: u32) {
-    copy(&XdpContext::new(ctx), Hook::Xdp, about);
+fn copy_ingress<F: Incoming>(ctx: *mut F::Raw, about: u32) {
+    copy(&F::of(ctx), Hook::Ingress, about);
 }
 
 /// Not inlined either.

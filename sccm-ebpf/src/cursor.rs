@@ -44,6 +44,9 @@ pub trait Frame {
 
     /// The VLAN tag that is beside it, as it would stand in it; 0 if there is none.
     fn tag(&self) -> u32;
+
+    /// What the kernel takes for its ethertype; 0 where it has not looked yet.
+    fn ethertype(&self) -> u16;
 }
 
 /// A frame's bytes behind its headers.
@@ -101,6 +104,11 @@ impl Frame for XdpContext {
     fn tag(&self) -> u32 {
         0
     }
+
+    #[inline(always)]
+    fn ethertype(&self) -> u16 {
+        0
+    }
 }
 
 impl Frame for TcContext {
@@ -147,21 +155,41 @@ impl Frame for TcContext {
         let control = unsafe { (*self.skb.skb).vlan_tci } as u16;
         u32::from(u16::from_be(protocol)) << 16 | u32::from(control)
     }
+
+    #[inline(always)]
+    fn ethertype(&self) -> u16 {
+        // SAFETY: the context is the one that the kernel called us with.
+        u16::from_be(unsafe { (*self.skb.skb).protocol } as u16)
+    }
 }
 
 /// The part of a frame that can be read directly.
 pub struct Linear {
     start: usize,
     end: usize,
+    /// Bytes of the frame behind that part, as far as somebody asked.
+    behind: usize,
 }
 
 impl Linear {
-    /// Of a frame at the XDP hook.
+    /// Of a frame at the XDP hook. One in several buffers has no fast path.
     #[inline(always)]
     pub fn of_xdp(ctx: &XdpContext) -> Self {
         Self {
             start: ctx.data(),
             end: ctx.data_end(),
+            behind: 0,
+        }
+    }
+
+    /// Of a packet buffer: the kernel keeps most of a large packet behind the first part.
+    #[inline(always)]
+    pub fn of_skb(ctx: &TcContext) -> Self {
+        let (start, end) = (ctx.data(), ctx.data_end());
+        Self {
+            start,
+            end,
+            behind: ctx.len() as usize - (end - start),
         }
     }
 }
@@ -184,7 +212,7 @@ impl Contiguous for Linear {
     fn holds(&self, count: usize) -> bool {
         // Linux 6.1 and 6.12 know no bounds of what was converted from big endian, and
         // let nothing without bounds be added to a packet pointer; 6.18 does.
-        count <= self.end - self.start
+        count <= self.end - self.start + self.behind
     }
 
     #[inline(always)]
@@ -198,12 +226,12 @@ impl Contiguous for Linear {
     fn skip(&self, count: usize) -> Self {
         Self {
             start: self.start + count,
-            end: self.end,
+            ..*self
         }
     }
 }
 
-/// The length of a frame in bytes.
+/// The length of a frame at the XDP hook, in bytes.
 #[inline(always)]
 pub fn length(ctx: &XdpContext) -> u64 {
     let length = (ctx.data_end() - ctx.data()) as u64;
@@ -233,7 +261,7 @@ impl<'a> PacketCursor<'a, XdpContext> {
 }
 
 impl<'a> PacketCursor<'a, TcContext> {
-    /// A cursor at the Ethernet header of a frame at the egress hook.
+    /// A cursor at the first byte of a packet buffer.
     #[inline(always)]
     pub fn of_skb(ctx: &'a TcContext) -> Self {
         let length = ctx.len();
@@ -260,15 +288,6 @@ impl<'a, F: Frame> PacketCursor<'a, F> {
             end,
             length,
             remaining: length,
-        }
-    }
-
-    /// The bytes from here on.
-    #[inline(always)]
-    pub fn linear(&self) -> Linear {
-        Linear {
-            start: self.at,
-            end: self.end,
         }
     }
 }
@@ -314,6 +333,11 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
     #[inline(always)]
     fn position(&self) -> u32 {
         self.length - self.remaining
+    }
+
+    #[inline(always)]
+    fn tags_beside(&self) -> u32 {
+        (self.frame.tag() != 0).into()
     }
 
     #[inline(always)]

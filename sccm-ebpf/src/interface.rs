@@ -36,6 +36,9 @@ static ENTRANCES: HashMap<u32, u32> = hash_map(&map::ENTRANCES);
 
 /// The slot that counts a frame, and the place where it is judged.
 pub trait Interface {
+    /// Whether its frames have an Ethernet header.
+    const HAS_LINK: bool = true;
+
     /// The slot.
     fn slot(&self) -> u32;
     /// The place.
@@ -54,6 +57,23 @@ impl Interface for Card {
     #[inline(always)]
     fn place(&self) -> Place {
         Place::from_number(PLACE.load())
+    }
+}
+
+/// A card whose frames have no Ethernet header: a tunnel.
+pub struct Tunnel;
+
+impl Interface for Tunnel {
+    const HAS_LINK: bool = false;
+
+    #[inline(always)]
+    fn slot(&self) -> u32 {
+        Card.slot()
+    }
+
+    #[inline(always)]
+    fn place(&self) -> Place {
+        Card.place()
     }
 }
 

@@ -10,31 +10,50 @@ use sccm_common::policy::SHADOW_BANK;
 use sccm_common::verdict::{self, About, Departure, Place, Turn, Verdict};
 use sccm_common::{Hook, Reason};
 
-use crate::cursor::Bytes;
+use crate::cursor::{Bytes, Frame};
+use crate::incoming::Incoming;
 use crate::parse::{self, End};
 use crate::tables::Bank;
 use crate::word::Word;
 
 /// Judges what came in: what the parser found, or the reason at which it ended.
 #[inline(always)]
-pub fn ingress(ctx: *mut xdp_md, bank: u32, end: End, place: Place) -> Word {
-    let about = match end.reason().is_none() && is_icmp_error(Hook::Xdp) {
-        true => about_ingress(ctx, bank, place as u32),
+pub fn ingress<F: Incoming>(ctx: *mut F::Raw, bank: u32, end: End, place: Place) -> Word {
+    let about = match end.reason().is_none() && is_icmp_error(Hook::Ingress) {
+        true => F::about(ctx, bank, place as u32),
         false => About::Nothing as u32,
     };
-    Word(judge_ingress(ctx, bank, end.0, place as u32, about))
+    Word(F::judge(ctx, bank, end.0, place as u32, about))
 }
 
+/// Judges a frame at the XDP hook.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_ingress(ctx: *mut xdp_md, bank: u32, end: u32, place: u32, about: u32) -> u64 {
-    let ctx = XdpContext::new(ctx);
-    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Xdp)) else {
+pub extern "C" fn judge_xdp(ctx: *mut xdp_md, bank: u32, end: u32, place: u32, about: u32) -> u64 {
+    judge_incoming(&XdpContext::new(ctx), bank, end, place, about)
+}
+
+/// Judges a packet buffer at TC ingress.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn judge_tc(
+    ctx: *mut __sk_buff,
+    bank: u32,
+    end: u32,
+    place: u32,
+    about: u32,
+) -> u64 {
+    judge_incoming(&TcContext::new(ctx), bank, end, place, about)
+}
+
+#[inline(always)]
+fn judge_incoming(frame: &impl Frame, bank: u32, end: u32, place: u32, about: u32) -> u64 {
+    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Ingress)) else {
         return Word::of(Verdict::without_service(Reason::NoPolicy), false).0;
     };
     let (end, place) = (End(end).reason(), Place::from_number(place));
     let about = About::from_number(about);
-    let verdict = verdict::ingress(&turn, packet, end, &Bytes(&ctx), place, about);
+    let verdict = verdict::ingress(&turn, packet, end, &Bytes(frame), place, about);
     Word::of(verdict, end.is_none()).0
 }
 
@@ -102,17 +121,28 @@ fn is_icmp_error(hook: Hook) -> bool {
     parse::packet(hook).is_some_and(|packet| verdict::is_icmp_error(packet))
 }
 
-/// What an ICMP error that comes in is about. Beside the decision and not within it: the two need
+/// What an ICMP error at the XDP hook is about. Beside the decision and not within it: the two need
 /// much of the stack each.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn about_ingress(ctx: *mut xdp_md, bank: u32, place: u32) -> u32 {
-    let ctx = XdpContext::new(ctx);
-    let (Some(tables), Some(packet)) = (Bank::of(bank), parse::packet(Hook::Xdp)) else {
+pub extern "C" fn about_xdp(ctx: *mut xdp_md, bank: u32, place: u32) -> u32 {
+    about_incoming(&XdpContext::new(ctx), bank, place)
+}
+
+/// What an ICMP error at TC ingress is about.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn about_tc(ctx: *mut __sk_buff, bank: u32, place: u32) -> u32 {
+    about_incoming(&TcContext::new(ctx), bank, place)
+}
+
+#[inline(always)]
+fn about_incoming(frame: &impl Frame, bank: u32, place: u32) -> u32 {
+    let (Some(tables), Some(packet)) = (Bank::of(bank), parse::packet(Hook::Ingress)) else {
         return About::Nothing as u32;
     };
     let place = Place::from_number(place);
-    verdict::about(&tables, packet, &Bytes(&ctx), Hook::Xdp, place) as u32
+    verdict::about(&tables, packet, &Bytes(frame), Hook::Ingress, place) as u32
 }
 
 /// What an ICMP error that goes out in a direction is about.
@@ -125,7 +155,7 @@ extern "C" fn about_egress(ctx: *mut __sk_buff, bank: u32, direction: u32) -> u3
     };
     // Inbound, as the uplink would have seen it.
     let hook = match direction == Direction::Inbound as u32 {
-        true => Hook::Xdp,
+        true => Hook::Ingress,
         false => Hook::Egress,
     };
     verdict::about(&tables, packet, &Bytes(&ctx), hook, Place::Uplink) as u32

@@ -9,6 +9,7 @@ mod account;
 mod blocked;
 mod capture;
 mod cursor;
+mod incoming;
 mod interface;
 mod judge;
 mod maps;
@@ -18,7 +19,7 @@ mod tables;
 mod translated;
 mod word;
 
-use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
+use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_md};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
@@ -29,9 +30,11 @@ use sccm_common::verdict::{self, Verdict};
 use sccm_common::wire::fast;
 use sccm_common::{Hook, Judgement, Peer, Place, Reason};
 
-use crate::cursor::{Bytes, Linear, length};
-use crate::interface::{Card, Interface, Vlan};
+use crate::cursor::Bytes;
+use crate::incoming::Incoming;
+use crate::interface::{Card, Interface, Tunnel, Vlan};
 use crate::maps::array;
+use crate::parse::End;
 use crate::tables::Bank;
 use crate::word::Word;
 
@@ -39,22 +42,56 @@ use crate::word::Word;
 #[map]
 static ABI: Array<u32> = array(&map::ABI);
 
-/// The ingress program of a card: the fast path here, the slow path in a function of its own.
+/// The ingress program of a card, at XDP.
 #[xdp(frags)]
 #[inline(always)]
 fn sccm_xdp(ctx: XdpContext) -> u32 {
+    card(ctx).cast_unsigned()
+}
+
+/// The ingress program of a card, at TC: it sees the large packets that the kernel has put together.
+#[classifier]
+#[inline(always)]
+fn sccm_tc(ctx: TcContext) -> i32 {
+    card(ctx)
+}
+
+/// The ingress program of a trunk, at XDP.
+#[xdp(frags)]
+#[inline(always)]
+fn sccm_xdp_trunk(ctx: XdpContext) -> u32 {
+    trunk(ctx).cast_unsigned()
+}
+
+/// The ingress program of a trunk, at TC.
+#[classifier]
+#[inline(always)]
+fn sccm_tc_trunk(ctx: TcContext) -> i32 {
+    trunk(ctx)
+}
+
+/// The ingress program of a card whose frames have no Ethernet header. It has no fast path.
+#[classifier]
+#[inline(always)]
+fn sccm_tc_ip(ctx: TcContext) -> i32 {
+    let parse = |ctx| parse::ip(ctx, Hook::Ingress);
+    ingress::<TcContext, _>(ctx.skb.skb, &Tunnel, parse)
+}
+
+/// The fast path here, the slow path in a function of its own.
+#[inline(always)]
+fn card<F: Incoming>(ctx: F) -> i32 {
     let place = Card.place();
     if place.has_fast_path()
         && let Some(tables) = Bank::active_unshadowed()
-        && let Some(verdict) =
-            verdict::fast_ingress(&tables, Linear::of_xdp(&ctx), &Bytes(&ctx), place)
+        && let Some(verdict) = verdict::fast_ingress(&tables, ctx.linear(), &Bytes(&ctx), place)
     {
         let judgement = Judgement {
             slot: Card.slot(),
             direction: Direction::Inbound,
             observing: tables.observing(),
             verdict,
-            length: length(&ctx),
+            length: ctx.bytes(),
         };
         if verdict.reason.passes() {
             // Only a packet that is refused has a peer.
@@ -63,7 +100,7 @@ fn sccm_xdp(ctx: XdpContext) -> u32 {
                 verdict: Verdict { peer, ..verdict },
                 ..judgement
             });
-            return xdp_action::XDP_PASS;
+            return F::PASS;
         }
         account::count(&judgement);
         let noting = tables.noting();
@@ -72,42 +109,47 @@ fn sccm_xdp(ctx: XdpContext) -> u32 {
                 .headed(judgement.direction)
                 .at(judgement.slot)
                 .observed(judgement.observing);
-            report_fast(ctx.ctx, noting, said.0);
+            report_fast::<F>(ctx.raw(), noting, said.0);
         }
-        return refused(judgement.observing);
+        return refused::<F>(judgement.observing);
     }
-    slow_path(ctx.ctx)
+    F::slow_path(ctx.raw())
 }
 
 /// Notes and captures a packet that the fast path refused and counted. Reads the packet once more.
 /// Not inlined, so that a packet that passes pays nothing for it, not even a register.
 #[inline(never)]
-fn report_fast(ctx: *mut xdp_md, noting: bool, said: u64) {
-    let ctx = XdpContext::new(ctx);
-    let judgement = Word(said).judgement(length(&ctx));
-    if noting && let Some(packet) = fast::parse(Linear::of_xdp(&ctx)) {
+fn report_fast<F: Incoming>(ctx: *mut F::Raw, noting: bool, said: u64) {
+    let frame = F::of(ctx);
+    let judgement = Word(said).judgement(frame.bytes());
+    if noting && let Some(packet) = fast::parse(frame.linear()) {
         blocked::note(&packet, &judgement);
     }
-    capture::ingress(ctx.ctx, &judgement);
+    capture::ingress::<F>(ctx, &judgement, true);
 }
 
 /// Judges any frame. Not inlined, so that the fast path has all registers to itself; the call
 /// costs about 7 ns.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn slow_path(ctx: *mut xdp_md) -> u32 {
-    ingress(ctx, &Card)
+extern "C" fn slow_path_xdp(ctx: *mut xdp_md) -> i32 {
+    ingress::<XdpContext, _>(ctx, &Card, parsed::<XdpContext>)
 }
 
-/// The ingress program of a trunk.
-#[xdp(frags)]
+/// The same at TC.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn slow_path_tc(ctx: *mut __sk_buff) -> i32 {
+    ingress::<TcContext, _>(ctx, &Card, parsed::<TcContext>)
+}
+
 #[inline(always)]
-fn sccm_xdp_trunk(ctx: XdpContext) -> u32 {
-    let Some(vlan) = Vlan::of_xdp(&ctx) else {
-        account::count(&other_vlan(Direction::Inbound, length(&ctx)));
-        return xdp_action::XDP_PASS;
+fn trunk<F: Incoming>(ctx: F) -> i32 {
+    let Some(vlan) = ctx.vlan() else {
+        account::count(&other_vlan(Direction::Inbound, ctx.bytes()));
+        return F::PASS;
     };
-    ingress(ctx.ctx, &vlan)
+    ingress::<F, _>(ctx.raw(), &vlan, parsed::<F>)
 }
 
 /// The egress program of a card: judges what a host, or a gateway itself, sends, and what a gateway
@@ -116,10 +158,22 @@ fn sccm_xdp_trunk(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn sccm_egress(ctx: TcContext) -> i32 {
     if let Some(entrance) = interface::judged_at_ingress(&ctx) {
-        translated::remember(&ctx, entrance, || Some(Card));
+        translated::remember(&ctx, entrance, || Some(Card), parse::egress);
         return TC_ACT_UNSPEC;
     }
-    egress(&ctx, &Card)
+    egress(&ctx, &Card, parse::egress)
+}
+
+/// The egress program of a card whose frames have no Ethernet header.
+#[classifier]
+#[inline(always)]
+fn sccm_egress_ip(ctx: TcContext) -> i32 {
+    let parse = |ctx| parse::ip(ctx, Hook::Egress);
+    if let Some(entrance) = interface::judged_at_ingress(&ctx) {
+        translated::remember(&ctx, entrance, || Some(Tunnel), parse);
+        return TC_ACT_UNSPEC;
+    }
+    egress(&ctx, &Tunnel, parse)
 }
 
 /// The egress program of a trunk.
@@ -127,107 +181,134 @@ fn sccm_egress(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn sccm_egress_trunk(ctx: TcContext) -> i32 {
     if let Some(entrance) = interface::judged_at_ingress(&ctx) {
-        translated::remember(&ctx, entrance, || Vlan::of_skb(&ctx));
+        translated::remember(&ctx, entrance, || Vlan::of_skb(&ctx), parse::egress);
         return TC_ACT_UNSPEC;
     }
     let Some(vlan) = Vlan::of_skb(&ctx) else {
         account::count(&other_vlan(Direction::Outbound, ctx.len().into()));
         return TC_ACT_UNSPEC;
     };
-    egress(&ctx, &vlan)
+    egress(&ctx, &vlan, parse::egress)
 }
 
 #[inline(always)]
-fn ingress(ctx: *mut xdp_md, interface: &impl Interface) -> u32 {
+fn parsed<F: Incoming>(ctx: *mut F::Raw) -> End {
+    End(F::parse(ctx))
+}
+
+#[inline(always)]
+fn ingress<F: Incoming, I: Interface>(
+    ctx: *mut F::Raw,
+    interface: &I,
+    parse: impl FnOnce(*mut F::Raw) -> End,
+) -> i32 {
     let (slot, place) = (interface.slot(), interface.place());
     let Some(tables) = Bank::active() else {
-        return no_policy(ctx, slot, place as u32);
+        return no_policy::<F>(ctx, slot, place as u32, I::HAS_LINK);
     };
-    let end = parse::ingress(ctx);
-    let said = shadow::in_turns(&tables, Hook::Xdp, |bank| {
-        judge::ingress(ctx, bank, end, place)
+    let end = parse(ctx);
+    let said = shadow::in_turns(&tables, Hook::Ingress, |bank| {
+        judge::ingress::<F>(ctx, bank, end, place)
     });
-    let said = said.headed(Hook::Xdp.direction(place)).at(slot);
-    conclude_ingress(ctx, said.0, tables.number())
+    let said = said.headed(Hook::Ingress.direction(place)).at(slot);
+    let said = said.linked(I::HAS_LINK);
+    F::conclude(ctx, said.0, tables.number())
 }
 
 /// Drops whatever comes in before there is a policy.
 #[inline(never)]
-fn no_policy(ctx: *mut xdp_md, slot: u32, place: u32) -> u32 {
-    let ctx = XdpContext::new(ctx);
-    error!(&ctx, "no active policy: dropping");
+fn no_policy<F: Incoming>(ctx: *mut F::Raw, slot: u32, place: u32, has_link: bool) -> i32 {
+    let frame = F::of(ctx);
+    error!(&frame, "no active policy: dropping");
     let judgement = Judgement {
         slot,
-        direction: Hook::Xdp.direction(Place::from_number(place)),
+        direction: Hook::Ingress.direction(Place::from_number(place)),
         observing: false,
         verdict: Verdict::without_service(Reason::NoPolicy),
-        length: length(&ctx),
+        length: frame.bytes(),
     };
     account::count(&judgement);
-    capture::ingress(ctx.ctx, &judgement);
-    xdp_action::XDP_DROP
+    capture::ingress::<F>(ctx, &judgement, has_link);
+    F::DROP
 }
 
-/// Counts, notes and captures a frame that came in, and says what XDP does with it. Not inlined,
+/// Counts, notes and captures a frame at the XDP hook, and says what becomes of it. Not inlined,
 /// nor is what it calls: their parts of the stack are then their own.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn conclude_ingress(ctx: *mut xdp_md, said: u64, bank: u32) -> u32 {
+extern "C" fn conclude_xdp(ctx: *mut xdp_md, said: u64, bank: u32) -> i32 {
+    conclude::<XdpContext>(ctx, said, bank)
+}
+
+/// The same at TC ingress.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn conclude_tc(ctx: *mut __sk_buff, said: u64, bank: u32) -> i32 {
+    conclude::<TcContext>(ctx, said, bank)
+}
+
+#[inline(always)]
+fn conclude<F: Incoming>(ctx: *mut F::Raw, said: u64, bank: u32) -> i32 {
     let Some(tables) = Bank::of(bank) else {
-        return xdp_action::XDP_DROP;
+        return F::DROP;
     };
     let said = Word(said).observed(tables.observing());
-    let frame = XdpContext::new(ctx);
-    let judgement = said.judgement(length(&frame));
-    shadow::compare(Hook::Xdp, &frame, said, tables.noting());
+    let frame = F::of(ctx);
+    let judgement = said.judgement(frame.bytes());
+    shadow::compare(Hook::Ingress, &frame, said, tables.noting());
     account::count(&judgement);
     if judgement.verdict.reason.passes() {
-        return xdp_action::XDP_PASS;
+        return F::PASS;
     }
     if tables.noting() {
-        note_ingress(ctx, said.0);
+        note_ingress::<F>(ctx, said.0);
     }
-    capture_ingress(ctx, said.0);
-    refused(judgement.observing)
+    capture_ingress::<F>(ctx, said.0);
+    refused::<F>(judgement.observing)
 }
 
 /// Notes a frame that comes in and is refused.
 #[inline(never)]
-fn note_ingress(ctx: *mut xdp_md, said: u64) {
-    blocked::note_either(Hook::Xdp, &XdpContext::new(ctx), Word(said));
+fn note_ingress<F: Incoming>(ctx: *mut F::Raw, said: u64) {
+    blocked::note_either(Hook::Ingress, &F::of(ctx), Word(said));
 }
 
 /// Captures a frame that comes in and is refused.
 #[inline(never)]
-fn capture_ingress(ctx: *mut xdp_md, said: u64) {
-    let judgement = Word(said).judgement(length(&XdpContext::new(ctx)));
-    capture::ingress(ctx, &judgement);
+fn capture_ingress<F: Incoming>(ctx: *mut F::Raw, said: u64) {
+    let said = Word(said);
+    let judgement = said.judgement(F::of(ctx).bytes());
+    capture::ingress::<F>(ctx, &judgement, said.has_link());
 }
 
-/// What XDP does with a frame that is refused.
+/// What becomes of a frame that is refused.
 #[inline(always)]
-fn refused(observing: bool) -> u32 {
+fn refused<F: Incoming>(observing: bool) -> i32 {
     match observing {
-        true => xdp_action::XDP_PASS,
-        false => xdp_action::XDP_DROP,
+        true => F::PASS,
+        false => F::DROP,
     }
 }
 
 #[inline(always)]
-fn egress(ctx: &TcContext, interface: &impl Interface) -> i32 {
+fn egress<I: Interface>(
+    ctx: &TcContext,
+    interface: &I,
+    parse: impl FnOnce(*mut __sk_buff) -> End,
+) -> i32 {
     let Some(tables) = Bank::active() else {
         return TC_ACT_UNSPEC;
     };
     let forwarded = interface::came_in(ctx);
     let (ctx, place) = (ctx.skb.skb, interface.place());
-    let end = parse::egress(ctx);
+    let end = parse(ctx);
     let said = shadow::in_turns(&tables, Hook::Egress, |bank| {
         judge::egress(ctx, bank, end, place, forwarded)
     });
     if said.verdict().is_none() {
         return TC_ACT_UNSPEC;
     }
-    let said = said.at(interface.slot());
+    let said = said.at(interface.slot()).linked(I::HAS_LINK);
     conclude_egress(ctx, said.0, tables.number())
 }
 
@@ -266,8 +347,9 @@ fn note_egress(ctx: *mut __sk_buff, said: u64) {
 /// Captures a frame that goes out and is refused.
 #[inline(never)]
 fn capture_egress(ctx: *mut __sk_buff, said: u64) {
-    let judgement = Word(said).judgement(TcContext::new(ctx).len().into());
-    capture::egress(ctx, &judgement);
+    let said = Word(said);
+    let judgement = said.judgement(TcContext::new(ctx).len().into());
+    capture::egress(ctx, &judgement, said.has_link());
 }
 
 /// A frame of a VLAN that nobody named: it passes, and is counted under its card.

@@ -15,7 +15,8 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use sccm_common::wire::{self, fast};
 use sccm_common::{Hook, Packet, Reason};
 
-use crate::cursor::PacketCursor;
+use crate::cursor::{Frame as _, Linear, PacketCursor};
+use crate::interface::{Card, Interface as _};
 
 /// One element for each hook.
 #[map]
@@ -49,39 +50,72 @@ pub fn packet(hook: Hook) -> Option<&'static mut Packet> {
     Some(unsafe { &mut *element })
 }
 
-/// Parses a frame that comes in.
-#[inline(always)]
-pub fn ingress(ctx: *mut xdp_md) -> End {
-    End(parse_ingress(ctx))
-}
-
+/// Parses a frame at the XDP hook.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn parse_ingress(ctx: *mut xdp_md) -> u32 {
-    let Some(packet) = packet(Hook::Xdp) else {
+pub extern "C" fn parse_xdp(ctx: *mut xdp_md) -> u32 {
+    let ctx = XdpContext::new(ctx);
+    let Some(packet) = packet(Hook::Ingress) else {
         return Reason::NoPolicy as u32;
     };
-    match wire::parse_into(&mut PacketCursor::of_xdp(&XdpContext::new(ctx)), packet) {
+    // Where there is a fast path, nobody has come here whom this would recognise.
+    if !Card.place().has_fast_path()
+        && let Some(fast) = fast::parse(Linear::of_xdp(&ctx))
+    {
+        *packet = fast;
+        return End::IS_PACKET.0;
+    }
+    match wire::parse_into(&mut PacketCursor::of_xdp(&ctx), packet) {
         Continue(()) => End::IS_PACKET.0,
         Break(reason) => reason as u32,
     }
 }
 
-/// Parses a frame that goes out.
+/// Parses a packet buffer that goes out.
 #[inline(always)]
 pub fn egress(ctx: *mut __sk_buff) -> End {
-    End(parse_egress(ctx))
+    End(parse_skb(ctx, Hook::Egress as u32))
 }
 
+/// Parses one of a device without Ethernet headers.
+#[inline(always)]
+pub fn ip(ctx: *mut __sk_buff, hook: Hook) -> End {
+    End(parse_ip(ctx, hook as u32))
+}
+
+/// Parses a packet buffer that has no Ethernet header, into the packet of a hook.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn parse_egress(ctx: *mut __sk_buff) -> u32 {
+pub extern "C" fn parse_ip(ctx: *mut __sk_buff, hook: u32) -> u32 {
     let ctx = TcContext::new(ctx);
     let mut cursor = PacketCursor::of_skb(&ctx);
-    let Some(packet) = packet(Hook::Egress) else {
+    let Some(packet) = packet(hook_of(hook)) else {
         return Reason::NoPolicy as u32;
     };
-    if let Some(fast) = fast::parse(cursor.linear()) {
+    match wire::parse_ip_into(&mut cursor, packet, ctx.ethertype()) {
+        Continue(()) => End::IS_PACKET.0,
+        Break(reason) => reason as u32,
+    }
+}
+
+#[inline(always)]
+const fn hook_of(number: u32) -> Hook {
+    match number {
+        0 => Hook::Ingress,
+        _ => Hook::Egress,
+    }
+}
+
+/// Parses a packet buffer, into the packet of a hook.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn parse_skb(ctx: *mut __sk_buff, hook: u32) -> u32 {
+    let ctx = TcContext::new(ctx);
+    let mut cursor = PacketCursor::of_skb(&ctx);
+    let Some(packet) = packet(hook_of(hook)) else {
+        return Reason::NoPolicy as u32;
+    };
+    if let Some(fast) = fast::parse(Linear::of_skb(&ctx)) {
         *packet = fast;
         return End::IS_PACKET.0;
     }

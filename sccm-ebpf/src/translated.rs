@@ -9,7 +9,7 @@ use sccm_common::{Hook, Place, verdict};
 use crate::cursor::Bytes;
 use crate::interface::Interface;
 use crate::judge::{self, turn};
-use crate::parse;
+use crate::parse::{self, End};
 use crate::tables::Bank;
 
 /// Remembers a frame if it crosses from one side to the other and the machine translates.
@@ -19,6 +19,7 @@ pub fn remember<I: Interface>(
     ctx: &TcContext,
     entrance: u32,
     interface: impl FnOnce() -> Option<I>,
+    parse: impl FnOnce(*mut __sk_buff) -> End,
 ) {
     if entrance == 0 {
         return;
@@ -31,16 +32,17 @@ pub fn remember<I: Interface>(
         (Place::Uplink, Place::Segment) => false,
         _ => return,
     };
-    remember_crossing(ctx.skb.skb, by_uplink.into());
+    let ctx = ctx.skb.skb;
+    remember_crossing(ctx, by_uplink.into(), parse(ctx).0);
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn remember_crossing(ctx: *mut __sk_buff, by_uplink: u32) -> u32 {
+extern "C" fn remember_crossing(ctx: *mut __sk_buff, by_uplink: u32, end: u32) -> u32 {
     let Some(tables) = Bank::active() else {
         return 0;
     };
-    let end = parse::egress(ctx);
+    let end = End(end);
     if end.reason().is_some() {
         return 0;
     }

@@ -18,6 +18,7 @@ const OUTBOUND: u64 = 1 << 56;
 const OBSERVING: u64 = 1 << 57;
 const HAS_PACKET: u64 = 1 << 58;
 const IS_JUDGED: u64 = 1 << 59;
+const NO_LINK: u64 = 1 << 60;
 
 impl Word {
     /// The frame is not judged here.
@@ -57,10 +58,22 @@ impl Word {
         Self(self.0 | if observing { OBSERVING } else { 0 })
     }
 
+    /// The same, with whether the frame has an Ethernet header.
+    #[inline(always)]
+    pub fn linked(self, has_link: bool) -> Self {
+        Self(self.0 | if has_link { 0 } else { NO_LINK })
+    }
+
+    /// Whether the frame has an Ethernet header.
+    #[inline(always)]
+    pub fn has_link(self) -> bool {
+        self.0 & NO_LINK == 0
+    }
+
     /// The same frame, ended as another word says.
     #[inline(always)]
     pub fn ending_as(self, other: Self) -> Self {
-        const WHERE: u64 = 0xff << SLOT | OUTBOUND | OBSERVING;
+        const WHERE: u64 = 0xff << SLOT | OUTBOUND | OBSERVING | NO_LINK;
         Self(self.0 & WHERE | other.0 & !WHERE)
     }
 

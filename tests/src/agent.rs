@@ -25,7 +25,10 @@ pub use probe::{ALLOWED, FORBIDDEN, LONG};
 pub use process::{Finished, Process, run};
 pub use witness::{Seen, Witness};
 
+pub use crate::ingress::mode;
+
 use crate::bpffs::state_dir;
+use crate::ingress;
 use crate::netns::Namespace;
 use crate::scrape::{self, Metrics};
 
@@ -50,6 +53,9 @@ pub fn command(inside: &Namespace, arguments: &str, pins: &Path) -> Result<Comma
         .env_remove("RUST_LOG");
     if arguments.starts_with("enforce") {
         command.arg("--state-dir").arg(state_dir(pins));
+        if !arguments.contains("--hook") {
+            command.arg("--hook").arg(ingress::flag());
+        }
     }
     Ok(command)
 }

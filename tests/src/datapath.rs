@@ -3,12 +3,12 @@
 //! `BPF_PROG_TEST_RUN` hands a frame to the loaded program and returns what it decided. Maps,
 //! policy and counters are those that the agent uses, in a BPF file system of this test's own.
 //!
-//! Outbound frames go through the TC program the same way. The kernel takes the Ethernet header
+//! Outbound frames, and inbound ones at TC, go through a TC program the same way. The kernel takes the Ethernet header
 //! off the buffer that it makes for a test run, and puts it back in front for the programs of
-//! layer 2 (`bpf_prog_test_run_skb`, net/bpf/test_run.c): they see what an egress hook sees.
+//! layer 2 (`bpf_prog_test_run_skb`, net/bpf/test_run.c): they see what a TC hook sees.
 //!
 //! The kernel runs no frame that is shorter than an Ethernet header ([`SHORTEST_FRAME`]), and none
-//! outbound that names IP but has no room for its header ([`runs_outbound`]).
+//! at TC that names IP but has no room for its header ([`runs_at_tc`]).
 
 mod counted;
 mod judged;
@@ -17,8 +17,10 @@ mod settings;
 use anyhow::{Context as _, Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
-use aya::programs::{TestRun, TestRunOptions, Xdp};
-use sccm_agent::kernel::{FlowCount, FlowTable, Loader, Maps, PinDir, Programs, Unnoted};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
+use sccm_agent::kernel::{
+    FlowCount, FlowTable, IngressAt, Loader, Maps, PinDir, Programs, Unnoted,
+};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::blocked::BlockedFlow;
@@ -37,6 +39,7 @@ pub use judged::{Action, Judged, OnHost};
 pub use settings::Settings;
 
 use crate::bpffs::BpfMount;
+use crate::ingress;
 
 /// The interface that the frames seem to come through.
 pub const INTERFACE: &str = "tested0";
@@ -47,7 +50,7 @@ pub const SHORTEST_FRAME: usize = 14;
 /// Whether the kernel takes the frame for a test run of the TC program. It fills in a socket from
 /// the IP header, and newer kernels (6.18 is one) refuse a frame that ends before.
 #[must_use]
-pub fn runs_outbound(frame: &[u8]) -> bool {
+pub fn runs_at_tc(frame: &[u8]) -> bool {
     let ip_header = match frame.get(12..14) {
         Some([0x08, 0x00]) => 20,
         Some([0x86, 0xdd]) => 40,
@@ -59,6 +62,7 @@ pub fn runs_outbound(frame: &[u8]) -> bool {
 /// The programs of one interface over maps of their own; all of it ends with this value.
 pub struct Datapath {
     programs: Programs,
+    at: IngressAt,
     place: sccm_common::Place,
     maps: Maps,
     pins: PinDir,
@@ -89,9 +93,14 @@ impl Datapath {
         // Not slot 0, so that a program that ignores its slot counts in the wrong place.
         maps.claim_slot("other0", 1)?;
         let slot = maps.claim_slot(INTERFACE, 2)?;
-        let programs = loader.load(slot, place)?;
+        let mut programs = loader.load(slot, place, IngressAt::Xdp)?;
+        let at = ingress::program();
+        if at == IngressAt::Tc {
+            programs.also_at(at)?;
+        }
         Ok(Self {
             programs,
+            at,
             place,
             maps,
             pins,
@@ -128,22 +137,24 @@ impl Datapath {
         Ok(self.programs.xdp()?)
     }
 
-    /// Runs the XDP program on a frame, and returns its decision.
+    /// Runs the ingress program of the tests' hook ([`ingress::VARIABLE`]) on a frame, and returns its
+    /// decision.
     ///
     /// # Errors
-    /// When the kernel refuses the run, and for any XDP action but pass and drop.
+    /// When the kernel refuses the run, and for any action but passing the frame on, and drop.
     pub fn run_inbound(&mut self, frame: &[u8]) -> Result<Action> {
-        run(self.ingress()?, frame)
+        match self.at {
+            IngressAt::Tc if runs_at_tc(frame) => run_tc(self.programs.tc()?, frame),
+            _ => run(self.ingress()?, frame),
+        }
     }
 
-    /// Runs the TC program on a frame, and returns its decision.
+    /// Runs the egress program on a frame, and returns its decision.
     ///
     /// # Errors
     /// When the kernel refuses the run, and for any action but leaving the frame to others, and drop.
     pub fn run_outbound(&mut self, frame: &[u8]) -> Result<Action> {
-        let run = self.programs.classifier()?.test_run(options(frame));
-        let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
-        Action::of_tc(run.return_value)
+        run_tc(self.programs.classifier()?, frame)
     }
 
     /// [`Datapath::run_inbound`], and what the counters say about it.
@@ -152,7 +163,7 @@ impl Datapath {
     /// Also when not exactly one counter rose, by one packet and the frame's length.
     pub fn judge_inbound(&mut self, frame: &[u8]) -> Result<Judged> {
         let action = self.run_inbound(frame)?;
-        self.counted_once(action, Hook::Xdp.direction(self.place), frame)
+        self.counted_once(action, Hook::Ingress.direction(self.place), frame)
     }
 
     /// [`Datapath::run_outbound`], and what the counters say about it.
@@ -344,6 +355,12 @@ pub fn run(program: &Xdp, frame: &[u8]) -> Result<Action> {
     let run = program.test_run(options(frame));
     let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
     Action::of_xdp(run.return_value)
+}
+
+fn run_tc(program: &SchedClassifier, frame: &[u8]) -> Result<Action> {
+    let run = program.test_run(options(frame));
+    let run = run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
+    Action::of_tc(run.return_value)
 }
 
 fn options(frame: &[u8]) -> TestRunOptions<'_> {

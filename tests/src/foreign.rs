@@ -10,10 +10,13 @@ use anyhow::{Context as _, Result};
 use nix::net::if_::if_nametoindex;
 use sccm_agent::kernel::bpf::{attributes, bpf_cmd, call};
 
+use sccm_common::Hook;
+
 use crate::netns::Interface;
 
-/// The program type of TC, and the attach type of TCX egress (include/uapi/linux/bpf.h).
+/// The program type of TC, and the attach types of TCX (include/uapi/linux/bpf.h).
 const SCHED_CLS: u32 = 3;
+const TCX_INGRESS: u32 = 46;
 const TCX_EGRESS: u32 = 47;
 
 /// `BPF_F_BEFORE`: without a relative it means before all others.
@@ -54,27 +57,30 @@ impl Foreign {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(program) }))
     }
 
-    /// Attaches it to what leaves the interface by TCX, before all that is there.
-    pub fn in_front(&self, interface: &Interface<'_>) -> Result<Standing> {
-        self.attach(interface, BEFORE)
+    /// Attaches it to a hook of the interface by TCX, before all that is there.
+    pub fn in_front(&self, interface: &Interface<'_>, hook: Hook) -> Result<Standing> {
+        self.attach(interface, hook, BEFORE)
     }
 
-    /// The same, behind all that is there.
+    /// The same at egress, behind all that is there.
     pub fn at_the_end(&self, interface: &Interface<'_>) -> Result<Standing> {
-        self.attach(interface, 0)
+        self.attach(interface, Hook::Egress, 0)
     }
 
-    fn attach(&self, interface: &Interface<'_>, flags: u32) -> Result<Standing> {
-        let inside = || self.attach_here(if_nametoindex(interface.name())?, flags);
+    fn attach(&self, interface: &Interface<'_>, hook: Hook, flags: u32) -> Result<Standing> {
+        let inside = || self.attach_here(if_nametoindex(interface.name())?, hook, flags);
         interface.namespace().enter(inside)
     }
 
     /// Attaches to an interface of this thread's namespace, by its number.
-    fn attach_here(&self, index: u32, flags: u32) -> Result<Standing> {
+    fn attach_here(&self, index: u32, hook: Hook, flags: u32) -> Result<Standing> {
         let mut attributes = attributes();
         attributes.link_create.__bindgen_anon_1.prog_fd = self.0.as_raw_fd() as u32;
         attributes.link_create.__bindgen_anon_2.target_ifindex = index;
-        attributes.link_create.attach_type = TCX_EGRESS;
+        attributes.link_create.attach_type = match hook {
+            Hook::Ingress => TCX_INGRESS,
+            Hook::Egress => TCX_EGRESS,
+        };
         attributes.link_create.flags = flags;
         // SAFETY: the attributes hold no pointer.
         let link = unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attributes) };

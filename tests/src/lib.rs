@@ -18,6 +18,7 @@ pub mod document;
 pub mod foreign;
 pub mod gateway;
 pub mod hooks;
+pub mod ingress;
 pub mod journal;
 pub mod netns;
 pub mod probes;

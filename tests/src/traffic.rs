@@ -7,6 +7,7 @@
 
 mod frames;
 mod servers;
+mod tun;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -18,6 +19,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
 pub use frames::FrameSocket;
 pub use servers::{Server, tcp_server, udp_echo_server};
+pub use tun::Tun;
 
 use crate::netns::Namespace;
 

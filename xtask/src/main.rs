@@ -90,6 +90,9 @@ enum Command {
         /// Upgrades from this Debian package; otherwise to the same one with a higher version.
         #[arg(long, value_name = "FILE", requires = "machines")]
         before: Option<PathBuf>,
+        /// Runs what the hook could change with what comes in judged there, instead of at XDP.
+        #[arg(long, value_name = "HOOK", value_parser = ["tc"], conflicts_with_all = ["arguments", "kernels", "machines"])]
+        hook: Option<String>,
         /// Passed on to `cargo test`.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -191,6 +194,9 @@ fn run(command: Command, missing: Missing) -> Result<()> {
             };
             machine::test(&order, missing)
         }
+        Command::Test {
+            hook: Some(hook), ..
+        } => test_at(&hook, missing),
         Command::Test { arguments, .. } => test(&arguments, missing),
         Command::Fuzz {
             minutes,
@@ -254,4 +260,36 @@ fn test(arguments: &[String], missing: Missing) -> Result<()> {
     process::step("testing (the first build takes a few minutes)");
     // The default members: all but the eBPF crate, which the agent's build script builds.
     process::replace(process::cargo().arg("test").args(arguments))
+}
+
+/// The tests of the agent between hosts that a hook could change: what is enforced, observed, counted,
+/// captured, tried, taken over and lost.
+const AT_A_HOOK: &[&str] = &[
+    "capture::",
+    "conversations::lost",
+    "conversations::trunk",
+    "counters::",
+    "egress_order::",
+    "enforce::",
+    "flips::",
+    "killed::",
+    "later::",
+    "network::",
+    "promote::",
+    "renames::",
+    "takeover::",
+    "trial::",
+];
+
+fn test_at(hook: &str, missing: Missing) -> Result<()> {
+    setup::all(debian::SERVERS, missing)?;
+    process::step("testing, with what comes in judged at another hook");
+    let test = |programs: &[&str], arguments: &[&str]| {
+        let mut test = process::cargo();
+        test.env("SCCM_TEST_HOOK", hook).arg("test");
+        test.args(programs.iter().flat_map(|program| ["--test", program]));
+        process::run(test.arg("--").args(arguments))
+    };
+    test(&["fixtures", "datapath"], &["--skip", "budget::"])?;
+    test(&["namespaces"], AT_A_HOOK)
 }

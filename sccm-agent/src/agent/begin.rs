@@ -56,7 +56,7 @@ pub(crate) async fn begin(
     } = taken.choose(settings, &decisions, given, |policy| {
         compile(&settings.policies, policy, &machine, names.clone())
     })?;
-    cards::check(&settings.pins, settings.how.xdp_mode, plan, present)?;
+    cards::check(&settings.pins, settings.how.hook, plan, present)?;
     if start != Start::Keep && !settings.accept_lockout {
         check_sessions(&settings.policies, &compiled, netlink, plan, &plan.reach).await?;
     }

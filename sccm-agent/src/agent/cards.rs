@@ -1,8 +1,8 @@
 //! What can speak against the cards, before anything is attached to them.
 
-use crate::hooks::{self, XdpMode, offload};
+use crate::hooks::{self, HookChoice, choose, offload};
 use crate::interface::Interface;
-use crate::kernel::{PinDir, describe_program};
+use crate::kernel::{Ingress, PinDir, describe_program};
 use crate::plan::{self, NamedInterface, Plan};
 use anyhow::{Result, bail, ensure};
 
@@ -12,13 +12,28 @@ use anyhow::{Result, bail, ensure};
 /// An interface that does not exist, is down, has no members or hides VLAN tags; two
 /// that mean the same frames. Those that are missing or down are only told if the agent `waits` for
 /// them.
-pub(crate) fn plan(named: &[NamedInterface], present: &[Interface], waits: bool) -> Result<Plan> {
+pub(crate) fn plan(
+    named: &[NamedInterface],
+    present: &[Interface],
+    waits: bool,
+    hook: HookChoice,
+) -> Result<Plan> {
     let plan = match waits {
         true => plan_without_missing(named, present)?,
         false => plan_of_all(named, present)?,
     };
-    for card in plan.cards.iter().filter(|card| card.is_trunk()) {
-        if let Some(doubt) = offload::check(card, present)? {
+    for card in &plan.cards {
+        if choose(hook, card).ingress == Ingress::Tc {
+            continue;
+        }
+        ensure!(
+            card.ethernet,
+            "frames of {} have no Ethernet header, which XDP programs need: give --hook tc, or auto",
+            card.name
+        );
+        if card.is_trunk()
+            && let Some(doubt) = offload::check(card, present)?
+        {
             tracing::warn!("{doubt}");
         }
     }
@@ -60,10 +75,10 @@ fn plan_of_all(named: &[NamedInterface], present: &[Interface]) -> Result<Plan> 
 /// Refuses cards on which the programs cannot be, or not so.
 ///
 /// # Errors
-/// A foreign program on one, or ours in another mode.
+/// A foreign program on one, or ours in another XDP mode.
 pub(crate) fn check(
     pins: &PinDir,
-    mode: XdpMode,
+    hook: HookChoice,
     plan: &Plan,
     present: &[Interface],
 ) -> Result<()> {
@@ -71,24 +86,28 @@ pub(crate) fn check(
     let cards: Vec<&Interface> = present.iter().filter(is_hooked).collect();
     let ours = hooks::our_programs(pins)?;
     refuse_foreign_programs(&ours, &cards)?;
-    refuse_another_mode(mode, &cards)
+    refuse_another_mode(hook, &ours, &cards)
 }
 
-/// A hook that is taken over keeps its mode: there is no changing it without a
+/// The kernel has no two XDP modes on one card at a time, so one cannot follow the other without a
 /// moment without any.
-fn refuse_another_mode(asked: XdpMode, interfaces: &[&Interface]) -> Result<()> {
+fn refuse_another_mode(asked: HookChoice, ours: &[u32], interfaces: &[&Interface]) -> Result<()> {
     for interface in interfaces {
-        let Some(program) = interface.xdp else {
+        let Some(program) = interface.xdp.filter(|program| ours.contains(&program.id)) else {
             continue;
         };
-        let mode = match (asked, program.generic) {
-            (XdpMode::Native, true) => "generic",
-            (XdpMode::Generic, false) => "native",
+        let (is, wanted) = match (asked, program.generic) {
+            (HookChoice::Xdp, true) => (Ingress::Generic, Ingress::Native),
+            (HookChoice::XdpGeneric, false) => (Ingress::Native, Ingress::Generic),
             _ => continue,
         };
         bail!(
-            "{} is enforced in {mode} mode: give --xdp-mode {mode}, or run `sccm-agent detach` first",
-            interface.name
+            "{} is enforced at {}, which cannot become {} without a moment with neither: give \
+             --hook tc once, and then --hook {}",
+            interface.name,
+            is.flag(),
+            wanted.flag(),
+            wanted.flag()
         );
     }
     Ok(())

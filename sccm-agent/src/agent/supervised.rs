@@ -1,5 +1,6 @@
 //! What the supervisor is told: only what has just been read from the kernel.
 
+use crate::hooks;
 use crate::interface::Interface;
 use crate::kernel::{Attached, PinDir};
 use crate::plan::Plan;
@@ -118,7 +119,6 @@ impl Cards {
 
 /// Whether both programs that are pinned for a slot are on this card.
 fn is_held(pins: &PinDir, slot: u32, card: &Interface) -> Result<bool> {
-    let ours = Attached::program_id(pins, slot, Direction::Inbound)?;
-    let arrives = card.xdp.is_some_and(|there| Some(there.id) == ours);
+    let arrives = hooks::ingress_of(pins, slot, card)?.is_some();
     Ok(arrives && Attached::hangs_on(pins, slot, Direction::Outbound, card.index)?)
 }

@@ -34,8 +34,8 @@ pub struct Writer {
     blocks: PcapNgWriter<Vec<u8>>,
     output: Output,
     snaplen: u32,
-    /// Slots of the interfaces that are described, in the order of their numbers in the file.
-    described: Vec<u8>,
+    /// The interfaces that are described, in the order of their numbers in the file.
+    described: Vec<Described>,
 }
 
 impl Writer {
@@ -73,8 +73,8 @@ impl Writer {
         size: u64,
     ) -> Result<bool> {
         let before = (self.blocks.get_ref().len(), self.described.len());
-        let interface_id = self.interface(dropped.header.about.slot, names)?;
         let about = dropped.header.about;
+        let interface_id = self.interface(Described::of(about), names)?;
         let (data, added) = tagged(dropped);
         let packet = EnhancedPacketBlock {
             interface_id,
@@ -117,14 +117,17 @@ impl Writer {
     }
 
     /// The number of an interface in the file, which describes it first.
-    fn interface(&mut self, slot: u8, names: &Names) -> Result<u32> {
-        if let Some(known) = self.described.iter().position(|one| *one == slot) {
+    fn interface(&mut self, one: Described, names: &Names) -> Result<u32> {
+        if let Some(known) = self.described.iter().position(|known| *known == one) {
             return Ok(u32::try_from(known)?);
         }
-        let name = names.interfaces.get(&u32::from(slot)).cloned();
-        let name = name.unwrap_or_else(|| slot.to_string());
+        let name = names.interfaces.get(&u32::from(one.slot)).cloned();
+        let name = name.unwrap_or_else(|| one.slot.to_string());
         let interface = InterfaceDescriptionBlock {
-            linktype: DataLink::ETHERNET,
+            linktype: match one.has_link {
+                true => DataLink::ETHERNET,
+                false => DataLink::RAW,
+            },
             snaplen: self.snaplen + TAG,
             options: vec![
                 InterfaceDescriptionOption::IfName(name.into()),
@@ -134,8 +137,25 @@ impl Writer {
         self.blocks
             .write_pcapng_block(interface)
             .context("describing an interface")?;
-        self.described.push(slot);
+        self.described.push(one);
         Ok(u32::try_from(self.described.len() - 1)?)
+    }
+}
+
+/// An interface that is described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Described {
+    slot: u8,
+    /// Its frames have an Ethernet header.
+    has_link: bool,
+}
+
+impl Described {
+    const fn of(about: About) -> Self {
+        Self {
+            slot: about.slot,
+            has_link: about.marks & mark::NO_LINK == 0,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::PinArgs;
 use super::enforce::MAX_FLOWS;
 use super::interface_args::InterfaceArgs;
 use crate::doctor::{self, Finding, Grade, Wish};
-use crate::hooks::XdpMode;
+use crate::hooks::HookChoice;
 use crate::http::{DEFAULT_LISTEN, listen_address};
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policies::{Settings, Written};
@@ -38,9 +38,9 @@ pub struct DoctorArgs {
     #[arg(long)]
     live: bool,
 
-    /// XDP attach mode that is wanted
+    /// Where packets that come in are to be judged
     #[arg(long, value_enum, default_value_t)]
-    xdp_mode: XdpMode,
+    hook: HookChoice,
 
     /// Maximum number of remembered flows that is wanted
     #[arg(long, value_name = "FLOWS", default_value_t = DEFAULT_CAPACITY,
@@ -90,7 +90,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     });
     let wish = Wish {
         interfaces,
-        xdp_mode: args.xdp_mode,
+        hook: args.hook,
         flow_capacity: args.flow_capacity,
         pins: args.pins.pins(),
         listen: args.metrics_listen,

@@ -7,9 +7,9 @@ use crate::agent::{Agent, OnExit, Settings};
 use crate::decisions::DEFAULT_STATE_DIR;
 use crate::files;
 use crate::heap;
-use crate::hooks::{How, XdpMode};
+use crate::hooks::{HookChoice, How};
 use crate::http::HttpArgs;
-use crate::kernel::EgressOrder;
+use crate::kernel::TcOrder;
 use crate::policies;
 use crate::privileges;
 use crate::units;
@@ -53,9 +53,9 @@ pub struct EnforceArgs {
           value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS))]
     flow_capacity: u32,
 
-    /// XDP attach mode
-    #[arg(long, value_enum, default_value_t)]
-    xdp_mode: XdpMode,
+    /// Where to judge packets that come in
+    #[arg(long, value_enum, default_value_t, alias = "xdp-mode")]
+    hook: HookChoice,
 
     /// Run after the TC programs that a card has already, instead of before them, although they may
     /// hide outgoing packets
@@ -125,10 +125,10 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         wait_for_interfaces: args.wait_for_interfaces,
         flow_capacity: args.flow_capacity,
         how: How {
-            xdp_mode: args.xdp_mode,
-            egress_order: match args.behind_tc_programs {
-                true => EgressOrder::Last,
-                false => EgressOrder::First,
+            hook: args.hook,
+            tc_order: match args.behind_tc_programs {
+                true => TcOrder::Last,
+                false => TcOrder::First,
             },
         },
         http: args.http.clone(),

@@ -1,24 +1,19 @@
 //! Each card, and the interfaces that were named.
 
-use super::{Finding, Grade, Wish, live};
+use super::{Finding, Wish, live};
 use crate::agent::cards;
-use crate::hooks::{self, XdpMode, offload};
+use crate::hooks::{self, Chosen, HookChoice, ONE_BUFFER, choose, offload};
 use crate::interface::{self, Interface, Kind, XdpFeatures};
-use crate::kernel::{CardFacts, PinDir, describe_program, tc_egress};
+use crate::kernel::{CardFacts, Ingress, PinDir, describe_program, tc_programs};
 use crate::plan::{self, Card, Lane, NamedInterface, Plan};
-use sccm_common::Place;
+use sccm_common::{Hook, Place};
 use std::collections::BTreeMap;
 use std::fs;
-
-/// The largest MTU of frames that fit into one page, with the headroom of XDP before them
-/// (`XDP_PACKET_HEADROOM`) and the kernel's own structure behind (`skb_shared_info`). The Ethernet header
-/// may have two VLAN tags.
-const ONE_BUFFER: u32 = 4096 - 256 - 320 - (14 + 2 * 4);
 
 pub(super) fn examine(wish: &Wish, present: &[Interface]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for named in &wish.interfaces {
-        findings.extend(named_interface(named, present));
+        findings.extend(named_interface(wish.hook, named, present));
     }
     let there = plan::those_that_exist(&wish.interfaces, present);
     let cards: Vec<Card> = match plan::of(&there, present) {
@@ -65,13 +60,18 @@ fn candidate(one: &Interface) -> Option<Card> {
             vlan: None,
         }],
         given: true,
+        ethernet: true,
     })
 }
 
 /// Whether what the operator named is there, is up, and stands for cards.
-fn named_interface(named: &NamedInterface, present: &[Interface]) -> Option<Finding> {
+fn named_interface(
+    hook: HookChoice,
+    named: &NamedInterface,
+    present: &[Interface],
+) -> Option<Finding> {
     let one = std::slice::from_ref(named);
-    let error = cards::plan(one, present, false).err()?;
+    let error = cards::plan(one, present, false, hook).err()?;
     Some(Finding::blocker("interface", format!("{error:#}")).on(&named.name))
 }
 
@@ -85,19 +85,16 @@ fn card_findings(
     let name = &card.name;
     let mut findings = Vec::new();
     let facts = CardFacts::of(name).unwrap_or_default();
-    findings.push(driver(
-        &facts,
-        features.get(&card.index).copied(),
-        wish.xdp_mode,
-    ));
-    if card.is_trunk() {
+    let chosen = choose(wish.hook, card);
+    findings.push(driver(&facts, features.get(&card.index).copied(), &chosen));
+    if card.is_trunk() && chosen.ingress != Ingress::Tc {
         findings.push(match offload::check(card, present) {
             Ok(None) => Finding::fine("vlan-offload", "tags stay in the frames"),
             Ok(Some(doubt)) => Finding::warning("vlan-offload", doubt),
             Err(error) => Finding::blocker("vlan-offload", format!("{error:#}")),
         });
     }
-    if facts.receives_large {
+    if facts.receives_large && chosen.ingress != Ingress::Tc {
         findings.push(
             Finding::warning(
                 "large-receive-offload",
@@ -117,7 +114,8 @@ fn card_findings(
     }
     findings.extend(membership(one, present));
     findings.push(xdp(&wish.pins, one));
-    findings.extend(tc(one));
+    findings.extend(tc(one, Hook::Ingress));
+    findings.extend(tc(one, Hook::Egress));
     findings.extend(reverse_path(name));
     findings
         .into_iter()
@@ -125,7 +123,7 @@ fn card_findings(
         .collect()
 }
 
-pub(super) fn driver(facts: &CardFacts, features: Option<XdpFeatures>, mode: XdpMode) -> Finding {
+pub(super) fn driver(facts: &CardFacts, features: Option<XdpFeatures>, chosen: &Chosen) -> Finding {
     const TOPIC: &str = "driver";
     let driver = match facts.driver.as_str() {
         "" => "its driver does not tell its name",
@@ -137,21 +135,16 @@ pub(super) fn driver(facts: &CardFacts, features: Option<XdpFeatures>, mode: Xdp
         queues => format!(", {queues} queues"),
     };
     let about = format!("{driver}{queues}, MTU {}", facts.mtu);
-    if mode == XdpMode::Generic {
-        return Finding::fine(
-            TOPIC,
-            format!("{about}: generic mode works with every driver"),
-        );
+    let flag = chosen.ingress.flag();
+    if let Some(why) = &chosen.why {
+        return Finding::fine(TOPIC, format!("{about}: judged at {flag} ({why})"));
     }
-    let generic = "give --xdp-mode generic";
-    // In the mode auto, the agent goes on in generic mode.
-    let grade = match mode {
-        XdpMode::Auto => Grade::Warning,
-        _ => Grade::Blocker,
-    };
-    let refused = |why: &str, remedy: &str| {
-        Finding::new(TOPIC, grade, format!("{about}: {why}")).mend(remedy)
-    };
+    if chosen.ingress != Ingress::Native {
+        return Finding::fine(TOPIC, format!("{about}: {flag} works with every driver"));
+    }
+    let tc = "give --hook tc";
+    let refused =
+        |why: &str, remedy: &str| Finding::blocker(TOPIC, format!("{about}: {why}")).mend(remedy);
     match features {
         // Kernels before 6.3 do not tell.
         None => Finding::fine(
@@ -159,11 +152,11 @@ pub(super) fn driver(facts: &CardFacts, features: Option<XdpFeatures>, mode: Xdp
             format!("{about}: the kernel does not tell whether it takes XDP programs"),
         ),
         Some(features) if !features.native => {
-            refused("it takes no XDP programs as it is set up now", generic)
+            refused("it takes no XDP programs as it is set up now", tc)
         }
         Some(features) if !features.several_buffers && facts.mtu > ONE_BUFFER => refused(
             "it takes XDP programs for frames of one buffer only, and frames may be longer",
-            &format!("lower the MTU to {ONE_BUFFER}, or {generic}"),
+            &format!("lower the MTU to {ONE_BUFFER}, or {tc}"),
         ),
         Some(_) => Finding::fine(TOPIC, format!("{about}: it takes XDP programs")),
     }
@@ -213,13 +206,13 @@ fn xdp(pins: &PinDir, one: &Interface) -> Finding {
     }
 }
 
-/// Programs that see what leaves. Ours stands before them, unless it cannot.
-fn tc(one: &Interface) -> Option<Finding> {
-    match tc_egress(one.index) {
+/// Programs at TC. Ours stand before them, unless they cannot.
+fn tc(one: &Interface, hook: Hook) -> Option<Finding> {
+    match tc_programs(one.index, hook) {
         Ok(programs) if programs.is_empty() => None,
         Ok(programs) => Some(Finding::fine(
             "tc",
-            format!("at the egress hook: {}", programs.join(", ")),
+            format!("at the {} hook: {}", hook.label(), programs.join(", ")),
         )),
         Err(error) => Some(Finding::warning("tc", format!("{error:#}"))),
     }

@@ -49,7 +49,13 @@ pub(super) fn interface(found: &InterfaceState) -> Finding {
         new("enforcement", format!("{}: {text}", state.label()))
     };
     let finding = match state {
-        State::Enforcing => finding(Finding::fine, "in the driver"),
+        State::Enforcing => finding(
+            Finding::fine,
+            match found.mode {
+                Some("tc") => "at TC",
+                _ => "in the driver",
+            },
+        ),
         State::Observing => finding(Finding::warning, "nothing is dropped")
             .mend("start the agent without --observe"),
         State::WarmingUp => finding(Finding::fine, "it drops when the warm-up is over"),
@@ -57,13 +63,11 @@ pub(super) fn interface(found: &InterfaceState) -> Finding {
             Finding::warning,
             "in the kernel's stack, which takes longer a packet",
         )
-        .mend(
-            "its line `driver` says what is lacking; else start the agent with --xdp-mode native",
-        ),
+        .mend("restart the agent with --hook tc, then with --hook auto"),
         State::EgressBehind => finding(
             Finding::blocker,
             &format!(
-                "{} sees outgoing packets first, and may hide them",
+                "{} sees packets at TC first, and may hide them",
                 found.before.join(", ")
             ),
         )

@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::agent::cards;
 use crate::check::Report;
+use crate::hooks::HookChoice;
 use crate::interface::{self, Interface, Netlink};
 use crate::policies::Settings;
 use crate::policies::prepare::{check_policy, check_sessions, compile, surroundings};
@@ -13,6 +14,7 @@ const TOPIC: &str = "policy";
 
 pub(super) async fn examine(
     settings: &Settings,
+    hook: HookChoice,
     netlink: &Netlink,
     present: &[Interface],
 ) -> Vec<Finding> {
@@ -24,7 +26,7 @@ pub(super) async fn examine(
     findings.extend(misfit(&policy));
     findings.push(Finding::of(
         "ssh-sessions",
-        sessions(settings, &policy, netlink, present).await,
+        sessions((settings, hook), &policy, netlink, present).await,
         "no established session would be cut",
     ));
     findings
@@ -51,13 +53,13 @@ fn misfit(policy: &SitePolicy) -> Option<Finding> {
 
 /// As `enforce` does before it changes anything.
 async fn sessions(
-    settings: &Settings,
+    (settings, hook): (&Settings, HookChoice),
     policy: &SitePolicy,
     netlink: &Netlink,
     present: &[Interface],
 ) -> Result<()> {
     check_policy(settings, policy)?;
-    let plan = cards::plan(&settings.interfaces, present, true)?;
+    let plan = cards::plan(&settings.interfaces, present, true, hook)?;
     let machine = surroundings(settings, netlink, &plan).await?;
     let compiled = compile(settings, policy, &machine, ServiceNames::default())?;
     check_sessions(settings, &compiled, netlink, &plan, &plan.reach).await

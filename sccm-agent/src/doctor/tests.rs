@@ -1,6 +1,8 @@
 use super::Grade::{Blocker, Fine, Warning};
 use super::*;
+use crate::hooks::Chosen;
 use crate::interface::XdpFeatures;
+use crate::kernel::Ingress::{Generic, Native, Tc};
 use crate::kernel::{CardFacts, Features};
 use crate::state::{InterfaceState, State};
 
@@ -19,17 +21,18 @@ fn a_driver_is_judged_by_what_it_says_it_can() {
             several_buffers,
         })
     };
-    for (mtu, told, mode, grade) in [
-        (1500, None, XdpMode::Native, Fine),
-        (1500, features(true, false), XdpMode::Native, Fine),
-        (1500, features(false, false), XdpMode::Native, Blocker),
-        (1500, features(false, false), XdpMode::Auto, Warning),
-        (1500, features(false, false), XdpMode::Generic, Fine),
-        (3498, features(true, false), XdpMode::Native, Fine),
-        (3499, features(true, false), XdpMode::Native, Blocker),
-        (9000, features(true, true), XdpMode::Native, Fine),
+    let asked = |ingress| Chosen { ingress, why: None };
+    for (mtu, told, ingress, grade) in [
+        (1500, None, Native, Fine),
+        (1500, features(true, false), Native, Fine),
+        (1500, features(false, false), Native, Blocker),
+        (1500, features(false, false), Generic, Fine),
+        (1500, features(false, false), Tc, Fine),
+        (3498, features(true, false), Native, Fine),
+        (3499, features(true, false), Native, Blocker),
+        (9000, features(true, true), Native, Fine),
     ] {
-        let finding = cards::driver(&facts(mtu), told, mode);
+        let finding = cards::driver(&facts(mtu), told, &asked(ingress));
         assert_eq!(finding.grade, grade, "{finding:?}");
         assert_eq!(finding.remedy.is_some(), grade != Fine, "{finding:?}");
         assert!(

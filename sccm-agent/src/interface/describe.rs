@@ -32,7 +32,7 @@ pub(crate) fn describe(message: &LinkMessage) -> Interface {
     }
     // The number of an interface in another network namespace means nothing here.
     interface.kind = match describe_kind(info, link.filter(|_| !elsewhere)) {
-        Kind::Card if !has_ethernet_header(message.header.link_layer_type) => Kind::NoEthernet,
+        Kind::Card => card(message.header.link_layer_type),
         kind => kind,
     };
     interface
@@ -40,8 +40,17 @@ pub(crate) fn describe(message: &LinkMessage) -> Interface {
 
 /// The loopback interface puts an Ethernet header before its frames, too
 /// (drivers/net/loopback.c).
-const fn has_ethernet_header(link_type: LinkLayerType) -> bool {
-    matches!(link_type, LinkLayerType::Ether | LinkLayerType::Loopback)
+const fn card(link_type: LinkLayerType) -> Kind {
+    match link_type {
+        LinkLayerType::Ether | LinkLayerType::Loopback => Kind::Card,
+        LinkLayerType::None
+        | LinkLayerType::Ppp
+        | LinkLayerType::Tunnel
+        | LinkLayerType::Tunnel6
+        | LinkLayerType::Sit
+        | LinkLayerType::Rawip => Kind::Tunnel,
+        _ => Kind::OtherLink,
+    }
 }
 
 fn describe_kind(info: &[LinkInfo], link: Option<u32>) -> Kind {
@@ -109,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_frames_with_an_ethernet_header_come_through_a_card() {
+    fn the_link_type_says_what_frames_begin_with() {
         let kind = |link_type| {
             let mut message = LinkMessage::default();
             message.header.link_layer_type = link_type;
@@ -118,20 +127,25 @@ mod tests {
         for link_type in [LinkLayerType::Ether, LinkLayerType::Loopback] {
             assert_eq!(kind(link_type), Kind::Card);
         }
-        // A tun device, PPP, IP in IP, SIT, GRE, InfiniBand, and what the library does not know.
+        // A tun device or WireGuard, PPP, IP in IP, SIT.
         for link_type in [
             LinkLayerType::None,
             LinkLayerType::Ppp,
             LinkLayerType::Tunnel,
             LinkLayerType::Tunnel6,
             LinkLayerType::Sit,
+            LinkLayerType::Rawip,
+        ] {
+            assert_eq!(kind(link_type), Kind::Tunnel, "{link_type}");
+        }
+        // And what the library does not know.
+        for link_type in [
             LinkLayerType::Ipgre,
             LinkLayerType::Ip6gre,
-            LinkLayerType::Rawip,
             LinkLayerType::Infiniband,
             LinkLayerType::Void,
         ] {
-            assert_eq!(kind(link_type), Kind::NoEthernet, "{link_type}");
+            assert_eq!(kind(link_type), Kind::OtherLink, "{link_type}");
         }
     }
 }

@@ -6,7 +6,8 @@
 pub use aya_obj::generated::{bpf_attr, bpf_cmd};
 
 use aya::Pod;
-use aya_obj::generated::{bpf_attach_type, bpf_link_info};
+use aya_obj::generated::{bpf_attach_type, bpf_link_info, bpf_link_type};
+use sccm_common::Hook;
 use std::ffi::CString;
 use std::io::Error;
 use std::mem;
@@ -75,12 +76,19 @@ pub fn detach_link(link: impl AsFd) -> Result<(), Error> {
     unsafe { call(bpf_cmd::BPF_LINK_DETACH, &mut attributes) }.map(drop)
 }
 
-/// The number of the interface that an XDP or TCX link is on; 0 once the interface is gone or
-/// the link is detached.
+/// What a link is, and where.
+pub(super) struct LinkInfo {
+    /// By XDP, not TCX.
+    pub(super) is_xdp: bool,
+    /// The number of its interface; 0 once that is gone or the link is detached.
+    pub(super) interface: u32,
+}
+
+/// Asks about an XDP or TCX link.
 ///
 /// # Errors
 /// The descriptor is no link.
-pub(super) fn interface_of(link: impl AsFd) -> Result<u32, Error> {
+pub(super) fn link_info(link: impl AsFd) -> Result<LinkInfo, Error> {
     // SAFETY: every part of this structure consists of integers.
     let mut info: bpf_link_info = unsafe { mem::zeroed() };
     let mut attributes = attributes();
@@ -89,21 +97,27 @@ pub(super) fn interface_of(link: impl AsFd) -> Result<u32, Error> {
     attributes.info.info = std::ptr::from_mut(&mut info) as u64;
     // SAFETY: the kernel writes at most as many bytes as `info` has.
     unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }?;
-    // SAFETY: XDP and TCX both begin their part of the union with this integer.
-    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+    Ok(LinkInfo {
+        is_xdp: info.type_ == bpf_link_type::BPF_LINK_TYPE_XDP as u32,
+        // SAFETY: XDP and TCX both begin their part of the union with this integer.
+        interface: unsafe { info.__bindgen_anon_1.xdp.ifindex },
+    })
 }
 
-/// The ids of the programs that see what leaves an interface by TCX, in this order. Since Linux
-/// 6.6.
+/// The ids of the programs at a hook of an interface by TCX, in the order in which they run. Since
+/// Linux 6.6.
 ///
 /// # Errors
 /// There is no such interface; the kernel has no TCX.
-pub(super) fn tcx_egress(interface: u32) -> Result<Vec<u32>, Error> {
+pub(super) fn tcx(interface: u32, hook: Hook) -> Result<Vec<u32>, Error> {
     // No chain has more (BPF_MPROG_MAX, kernel/bpf/mprog.c).
     let mut ids = [0_u32; 64];
     let mut attributes = attributes();
     attributes.query.__bindgen_anon_1.target_ifindex = interface;
-    attributes.query.attach_type = bpf_attach_type::BPF_TCX_EGRESS as u32;
+    attributes.query.attach_type = match hook {
+        Hook::Ingress => bpf_attach_type::BPF_TCX_INGRESS,
+        Hook::Egress => bpf_attach_type::BPF_TCX_EGRESS,
+    } as u32;
     attributes.query.prog_ids = ids.as_mut_ptr() as u64;
     attributes.query.__bindgen_anon_2.count = ids.len() as u32;
     // SAFETY: the kernel writes at most `count` ids.

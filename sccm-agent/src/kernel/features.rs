@@ -1,6 +1,6 @@
 //! What of the running kernel the agent uses, and finds there.
 
-use super::EgressHook;
+use super::TcHook;
 use super::pins::has_bpf_fs;
 use anyhow::{Context as _, Result};
 use nix::sys::utsname::uname;
@@ -36,7 +36,7 @@ impl Features {
         Ok(Self {
             release: name.release().to_string_lossy().into_owned(),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
-            tcx: EgressHook::of_this_kernel() == EgressHook::Tcx,
+            tcx: TcHook::of_this_kernel() == TcHook::Tcx,
             jit: jit.ok().map(|text| text.trim() != "0"),
             bpf_file_system: has_bpf_fs(),
         })

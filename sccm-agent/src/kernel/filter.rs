@@ -21,44 +21,57 @@ use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use sccm_common::Hook;
 use std::io::Error;
 
 /// Ours among filters of the same priority; a number that `tc` would not choose.
 pub(crate) const HANDLE: u16 = 0x5cc;
 
-/// A filter of what leaves an interface, as aya has it, whether or not there is one yet.
+/// Where aya attaches programs of a hook.
+pub(crate) const fn attach_type(hook: Hook) -> TcAttachType {
+    match hook {
+        Hook::Ingress => TcAttachType::Ingress,
+        Hook::Egress => TcAttachType::Egress,
+    }
+}
+
+/// A filter at a hook of an interface, as aya has it, whether or not there is one yet.
 ///
 /// # Errors
 /// There is no such interface.
 pub(crate) fn at(
     interface: &str,
+    hook: Hook,
     priority: u16,
     handle: TcHandle,
 ) -> Result<SchedClassifierLink, Error> {
-    SchedClassifierLink::attached(interface, TcAttachType::Egress, priority, handle, None)
+    SchedClassifierLink::attached(interface, attach_type(hook), priority, handle, None)
 }
 
 /// Removes the filters that run a program, from every interface of this network namespace.
 pub(crate) fn remove(program: u32) -> Result<()> {
     for interface in &if_nameindex().context("listing the interfaces")? {
         let name = interface.name().to_string_lossy();
-        let filters = list(interface.index())?.into_iter();
-        for filter in filters.filter(|filter| filter.program == Some(program)) {
-            let link = at(&name, filter.priority, filter.handle.into())?;
-            link.detach().map_err(|error| {
-                anyhow!(
-                    "removing the egress filter of {name}: {}",
-                    root_cause(&error)
-                )
-            })?;
+        for hook in [Hook::Ingress, Hook::Egress] {
+            let filters = list(interface.index(), hook)?.into_iter();
+            for filter in filters.filter(|filter| filter.program == Some(program)) {
+                let link = at(&name, hook, filter.priority, filter.handle.into())?;
+                link.detach().map_err(|error| {
+                    anyhow!("removing a filter of {name}: {}", root_cause(&error))
+                })?;
+            }
         }
     }
     Ok(())
 }
 
-/// The filter that runs a program for what leaves an interface.
-pub(crate) fn of_program(interface: u32, program: u32) -> Result<Option<Filter>, Error> {
-    let mut filters = list(interface)?.into_iter();
+/// The filter that runs a program at a hook of an interface.
+pub(crate) fn of_program(
+    interface: u32,
+    hook: Hook,
+    program: u32,
+) -> Result<Option<Filter>, Error> {
+    let mut filters = list(interface, hook)?.into_iter();
     Ok(filters.find(|filter| filter.program == Some(program)))
 }
 

@@ -42,23 +42,43 @@ impl Loader {
     }
 
     /// Loads the programs for the card at `slot`, over the pinned maps.
-    pub fn load(&mut self, slot: u32, place: Place) -> Result<Programs> {
-        self.load_both(slot, place, [program::XDP, program::EGRESS])
+    pub fn load(&mut self, slot: u32, place: Place, at: IngressAt) -> Result<Programs> {
+        let names = Names {
+            xdp: program::XDP,
+            tc: program::TC,
+            egress: program::EGRESS,
+        };
+        self.load_both(slot, place, names, at)
+    }
+
+    /// The same for a card whose frames have no Ethernet header. It has none at XDP.
+    pub fn load_tunnel(&mut self, slot: u32, place: Place) -> Result<Programs> {
+        let names = Names {
+            xdp: program::XDP,
+            tc: program::TC_IP,
+            egress: program::EGRESS_IP,
+        };
+        self.load_both(slot, place, names, IngressAt::Tc)
     }
 
     /// The same for a card with VLANs of its own, which are in the table of `slot`.
-    pub fn load_trunk(&mut self, slot: u32) -> Result<Programs> {
-        // Not used: each VLAN has its own place.
-        let place = Place::Host;
-        let names = [program::XDP_TRUNK, program::EGRESS_TRUNK];
-        self.load_both(slot, place, names)
+    pub fn load_trunk(&mut self, slot: u32, at: IngressAt) -> Result<Programs> {
+        // Each VLAN has its own place; like this one, a trunk has no fast path.
+        let place = Place::Segment;
+        let names = Names {
+            xdp: program::XDP_TRUNK,
+            tc: program::TC_TRUNK,
+            egress: program::EGRESS_TRUNK,
+        };
+        self.load_both(slot, place, names, at)
     }
 
     fn load_both(
         &mut self,
         slot: u32,
         place: Place,
-        [xdp, egress]: [&'static str; 2],
+        names: Names,
+        at: IngressAt,
     ) -> Result<Programs> {
         let tick = clock::tick()?;
         let slot = NUMBERS.get(slot as usize);
@@ -70,8 +90,8 @@ impl Loader {
             .override_global(TICK_GLOBAL, TICK.get_or_init(|| tick), true)
             .load(object::object())
             .context("opening the kernel's maps")?;
-        let mut programs = Programs { ebpf, xdp, egress };
-        programs.verify()?;
+        let mut programs = Programs { ebpf, names };
+        programs.verify(&[names.ingress(at), names.egress])?;
         Ok(programs)
     }
 }
@@ -79,14 +99,43 @@ impl Loader {
 /// Both programs of one card, loaded. The programs of all cards share the pinned maps.
 pub struct Programs {
     ebpf: Ebpf,
+    names: Names,
+}
+
+/// Where an ingress program runs: each hook has one of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IngressAt {
+    Xdp,
+    Tc,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Names {
     xdp: &'static str,
+    tc: &'static str,
     egress: &'static str,
 }
 
+impl Names {
+    const fn ingress(self, at: IngressAt) -> &'static str {
+        match at {
+            IngressAt::Xdp => self.xdp,
+            IngressAt::Tc => self.tc,
+        }
+    }
+}
+
 impl Programs {
-    /// Loads both at the same time: most of a start is the kernel's verifier at work.
-    fn verify(&mut self) -> Result<()> {
-        let names = [self.xdp, self.egress];
+    /// Loads the ingress program of another hook, too.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn also_at(&mut self, at: IngressAt) -> Result<()> {
+        self.verify(&[self.names.ingress(at)])
+    }
+
+    /// Loads them at the same time: most of a start is the kernel's verifier at work.
+    fn verify(&mut self, names: &[&str]) -> Result<()> {
         thread::scope(|scope| {
             let programs = self.ebpf.programs_mut();
             let loads: Vec<_> = programs
@@ -101,14 +150,19 @@ impl Programs {
         })
     }
 
-    /// The ingress program.
+    /// The ingress program at XDP.
     pub fn xdp(&mut self) -> Result<&mut Xdp> {
-        self.program(self.xdp)
+        self.program(self.names.xdp)
+    }
+
+    /// The ingress program at TC.
+    pub fn tc(&mut self) -> Result<&mut SchedClassifier> {
+        self.program(self.names.tc)
     }
 
     /// The egress program.
     pub fn classifier(&mut self) -> Result<&mut SchedClassifier> {
-        self.program(self.egress)
+        self.program(self.names.egress)
     }
 
     pub(super) fn ebpf(&mut self) -> &mut Ebpf {

@@ -130,7 +130,7 @@ families! {
     WARM_UP = Gauge "sccm_warm_up_seconds", &[],
         "What is left of the warm-up after a first start, in which nothing is dropped; 0 without one. Not above 0 in observe mode.";
     EGRESS_BEFORE = Gauge "sccm_egress_programs_before", &[&INTERFACE],
-        "TC programs and filters of others that run before the agent's egress program, and may hide packets from it.";
+        "TC programs and filters of others that run before the agent's at TC, and may hide packets from them.";
     INTERFACE_GAP = Counter "sccm_interface_gap_seconds_total", &[&INTERFACE],
         "Time that an interface was at most without its programs, since the agent began.";
 

@@ -92,12 +92,16 @@ fn descend<'a>(
         bail!("`{}` stands on too many interfaces", spot.name);
     };
     match spot.card.kind {
-        Kind::Card | Kind::Veth { .. } => spots.push(spot),
-        Kind::NoEthernet => bail!(
-            "frames of {} have no Ethernet header, and the programs read nothing else: enforce \
-             the card that carries them, or filter inside the tunnel with nftables",
+        Kind::OtherLink => bail!(
+            "frames of {} have another link header than Ethernet's, and the programs read no other: \
+             enforce the card that carries them, or filter there with nftables",
             spot.card.name
         ),
+        Kind::Tunnel if spot.vlan.is_some() => bail!(
+            "frames of {} have no Ethernet header, so it has no VLANs",
+            spot.card.name
+        ),
+        Kind::Card | Kind::Veth { .. } | Kind::Tunnel => spots.push(spot),
         Kind::Vlan { parent, id } => {
             ensure!(
                 spot.vlan.is_none(),

@@ -51,9 +51,10 @@ fn machine() -> Vec<Interface> {
             },
             None,
         ),
-        interface(28, "wg0", Kind::NoEthernet, None),
+        interface(28, "wg0", Kind::Tunnel, None),
         interface(29, "vrf0", Kind::Vrf, None),
-        interface(30, "tun0", Kind::NoEthernet, Some(29)),
+        interface(30, "tun0", Kind::Tunnel, Some(29)),
+        interface(31, "ib0", Kind::OtherLink, None),
     ]
 }
 
@@ -126,6 +127,8 @@ fn names_become_cards() {
             &["eth1: 20 as eth1.20 Host", "eth0: 20 as eth0.20 Host"],
         ),
         ("empty0", &[]),
+        ("wg0", &["wg0: rest as wg0 Host"]),
+        ("vrf0", &["tun0: rest as tun0 Host"]),
     ] {
         assert_eq!(told(line), expected, "{line}");
     }
@@ -195,11 +198,13 @@ fn what_is_no_interface_is_told() {
         ("office.7", &["VLAN within VLAN 30"]),
         ("away", &["another network namespace"]),
         (
-            "wg0",
-            &["frames of wg0 have no Ethernet header", "nftables"],
+            "ib0",
+            &["frames of ib0 have another link header", "nftables"],
         ),
-        ("wg0.20", &["frames of wg0 have no Ethernet header"]),
-        ("vrf0", &["frames of tun0 have no Ethernet header"]),
+        (
+            "wg0.20",
+            &["frames of wg0 have no Ethernet header", "no VLANs"],
+        ),
     ] {
         let error = plan(name).unwrap_err().to_string();
         for part in parts {

@@ -21,14 +21,12 @@ const ALL: [State; 10] = [
 const fn explanation(state: State) -> (&'static str, &'static str) {
     match state {
         State::Enforcing => (
-            "The driver runs the agent's program on every packet.",
+            "The agent's programs judge every packet: in the driver, or at TC (`mode`).",
             "Nothing.",
         ),
         State::Generic => (
-            "The kernel's stack runs the program, because the driver does not, or because \
-             `--xdp-mode generic` says so.",
-            "Where drops must be fast: a card whose driver runs XDP. The start with \
-             `--xdp-mode native` says why the driver refuses.",
+            "The kernel's stack runs the XDP program, because `--hook xdp-generic` says so.",
+            "`--hook auto` chooses the hook that suits the card.",
         ),
         State::Observing => (
             "Every packet is judged and counted, and passes (`--observe`).",
@@ -54,8 +52,8 @@ const fn explanation(state: State) -> (&'static str, &'static str) {
             "A running agent attaches the program again; its log says why it cannot.",
         ),
         State::EgressBehind => (
-            "Another TC program runs before the agent's egress program. Packets that it lets out are \
-             not judged, and get no answers.",
+            "Another TC program runs before the agent's. Packets that it lets through are not judged; \
+             those that leave get no answers.",
             "`status` names it. Stop its owner, or have the agent run after it with \
              `--behind-tc-programs` ([operation.md](operation.md)).",
         ),

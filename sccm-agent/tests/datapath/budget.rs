@@ -14,7 +14,7 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::ProgramInfo;
 use nix::sys::utsname::uname;
-use sccm_agent::kernel::{self, PinDir};
+use sccm_agent::kernel::{self, IngressAt, PinDir};
 use sccm_common::Place;
 use sccm_common::flow::DEFAULT_CAPACITY;
 use sccm_tests::bpffs::BpfMount;
@@ -77,22 +77,35 @@ fn measured() -> Result<Programs> {
     pins.create()?;
     let mut loader = kernel::Loader::new(&pins);
     loader.create_maps(DEFAULT_CAPACITY)?;
-    let mut load = |place: Option<Place>| match place {
-        Some(place) => loader.load(0, place),
-        None => loader.load_trunk(0),
-    };
-    let mut measured = Programs::new();
+    let mut tunnel = loader.load_tunnel(0, Place::Uplink)?;
+    let infos = vec![
+        ("tc", tunnel.tc()?.info()?),
+        ("egress", tunnel.classifier()?.info()?),
+    ];
+    let mut loaded = vec![("tunnel", infos)];
     for (name, place) in [
         ("host", Some(Place::Host)),
         ("uplink", Some(Place::Uplink)),
         ("segment", Some(Place::Segment)),
         ("trunk", None),
     ] {
-        let mut programs = load(place).with_context(|| format!("for a {name}"))?;
-        for (hook, info) in [
+        let at = IngressAt::Xdp;
+        let load = match place {
+            Some(place) => loader.load(0, place, at),
+            None => loader.load_trunk(0, at),
+        };
+        let mut programs = load.with_context(|| format!("for a {name}"))?;
+        programs.also_at(IngressAt::Tc)?;
+        let infos = vec![
             ("xdp", programs.xdp()?.info()?),
+            ("tc", programs.tc()?.info()?),
             ("egress", programs.classifier()?.info()?),
-        ] {
+        ];
+        loaded.push((name, infos));
+    }
+    let mut measured = Programs::new();
+    for (name, infos) in loaded {
+        for (hook, info) in infos {
             // Without its types, the verifier follows the functions with global linkage once for
             // each way to them. The kernel refuses all types for one that it does not know, such
             // as that of an enum with fields in the signature of a function.

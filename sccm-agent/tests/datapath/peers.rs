@@ -4,7 +4,7 @@ use anyhow::Result;
 use sccm_agent::policy::{Compiled, Outbound, ServiceName, Surroundings};
 use sccm_common::counter::{Counter, Direction, peer_index};
 use sccm_common::{Place as Seat, Reason, Verdict};
-use sccm_tests::datapath::{Counts, Datapath, INTERFACE, Place, Settings, runs_outbound};
+use sccm_tests::datapath::{Counts, Datapath, INTERFACE, Place, Settings, runs_at_tc};
 use sccm_tests::packet::Packet;
 
 const ROLES: [&str; 1] = ["distribution-point"];
@@ -249,7 +249,7 @@ fn all_packets_are_counted_once_whoever_sent_them() -> Result<()> {
         if random.u8(0..8) == 0 {
             frame.truncate(random.usize(14..frame.len()));
         }
-        let outbound = random.bool() && runs_outbound(&frame);
+        let outbound = random.bool() && runs_at_tc(&frame);
         let judged = match outbound {
             true => native.egress(&frame, Seat::Host, false),
             false => Some((Direction::Inbound, native.ingress(&frame, Seat::Host))),

@@ -231,7 +231,7 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
     let _answers = servers(&hosts.client, &[ANSWERS])?;
     let agent = hosts.enforce("--role distribution-point --interface bond0")?;
     for card in ["eth0", "eth1"] {
-        ensure!(hosts.has_xdp(card)?, "no program on {card}");
+        ensure!(hosts.is_hooked(card)?, "no program on {card}");
     }
     assert_enforced(&hosts.client, point);
     // One connection each way that outlives the failures.
@@ -261,12 +261,12 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
     // A card that leaves the bond is its own again.
     hosts.point.ip("link set dev eth1 nomaster")?;
     for _ in 0..500 {
-        if !hosts.has_xdp("eth1")? {
+        if !hosts.is_hooked("eth1")? {
             break;
         }
         sleep(Duration::from_millis(20));
     }
-    ensure!(!hosts.has_xdp("eth1")?, "{}", agent.log()?);
+    ensure!(!hosts.is_hooked("eth1")?, "{}", agent.log()?);
     Ok(())
 }
 

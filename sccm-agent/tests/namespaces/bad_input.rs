@@ -96,7 +96,7 @@ fn every_wrong_setting_is_refused_with_its_remedy() -> Result<()> {
         ),
         // The rest.
         ("--enable named-pipe", &["did you mean named-pipes"]),
-        ("--xdp-mode fast", &["native, generic, auto"]),
+        ("--hook fast", &["auto, xdp, tc, xdp-generic"]),
         (
             "--metrics-listen 19470",
             &["an address and a port", "127.0.0.1:19470"],
@@ -163,15 +163,15 @@ fn cards_that_cannot_be_told_apart_are_refused() -> Result<()> {
         // Without an Ethernet header.
         (
             "--interface tun0",
-            &["frames of tun0 have no Ethernet header", "nftables"],
+            &["frames of tun0 have no Ethernet header", "--hook tc"],
         ),
         (
-            "--interface tun0 --xdp-mode generic",
+            "--interface tun0 --hook xdp-generic",
             &["frames of tun0 have no Ethernet header"],
         ),
         (
-            "--uplink tun0 --segment eth0 --xdp-mode auto",
-            &["frames of tun0 have no Ethernet header"],
+            "--interface tun0.20 --hook auto",
+            &["frames of tun0 have no Ethernet header", "no VLANs"],
         ),
         // Members.
         ("--interface br1", &["br1 has no members", "master br1"]),
@@ -198,7 +198,7 @@ fn cards_that_cannot_be_told_apart_are_refused() -> Result<()> {
     let agent = hosts.enforce("--role distribution-point --interface a.20")?;
     let labels = [("interface", "a.20"), ("mode", "native")];
     assert_eq!(agent.metrics()?.sum("sccm_enforcing", &labels), 1.0);
-    assert!(hosts.has_xdp("a.20")?);
+    assert!(hosts.is_hooked("a.20")?);
     Ok(())
 }
 
@@ -420,7 +420,7 @@ fn maps_of_another_layout_are_refused_until_detached() -> Result<()> {
     hosts
         .run(&format!("enforce {POINT}"))?
         .assert_refused(&["layout 4711", "sccm-agent detach"]);
-    assert!(hosts.has_xdp("eth0")?);
+    assert!(hosts.is_hooked("eth0")?);
     hosts.assert_tcp(&[21], Outcome::TimedOut);
     let status = hosts.status()?;
     assert_eq!(status.code, Some(5));

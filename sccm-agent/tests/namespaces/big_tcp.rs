@@ -1,4 +1,5 @@
-//! Packets above 64 KiB, which kernels put together if they are told to (BIG TCP), in generic mode.
+//! Packets above 64 KiB, which kernels put together if they are told to (BIG TCP), at the hooks that
+//! see them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -80,14 +81,23 @@ fn send_bulk(from: &Namespace, to: &Namespace, address: IpAddr, port: u16) -> Re
 }
 
 #[test]
-fn big_tcp_passes_in_generic_mode_both_ways_in_both_families() -> Result<()> {
+fn big_tcp_passes_xdp_in_the_stack_both_ways_in_both_families() -> Result<()> {
+    big_tcp_passes("xdp-generic")
+}
+
+#[test]
+fn big_tcp_passes_tc_both_ways_in_both_families() -> Result<()> {
+    big_tcp_passes("tc")
+}
+
+fn big_tcp_passes(hook: &str) -> Result<()> {
     let hosts = Hosts::new()?;
     for host in [&hosts.client, &hosts.point] {
         let index = host.enter(|| if_nametoindex("eth0"))?;
         host.enter(|| allow_big(index))?;
         host.sysctl("net.ipv4.ip_local_port_range", "40000 48000")?;
     }
-    let agent = hosts.enforce(&format!("{POINT} --xdp-mode generic"))?;
+    let agent = hosts.enforce(&format!("{POINT} --hook {hook}"))?;
     for family in [0, 1] {
         let (client, point) = (Hosts::CLIENT[family], Hosts::POINT[family]);
         send_bulk(&hosts.client, &hosts.point, point, ALLOWED)?;

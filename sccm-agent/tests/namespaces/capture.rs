@@ -3,7 +3,7 @@
 
 mod reader;
 mod ring;
-mod running;
+pub(crate) mod running;
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::{Attached, EgressHook, EgressOrder, Loader, Mode, PinDir, Programs};
+use sccm_agent::kernel::{Attached, Ingress, IngressAt, Loader, PinDir, Programs, TcHook, TcOrder};
 use sccm_common::Place;
 use sccm_common::counter::Direction;
 use sccm_tests::agent::{Hosts, LONG, POINT};
@@ -27,7 +27,7 @@ fn hosts_with_filter() -> Result<Hosts> {
 /// Has an agent enforce until it is killed, and puts a filter in place of its TCX link.
 pub fn leave_filter(hosts: &Hosts) -> Result<()> {
     hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
-    let has_tcx = EgressHook::of_this_kernel() == EgressHook::Tcx;
+    let has_tcx = TcHook::of_this_kernel() == TcHook::Tcx;
     ensure!(
         filters(hosts)?.is_empty() == has_tcx,
         "a hook of the wrong kind"
@@ -52,8 +52,8 @@ fn attach_then(
 ) -> Result<()> {
     hosts.point.enter(|| {
         let pins = pins(hosts);
-        let mut programs = Loader::new(&pins).load(SLOT, Place::Host)?;
-        let (mode, hook) = (Mode::Native, (EgressHook::Clsact, EgressOrder::First));
+        let mut programs = Loader::new(&pins).load(SLOT, Place::Host, IngressAt::Xdp)?;
+        let (mode, hook) = (Ingress::Native, (TcHook::Clsact, TcOrder::First));
         let attached = Attached::attach_with(&mut programs, &pins, SLOT, "eth0", mode, hook)?;
         then(attached, &mut programs)
     })
@@ -174,7 +174,7 @@ fn a_replacement_that_was_cut_short_is_finished() -> Result<()> {
     let links = hosts.pins().join("links");
     let (pin, next) = (links.join("0-outbound"), links.join("0-outbound-next"));
     let pin_a_program = |path: &Path| -> Result<()> {
-        let mut programs = Loader::new(&pins(&hosts)).load(SLOT, Place::Host)?;
+        let mut programs = Loader::new(&pins(&hosts)).load(SLOT, Place::Host, IngressAt::Xdp)?;
         Ok(programs.classifier()?.pin(path)?)
     };
     // It died before the filter took the next program.
@@ -220,7 +220,7 @@ fn filters_of_others_are_left_alone() -> Result<()> {
     let error = attach(&hosts).expect_err("the place is taken");
     assert!(format!("{error:#}").contains(remedy), "{error:#}");
     assert!(is_there("0x5cc")?);
-    assert!(!hosts.has_xdp("eth0")?);
+    assert!(!hosts.is_hooked("eth0")?);
     tc(&hosts, remedy)?;
     attach(&hosts)?;
     assert_one_filter_that_works(&hosts)?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
+use sccm_common::Hook;
 use sccm_tests::agent::{Finished, Hosts, PolicyFile, Process, program};
 use sccm_tests::foreign::Foreign;
 use serde_json::Value;
@@ -69,7 +70,7 @@ fn a_machine_is_looked_at_and_left_as_it_is() -> Result<()> {
         "{:#?}",
         loopback.1
     );
-    let generic = doctor(&hosts, "--interface lo --xdp-mode generic")?;
+    let generic = doctor(&hosts, "--interface lo --hook xdp-generic")?;
     assert_eq!(generic.grade("driver", Some("lo")), "fine");
 
     let elsewhere = doctor(&hosts, "--interface eth0 --metrics-listen 192.0.2.77:19470")?;
@@ -124,7 +125,7 @@ fn what_keeps_a_policy_from_being_enforced_is_found_before() -> Result<()> {
     // Somebody else's program at the egress hook is told, and stops nothing.
     let foreign = Foreign::load()?;
     let card = hosts.point.interface("eth0");
-    let _standing = foreign.in_front(&card)?;
+    let _standing = foreign.in_front(&card, Hook::Egress)?;
     let beside = doctor(&hosts, "--interface eth0")?;
     assert_eq!(beside.grade("tc", Some("eth0")), "fine", "{:#?}", beside.1);
     Ok(())

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use nix::sys::signal::Signal;
-use sccm_agent::kernel::EgressHook;
-use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
+use sccm_agent::kernel::TcHook;
+use sccm_common::Hook;
+use sccm_tests::agent::{Agent, Hosts, LONG, POINT, mode};
 use sccm_tests::foreign::{Foreign, Standing};
 use sccm_tests::traffic::{PATIENCE, tcp_exchange, tcp_server};
 
@@ -36,13 +37,15 @@ fn opens(hosts: &Hosts, patience: Duration) -> Result<[bool; 2]> {
 
 /// Whether this kernel lets a program stand at TCX.
 fn has_tcx() -> bool {
-    EgressHook::of_this_kernel() == EgressHook::Tcx
+    TcHook::of_this_kernel() == TcHook::Tcx
 }
 
 /// Puts the foreign program before all others of the point's card: at TCX, or as a `tc` filter.
 fn in_front(hosts: &Hosts, foreign: &Foreign) -> Result<Option<Standing>> {
     if has_tcx() {
-        return foreign.in_front(&hosts.point.interface("eth0")).map(Some);
+        return foreign
+            .in_front(&hosts.point.interface("eth0"), Hook::Egress)
+            .map(Some);
     }
     filter_in_front(hosts, foreign)?;
     Ok(None)
@@ -95,7 +98,7 @@ fn await_log(agent: &Agent<'_>, text: &str) -> Result<()> {
 }
 
 /// What the log says of a foreign program. Its name takes rights that the agent has given up.
-const IN_FRONT: &str = "runs before the agent's egress program on eth0";
+const IN_FRONT: &str = "runs before the agent's TC program on eth0";
 
 /// Asserts that the log and the metric tell of the foreign program, and that `status` names it.
 #[track_caller]
@@ -103,7 +106,7 @@ fn assert_named(hosts: &Hosts, agent: &Agent<'_>) -> Result<()> {
     await_before(agent, 1.0)?;
     await_log(agent, IN_FRONT)?;
     let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("egress-behind", "native"));
+    assert_eq!(status.of("eth0"), ("egress-behind", mode()));
     assert_eq!(status.code, Some(4));
     let before = status.json["interfaces"][0]["before"].to_string();
     assert!(before.contains(Foreign::NAME), "{before}");
@@ -118,7 +121,7 @@ fn assert_named(hosts: &Hosts, agent: &Agent<'_>) -> Result<()> {
 fn assert_first(hosts: &Hosts, agent: &Agent<'_>) -> Result<()> {
     await_before(agent, 0.0)?;
     let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("enforcing", "native"));
+    assert_eq!(status.of("eth0"), ("enforcing", mode()));
     assert_eq!(status.code, Some(0));
     assert_eq!(opens(hosts, LONG)?, [true; 2]);
     Ok(())
@@ -186,7 +189,7 @@ fn the_next_agent_goes_in_front() -> Result<()> {
     let foreign = Foreign::load()?;
     let _standing = in_front(&hosts, &foreign)?;
     let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("egress-behind", "native"));
+    assert_eq!(status.of("eth0"), ("egress-behind", mode()));
     assert_eq!(status.code, Some(4));
 
     let agent = hosts.enforce(POINT)?;

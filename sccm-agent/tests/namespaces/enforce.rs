@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
+use sccm_tests::agent::{Agent, Hosts, LONG, POINT, mode};
 use sccm_tests::netns::veth_pair;
 use sccm_tests::traffic::{Outcome, PATIENCE, ping, tcp_connect, tcp_exchange};
 
@@ -47,10 +47,7 @@ fn exactly_the_ports_of_the_table_are_open() -> Result<()> {
         assert_eq!(dropped(&[("service", service)]), 0, "{service}");
     }
     assert_eq!(
-        metrics.sum(
-            "sccm_enforcing",
-            &[("interface", "eth0"), ("mode", "native")]
-        ),
+        metrics.sum("sccm_enforcing", &[("interface", "eth0"), ("mode", mode())]),
         1.0
     );
     assert_eq!(hosts.status()?.code, Some(0));
@@ -71,7 +68,7 @@ fn an_uneventful_life_has_three_lines_and_no_warning() -> Result<()> {
         assert!(log.contains(line), "{log}");
     }
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
-    assert!(!hosts.has_xdp("eth0")?);
+    assert!(!hosts.is_hooked("eth0")?);
     Ok(())
 }
 
@@ -108,7 +105,7 @@ fn a_signal_during_the_start_ends_it_in_order() -> Result<()> {
     agent.signal(Signal::SIGTERM)?;
     let ended = agent.wait()?;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(!hosts.pins().exists() && !hosts.has_xdp("eth0")?);
+    assert!(!hosts.pins().exists() && !hosts.is_hooked("eth0")?);
     Ok(())
 }
 
@@ -190,6 +187,6 @@ fn only_the_named_interfaces_are_enforced() -> Result<()> {
     for (interface, state) in [("eth0", "enforcing"), ("eth1", "enforcing"), ("eth2", "-")] {
         assert_eq!(status.of(interface).0, state, "{interface}");
     }
-    assert!(!hosts.has_xdp("eth2")?);
+    assert!(!hosts.is_hooked("eth2")?);
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! Agents that end, are killed, fail half way, or find a card that cannot do it natively.
 
-use std::net::SocketAddr;
-
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{ALLOWED, Agent, FORBIDDEN, Hosts, LONG, POINT};
+use sccm_tests::agent::{FORBIDDEN, Hosts, POINT};
 use sccm_tests::netns::veth_pair;
-use sccm_tests::traffic::{Outcome, PATIENCE, tcp_connect};
+use sccm_tests::traffic::Outcome;
 
 /// Nothing of an agent is left, and it shows.
 #[track_caller]
@@ -24,7 +22,7 @@ fn signals_detach() -> Result<()> {
     // the way of the next one only sometimes.
     for signal in [Signal::SIGTERM, Signal::SIGINT].repeat(3) {
         let agent = hosts.enforce(POINT)?;
-        assert!(hosts.has_xdp("eth0")?);
+        assert!(hosts.is_hooked("eth0")?);
         let finished = agent.end(signal)?;
         assert_eq!(finished.code, Some(0), "{signal}: {finished:?}");
         assert_gone(&hosts)?;
@@ -62,7 +60,7 @@ fn detach_that_fails_after_it_detached_is_no_refusal() -> Result<()> {
     for part in ["something may have changed", "maps/stray"] {
         assert!(failed.stderr.contains(part), "{failed:?}");
     }
-    assert!(!hosts.has_xdp("eth0")?);
+    assert!(!hosts.is_hooked("eth0")?);
 
     std::fs::remove_dir(&folder)?;
     assert_eq!(hosts.run("detach")?.code, Some(0));
@@ -96,7 +94,7 @@ fn detach_leaves_room_for_the_next_agent_at_once() -> Result<()> {
     for _ in 0..3 {
         hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
         assert_eq!(hosts.run("detach")?.code, Some(0));
-        assert!(!hosts.has_xdp("eth0")?, "no program on the card");
+        assert!(!hosts.is_hooked("eth0")?, "no program on the card");
     }
     Ok(())
 }
@@ -111,7 +109,7 @@ fn a_failing_second_interface_takes_the_first_back() -> Result<()> {
             "lo",
             "native",
             "the driver says \"Underlying driver does not support XDP in native mode\"",
-            "--xdp-mode generic",
+            "--hook tc",
         ]);
     assert_gone(&hosts)
 }
@@ -134,15 +132,13 @@ fn a_driver_that_refuses_is_quoted_with_what_mends_it() -> Result<()> {
             "attaching to eth1 in native mode: No space left on device",
             "XDP expects number of rx queues not less than peer tx queues\": give it as many",
             "`ethtool -L eth1 rx N`",
-            "`--xdp-mode generic`",
+            "`--hook tc`",
         ]);
     assert_gone(&hosts)?;
     // The question leaves nothing behind.
-    assert!(!hosts.has_xdp("eth1")?);
-    let agent = hosts.enforce(&format!("{POINT} --interface eth1 --xdp-mode auto"))?;
-    let log = agent.log()?;
-    assert!(log.contains("not less than peer tx queues"), "{log}");
-    assert_eq!(hosts.status()?.of("eth1"), ("generic", "generic"));
+    assert!(!hosts.is_hooked("eth1")?);
+    let _agent = hosts.enforce(&format!("{POINT} --interface eth1 --hook tc"))?;
+    assert_eq!(hosts.status()?.of("eth1"), ("enforcing", "tc"));
     Ok(())
 }
 
@@ -162,7 +158,7 @@ fn a_failing_interface_leaves_the_others_and_the_policy_as_they_were() -> Result
         .assert_refused(&["lo", "native"]);
     assert_eq!(hosts.status()?, before);
     assert_eq!(hosts.point.ip("link show dev eth0")?, card);
-    assert!(!hosts.has_xdp("eth1")?, "a program on a new interface");
+    assert!(!hosts.is_hooked("eth1")?, "a program on a new interface");
     hosts.assert_enforced();
 
     // And the next one that succeeds is a later generation.
@@ -187,7 +183,7 @@ fn a_start_that_was_never_finished_is_taken_back() -> Result<()> {
 #[test]
 fn generic_mode_works_and_is_named() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
-    let agent = hosts.enforce(&format!("{POINT} --xdp-mode generic"))?;
+    let agent = hosts.enforce(&format!("{POINT} --hook xdp-generic"))?;
     hosts.assert_enforced();
     let status = hosts.status()?;
     assert_eq!(status.of("eth0"), ("generic", "generic"));
@@ -197,34 +193,6 @@ fn generic_mode_works_and_is_named() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn auto_falls_back_to_generic_only_where_it_must_and_says_so() -> Result<()> {
-    let (hosts, _servers) = Hosts::with_servers()?;
-    // Whoever asks over the loopback interface while it is attached may lose the answer.
-    let agent = Agent::start_guarded(
-        &hosts.point,
-        hosts.command(&format!("enforce {POINT} --interface lo --xdp-mode auto"))?,
-    )?;
-    let log = agent.log()?;
-    assert!(log.contains("WARN"), "{log}");
-    assert!(log.contains("lo runs in generic mode"), "{log}");
-    assert!(!log.contains("eth0 runs in generic mode"), "{log}");
-    let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("enforcing", "native"));
-    assert_eq!(status.of("lo"), ("generic", "generic"));
-    hosts.assert_enforced();
-    // What goes to an address of its own takes the same way as what goes to loopback.
-    for address in ["::1", "127.0.0.1", "2001:db8::2", "192.0.2.2"] {
-        let to = address.parse()?;
-        let inside =
-            |port, patience| tcp_connect(&hosts.point, SocketAddr::new(to, port), patience);
-        assert_eq!(inside(ALLOWED, LONG), Outcome::Connected, "{address}");
-        assert_eq!(inside(FORBIDDEN, PATIENCE), Outcome::TimedOut, "{address}");
-    }
-    Ok(())
-}
-
-/// Lists of the kernel's are asked for by every scrape and after every change of a card.
 #[test]
 fn scrapes_and_changes_at_once_do_not_end_enforcement() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
@@ -242,6 +210,6 @@ fn scrapes_and_changes_at_once_do_not_end_enforcement() -> Result<()> {
             .try_for_each(|scrape| scrape.join().expect("a scrape does not panic"))
     })?;
     hosts.assert_enforced();
-    assert!(hosts.has_xdp("eth0")?, "{}", agent.log()?);
+    assert!(hosts.is_hooked("eth0")?, "{}", agent.log()?);
     Ok(())
 }

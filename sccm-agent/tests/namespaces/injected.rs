@@ -123,7 +123,7 @@ fn enforcement_outlives_every_system_call_that_fails() -> Result<()> {
         busy(&hosts, &agent, &policy, round)?;
         drop(injection);
         hosts.assert_enforced();
-        assert!(hosts.has_xdp("eth0")?, "{call} {error}: {}", agent.log()?);
+        assert!(hosts.is_hooked("eth0")?, "{call} {error}: {}", agent.log()?);
         if has_ended(&agent)? {
             let finished = agent.wait()?;
             assert_ne!(finished.code, Some(0), "{call} {error}: {finished:?}");

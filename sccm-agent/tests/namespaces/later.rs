@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Agent, Hosts, LONG, POINT};
+use sccm_tests::agent::{Agent, Hosts, LONG, POINT, mode};
 
 fn await_state(hosts: &Hosts, interface: &str, state: &str) -> Result<()> {
     let end = Instant::now() + LONG;
@@ -44,7 +44,7 @@ fn a_card_that_is_missing_does_not_leave_the_others_open() -> Result<()> {
     assert!(agent.log()?.contains("waiting for eth7, br7"));
     let status = hosts.status()?;
     assert_eq!(status.code, Some(4));
-    assert_eq!(status.of("eth0"), ("enforcing", "native"));
+    assert_eq!(status.of("eth0"), ("enforcing", mode()));
     for missing in ["eth7", "br7"] {
         assert_eq!(status.of(missing), ("missing", "-"));
         let enforcing = |metrics: &sccm_tests::scrape::Metrics| {

@@ -74,7 +74,7 @@ fn without_a_journal_nothing_is_begun() -> Result<()> {
     let mut command = hosts.command(arguments)?;
     journal.give_to(&mut command);
     run(command)?.assert_refused(&["/run/systemd/journal/socket", "--log-format text or json"]);
-    assert!(!hosts.has_xdp("eth0")?);
+    assert!(!hosts.is_hooked("eth0")?);
     Ok(())
 }
 

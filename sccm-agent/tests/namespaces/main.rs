@@ -23,6 +23,7 @@ mod egress_order;
 mod enforce;
 mod faults;
 mod flips;
+mod hooks;
 mod http;
 mod injected;
 mod killed;

@@ -30,7 +30,7 @@ fn no_thread_keeps_more_than_enforcing_takes() -> Result<()> {
     hosts.point.ip("link del eth0")?;
     hosts.join_by_cable()?;
     let end = Instant::now() + LONG;
-    while !hosts.has_xdp("eth0")? {
+    while !hosts.is_hooked("eth0")? {
         ensure!(Instant::now() < end, "{}", agent.log()?);
         sleep(Duration::from_millis(50));
     }

@@ -73,7 +73,7 @@ fn cards_that_swap_their_names_stay_enforced() -> Result<()> {
     for slot in pins.slots() {
         detach(&pins.link(slot, Direction::Inbound))?;
         await_true("the program", || {
-            Ok(hosts.has_xdp("eth0")? && hosts.has_xdp("eth1")? && states(&hosts)? == both)
+            Ok(hosts.is_hooked("eth0")? && hosts.is_hooked("eth1")? && states(&hosts)? == both)
         })?;
     }
     hosts.assert_enforced();

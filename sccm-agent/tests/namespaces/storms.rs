@@ -34,7 +34,7 @@ fn mended(hosts: &Hosts, pin: &Path) -> Result<Duration> {
     detach(pin)?;
     let begun = Instant::now();
     // The next one is taken off by its pin.
-    while !(hosts.has_xdp("eth0")? && pin.exists()) {
+    while !(hosts.is_hooked("eth0")? && pin.exists()) {
         ensure!(begun.elapsed() < LONG, "the program does not come back");
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use aya::maps::{Array, Map, MapData};
 use nix::sys::signal::Signal;
 use sccm_common::abi::map;
-use sccm_tests::agent::{Agent, Hosts, LONG, POINT, PolicyFile};
+use sccm_tests::agent::{Agent, Hosts, LONG, POINT, PolicyFile, mode};
 use sccm_tests::hooks::detach;
 use sccm_tests::supervisor::Supervisor;
 
@@ -40,7 +40,7 @@ fn it_is_ready_when_every_card_is_held_and_alive_while_that_is_so() -> Result<()
     let agent = Agent::spawn(&hosts.point, command)?;
     let before = supervisor.wait_for("READY=1", LONG)?;
     let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("enforcing", "native"));
+    assert_eq!(status.of("eth0"), ("enforcing", mode()));
     assert_eq!(status.of("eth7"), ("missing", "-"));
     let said = before.iter().find(|line| line.starts_with("STATUS="));
     let said = said.map(String::as_str).unwrap_or_default();
@@ -64,7 +64,7 @@ fn it_is_ready_when_every_card_is_held_and_alive_while_that_is_so() -> Result<()
     assert_falls_silent(&supervisor, "without the agent's programs: eth0")?;
     hosts.client.ip("link set eth0 mtu 1500")?;
     supervisor.wait_for("WATCHDOG=1", LONG)?;
-    assert_eq!(hosts.status()?.of("eth0"), ("enforcing", "native"));
+    assert_eq!(hosts.status()?.of("eth0"), ("enforcing", mode()));
 
     // Somebody who writes to the maps makes another bank the active one.
     let pin = hosts.pins().join("maps").join(map::ACTIVE.name);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{FORBIDDEN, Hosts, LONG, POINT, Witness};
+use sccm_tests::agent::{FORBIDDEN, Hosts, LONG, POINT, Witness, mode};
 use sccm_tests::netns::veth_pair;
 use sccm_tests::scrape::Metrics;
 use sccm_tests::traffic::{Outcome, tcp_connect};
@@ -19,7 +19,7 @@ fn enforcement_survives_kill_9_and_a_new_agent_takes_over_without_a_gap() -> Res
     witness.look()?;
     hosts.assert_enforced();
     let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("enforcing", "native"));
+    assert_eq!(status.of("eth0"), ("enforcing", mode()));
     assert_eq!((status.code, status.generation()), (Some(0), 1));
 
     let agent = hosts.enforce(POINT)?;
@@ -99,13 +99,13 @@ fn a_new_agent_lets_go_of_interfaces_that_it_was_not_given() -> Result<()> {
     right.address("198.51.100.2/24")?;
     let agent = hosts.enforce(&format!("{POINT} --interface eth1"))?;
     agent.end(Signal::SIGKILL)?;
-    assert!(hosts.has_xdp("eth1")?);
+    assert!(hosts.is_hooked("eth1")?);
 
     let _agent = hosts.enforce(POINT)?;
     hosts.assert_enforced();
     let to = "198.51.100.2:21".parse()?;
     assert_eq!(tcp_connect(&hosts.client, to, LONG), Outcome::Connected);
-    assert!(!hosts.has_xdp("eth1")?);
+    assert!(!hosts.is_hooked("eth1")?);
     assert_eq!(hosts.status()?.code, Some(0));
     Ok(())
 }
@@ -128,7 +128,7 @@ fn a_card_that_was_made_anew_is_noticed_and_taken_again() -> Result<()> {
     let agent = hosts.enforce(POINT)?;
     hosts.assert_enforced();
     let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("enforcing", "native"));
+    assert_eq!(status.of("eth0"), ("enforcing", mode()));
     assert!(
         agent.metrics()?.dropped(&[]) > before,
         "the counters went on"

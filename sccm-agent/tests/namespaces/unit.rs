@@ -147,7 +147,7 @@ fn an_agent_lets_go_although_its_pin_directory_is_mounted() -> Result<()> {
     ensure!(Command::new("umount").arg(&pins).status()?.success());
     let detached = detached?;
     assert_eq!(detached.code, Some(0), "{detached:?}");
-    assert!(!hosts.has_xdp("eth0")?);
+    assert!(!hosts.is_hooked("eth0")?);
     assert_eq!(fs::read_dir(&pins)?.count(), 0);
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT};
+use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, POINT, mode};
 use sccm_tests::terminal::Terminal;
 
 const WIDE: (u16, u16) = (120, 40);
@@ -59,7 +59,7 @@ fn the_screen_says_what_the_kernel_counts() -> Result<()> {
     let mut terminal = watch(&hosts)?;
     let before = agreed(&mut terminal, &agent, 30)?;
     assert!(before >= 30);
-    terminal.wait_for_all(&["Agent   running", "eth0", "enforcing", "native"])?;
+    terminal.wait_for_all(&["Agent   running", "eth0", "enforcing", mode()])?;
     // A rate, once there is traffic between two readings.
     knock(&hosts, 500)?;
     terminal.wait_for(|screen| {

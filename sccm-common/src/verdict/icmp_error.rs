@@ -70,7 +70,7 @@ pub fn about<T: Tables, P: Payload + ?Sized>(
     };
     let quote = quote.opaque(tables);
     let (sender, direction) = match hook {
-        Hook::Xdp => arrival(tables, packet, place),
+        Hook::Ingress => arrival(tables, packet, place),
         Hook::Egress => {
             let class = class_of(tables, packet.family, &packet.destination);
             (class, Direction::Outbound)

@@ -173,7 +173,7 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<Network> 
     let destination: [u8; 6] = cursor.take().or_end(Reason::EthernetTruncated)?;
     let _source: [u8; 6] = cursor.take().or_end(Reason::EthernetTruncated)?;
     let mut kind = u16::from_be_bytes(cursor.take().or_end(Reason::EthernetTruncated)?);
-    let mut tags = 0;
+    let mut tags = cursor.tags_beside();
     while kind == ethertype::VLAN || kind == ethertype::SERVICE_VLAN {
         if tags == MAX_TAGS {
             return Break(Reason::VlanDepth);

@@ -21,7 +21,7 @@ pub const UNTAGGED: u16 = 0;
 pub fn id<C: Cursor>(cursor: &mut C) -> Option<u16> {
     let _addresses: [u8; 12] = cursor.take()?;
     let mut kind = u16::from_be_bytes(cursor.take()?);
-    for _ in 0..MAX_TAGS {
+    for _ in cursor.tags_beside()..MAX_TAGS {
         if !is_tag(kind) {
             return Some(UNTAGGED);
         }

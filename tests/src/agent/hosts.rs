@@ -9,7 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, Map, MapData};
-use sccm_common::abi;
+use nix::net::if_::if_nametoindex;
+use sccm_agent::kernel::tc_programs;
+use sccm_common::{Hook, abi};
 use serde_json::Value;
 
 use super::{Agent, FORBIDDEN, Finished, command, run};
@@ -117,10 +119,15 @@ impl Hosts {
         Ok(Array::<_, u32>::try_from(map)?.set(0, version, 0)?)
     }
 
-    /// Whether any XDP program hangs on an interface of the point, as `ip` sees it.
-    pub fn has_xdp(&self, interface: &str) -> Result<bool> {
+    /// Whether any XDP program hangs on an interface of the point, as `ip` sees it, or any program
+    /// at TC ingress.
+    pub fn is_hooked(&self, interface: &str) -> Result<bool> {
         let shown = self.point.ip(&format!("link show dev {interface}"))?;
-        Ok(shown.contains("xdp"))
+        let at_tc = self.point.enter(|| {
+            let index = if_nametoindex(interface)?;
+            tc_programs(index, Hook::Ingress)
+        })?;
+        Ok(shown.contains("xdp") || !at_tc.is_empty())
     }
 }
 

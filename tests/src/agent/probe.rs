@@ -78,7 +78,7 @@ impl Hosts {
     /// Asserts that nothing of an agent is on `eth0` or in the pin directory.
     #[track_caller]
     pub fn assert_untouched(&self) -> Result<()> {
-        assert!(!self.has_xdp("eth0")?, "a program is on the card");
+        assert!(!self.is_hooked("eth0")?, "a program is on the card");
         assert!(!self.pins().exists(), "pins are left");
         Ok(())
     }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun as _, TestRunOptions};
-use sccm_agent::kernel::{Loader, Maps, PinDir, Programs};
+use sccm_agent::kernel::{IngressAt, Loader, Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::Place;
 use sccm_common::abi::map;
@@ -25,7 +25,7 @@ use sccm_common::question::{BUCKETS, Words};
 use sccm_common::tftp::TransferKey;
 use sccm_common::trunk::VlanTable;
 use sccm_tests::bpffs::BpfMount;
-use sccm_tests::datapath::{Action, SHORTEST_FRAME, runs_outbound};
+use sccm_tests::datapath::{Action, SHORTEST_FRAME, runs_at_tc};
 
 use crate::case::{Spot, Step};
 use crate::native::{Counted, Native};
@@ -66,13 +66,21 @@ impl Kernel {
         let slots = Slots::claim(&mut maps)?;
         let mut vlans: Array<MapData, VlanTable> = open(&pins, map::VLANS.name)?;
         vlans.set(slots.of(Spot::Trunk), *slots.vlans(), 0)?;
-        let mut load = |spot, place| loader.load(slots.of(spot), place);
-        let programs = vec![
-            (Spot::Host, load(Spot::Host, Place::Host)?),
-            (Spot::Uplink, load(Spot::Uplink, Place::Uplink)?),
-            (Spot::Segment, load(Spot::Segment, Place::Segment)?),
-            (Spot::Trunk, loader.load_trunk(slots.of(Spot::Trunk))?),
-        ];
+        let mut programs = Vec::new();
+        for (spot, place) in [
+            (Spot::Host, Some(Place::Host)),
+            (Spot::Uplink, Some(Place::Uplink)),
+            (Spot::Segment, Some(Place::Segment)),
+            (Spot::Trunk, None),
+        ] {
+            let (slot, at) = (slots.of(spot), IngressAt::Xdp);
+            let mut loaded = match place {
+                Some(place) => loader.load(slot, place, at)?,
+                None => loader.load_trunk(slot, at)?,
+            };
+            loaded.also_at(IngressAt::Tc)?;
+            programs.push((spot, loaded));
+        }
         Ok(Self {
             programs,
             maps,
@@ -100,11 +108,16 @@ impl Kernel {
             ..TestRunOptions::default()
         };
         match step {
+            // Every second frame at TC: the flows that one hook notes, the other finds.
+            Step::Arrives(spot, frame) if runs_at_tc(frame) && is_odd(frame) => {
+                let run = self.of(*spot)?.tc()?.test_run(options(frame))?;
+                Action::of_tc(run.return_value).map(Some)
+            }
             Step::Arrives(spot, frame) if frame.len() >= SHORTEST_FRAME => {
                 let run = self.of(*spot)?.xdp()?.test_run(options(frame))?;
                 Action::of_xdp(run.return_value).map(Some)
             }
-            Step::Leaves(spot, frame) if runs_outbound(frame) => {
+            Step::Leaves(spot, frame) if runs_at_tc(frame) => {
                 let run = self.of(*spot)?.classifier()?.test_run(options(frame))?;
                 Action::of_tc(run.return_value).map(Some)
             }
@@ -286,6 +299,15 @@ impl Kernel {
         let found = programs.find(|(at, _)| *at == spot);
         Ok(&mut found.context("a program for each spot")?.1)
     }
+}
+
+/// Of the sum of its bytes: the same in every run of a case.
+fn is_odd(frame: &[u8]) -> bool {
+    frame
+        .iter()
+        .fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
+        % 2
+        == 1
 }
 
 fn keys<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> Result<Vec<K>> {

@@ -51,7 +51,7 @@ impl<'a> Native<'a> {
                 self.tables.state.wait(*seconds);
                 return None;
             }
-            Step::Arrives(spot, frame) => (*spot, frame, Hook::Xdp),
+            Step::Arrives(spot, frame) => (*spot, frame, Hook::Ingress),
             Step::Leaves(spot, frame) => (*spot, frame, Hook::Egress),
         };
         let Some((slot, place)) = self.seat(spot, frame) else {
@@ -62,7 +62,7 @@ impl<'a> Native<'a> {
             });
         };
         let (direction, verdict) = match hook {
-            Hook::Xdp => (hook.direction(place), self.ingress(frame, place)),
+            Hook::Ingress => (hook.direction(place), self.ingress(frame, place)),
             Hook::Egress => self.egress(frame, place)?,
         };
         Some(Counted {

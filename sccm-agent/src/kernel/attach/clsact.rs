@@ -1,4 +1,4 @@
-//! Egress on kernels without TCX: a filter of the clsact queueing discipline.
+//! TC hooks on kernels without TCX: a filter of the clsact queueing discipline.
 //!
 //! Such a filter is no BPF link. It belongs to its interface, outlives every process, and cannot
 //! be pinned. So its program is pinned instead, before the filter is attached: a filter of ours
@@ -12,11 +12,12 @@ use super::super::filter::{self, EVERY_PROTOCOL, Filter as Listed, HANDLE};
 use super::super::pinned::Pinned;
 use super::super::root_cause;
 use super::super::unhook::unhook;
-use super::EgressOrder;
+use super::TcOrder;
 use anyhow::{Context as _, Result, anyhow, bail};
+use aya::programs::SchedClassifier;
 use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcHandle};
-use aya::programs::{SchedClassifier, TcAttachType};
 use nix::net::if_::if_nametoindex;
+use sccm_common::Hook;
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
 
@@ -53,15 +54,15 @@ impl Drop for Filter {
     }
 }
 
-/// Pins the program at `path`, and attaches it to an interface, beside our filter that runs the
+/// Pins the program at `path`, and attaches it to a hook of an interface, beside our filter that runs the
 /// program `replaces`, if there is one.
 ///
 /// # Errors
 /// The kernel refuses, or somebody else's filter has our place.
 pub(crate) fn attach(
     program: &mut SchedClassifier,
-    interface: &str,
-    order: EgressOrder,
+    (interface, hook): (&str, Hook),
+    order: TcOrder,
     path: PathBuf,
     replaces: Option<u32>,
 ) -> Result<Filter> {
@@ -73,10 +74,10 @@ pub(crate) fn attach(
              has none)"
         )
     })?;
-    let there = filter::list(index).context("listing the filters of clsact")?;
+    let there = filter::list(index, hook).context("listing the filters of clsact")?;
     let priority = match order {
-        EgressOrder::First => first(&there, interface)?,
-        EgressOrder::Last => there
+        TcOrder::First => first(&there, (interface, hook))?,
+        TcOrder::Last => there
             .last()
             .map_or(1, |last| last.priority.saturating_add(1)),
     };
@@ -93,14 +94,15 @@ pub(crate) fn attach(
         handle: TcHandle::new(0, handle),
         classid: None,
     });
+    let label = hook.label();
     let id = program
-        .attach_with_options(interface, TcAttachType::Egress, options)
+        .attach_with_options(interface, filter::attach_type(hook), options)
         .map_err(|error| {
             anyhow!(
-                "attaching an egress filter to {interface}: {}: if `tc filter show dev \
-                 {interface} egress` lists another one of priority {priority} and handle \
+                "attaching an {label} filter to {interface}: {}: if `tc filter show dev \
+                 {interface} {label}` lists another one of priority {priority} and handle \
                  {handle:#x}, stop its owner, or remove it with `tc filter del dev {interface} \
-                 egress pref {priority} handle {handle:#x} bpf`; a kernel without the module \
+                 {label} pref {priority} handle {handle:#x} bpf`; a kernel without the module \
                  cls_bpf has no such filters",
                 root_cause(&error)
             )
@@ -113,7 +115,7 @@ pub(crate) fn attach(
 /// there. If the filter is gone, removes the pin, and returns false.
 pub(crate) fn take_over(
     program: &mut SchedClassifier,
-    interface: &str,
+    (interface, hook): (&str, Hook),
     path: &Path,
 ) -> Result<bool> {
     let index = if_nametoindex(interface).with_context(|| format!("looking for {interface}"))?;
@@ -121,7 +123,7 @@ pub(crate) fn take_over(
     // The pin of an agent that died between two programs.
     unhook(&successor)?;
     let running = match Pinned::program_at(path)? {
-        Some(program) => filter::of_program(index, program)?,
+        Some(program) => filter::of_program(index, hook, program)?,
         None => None,
     };
     let Some(running) = running else {
@@ -129,10 +131,11 @@ pub(crate) fn take_over(
         return Ok(false);
     };
     let pinned = pin(program, successor.clone())?;
-    let link = filter::at(interface, running.priority, running.handle.into())?;
+    let link = filter::at(interface, hook, running.priority, running.handle.into())?;
     let id = program.attach_to_link(link).map_err(|error| {
         anyhow!(
-            "replacing the egress filter of {interface}: {}",
+            "replacing the {} filter of {interface}: {}",
+            hook.label(),
             root_cause(&error)
         )
     })?;
@@ -155,7 +158,7 @@ pub(crate) fn successor(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Only filters of another kind can have it.
-fn first(there: &[Listed], interface: &str) -> Result<u16> {
+fn first(there: &[Listed], (interface, hook): (&str, Hook)) -> Result<u16> {
     const FIRST: u16 = 1;
     let refuses = |filter: &&Listed| {
         filter.priority == FIRST
@@ -163,11 +166,11 @@ fn first(there: &[Listed], interface: &str) -> Result<u16> {
     };
     if let Some(filter) = there.iter().find(refuses) {
         bail!(
-            "a clsact filter of {interface} ({}) has the first priority, so that it sees outgoing \
-             packets before the agent's egress program, and may hide them: remove it with `tc \
-             filter del dev {interface} egress pref {FIRST}`, or stand behind it with \
-             --behind-tc-programs",
-            filter.kind
+            "a clsact filter of {interface} ({}) has the first priority, so that it sees packets \
+             before the agent's {label} program, and may hide them: remove it with `tc filter del \
+             dev {interface} {label} pref {FIRST}`, or stand behind it with --behind-tc-programs",
+            filter.kind,
+            label = hook.label()
         );
     }
     Ok(FIRST)

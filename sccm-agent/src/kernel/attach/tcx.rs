@@ -1,35 +1,37 @@
-//! Egress by TCX, with a BPF link.
+//! TC hooks by TCX, with a BPF link.
 
-use super::super::root_cause;
-use super::EgressOrder;
+use super::super::{filter, root_cause};
+use super::TcOrder;
 use super::link::{open, was_updated};
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
 use aya::programs::tc::TcAttachOptions;
-use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
+use aya::programs::{LinkOrder, SchedClassifier};
+use sccm_common::Hook;
 use std::path::Path;
 
 /// Attaches the program; dropping the link detaches it.
 pub(crate) fn attach(
     program: &mut SchedClassifier,
-    interface: &str,
-    order: EgressOrder,
+    (interface, hook): (&str, Hook),
+    order: TcOrder,
 ) -> Result<FdLink> {
     let order = match order {
-        EgressOrder::First => LinkOrder::first(),
-        EgressOrder::Last => LinkOrder::last(),
+        TcOrder::First => LinkOrder::first(),
+        TcOrder::Last => LinkOrder::last(),
     };
     let order = TcAttachOptions::TcxOrder(order);
     let id = program
-        .attach_with_options(interface, TcAttachType::Egress, order)
+        .attach_with_options(interface, filter::attach_type(hook), order)
         .map_err(|error| {
             anyhow!(
-                "attaching the egress program to {interface}: {}",
+                "attaching the {} program to {interface}: {}",
+                hook.label(),
                 root_cause(&error)
             )
         })?;
     let link = program.take_link(id)?;
-    FdLink::try_from(link).map_err(|_| anyhow!("{interface} gave no BPF link for its egress"))
+    FdLink::try_from(link).map_err(|_| anyhow!("{interface} gave no BPF link at TC"))
 }
 
 /// Gives the link that is pinned at `path` the new program; false if its card is gone.

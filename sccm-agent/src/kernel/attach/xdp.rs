@@ -1,12 +1,11 @@
 //! XDP, with a BPF link.
 
 use super::super::root_cause;
-use super::Mode;
 use super::link::{open, was_updated};
 use super::refusal;
 use anyhow::{Result, anyhow};
 use aya::programs::links::FdLink;
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{ProgramError, Xdp, XdpMode};
 use nix::net::if_::if_nametoindex;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -15,16 +14,16 @@ use std::path::Path;
 ///
 /// # Errors
 /// The driver or the kernel refuses.
-pub(crate) fn attach(program: &mut Xdp, interface: &str, mode: Mode) -> Result<FdLink> {
+pub(crate) fn attach(program: &mut Xdp, interface: &str, mode: XdpMode) -> Result<FdLink> {
     let id = program
-        .attach(interface, mode.flags())
+        .attach(interface, mode)
         .map_err(|error| refused(&error, program, interface, mode))?;
     let link = program.take_link(id)?;
     // On old kernels, aya attaches in a way that ends with the process.
     FdLink::try_from(link).map_err(|_| {
         anyhow!(
             "the driver of {interface} is too old for BPF links, so the program would go when this \
-             process ends: try `--xdp-mode generic`"
+             process ends: try `--hook tc`"
         )
     })
 }
@@ -39,21 +38,21 @@ pub(crate) fn take_over(program: &mut Xdp, path: &Path) -> Result<bool> {
 }
 
 /// An error with the kernel's refusal and what to do about it.
-fn refused(error: &ProgramError, program: &Xdp, interface: &str, mode: Mode) -> anyhow::Error {
+fn refused(error: &ProgramError, program: &Xdp, interface: &str, mode: XdpMode) -> anyhow::Error {
     let cause = root_cause(error);
-    let remedy = match mode {
-        Mode::Native => natively(program, interface),
-        Mode::Generic => "another program may sit on the interface: see `ip link show`".to_owned(),
+    let (label, remedy) = match mode {
+        XdpMode::Skb => (
+            "generic",
+            "another program may sit on the interface: see `ip link show`".to_owned(),
+        ),
+        _ => ("native", natively(program, interface)),
     };
-    anyhow!(
-        "attaching to {interface} in {} mode: {cause}: {remedy}",
-        mode.label()
-    )
+    anyhow!("attaching to {interface} in {label} mode: {cause}: {remedy}")
 }
 
 /// What the driver says, and what mends that.
 fn natively(program: &Xdp, interface: &str) -> String {
-    const SLOWER: &str = "accept the slower way with `--xdp-mode generic`";
+    const TC: &str = "run the program at TC with `--hook tc`";
     let index = if_nametoindex(interface).ok();
     let number = program.fd().ok();
     let words = index
@@ -62,11 +61,11 @@ fn natively(program: &Xdp, interface: &str) -> String {
     let Some(words) = words else {
         return format!(
             "the driver cannot run the program natively as it is set up; its reason may be in \
-             `dmesg` (MTU above what it takes, LRO on, too few queues). Mend that, or {SLOWER}"
+             `dmesg` (MTU above what it takes, LRO on, too few queues). Mend that, or {TC}"
         );
     };
     match refusal::remedy(&words, interface) {
-        Some(remedy) => format!("the driver says \"{words}\": {remedy}, or {SLOWER}"),
-        None => format!("the driver says \"{words}\": {SLOWER}"),
+        Some(remedy) => format!("the driver says \"{words}\": {remedy}, or {TC}"),
+        None => format!("the driver says \"{words}\": {TC}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Which filters see what leaves an interface, in which order.
+//! Which filters see what passes a hook of an interface, in which order.
 
 use super::send;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -6,6 +6,7 @@ use netlink_packet_route::tc::{TcAttribute, TcHandle as Handle, TcMessage};
 use rtnetlink::packet_core::{
     NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer, NlasIterator,
 };
+use sccm_common::Hook;
 use std::io::Error;
 
 /// The kind of filter that runs a program.
@@ -22,7 +23,7 @@ const KIND: u16 = 1;
 const OPTIONS: u16 = 2;
 const BPF_ID: u16 = 11;
 
-/// An egress filter.
+/// A filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
     /// The lower ones are asked first.
@@ -37,17 +38,20 @@ pub(crate) struct Filter {
     pub(crate) program: Option<u32>,
 }
 
-/// The filters of what leaves an interface, in the order in which the kernel asks them. Of a kind
+/// The filters at a hook of an interface, in the order in which the kernel asks them. Of a kind
 /// that runs no programs there is one entry for each priority.
 ///
 /// # Errors
 /// The kernel refuses, or what it says cannot be read. It is no error if there are no filters, no
 /// queueing discipline, or no such interface.
-pub(crate) fn list(interface: u32) -> Result<Vec<Filter>, Error> {
+pub(crate) fn list(interface: u32, hook: Hook) -> Result<Vec<Filter>, Error> {
     let mut message = TcMessage::with_index(interface.cast_signed());
     message.header.parent = Handle {
         major: Handle::CLSACT.major,
-        minor: Handle::MIN_EGRESS,
+        minor: match hook {
+            Hook::Ingress => Handle::MIN_INGRESS,
+            Hook::Egress => Handle::MIN_EGRESS,
+        },
     };
     // Others are asked only if one of these says so.
     message.attributes = vec![TcAttribute::Chain(0)];

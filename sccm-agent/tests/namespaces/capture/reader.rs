@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use pcap_file::DataLink;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
@@ -13,6 +14,8 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 #[derive(Debug)]
 pub struct Captured {
     pub interface: String,
+    /// What its bytes begin with.
+    pub link: DataLink,
     pub at: Duration,
     pub length: u32,
     pub data: Vec<u8>,
@@ -36,11 +39,14 @@ pub fn read(path: &Path) -> Result<Vec<Captured>> {
                     options().any(|one| *one == InterfaceDescriptionOption::IfTsResol(9)),
                     "times are not in nanoseconds"
                 );
-                interfaces.push(name.context("an interface without a name")?);
+                let name = name.context("an interface without a name")?;
+                interfaces.push((name, block.linktype));
             }
             Block::EnhancedPacket(block) => {
+                let (interface, link) = interfaces[block.interface_id as usize].clone();
                 let mut packet = Captured {
-                    interface: interfaces[block.interface_id as usize].clone(),
+                    interface,
+                    link,
                     at: block.timestamp,
                     length: block.original_len,
                     data: block.data.to_vec(),

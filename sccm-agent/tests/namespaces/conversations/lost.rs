@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Agent, Hosts, POINT};
+use sccm_tests::agent::{Agent, Hosts, POINT, mode};
 use sccm_tests::hooks;
 use sccm_tests::traffic::{tcp_exchange, tcp_server};
 
@@ -39,7 +39,7 @@ fn assert_whole(hosts: &Hosts) -> Result<()> {
     hosts.assert_enforced();
     let server = tcp_server(&hosts.client, (Hosts::CLIENT[0], 8443).into())?;
     assert!(tcp_exchange(&hosts.point, server.address(), LONG));
-    assert_eq!(hosts.status()?.of("eth0"), ("enforcing", "native"));
+    assert_eq!(hosts.status()?.of("eth0"), ("enforcing", mode()));
     Ok(())
 }
 
@@ -75,10 +75,10 @@ fn a_lost_filter_is_made_anew() -> Result<()> {
 fn a_lost_egress_hook_is_told() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
     hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
-    assert_eq!(hosts.status()?.of("eth0"), ("enforcing", "native"));
+    assert_eq!(hosts.status()?.of("eth0"), ("enforcing", mode()));
     hooks::detach(&pin(&hosts, "outbound"))?;
     let status = hosts.status()?;
-    assert_eq!(status.of("eth0"), ("egress-lost", "native"));
+    assert_eq!(status.of("eth0"), ("egress-lost", mode()));
     assert_eq!(status.code, Some(4));
     Ok(())
 }

@@ -86,7 +86,7 @@ fn a_bridge_stands_for_its_members_as_they_come_and_go() -> Result<()> {
     assert!(tcp_exchange(&hosts.point, server.address(), LONG));
 
     let neighbour = neighbour(&hosts)?;
-    assert!(!hosts.has_xdp("eth1")?);
+    assert!(!hosts.is_hooked("eth1")?);
     hosts.point.ip("link set dev eth1 master br0")?;
     await_enforcing(&agent, "eth1", 1.0)?;
     assert_forbidden(&neighbour, Outcome::TimedOut);
@@ -99,7 +99,7 @@ fn a_bridge_stands_for_its_members_as_they_come_and_go() -> Result<()> {
 
     hosts.point.ip("link set dev eth1 nomaster")?;
     await_enforcing(&agent, "eth1", 0.0)?;
-    assert!(!hosts.has_xdp("eth1")?);
+    assert!(!hosts.is_hooked("eth1")?);
     assert_eq!(agent.get("/-/ready")?.0, 200);
     hosts.assert_enforced();
     Ok(())

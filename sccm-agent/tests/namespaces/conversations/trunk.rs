@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use sccm_tests::agent::Agent;
+use sccm_tests::agent::{Agent, mode};
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::packet::Packet;
 use sccm_tests::scrape::Metrics;
@@ -39,7 +39,7 @@ fn told(metrics: &Metrics, interface: &str, direction: &str, reason: &str) -> (u
 }
 
 fn is_enforcing(agent: &Agent, interface: &str) -> Result<bool> {
-    let labels = [("interface", interface), ("mode", "native")];
+    let labels = [("interface", interface), ("mode", mode())];
     Ok(agent.metrics()?.sum("sccm_enforcing", &labels) == 1.0)
 }
 

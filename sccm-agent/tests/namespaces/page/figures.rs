@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use sccm_common::Disposition;
+use sccm_tests::agent::mode;
 use sccm_tests::packet::Packet;
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ fn row(kernel: &Figures) -> Vec<String> {
         alike.map(|(_, (packets, _))| packets).sum()
     };
     let (passed, dropped) = (sum("passed").to_string(), sum("dropped").to_string());
-    ["eth0", "enforcing", "native", &passed, &dropped, "0"]
+    ["eth0", "enforcing", mode(), &passed, &dropped, "0"]
         .map(str::to_owned)
         .into()
 }

@@ -72,7 +72,8 @@ impl Case {
         for (hook, packet) in &self.before {
             world.run(*hook, packet, 1)?;
         }
-        let empty = floor::empty(self.hook)?;
+        let kind = world.kind(self.hook);
+        let empty = floor::empty(kind)?;
         let empty = sys::test_run(empty.as_fd(), &self.packet.build(), REPEAT)?;
         let counted = world.counted(self.reason)?;
         let run = world.run(self.hook, &self.packet, REPEAT)?;
@@ -83,7 +84,7 @@ impl Case {
             self.reason
         );
         ensure!(
-            run.returned == floor::returned(self.hook, self.reason.passes()),
+            run.returned == floor::returned(kind, self.reason.passes()),
             "{name}: the program returned {}",
             run.returned
         );

@@ -1,7 +1,9 @@
 //! The packets that are measured. To add a case, add a line.
 
 use sccm_common::Hook;
-use sccm_common::Reason::{self, FragmentFollows, NotAllowed, Outbound, Reply, Service};
+use sccm_common::Reason::{
+    self, FragmentFollows, NotAllowed, Outbound, OutboundNotAllowed, Reply, Service,
+};
 use sccm_tests::packet::{ExtensionHeader, Packet};
 
 use crate::case::Case;
@@ -63,6 +65,58 @@ fn by_port() -> Vec<Case> {
     ]
 }
 
+/// The same at TC ingress, which the kernel calls with a packet buffer that it has made.
+pub fn at_tc() -> Vec<Case> {
+    let refused = refused("role only, at TC", NOTE);
+    let passes = |name, packet: Packet| {
+        let packet = packet.tcp(50000, HTTP).syn();
+        arriving("role only, at TC", name, packet, Service).at_most(10)
+    };
+    let passes = vec![
+        passes("pass, IPv4 TCP", v4()),
+        passes("pass, IPv6 TCP", v6()),
+        passes("pass, VLAN tag", v4().vlan(20)),
+    ];
+    [passes, refused].concat()
+}
+
+/// What comes in at a gateway's segment: from the protected systems.
+pub fn at_a_segment() -> Vec<Case> {
+    let case = |name, packet, at_most| {
+        arriving("segment, what comes in", name, packet, Outbound).at_most(at_most)
+    };
+    let answer = |packet: Packet| packet.tcp(HTTP, 50000).ack().payload(64);
+    let known = |packet: Packet| packet.tcp(40000, 1433).ack().payload(64);
+    let open = |packet: Packet, case: Case| case.after(Hook::Ingress, open_tcp(packet));
+    vec![
+        case("answer of an allowed service, IPv4", answer(v4_out()), 30),
+        case("answer of an allowed service, IPv6", answer(v6_out()), 30),
+        open(
+            v4_out(),
+            case("packet of an open flow, IPv4", known(v4_out()), 35),
+        ),
+        open(
+            v6_out(),
+            case("packet of an open flow, IPv6", known(v6_out()), 35),
+        ),
+        case("opening, IPv4", open_tcp(v4_out()), 90),
+        case("opening, IPv6", open_tcp(v6_out()), 90),
+    ]
+}
+
+/// The same with `outbound = "enforce"`.
+pub fn refused_at_a_segment() -> Vec<Case> {
+    let case = |name, packet: Packet| {
+        let group = "segment, what comes in, outbound enforced";
+        let packet = packet.tcp(40000, 6667).syn();
+        arriving(group, name, packet, OutboundNotAllowed).at_most(35 + NOTE)
+    };
+    vec![
+        case("refused, IPv4", v4_out()),
+        case("refused, IPv6", v6_out()),
+    ]
+}
+
 /// What is refused, noted or only counted, and what that may cost.
 fn refused(group: &'static str, noted: u32) -> Vec<Case> {
     let case = |name, packet: Packet, at_most| {
@@ -94,7 +148,7 @@ fn by_state() -> Vec<Case> {
     let follows = |name, first: Packet, later: Packet| {
         let first = first.udp(50000, BINL).udp_length(96).payload(16);
         let later = later.ip_protocol(17).payload(64);
-        case(name, later, FragmentFollows).after(Hook::Xdp, first)
+        case(name, later, FragmentFollows).after(Hook::Ingress, first)
     };
     let (tcp, udp) = (open_tcp, |packet: Packet| packet.udp(40000, 161));
     vec![
@@ -166,7 +220,7 @@ pub fn prefixes() -> Vec<&'static str> {
 }
 
 fn arriving(group: &'static str, name: &'static str, packet: Packet, reason: Reason) -> Case {
-    Case::new(group, name, Hook::Xdp, packet, reason)
+    Case::new(group, name, Hook::Ingress, packet, reason)
 }
 
 /// Opens the flow of the replies.

@@ -31,11 +31,12 @@ const TAIL_CALL: i32 = 12;
 /// A map's descriptor follows as the constant (`BPF_PSEUDO_MAP_FD`).
 const MAP_DESCRIPTOR: u8 = 1;
 
-/// What a program returns for a frame that goes on, and for one that is dropped.
+/// What a program returns for a frame that goes on, and for one that is dropped: at XDP, or at TC, as
+/// at egress.
 pub const fn returned(hook: Hook, passes: bool) -> u32 {
     match (hook, passes) {
-        (Hook::Xdp, true) => 2,
-        (Hook::Xdp, false) => 1,
+        (Hook::Ingress, true) => 2,
+        (Hook::Ingress, false) => 1,
         // TC_ACT_UNSPEC is -1.
         (Hook::Egress, true) => u32::MAX,
         (Hook::Egress, false) => 2,
@@ -45,7 +46,7 @@ pub const fn returned(hook: Hook, passes: bool) -> u32 {
 /// Where the context holds the bounds of the frame (`struct xdp_md`, `struct __sk_buff`).
 const fn bounds(hook: Hook) -> (i16, i16) {
     match hook {
-        Hook::Xdp => (0, 4),
+        Hook::Ingress => (0, 4),
         Hook::Egress => (76, 80),
     }
 }
@@ -57,7 +58,7 @@ pub fn empty(hook: Hook) -> Result<OwnedFd> {
 
 /// A program of two instructions: drop it as it arrives.
 pub fn drop_all() -> Result<OwnedFd> {
-    returning(Hook::Xdp, returned(Hook::Xdp, false))
+    returning(Hook::Ingress, returned(Hook::Ingress, false))
 }
 
 fn returning(hook: Hook, verdict: u32) -> Result<OwnedFd> {

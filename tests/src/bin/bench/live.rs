@@ -83,7 +83,7 @@ impl Line {
         let text = self.receiver.ip("-j link show dev eth0")?;
         let links: Value = serde_json::from_str(&text)?;
         let Some(id) = links[0]["xdp"]["prog"]["id"].as_u64() else {
-            return floor::empty(Hook::Xdp);
+            return floor::empty(Hook::Ingress);
         };
         let mut programs = loaded_programs().filter_map(Result::ok);
         let attached = programs.find(|program| u64::from(program.id()) == id);

@@ -75,8 +75,14 @@ pub fn cases() -> Vec<Case> {
             false => Packet::ipv4(from, "192.0.2.10"),
         };
         let packet = packet.tcp(50000, 22).syn();
-        Case::new("100,000 prefixes, inbound", name, Hook::Xdp, packet, reason)
-            .at_most(if reason.passes() { 20 } else { 20 + NOTE })
+        Case::new(
+            "100,000 prefixes, inbound",
+            name,
+            Hook::Ingress,
+            packet,
+            reason,
+        )
+        .at_most(if reason.passes() { 20 } else { 20 + NOTE })
     };
     vec![
         case("pass, named network, IPv4", "10.77.1.7", Service),
@@ -133,9 +139,9 @@ fn walk(
     packet: &Packet,
     passing: u32,
 ) -> Result<()> {
-    let empty = floor::empty(Hook::Xdp)?;
-    let floor = Walk::new(Hook::Xdp, at, empty.as_fd())?;
-    let ours = Walk::new(Hook::Xdp, at, world.program(Hook::Xdp)?)?;
+    let empty = floor::empty(Hook::Ingress)?;
+    let floor = Walk::new(Hook::Ingress, at, empty.as_fd())?;
+    let ours = Walk::new(Hook::Ingress, at, world.program(Hook::Ingress)?)?;
     let run = |walk: &Walk| sys::test_run(walk.program(), &packet.build(), WALK);
     let before = [world.counted(Service)?, world.counted(NotAllowed)?];
     series.add(run(&floor)?.nanoseconds, run(&ours)?.nanoseconds);

@@ -78,14 +78,14 @@ impl Opening {
 
     /// Answers to all flows, which proves that each was opened.
     fn replies(&mut self, world: &mut World) -> Result<()> {
-        let empty = floor::empty(Hook::Xdp)?;
-        let floor = Walk::new(Hook::Xdp, PEER_XDP, empty.as_fd())?;
-        let ours = Walk::new(Hook::Xdp, PEER_XDP, world.program(Hook::Xdp)?)?;
+        let empty = floor::empty(Hook::Ingress)?;
+        let floor = Walk::new(Hook::Ingress, PEER_XDP, empty.as_fd())?;
+        let ours = Walk::new(Hook::Ingress, PEER_XDP, world.program(Hook::Ingress)?)?;
         let answer = Packet::ipv4("10.0.0.0", "192.0.2.10")
             .tcp(443, 40000)
             .syn()
             .ack();
-        let run = |walk: &Walk| walk_on(walk, Hook::Xdp, &answer, FLOWS);
+        let run = |walk: &Walk| walk_on(walk, Hook::Ingress, &answer, FLOWS);
         self.replies.add(run(&floor)?, run(&ours)?);
         let answered = world.counted(Reason::Reply)?;
         ensure!(

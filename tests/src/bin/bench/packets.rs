@@ -5,6 +5,9 @@
 //! policies are the real ones.
 
 use anyhow::Result;
+use sccm_agent::kernel::IngressAt;
+use sccm_agent::policy::Outbound;
+use sccm_common::Place;
 use sccm_tests::datapath::Settings;
 use sccm_tests::signals::Interrupt;
 
@@ -48,12 +51,30 @@ impl Packets {
             count_only: true,
             ..role.clone()
         };
+        let enforcing = Settings {
+            outbound: Outbound::Enforce,
+            ..role.clone()
+        };
         let mut worlds = [
             (World::new(&role)?, measured(cases::of_a_role())),
             (World::new(&counting)?, measured(cases::counted_only())),
+            (
+                World::at(&role, Place::Host, IngressAt::Tc)?,
+                measured(cases::at_tc()),
+            ),
+            (
+                World::at(&role, Place::Segment, IngressAt::Xdp)?,
+                measured(cases::at_a_segment()),
+            ),
+            (
+                World::at(&enforcing, Place::Segment, IngressAt::Xdp)?,
+                measured(cases::refused_at_a_segment()),
+            ),
             (World::new(&peers)?, measured(cases::of_peers())),
             (World::new(&many)?, measured(many::cases())),
         ];
+        /// Where the last of them stands.
+        const MANY: usize = 6;
         let mut cold = Peers::new();
         let mut opening = Opening::new();
         for round in 1..=rounds {
@@ -66,7 +87,7 @@ impl Packets {
                 }
             }
             interrupt.check()?;
-            cold.round(&mut worlds[3].0)?;
+            cold.round(&mut worlds[MANY].0)?;
             opening.round(&role)?;
         }
         let memory = worlds[0].0.memory()?;

@@ -81,7 +81,7 @@ pub fn load(hook: Hook, instructions: &[Instruction]) -> Result<OwnedFd> {
     }
     let license = c"GPL";
     let (kind, flags, attach_type) = match hook {
-        Hook::Xdp => (XDP, XDP_HAS_FRAGMENTS, ATTACH_XDP),
+        Hook::Ingress => (XDP, XDP_HAS_FRAGMENTS, ATTACH_XDP),
         Hook::Egress => (SCHEDULER_CLASSIFIER, 0, 0),
     };
     let mut attributes = Attributes {

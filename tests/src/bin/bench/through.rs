@@ -4,12 +4,13 @@
 //! Each filter has a stage of its own, and they take turns. On a cable of this kind, a card with any
 //! XDP program takes no segments larger than the cable's packets (`veth_set_features`), which costs
 //! TCP far more than any program does; a real card loses nothing by it. So the empty program is
-//! among the filters, and what ours costs is the difference to that one.
+//! among the filters, and the agent is measured at each of its hooks.
 
 mod ping;
 mod setup;
 
 use anyhow::{Context as _, Result};
+use sccm_agent::kernel::Ingress;
 use sccm_tests::gateway::{Stage, Topology};
 use sccm_tests::signals::Interrupt;
 use serde_json::{Value, json};
@@ -24,21 +25,30 @@ pub enum Filter {
     None,
     /// A program on both cards that lets everything pass.
     Empty,
-    /// `sccm-agent enforce`.
-    Agent,
+    /// `sccm-agent enforce` at a hook.
+    Agent(Ingress),
     /// nftables, forwarding what connection tracking knows and what the role's ports are.
     Nftables,
 }
 
 impl Filter {
-    const ALL: [Self; 4] = [Self::None, Self::Empty, Self::Agent, Self::Nftables];
+    const ALL: [Self; 6] = [
+        Self::None,
+        Self::Empty,
+        Self::Agent(Ingress::Native),
+        Self::Agent(Ingress::Generic),
+        Self::Agent(Ingress::Tc),
+        Self::Nftables,
+    ];
 
     /// What the table calls it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Empty => "empty XDP programs",
-            Self::Agent => "sccm-agent",
+            Self::Agent(Ingress::Native) => "sccm-agent at xdp",
+            Self::Agent(Ingress::Generic) => "sccm-agent at xdp-generic",
+            Self::Agent(Ingress::Tc) => "sccm-agent at tc",
             Self::Nftables => "nftables with conntrack",
         }
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::MapInfo;
-use sccm_agent::kernel::{Loader, Maps, PinDir, Programs};
+use sccm_agent::kernel::{IngressAt, Loader, Maps, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::flow::DEFAULT_CAPACITY;
@@ -22,14 +22,20 @@ use crate::sys::{self, Run};
 /// Programs of one host, with maps of their own and of the default capacity.
 pub struct World {
     programs: Programs,
+    ingress: IngressAt,
     maps: Maps,
     pins: PinDir,
     _mount: BpfMount,
 }
 
 impl World {
-    /// Loads both programs, and publishes a policy.
+    /// Loads the programs of a host, and publishes a policy.
     pub fn new(settings: &Settings) -> Result<Self> {
+        Self::at(settings, Place::Host, IngressAt::Xdp)
+    }
+
+    /// The same at another place, or with what comes in at another hook.
+    pub fn at(settings: &Settings, place: Place, ingress: IngressAt) -> Result<Self> {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
@@ -37,11 +43,12 @@ impl World {
         loader.create_maps(DEFAULT_CAPACITY)?;
         let mut maps = Maps::open(&pins)?;
         let slot = maps.claim_slot("measured0", 1)?;
-        let programs = loader.load(slot, Place::Host)?;
+        let programs = loader.load(slot, place, ingress)?;
         let policy = settings.compile(maps.service_names()?)?;
         maps.publish(&policy)?;
         Ok(Self {
             programs,
+            ingress,
             maps,
             pins,
             _mount: mount,
@@ -53,10 +60,19 @@ impl World {
         self.maps.publish(policy).map(|_| ())
     }
 
+    /// The hook whose program is of the same type, for [`floor`]: both hooks of TC run one type.
+    pub fn kind(&self, hook: Hook) -> Hook {
+        match (hook, self.ingress) {
+            (Hook::Ingress, IngressAt::Xdp) => Hook::Ingress,
+            (Hook::Ingress, IngressAt::Tc) | (Hook::Egress, _) => Hook::Egress,
+        }
+    }
+
     /// The program of a hook.
     pub fn program(&mut self, hook: Hook) -> Result<BorrowedFd<'_>> {
         Ok(match hook {
-            Hook::Xdp => self.programs.xdp()?.fd()?.as_fd(),
+            Hook::Ingress if self.ingress == IngressAt::Tc => self.programs.tc()?.fd()?.as_fd(),
+            Hook::Ingress => self.programs.xdp()?.fd()?.as_fd(),
             Hook::Egress => self.programs.classifier()?.fd()?.as_fd(),
         })
     }

@@ -43,8 +43,11 @@ impl<'s> Setup<'s> {
         match filter {
             Filter::None => {}
             Filter::Empty => empty = Some(attach_empty(stage)?),
-            Filter::Agent => {
-                let rules = format!("--allow tcp/{IPERF} --allow udp/{IPERF} --allow udp/{ECHO}");
+            Filter::Agent(hook) => {
+                let rules = format!(
+                    "--hook {} --allow tcp/{IPERF} --allow udp/{IPERF} --allow udp/{ECHO}",
+                    hook.flag()
+                );
                 agent = Some(stage.enforce("distribution-point", &rules)?);
             }
             Filter::Nftables => load_rules(stage)?,
@@ -105,7 +108,7 @@ fn attach_empty(stage: &Stage) -> Result<[OwnedFd; 2]> {
     stage.gateway().enter(|| {
         let attach = |name: &str| -> Result<OwnedFd> {
             let card = nix::net::if_::if_nametoindex(name)?;
-            sys::attach_xdp(floor::empty(Hook::Xdp)?.as_fd(), card)
+            sys::attach_xdp(floor::empty(Hook::Ingress)?.as_fd(), card)
         };
         Ok([attach("up0")?, attach("seg0")?])
     })

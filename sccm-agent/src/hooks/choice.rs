@@ -1,0 +1,236 @@
+//! Which hook suits a card: what its driver loses once an XDP program is on it.
+//!
+//! A packet that XDP refuses costs a fraction of one that TC refuses, because the kernel has
+//! allocated nothing for it yet. But some drivers then take no large packets any more: each of the 45
+//! segments of one goes through the machine by itself.
+
+use super::HookChoice;
+use crate::interface::{self, XdpFeatures};
+use crate::kernel::{CardFacts, Ingress, VlanOffload};
+use crate::plan::Card;
+use std::fs;
+
+/// The largest MTU of frames that fit into one page, with the headroom of XDP before them
+/// (`XDP_PACKET_HEADROOM`) and the kernel's own structure behind (`skb_shared_info`). The Ethernet header
+/// may have two VLAN tags.
+pub const ONE_BUFFER: u32 = 4096 - 256 - 320 - (14 + 2 * 4);
+
+/// Drivers that lose by XDP, and what.
+const LOSES: [(&str, &str); 4] = [
+    (
+        "veth",
+        "with an XDP program its other end sends no large packets (drivers/net/veth.c)",
+    ),
+    (
+        "virtio_net",
+        "with an XDP program its host sends no large packets (drivers/net/virtio_net.c)",
+    ),
+    (
+        "hv_netvsc",
+        "with an XDP program its host sends no large packets (drivers/net/hyperv)",
+    ),
+    (
+        "vmxnet3",
+        "with an XDP program its host sends no large packets (drivers/net/vmxnet3)",
+    ),
+];
+
+/// The bits of virtio's features that let a host send large TCP packets, for IPv4 and IPv6
+/// (include/uapi/linux/virtio_net.h).
+const GUEST_TSO: [usize; 2] = [7, 8];
+
+/// The hook of a card, and why it was chosen; `None`: the operator did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    pub ingress: Ingress,
+    pub why: Option<String>,
+}
+
+/// The hook for a card.
+#[must_use]
+pub fn choose(choice: HookChoice, card: &Card) -> Chosen {
+    let ingress = match choice {
+        HookChoice::Xdp => Ingress::Native,
+        HookChoice::Tc => Ingress::Tc,
+        HookChoice::XdpGeneric => Ingress::Generic,
+        HookChoice::Auto => return automatic(&Facts::of(card)),
+    };
+    Chosen { ingress, why: None }
+}
+
+/// What of a card decides.
+#[derive(Debug, Clone, Default)]
+struct Facts {
+    driver: String,
+    mtu: u32,
+    /// `None`: the kernel does not tell, as before Linux 6.3.
+    xdp: Option<XdpFeatures>,
+    /// Its host may send it large packets; only asked of virtio.
+    takes_large: bool,
+    /// It is a trunk, and takes VLAN tags off before XDP sees them.
+    hides_tags: bool,
+    /// Its frames have no Ethernet header.
+    is_tunnel: bool,
+}
+
+impl Facts {
+    fn of(card: &Card) -> Self {
+        let name = &card.name;
+        let facts = CardFacts::of(name).unwrap_or_default();
+        let features = interface::xdp_features().unwrap_or_default();
+        let strips = || VlanOffload::of(name).is_ok_and(|offload| offload.strips);
+        Self {
+            takes_large: virtio_takes_large(name),
+            driver: facts.driver,
+            mtu: facts.mtu,
+            xdp: features.get(&card.index).copied(),
+            hides_tags: card.is_trunk() && strips(),
+            is_tunnel: !card.ethernet,
+        }
+    }
+}
+
+/// Whether virtio's device and driver agreed on large packets. If sysfs does not tell: they did.
+fn virtio_takes_large(name: &str) -> bool {
+    let path = format!("/sys/class/net/{name}/device/features");
+    let Ok(bits) = fs::read_to_string(path) else {
+        return true;
+    };
+    let is_set = |bit: &usize| bits.as_bytes().get(*bit) == Some(&b'1');
+    GUEST_TSO.iter().any(is_set)
+}
+
+fn automatic(facts: &Facts) -> Chosen {
+    let chosen = |ingress, why: String| Chosen {
+        ingress,
+        why: Some(why),
+    };
+    if facts.is_tunnel {
+        let why = "its frames have no Ethernet header";
+        return chosen(Ingress::Tc, why.to_owned());
+    }
+    let driver = &facts.driver;
+    let loses = LOSES.iter().find(|(name, _)| name == driver);
+    let loses = loses.filter(|(name, _)| *name != "virtio_net" || facts.takes_large);
+    if let Some((name, why)) = loses {
+        return chosen(Ingress::Tc, format!("{name}: {why}"));
+    }
+    let name = match driver.as_str() {
+        "" => "its driver",
+        name => name,
+    };
+    match facts.xdp {
+        Some(features) if !features.native => {
+            return chosen(Ingress::Tc, format!("{name} takes no XDP programs"));
+        }
+        Some(features) if !features.several_buffers && facts.mtu > ONE_BUFFER => {
+            let mtu = facts.mtu;
+            let why = format!(
+                "{name} takes XDP programs for frames of one buffer only, and its MTU is {mtu}"
+            );
+            return chosen(Ingress::Tc, why);
+        }
+        _ => {}
+    }
+    if facts.hides_tags {
+        let why = format!("{name} takes VLAN tags off before XDP sees them");
+        return chosen(Ingress::Tc, why);
+    }
+    chosen(Ingress::Native, format!("{name} runs XDP programs itself"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NATIVE: Option<XdpFeatures> = features(true, true);
+
+    const fn features(native: bool, several_buffers: bool) -> Option<XdpFeatures> {
+        Some(XdpFeatures {
+            native,
+            several_buffers,
+        })
+    }
+
+    fn facts(driver: &str, xdp: Option<XdpFeatures>) -> Facts {
+        Facts {
+            driver: driver.to_owned(),
+            mtu: 1500,
+            xdp,
+            ..Facts::default()
+        }
+    }
+
+    #[track_caller]
+    fn suits(facts: Facts, ingress: Ingress, part: &str) {
+        let chosen = automatic(&facts);
+        assert_eq!(chosen.ingress, ingress, "{facts:?}");
+        let why = chosen.why.unwrap();
+        assert!(why.contains(part), "{why}");
+    }
+
+    #[test]
+    fn cards_that_lose_by_xdp_get_tc() {
+        for driver in ["veth", "hv_netvsc", "vmxnet3"] {
+            suits(facts(driver, NATIVE), Ingress::Tc, "large packets");
+        }
+        let large = Facts {
+            takes_large: true,
+            ..facts("virtio_net", NATIVE)
+        };
+        suits(large, Ingress::Tc, "large packets");
+        suits(facts("virtio_net", NATIVE), Ingress::Native, "itself");
+        suits(
+            facts("", features(false, false)),
+            Ingress::Tc,
+            "takes no XDP",
+        );
+        let tunnel = Facts {
+            is_tunnel: true,
+            ..facts("tun", NATIVE)
+        };
+        suits(tunnel, Ingress::Tc, "no Ethernet header");
+        let tags = Facts {
+            hides_tags: true,
+            ..facts("ixgbe", NATIVE)
+        };
+        suits(tags, Ingress::Tc, "VLAN tags");
+    }
+
+    #[test]
+    fn all_others_get_xdp() {
+        suits(facts("ixgbe", NATIVE), Ingress::Native, "ixgbe runs");
+        // The kernel does not tell: the driver is asked by attaching.
+        suits(facts("ixgbe", None), Ingress::Native, "ixgbe runs");
+    }
+
+    #[test]
+    fn frames_of_several_buffers_need_a_driver_for_them() {
+        let of = |mtu, several| Facts {
+            mtu,
+            ..facts("igb", features(true, several))
+        };
+        suits(of(3498, false), Ingress::Native, "itself");
+        suits(of(3499, false), Ingress::Tc, "one buffer");
+        suits(of(9000, true), Ingress::Native, "itself");
+    }
+
+    #[test]
+    fn what_the_operator_says_is_done() {
+        let card = Card {
+            name: "no-such-card".to_owned(),
+            index: 0,
+            lanes: Vec::new(),
+            given: true,
+            ethernet: true,
+        };
+        for (choice, ingress) in [
+            (HookChoice::Xdp, Ingress::Native),
+            (HookChoice::Tc, Ingress::Tc),
+            (HookChoice::XdpGeneric, Ingress::Generic),
+        ] {
+            let chosen = choose(choice, &card);
+            assert_eq!(chosen, Chosen { ingress, why: None });
+        }
+    }
+}
