@@ -27,7 +27,7 @@ pub fn install(trial: &mut Trial) -> Result<()> {
 pub fn enable(trial: &mut Trial) -> Result<()> {
     trial.run(
         "cp /test/policy.toml /etc/sccm-agent/policy.toml\n\
-         echo 'OPTIONS=\"--uplink outside --segment inside\"' > /etc/default/sccm-agent\n\
+         echo 'OPTIONS=\"--uplink outside --segment inside --hook xdp\"' > /etc/default/sccm-agent\n\
          sccm-agent check /etc/sccm-agent/policy.toml",
     )?;
     // What fails here would fail for anybody.
