@@ -16,6 +16,7 @@ mod wire;
 
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
@@ -112,19 +113,15 @@ fn folder() -> PathBuf {
 }
 
 /// Waits until something is so, or says that it never was.
-fn until<T>(
-    what: &str,
-    limit: std::time::Duration,
-    mut look: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let end = std::time::Instant::now() + limit;
+fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let end = Instant::now() + limit;
     loop {
         if let Some(found) = look()? {
             return Ok(found);
         }
-        if std::time::Instant::now() > end {
+        if Instant::now() > end {
             bail!("{what}: not within {} seconds", limit.as_secs());
         }
-        thread::sleep(std::time::Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
     }
 }

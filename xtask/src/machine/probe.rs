@@ -73,6 +73,8 @@ struct Counts {
     broken: AtomicU64,
     /// Send nothing that is allowed, for a moment.
     pause: AtomicBool,
+    /// Begin new forbidden conversations, from another port.
+    anew: AtomicBool,
     end: AtomicBool,
 }
 
@@ -134,6 +136,12 @@ impl Probe {
         let seen = self.seen();
         self.counts.pause.store(false, Ordering::Relaxed);
         Ok(seen)
+    }
+
+    /// Sends what is forbidden from another port from now on.
+    pub fn begin_anew(&self) {
+        self.counts.anew.store(true, Ordering::Relaxed);
+        sleep(Duration::from_secs(2));
     }
 
     /// What happened until now, without what is on its way.
@@ -215,15 +223,9 @@ fn echo(mut stream: TcpStream) {
 
 /// What the outer host sends.
 fn ask(counts: &Arc<Counts>) -> Result<()> {
-    let socket = |port| -> Result<UdpSocket> {
-        let socket = UdpSocket::bind((OUTSIDE.host, 0))?;
-        socket.connect((INSIDE.host, port))?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    };
     let (allowed, forbidden) = (socket(ALLOWED_UDP)?, socket(FORBIDDEN_UDP)?);
     let of_datagrams = Arc::clone(counts);
-    thread::spawn(move || datagrams(&of_datagrams, &allowed, &forbidden));
+    thread::spawn(move || datagrams(&of_datagrams, &allowed, forbidden));
     let inner = SocketAddr::new(INSIDE.host.parse()?, FORBIDDEN_TCP);
     let own = SocketAddr::new(OUTSIDE.gateway.parse()?, FORBIDDEN_OWN);
     let of_forbidden = Arc::clone(counts);
@@ -251,13 +253,25 @@ fn ask(counts: &Arc<Counts>) -> Result<()> {
     Ok(())
 }
 
+fn socket(port: u16) -> Result<UdpSocket> {
+    let socket = UdpSocket::bind((OUTSIDE.host, 0))?;
+    socket.connect((INSIDE.host, port))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Two hundred forbidden datagrams a second, and every fourth time an allowed one.
-fn datagrams(counts: &Counts, allowed: &UdpSocket, forbidden: &UdpSocket) {
+fn datagrams(counts: &Counts, allowed: &UdpSocket, mut forbidden: UdpSocket) {
     let mut under_way = HashSet::new();
     let mut buffer = [0; 8];
     for number in 0_u64.. {
         if !counts.goes_on() {
             return;
+        }
+        if counts.anew.swap(false, Ordering::Relaxed)
+            && let Ok(other) = socket(FORBIDDEN_UDP)
+        {
+            forbidden = other;
         }
         let bytes = number.to_be_bytes();
         match forbidden.send(&bytes) {

@@ -63,6 +63,8 @@ pub fn late_card(trial: &mut Trial) -> Result<()> {
         milliseconds(gap)
     );
     trial.flows()?;
+    // What a protected system has answered meanwhile counts as its own conversation.
+    trial.probe.begin_anew();
     trial.unharmed(|_| {
         sleep(Duration::from_secs(2));
         Ok(())

@@ -88,7 +88,7 @@ pub fn remove(trial: &mut Trial) -> Result<()> {
          ! ip -d link | grep -e xdp -e clsact",
     )?;
     trial.run("apt-get purge --yes sccm-agent && systemctl daemon-reload")?;
-    trial.run("test ! -e /run/sccm-agent && test -z \"$(ls -A /sys/fs/bpf)\"")?;
+    trial.run("ls -A /run/sccm-agent /sys/fs/bpf; test ! -e /run/sccm-agent && test -z \"$(ls -A /sys/fs/bpf)\"")?;
     let left = trial.run(&format!(
         "{FILES} > /root/files-after; diff /root/files-before /root/files-after || true"
     ))?;
