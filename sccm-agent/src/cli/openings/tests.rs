@@ -35,7 +35,8 @@ fn people_are_told_who_was_handed_what_and_what_opens_nothing() {
     let text = text(&learned());
     for part in [
         "49700",
-        "service control (367abb81-9844-35f1-ad32-98f038001003)",
+        "service control",
+        "(367abb81-9844-35f1-ad32-98f038001003)",
         "ept_map",
         "forbidden-port: the port belongs to another service",
         "3 more are not listed.",
@@ -77,8 +78,8 @@ fn the_range_and_the_ports_of_other_services_are_those_of_the_policy() {
     let text = "[site]\nrpc-range = \"50000-50100\"\nhttp-port = 50080\n\
                 [[protect]]\nname = \"dp\"\naddresses = [\"192.0.2.20\"]\n\
                 roles = [\"distribution-point\"]\n\
-                [[allow]]\nname = \"backup\"\nprotocol = \"tcp\"\nports = [50001]\nreason = \"backup\"\n\
-                [[allow]]\nname = \"all\"\nprotocol = \"tcp\"\nports = [\"49152-65535\"]\nreason = \"RPC\"\n";
+                [[allow]]\nname = \"backup\"\nprotocol = \"tcp\"\nports = [50001]\nfrom = \"any\"\nreason = \"backup\"\n\
+                [[allow]]\nname = \"all\"\nprotocol = \"tcp\"\nports = [\"49152-65535\"]\nfrom = \"any\"\nreason = \"RPC\"\n";
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.toml");
     std::fs::write(&path, text).unwrap();
