@@ -55,6 +55,10 @@ fn aerleon_is_given_prefixes_and_ports_by_name() {
         "{text}"
     );
     assert!(text.contains("  - name: everything-else\n    action: deny\n"));
+    assert!(
+        text.contains("    protocol: gre\n    action: accept\n"),
+        "{text}"
+    );
     let names = definitions(&openings);
     assert!(names.contains("      - address: 10.64.0.0/10\n"), "{names}");
     for line in text
