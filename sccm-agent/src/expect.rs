@@ -131,8 +131,8 @@ fn example(end: &Ends, kind: &Kind) -> String {
     found.unwrap_or_else(|| kind.example()).to_string()
 }
 
-/// Names of expectations are told by this.
-fn of_sort<'a>(policy: &'a SitePolicy, must: Must) -> impl Iterator<Item = &'a Expectation> {
+/// The expectations of one sort.
+fn of_sort(policy: &SitePolicy, must: Must) -> impl Iterator<Item = &Expectation> {
     policy.expect.iter().filter(move |one| one.must == must)
 }
 

@@ -2,14 +2,17 @@
 
 use super::PinArgs;
 use crate::diff::{Difference, Operand, Side};
+use crate::interface::{Addresses, Netlink};
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policy::{Running, Surroundings};
 use crate::state;
 use anyhow::{Result, bail};
 use clap::Args;
+use sccm_common::address::AddressClass;
 use sccm_common::policy::flag;
 use std::net::IpAddr;
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 /// Say what policy B lets pass that policy A does not, and the other way round, by exact ports and
 /// addresses
@@ -66,6 +69,16 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode> {
     };
     if let Some(running) = &live {
         machine.is_bridge = running.tables.policy.has(flag::BRIDGE);
+        let addresses = own_addresses()?;
+        machine.broadcasts = addresses.broadcasts.into_iter().collect();
+        // Of the machine's addresses, those that the running policy takes for its own.
+        let is_own = |address: &IpAddr| {
+            let class = running.tables.class_at(*address);
+            class.is_marked(AddressClass::NOBODY)
+        };
+        if !machine.is_gateway {
+            machine.own = addresses.holders.into_keys().filter(is_own).collect();
+        }
     }
     let mut live = live.map(Side::live);
     let mut side = |operand: &Operand| match operand {
@@ -105,4 +118,10 @@ fn running(args: &DiffArgs) -> Result<Running> {
         tables: maps.tables()?,
         names: maps.service_names()?,
     })
+}
+
+/// What this machine is called, and what stands for all systems of its networks.
+fn own_addresses() -> Result<Addresses> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { Netlink::connect()?.own_addresses().await })
 }

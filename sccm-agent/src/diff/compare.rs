@@ -22,6 +22,9 @@ pub struct Delta {
     pub services: Vec<(&'static str, Vec<RangeInclusive<u16>>)>,
 }
 
+/// What differs: whether the second policy lets it pass, whether it comes in, and which services.
+type Changed = (bool, bool, Vec<usize>);
+
 /// Asks both.
 #[must_use]
 pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
@@ -29,9 +32,9 @@ pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
     let mut deltas = Vec::new();
     for ends in joint::ends(old, new) {
         // The same difference for several systems and peers is told once.
-        let mut alike: BTreeMap<(bool, bool, Vec<usize>, Vec<Row>), Vec<Row>> = BTreeMap::new();
+        let mut alike: BTreeMap<(Changed, Vec<Row>), Vec<Row>> = BTreeMap::new();
         for system in &ends.systems {
-            let mut by_change: BTreeMap<(bool, bool, Vec<usize>), Vec<Row>> = BTreeMap::new();
+            let mut by_change: BTreeMap<Changed, Vec<Row>> = BTreeMap::new();
             for peer in &ends.peers {
                 for is_inbound in [true, false] {
                     let mut changed = [Vec::new(), Vec::new()];
@@ -51,14 +54,14 @@ pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
                     }
                 }
             }
-            for ((opens, is_inbound, changed), mut peers) in by_change {
+            for (change, mut peers) in by_change {
                 peers.sort();
-                let key = (opens, is_inbound, changed, peers);
+                let key = (change, peers);
                 alike.entry(key).or_default().extend(&system.rows);
             }
         }
         deltas.extend(alike.into_iter().map(
-            |((opens, is_inbound, changed, peers), mut systems)| {
+            |(((opens, is_inbound, changed), peers), mut systems)| {
                 systems.sort();
                 let services = changed.into_iter().map(|number| {
                     let service = &services[number];

@@ -8,7 +8,7 @@ use crate::policy::{
 };
 use anyhow::{Context as _, Result, bail};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// What somebody names on the command line.
@@ -90,7 +90,7 @@ impl Side {
     ///
     /// # Errors
     /// It is no policy.
-    pub fn file(path: &PathBuf, machine: &Surroundings) -> Result<Self> {
+    pub fn file(path: &Path, machine: &Surroundings) -> Result<Self> {
         Self::written(path.display().to_string(), config::load(path)?, machine)
     }
 

@@ -25,15 +25,13 @@ pub fn policy(openings: &[Change], target: &str) -> String {
                 "inbound" => (peers(number), systems(number)),
                 _ => (systems(number), peers(number)),
             };
-            let what = match change.protocol {
-                "tcp" | "udp" => format!(
-                    "    protocol: {}\n    destination-port: {}\n",
-                    change.protocol,
-                    ports(number)
-                ),
-                "icmp" => "    protocol: icmp\n    icmp-type: echo-request\n".to_owned(),
-                "icmpv6" => "    protocol: icmpv6\n    icmp-type: echo-request\n".to_owned(),
-                _ => continue,
+            let Some(what) = what(change, number) else {
+                let (protocol, ports) = (change.protocol, change.ports.join(", "));
+                let _ = writeln!(
+                    text,
+                    "  # opening-{number}, {protocol}/{ports}, is left out: aerleon has no word for it"
+                );
+                continue;
             };
             let _ = write!(
                 text,
@@ -45,6 +43,26 @@ pub fn policy(openings: &[Change], target: &str) -> String {
         text += "  - name: everything-else\n    action: deny\n";
     }
     text
+}
+
+/// What a term lets pass, if there are words for it.
+fn what(change: &Change, number: usize) -> Option<String> {
+    let ports: Vec<&str> = change.ports.iter().map(String::as_str).collect();
+    let lines = match (change.protocol, ports.as_slice()) {
+        (protocol @ ("tcp" | "udp"), _) => {
+            let ports = self::ports(number);
+            format!("    protocol: {protocol}\n    destination-port: {ports}\n")
+        }
+        (protocol @ "icmp", ["8"]) | (protocol @ "icmpv6", ["128"]) => {
+            format!("    protocol: {protocol}\n    icmp-type: echo-request\n")
+        }
+        (protocol @ ("icmp" | "icmpv6"), ["0-255"]) => format!("    protocol: {protocol}\n"),
+        ("ip", ["47"]) => "    protocol: gre\n".to_owned(),
+        ("ip", ["50"]) => "    protocol: esp\n".to_owned(),
+        ("ip", ["51"]) => "    protocol: ah\n".to_owned(),
+        _ => return None,
+    };
+    Some(lines)
 }
 
 /// The addresses and ports that the policy names.

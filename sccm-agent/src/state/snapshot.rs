@@ -91,6 +91,8 @@ pub struct BlockedRow {
     pub first_seen: u64,
     /// When the last came.
     pub last_seen: u64,
+    /// Attack techniques that have such a flow, by their ids.
+    pub techniques: Vec<&'static str>,
     /// What would let it pass.
     #[serde(flatten)]
     pub advice: Advice,
@@ -107,6 +109,7 @@ impl From<Flow> for BlockedRow {
             bytes: flow.bytes,
             first_seen: flow.first_seen,
             last_seen: flow.last_seen,
+            techniques: flow.techniques,
             advice: flow.advice,
             change: flow.change,
         }
