@@ -174,7 +174,7 @@ fn whoever_comes_to_stand_in_front_is_named() -> Result<()> {
         Some(standing) => drop(standing),
         None => tc(&hosts, "filter del dev eth0 egress pref 1 handle 1 bpf")?,
     }
-    await_log(&agent, "runs first on eth0 again")?;
+    await_log(&agent, "run first on eth0 again")?;
     assert_first(&hosts, &agent)?;
     let told = agent.log()?.matches(IN_FRONT).count();
     assert_eq!(told, 1, "once: {}", agent.log()?);
@@ -206,12 +206,13 @@ fn the_next_agent_goes_in_front() -> Result<()> {
 #[test]
 fn a_failed_start_leaves_the_order() -> Result<()> {
     let hosts = hosts()?;
-    hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
+    let start = format!("{POINT} --hook xdp");
+    hosts.enforce(&start)?.end(Signal::SIGKILL)?;
     let foreign = Foreign::load()?;
     let _standing = in_front(&hosts, &foreign)?;
     let before = hosts.status()?;
     hosts
-        .run(&format!("enforce {POINT} --interface lo"))?
+        .run(&format!("enforce {start} --interface lo"))?
         .assert_refused(&["lo", "native"]);
     assert_eq!(hosts.status()?, before);
     Ok(())

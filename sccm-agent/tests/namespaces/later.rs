@@ -95,10 +95,10 @@ fn an_agent_may_wait_for_all_its_interfaces() -> Result<()> {
 #[test]
 fn a_card_that_comes_and_cannot_be_attached_to_stays_missing() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
-    let line = format!("enforce {POINT} --interface eth7.20 --wait-for-interfaces");
+    let line = format!("enforce {POINT} --hook xdp --interface eth7.20 --wait-for-interfaces");
     let agent = Agent::start_guarded(&hosts.point, hosts.command(&line)?)?;
     assert_eq!(hosts.status()?.of("eth7.20"), ("missing", "-"));
-    // The other end hands tags over beside the frame, where programs do not see them.
+    // The other end hands tags over beside the frame, where XDP programs do not see them.
     add_card(&hosts, "eth7")?;
     await_state(&hosts, "eth7", "missing")?;
     assert_eq!(hosts.status()?.code, Some(4));
