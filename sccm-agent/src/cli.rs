@@ -23,7 +23,9 @@ pub mod import;
 mod interface_args;
 #[cfg(test)]
 mod json;
+pub mod learn;
 mod policy_args;
+pub mod replay;
 pub mod roles;
 pub mod status;
 pub mod support_bundle;
@@ -75,6 +77,8 @@ enum Command {
     Watch(watch::WatchArgs),
     Capture(capture::CaptureArgs),
     Explain(Box<explain::ExplainArgs>),
+    Replay(Box<replay::ReplayArgs>),
+    Learn(Box<learn::LearnArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
     Import(import::ImportArgs),
@@ -156,6 +160,8 @@ pub fn run() -> ExitCode {
         Command::Capture(args) => capture::run(&args),
         Command::Watch(args) => watch::run(&args).map(done),
         Command::Explain(args) => explain::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Learn(args) => learn::run(&args),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
         Command::Import(args) => import::run(&args),

@@ -51,6 +51,16 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["blocked", "changed", "files", "kernel", "state"],
     ),
     (
+        "replay",
+        &[
+            "blocked", "capture", "changed", "kernel", "output", "policy",
+        ],
+    ),
+    (
+        "learn",
+        &["blocked", "catalog", "kernel", "policy", "replay"],
+    ),
+    (
         "watch",
         &["blocked", "interface", "kernel", "policy", "state", "units"],
     ),
@@ -188,12 +198,14 @@ const ROOMS: &[(&str, &[&str])] = &[
             "import",
             "interface",
             "kernel",
+            "learn",
             "log",
             "output",
             "plan",
             "policies",
             "policy",
             "privileges",
+            "replay",
             "site",
             "state",
             "units",

@@ -7,8 +7,10 @@ use crate::catalog::{Catalog, Diff};
 use crate::check::Report;
 use crate::control::{Answer, Request};
 use crate::import::Drift;
+use crate::learn::Lesson;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
+use crate::replay::Summary;
 use sccm_tests::document::assert_current;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -49,7 +51,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 18] {
+fn documents() -> [Document; 20] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -58,6 +60,8 @@ fn documents() -> [Document; 18] {
             "explain",
             "`sccm-agent explain -o json` prints, and a list of two where both ends are protected",
         ),
+        Document::new::<Summary>("replay", "`sccm-agent replay -o json` prints"),
+        Document::new::<Lesson>("learn", "`sccm-agent learn -o json` prints"),
         Document::new::<Report>("check", "`sccm-agent check -o json` prints"),
         Document::new::<Catalog>("catalog", "`sccm-agent catalog -o json` prints"),
         Document::new::<Diff>(

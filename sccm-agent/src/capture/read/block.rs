@@ -164,7 +164,8 @@ impl<R: Read> PcapNg<R> {
                     let last = self.reader.interfaces().last();
                     let block = last.context("an interface without a description")?;
                     let number = self.described.len();
-                    self.described.push(Described::new(block, number, interfaces)?);
+                    self.described
+                        .push(Described::new(block, number, interfaces)?);
                 }
                 Step::Packet(body) => return self.raw(&body).map(Some),
                 Step::Other => {}
@@ -174,8 +175,12 @@ impl<R: Read> PcapNg<R> {
 
     fn raw(&self, body: &Body) -> Result<Raw> {
         let described = self.described.get(body.interface as usize);
-        let described = described
-            .with_context(|| format!("of interface {}, which the file does not describe", body.interface))?;
+        let described = described.with_context(|| {
+            format!(
+                "of interface {}, which the file does not describe",
+                body.interface
+            )
+        })?;
         Ok(Raw {
             link: Link::of(described.link)?,
             interface: described.interface,

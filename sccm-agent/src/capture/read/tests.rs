@@ -2,7 +2,7 @@ use super::{Reader, Way};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-use sccm_packets::Packet;
+use sccm_tests::packet::Packet;
 use std::io::{Cursor, Read, Write as _};
 use std::iter::repeat_n;
 use std::time::Duration;
@@ -18,9 +18,10 @@ fn all(file: Vec<u8>) -> Result<(Vec<Seen>, bool), String> {
     let mut seen = Vec::new();
     while let Some(frame) = reader.next_frame().map_err(words)? {
         let (number, at, way) = (frame.number, frame.at, frame.way);
-        let (bytes, length, interface) = (frame.bytes.to_vec(), frame.length, frame.interface);
+        let (bytes, length, index) = (frame.bytes.to_vec(), frame.length, frame.interface);
         assert_eq!(frame.is_cut(), bytes.len() < length as usize);
-        let interface = reader.interfaces()[interface].clone();
+        let interface = frame.interface_name.to_owned();
+        assert_eq!(reader.interfaces()[index], interface);
         seen.push((number, interface, at, way, bytes, length));
     }
     Ok((seen, reader.ended_early()))
@@ -89,7 +90,13 @@ impl Order {
     }
 
     fn section(self) -> Vec<u8> {
-        let body = [&self.u32(0x1a2b_3c4d)[..], &self.u16(1), &self.u16(0), &[0xff; 8]].concat();
+        let body = [
+            &self.u32(0x1a2b_3c4d)[..],
+            &self.u16(1),
+            &self.u16(0),
+            &[0xff; 8],
+        ]
+        .concat();
         self.block(0x0a0d_0d0a, &body)
     }
 
@@ -149,7 +156,14 @@ fn both_formats_in_both_orders_with_all_units_of_time() {
             let interface = "interface 0".to_owned();
             let at = Duration::new(7, 5 * unit);
             let first = (1, interface.clone(), at, None, syn.clone(), length);
-            let cut = (2, interface, Duration::from_secs(8), None, syn[..20].to_vec(), 2000);
+            let cut = (
+                2,
+                interface,
+                Duration::from_secs(8),
+                None,
+                syn[..20].to_vec(),
+                2000,
+            );
             assert_eq!((seen, ended_early), (vec![first, cut], false));
         }
         // The default is microseconds; 2^-10 seconds; nanoseconds, and 100 seconds later.
@@ -190,7 +204,13 @@ fn interfaces_have_one_number_in_all_sections() {
         file.extend(order.packet_with(1, 10, &syn, length, &left));
         file.extend(order.packet_with(0, 11, &syn, length, &order.option(2, &order.u32(1))));
         // The two older kinds of packets; a simple one has no time of its own.
-        let older = [&order.u16(2)[..], &order.u16(9), &order.u32(0), &order.u32(12)].concat();
+        let older = [
+            &order.u16(2)[..],
+            &order.u16(9),
+            &order.u32(0),
+            &order.u32(12),
+        ]
+        .concat();
         let lengths = [order.u32(length), order.u32(length)].concat();
         file.extend(order.block(2, &[&older[..], &lengths, &syn].concat()));
         file.extend(order.block(3, &[&order.u32(length)[..], &syn].concat()));
@@ -224,8 +244,13 @@ fn every_link_type_becomes_ethernet() {
     let nobody = [0; 6];
 
     // Raw IP.
-    let raw = |packet: &[u8]| frames(Little.pcap(0xa1b2_c3d4, 101, &[(0, 0, packet, packet.len() as u32)]));
-    assert_eq!(raw(packet), [(ethernet(nobody, nobody, &[8, 0], packet), length)]);
+    let raw = |packet: &[u8]| {
+        frames(Little.pcap(0xa1b2_c3d4, 101, &[(0, 0, packet, packet.len() as u32)]))
+    };
+    assert_eq!(
+        raw(packet),
+        [(ethernet(nobody, nobody, &[8, 0], packet), length)]
+    );
     let expected = ethernet(nobody, nobody, &[0x86, 0xdd], &v6[14..]);
     assert_eq!(raw(&v6[14..]), [(expected, v6.len() as u32)]);
 
@@ -234,15 +259,24 @@ fn every_link_type_becomes_ethernet() {
         let head = [0, kind, 0, 1, 0, 6, 2, 0, 0, 0, 0, 7, 0, 0];
         [&head[..], &protocol, packet].concat()
     };
-    let (ours, llc) = (cooked(4, [8, 0], packet), cooked(2, [0, 4], &[0x42, 0x42, 3]));
-    let file = [(0, 0, &ours[..], ours.len() as u32), (0, 0, &llc[..], llc.len() as u32)];
+    let (ours, llc) = (
+        cooked(4, [8, 0], packet),
+        cooked(2, [0, 4], &[0x42, 0x42, 3]),
+    );
+    let file = [
+        (0, 0, &ours[..], ours.len() as u32),
+        (0, 0, &llc[..], llc.len() as u32),
+    ];
     let (seen, _) = all(Little.pcap(0xa1b2_c3d4, 113, &file)).unwrap();
     assert_eq!(seen[0].3, Some(Way::Left));
     assert_eq!(seen[0].4, ethernet(nobody, source, &[8, 0], packet));
     assert_eq!(seen[0].5, length);
     assert_eq!(seen[1].3, Some(Way::Arrived));
     let group = [1, 0, 0, 0, 0, 0];
-    assert_eq!(seen[1].4, ethernet(group, source, &[0, 3], &[0x42, 0x42, 3]));
+    assert_eq!(
+        seen[1].4,
+        ethernet(group, source, &[0, 3], &[0x42, 0x42, 3])
+    );
 
     // The second version names the interface; a snap length may cut into the head.
     let head = [8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 6, 2, 0, 0, 0, 0, 7, 0, 0];
@@ -259,7 +293,11 @@ fn every_link_type_becomes_ethernet() {
     assert_eq!((&seen[1].4[..], seen[1].5), (&expected[..24], length));
     assert!(seen[2].4.is_empty() && seen[2].5 > 0);
 
-    for (link, name) in [(105, "802.11 (105)"), (127, "radiotap"), (9999, "link type 9999")] {
+    for (link, name) in [
+        (105, "802.11 (105)"),
+        (127, "radiotap"),
+        (9999, "link type 9999"),
+    ] {
         let why = why_not(Little.pcap(0xa1b2_c3d4, link, &[(0, 0, packet, 1)]));
         assert!(why.starts_with("packet 1: is of link type"), "{why}");
         assert!(why.contains(name), "{why}");
@@ -278,7 +316,11 @@ fn every_link_type_becomes_ethernet() {
 fn packed_files_are_unpacked() {
     let syn = syn();
     let length = syn.len() as u32;
-    let file = Little.pcap(0xa1b2_c3d4, 1, &[(7, 5, &syn, length), (8, 6, &syn, length)]);
+    let file = Little.pcap(
+        0xa1b2_c3d4,
+        1,
+        &[(7, 5, &syn, length), (8, 6, &syn, length)],
+    );
     let expected = frames(file.clone());
     assert_eq!(expected.len(), 2);
 
@@ -328,10 +370,17 @@ fn what_is_broken_is_told_in_words() {
     says(vec![], "ends before it says what it is");
     says(b"abc".to_vec(), "ends before it says what it is");
     says(b"hello, world".to_vec(), "no pcap or pcapng file");
-    says(Little.pcap(0xa1b2_c3d4, 1, &[])[..20].to_vec(), "ends within its head");
+    says(
+        Little.pcap(0xa1b2_c3d4, 1, &[])[..20].to_vec(),
+        "ends within its head",
+    );
     says(Little.section()[..20].to_vec(), "ends within its head");
 
-    let pcap = Little.pcap(0xa1b2_c3d4, 1, &[(7, 5, &syn, length), (8, 6, &syn, length)]);
+    let pcap = Little.pcap(
+        0xa1b2_c3d4,
+        1,
+        &[(7, 5, &syn, length), (8, 6, &syn, length)],
+    );
     let mut pcapng = Little.section();
     pcapng.extend(Little.interface(1, &[(2, b"eth0")]));
     pcapng.extend(Little.packet(0, 0, &syn, length));
