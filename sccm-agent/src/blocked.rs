@@ -11,7 +11,7 @@ mod names;
 mod party;
 
 pub use explainer::Explainer;
-pub use names::Names;
+pub use names::{Names, protocol_name};
 pub use party::Party;
 
 use crate::kernel::Clock;
@@ -19,7 +19,7 @@ use crate::policy::{Advice, Opener, Question, Target};
 use sccm_common::Reason;
 use sccm_common::blocked::{BlockedFlow, BlockedKey, mark};
 use sccm_common::packet::Protocol;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who was refused what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -106,7 +106,7 @@ impl Refused {
 }
 
 /// How a candidate would change what becomes of a flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {

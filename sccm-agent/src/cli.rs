@@ -26,8 +26,10 @@ pub mod import;
 mod interface_args;
 #[cfg(test)]
 mod json;
+pub mod learn;
 pub mod openings;
 mod policy_args;
+pub mod replay;
 pub mod roles;
 pub mod status;
 pub mod support_bundle;
@@ -84,6 +86,8 @@ enum Command {
     Coverage(Box<coverage::CoverageArgs>),
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
+    Replay(Box<replay::ReplayArgs>),
+    Learn(Box<learn::LearnArgs>),
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
     Import(import::ImportArgs),
@@ -170,6 +174,8 @@ pub fn run() -> ExitCode {
         Command::Coverage(args) => coverage::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Learn(args) => learn::run(&args),
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
         Command::Import(args) => import::run(&args),

@@ -5,7 +5,7 @@
 
 use crate::privileges;
 use crate::units;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use nix::sys::statfs::{
     CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, TRACEFS_MAGIC,
     fstatfs,
@@ -168,14 +168,20 @@ impl Drop for Reading {
     }
 }
 
-/// Opens a regular file, whoever may change it.
-///
-/// Finds it first, without opening it: opening a device may do something, and what was found
-/// cannot be swapped for something else.
+/// Opens a regular file that decides nothing, whoever may change it: a capture, a listing.
 ///
 /// # Errors
 /// It is none, or cannot be read.
-pub fn open(path: &Path) -> Result<File, Unread> {
+pub fn open_any(path: &Path) -> Result<File> {
+    open(path).map_err(|unread| match unread {
+        Unread::TooLarge => anyhow!("is too large"),
+        Unread::Because(why) => anyhow!(why),
+    })
+}
+
+/// Finds the file first, without opening it: opening a device may do something, and what was found
+/// cannot be swapped for something else.
+fn open(path: &Path) -> Result<File, Unread> {
     let unread = |error: io::Error| Unread::Because(why_not(path, &error));
     let mut find = OpenOptions::new();
     find.read(true).custom_flags(libc::O_PATH);

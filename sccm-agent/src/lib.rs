@@ -37,6 +37,7 @@ pub mod import;
 pub mod interface;
 #[expect(unsafe_code, reason = "it speaks to the kernel where aya does not")]
 pub mod kernel;
+pub mod learn;
 pub mod lockout;
 pub mod log;
 pub mod metrics;
@@ -47,6 +48,7 @@ pub mod policies;
 pub mod policy;
 pub mod privileges;
 pub mod record;
+pub mod replay;
 #[cfg(test)]
 mod rooms;
 pub mod site;

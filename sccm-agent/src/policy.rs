@@ -34,7 +34,7 @@ mod written;
 
 pub use allow::Allow;
 pub(crate) use allow::{parse_target, prefix};
-pub use answers::address_of;
+pub use answers::{address_of, ip_of};
 pub use compile::{Compiled, Essential, Request, compile};
 pub use cover::Cover;
 pub use ethertype::{Ethertype, Side};

@@ -62,6 +62,16 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["blocked", "changed", "files", "kernel", "state"],
     ),
     (
+        "replay",
+        &[
+            "blocked", "capture", "changed", "kernel", "output", "policy",
+        ],
+    ),
+    (
+        "learn",
+        &["blocked", "catalog", "kernel", "policy", "replay"],
+    ),
+    (
         "watch",
         &["blocked", "interface", "kernel", "policy", "state", "units"],
     ),
@@ -199,6 +209,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "import",
             "interface",
             "kernel",
+            "learn",
             "log",
             "openings",
             "output",
@@ -206,6 +217,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "policies",
             "policy",
             "privileges",
+            "replay",
             "site",
             "state",
             "units",

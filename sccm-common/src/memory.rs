@@ -11,8 +11,8 @@ use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::judgement::Hook;
 use crate::packet::Packet;
-use crate::policy::Policy;
-use crate::question::QuestionKey;
+use crate::policy::{Policy, Timeouts};
+use crate::question::{MAX_AGE, QuestionKey};
 use crate::reason::Reason;
 use crate::tftp::{TransferKey, TransferState};
 use crate::verdict::{self, About, Departure, Place, Tables, Verdict};
@@ -49,6 +49,29 @@ impl State {
     /// Lets time pass.
     pub fn wait(&self, seconds: u32) {
         self.now.set(self.now.get() + seconds);
+    }
+
+    /// Forgets what counts no more: no verdict changes, and whoever judges for days keeps no more
+    /// than what is alive.
+    pub fn forget_dead(&self, timeouts: &Timeouts) {
+        let now = self.now.get();
+        let flows = &mut *self.flows.borrow_mut();
+        flows.retain(|key, flow| flow.get().is_alive(key.protocol(), timeouts, now));
+        let fragments = &mut *self.fragments.borrow_mut();
+        fragments.retain(|_, state| state.is_fresh(now));
+        let transfers = &mut *self.transfers.borrow_mut();
+        transfers.retain(|_, state| state.is_alive(now));
+        let questions = &mut *self.questions.borrow_mut();
+        questions.retain(|_, asked| now - *asked <= MAX_AGE);
+    }
+
+    /// How much is remembered, also of what has expired.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.flow_count()
+            + self.fragments.borrow().len()
+            + self.transfers.borrow().len()
+            + self.questions.borrow().len()
     }
 
     /// How many flows are remembered, also those that have expired.
@@ -222,5 +245,43 @@ impl Tables for MemoryTables<'_> {
 
     fn now(&self) -> u32 {
         self.state.now.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{Address, Family};
+    use crate::flow::Phase;
+    use crate::packet::Protocol;
+
+    #[test]
+    fn only_the_dead_are_forgotten() {
+        const NOW: u32 = 1_000_000;
+        let timeouts = Timeouts::DEFAULT;
+        let state = State::at(NOW);
+        let address = |last| Address::v4([192, 0, 2, last]);
+        let key = |port| {
+            let (local, peer) = (address(1), address(2));
+            FlowKey::new(Family::V4, local, peer, (port, 80), Protocol::TCP)
+        };
+        for (port, seen) in [
+            (1, NOW - timeouts.tcp_established),
+            (2, NOW - timeouts.tcp_established - 1),
+            (3, NOW),
+        ] {
+            let flow = Rc::new(Cell::new(FlowState::new(Phase::Open, seen)));
+            state.flows.borrow_mut().insert(key(port), flow);
+        }
+        for (transaction, asked) in [(1, NOW - MAX_AGE), (2, NOW - MAX_AGE - 1)] {
+            let question = QuestionKey::dhcp_transaction(transaction, false);
+            state.questions.borrow_mut().insert(question, asked);
+        }
+        assert_eq!(state.size(), 5);
+        state.forget_dead(&timeouts);
+        assert_eq!((state.flow_count(), state.size()), (2, 3));
+        assert!(!state.flows.borrow().contains_key(&key(2)));
+        let question = QuestionKey::dhcp_transaction(1, false);
+        assert!(state.questions.borrow().contains_key(&question));
     }
 }

@@ -2,21 +2,20 @@
 
 use super::{Party, Refused};
 use crate::kernel::Maps;
-use crate::policy::{Labels, ServiceNames};
+use crate::policy::{Labels, ServiceNames, ip_of};
 use anyhow::Result;
-use sccm_common::address::{Address, Family};
 use sccm_common::blocked::{BlockedKey, mark};
 use sccm_common::packet::Protocol;
 use sccm_common::wire::ethernet::Header;
 use sccm_common::{Reason, ServiceClass};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who sent, and to whom, of a flow of IP.
 pub(super) fn ends(key: &BlockedKey) -> (IpAddr, IpAddr) {
     let family = key.family();
-    (ip(key.source, family), ip(key.destination, family))
+    (ip_of(family, key.source), ip_of(family, key.destination))
 }
 
 /// What the numbers of a flow are called.
@@ -94,16 +93,6 @@ pub(super) fn reason(key: &BlockedKey) -> Option<Reason> {
     Reason::from_number(key.reason)
 }
 
-fn ip(address: Address, family: Family) -> IpAddr {
-    match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(address.low as u32)),
-        Family::V6 => {
-            let bits = u128::from(address.high) << 64 | u128::from(address.low);
-            IpAddr::V6(Ipv6Addr::from_bits(bits))
-        }
-    }
-}
-
 fn link_name(link: Header) -> String {
     let name = match (link.ethertype, link.snap()) {
         (0, Some(_)) => "snap",
@@ -128,7 +117,9 @@ fn llc(link: Header) -> Option<String> {
     is_llc.then(|| format!("{to:02x}-{from:02x}"))
 }
 
-fn protocol_name(protocol: Protocol) -> String {
+/// The name of an IP protocol, or its number.
+#[must_use]
+pub fn protocol_name(protocol: Protocol) -> String {
     let name = match protocol {
         Protocol::TCP => "tcp",
         Protocol::UDP => "udp",

@@ -31,6 +31,8 @@ pub struct Frame<'a> {
     pub number: u64,
     /// Which one of [`Reader::interfaces`] it was seen at.
     pub interface: usize,
+    /// The name of that one.
+    pub interface_name: &'a str,
     /// When it was seen, since 1970. A packet without a time has that of the packet before it.
     pub at: Duration,
     /// Which way it went, if the file says so.
@@ -169,6 +171,7 @@ impl Reader {
         let mut frame = Frame {
             number: self.number,
             interface: raw.interface,
+            interface_name: "",
             at: self.at,
             way: raw.way,
             bytes: &[],
@@ -177,6 +180,7 @@ impl Reader {
         let Some(before) = raw.link.before(data) else {
             // Cut off before the packet begins.
             frame.length = frame.length.max(1);
+            frame.interface_name = self.interfaces.name(frame.interface);
             return Ok(frame);
         };
         frame.way = raw.way.or(before.way);
@@ -193,6 +197,7 @@ impl Reader {
             frame.length = u32::try_from(length).unwrap_or(u32::MAX);
         }
         frame.bytes = self.frame.get(begins..).unwrap_or_default();
+        frame.interface_name = self.interfaces.name(frame.interface);
         Ok(frame)
     }
 }

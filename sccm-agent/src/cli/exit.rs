@@ -21,7 +21,7 @@ const EVERY: [Meaning; 3] = [
 ];
 
 /// What else they mean for single commands.
-const OWN: [(&str, &[Meaning]); 16] = [
+const OWN: [(&str, &[Meaning]); 18] = [
     (
         "enforce",
         &[
@@ -40,6 +40,20 @@ const OWN: [(&str, &[Meaning]); 16] = [
             1,
             "`--diff`, and the policy differs from the inventory; or the policy's file cannot be written \
              whole",
+        )],
+    ),
+    (
+        "replay",
+        &[(
+            1,
+            "a file could not be read to its end; or `--write-dropped` could not be written whole",
+        )],
+    ),
+    (
+        "learn",
+        &[(
+            1,
+            "a file could not be read to its end: what it had before counts",
         )],
     ),
     (

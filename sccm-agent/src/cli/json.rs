@@ -10,9 +10,11 @@ use crate::coverage::Coverage;
 use crate::diff::Difference;
 use crate::expect::Verdicts;
 use crate::import::Drift;
+use crate::learn::Lesson;
 use crate::openings::Learned;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
+use crate::replay::Summary;
 use sccm_tests::document::assert_current;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -53,7 +55,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 22] {
+fn documents() -> [Document; 24] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -65,6 +67,8 @@ fn documents() -> [Document; 22] {
         Document::new::<Coverage>("coverage", "`sccm-agent coverage -o json` prints"),
         Document::new::<Difference>("diff", "`sccm-agent diff A B -o json` prints"),
         Document::new::<Verdicts>("test", "`sccm-agent test -o json` prints"),
+        Document::new::<Summary>("replay", "`sccm-agent replay -o json` prints"),
+        Document::new::<Lesson>("learn", "`sccm-agent learn -o json` prints"),
         Document::new::<Report>("check", "`sccm-agent check -o json` prints"),
         Document::new::<Catalog>("catalog", "`sccm-agent catalog -o json` prints"),
         Document::new::<Diff>(

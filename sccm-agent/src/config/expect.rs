@@ -103,7 +103,7 @@ fn of_set(
     let text = node.text(cx)?;
     let found = sets::known(&text).and_then(|set| {
         let services = set.services.iter();
-        let targets = services.flat_map(|service| sets::targets(service, policy));
+        let targets = services.flat_map(|service| Target::of_set(service, &policy.site));
         let far = |id: &String| match id.as_str() {
             INTERNET => Ok(Ends::Listed(Vec::new(), true)),
             id => Ok::<_, String>(Ends::Listed(peers::holders(policy, id)?, false)),

@@ -5,7 +5,7 @@ use super::location::Span;
 use super::names::Names;
 use super::node::{Node, Table, Text};
 use super::peers;
-use crate::catalog::{PortSpec, Protocol, Set, SetService, Sets, nearest};
+use crate::catalog::{Set, Sets, nearest};
 use crate::policy::{INTERNET, Protected, Rule, SitePolicy, Target};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -115,7 +115,7 @@ impl Wanted {
             targets: set
                 .services
                 .iter()
-                .flat_map(|one| targets(one, policy))
+                .flat_map(|one| Target::of_set(one, &policy.site))
                 .collect(),
             from: Vec::new(),
             to: Vec::new(),
@@ -246,20 +246,6 @@ pub(super) fn known(text: &Text<'_>) -> Result<&'static Set, String> {
         };
         format!("there is no set `{}`; {hint}", text.text.escape_debug())
     })
-}
-
-pub(super) fn targets(service: &SetService, policy: &SitePolicy) -> Vec<Target> {
-    let ports = service.ports.iter().filter_map(|port| match port {
-        PortSpec::Range(range) => Some(range.clone()),
-        PortSpec::Dynamic => Some(policy.site.rpc_range.into()),
-        PortSpec::EchoRequest => None,
-    });
-    match service.protocol {
-        Protocol::Tcp => ports.map(Target::Tcp).collect(),
-        Protocol::Udp => ports.map(Target::Udp).collect(),
-        Protocol::Icmp => vec![Target::ECHO],
-        Protocol::Icmpv6 => vec![Target::ECHO_V6],
-    }
 }
 
 /// The keys of `[peers]` that only sets speak of, taken out of the roles.

@@ -5,7 +5,7 @@ use sccm_common::address::{self, Address, AddressClass, Family};
 use sccm_common::memory::MemoryTables;
 use sccm_common::policy::{Access, flag};
 use sccm_common::{Policy, ServiceClass};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Target {
     /// Its service class in a policy's tables; of its first port where there are several.
@@ -100,6 +100,18 @@ impl Compiled {
         if !self.policy.has(flag::WARM_UP) && until > self.policy.until {
             self.policy.until = until;
             self.info.until = until.into();
+        }
+    }
+}
+
+/// An address as people write it.
+#[must_use]
+pub fn ip_of(family: Family, address: Address) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(address.low as u32)),
+        Family::V6 => {
+            let bits = u128::from(address.high) << 64 | u128::from(address.low);
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
         }
     }
 }

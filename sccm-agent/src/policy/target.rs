@@ -1,6 +1,6 @@
 //! What a rule is about: some ports of a protocol, an ICMP type, a protocol.
 
-use crate::catalog::{PortSpec, Protocol, Service};
+use crate::catalog::{PortSpec, Protocol, Service, SetService};
 use crate::site::Site;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -40,6 +40,22 @@ impl Target {
             Protocol::Udp => site.resolve(service).into_iter().map(Self::Udp).collect(),
             Protocol::Icmp => echo(service, Self::ECHO),
             Protocol::Icmpv6 => echo(service, Self::ECHO_V6),
+        }
+    }
+
+    /// A row of a set, with the site's dynamic ports.
+    #[must_use]
+    pub fn of_set(service: &SetService, site: &Site) -> Vec<Self> {
+        let ports = service.ports.iter().filter_map(|port| match port {
+            PortSpec::Range(range) => Some(range.clone()),
+            PortSpec::Dynamic => Some(site.rpc_range.into()),
+            PortSpec::EchoRequest => None,
+        });
+        match service.protocol {
+            Protocol::Tcp => ports.map(Self::Tcp).collect(),
+            Protocol::Udp => ports.map(Self::Udp).collect(),
+            Protocol::Icmp => vec![Self::ECHO],
+            Protocol::Icmpv6 => vec![Self::ECHO_V6],
         }
     }
 

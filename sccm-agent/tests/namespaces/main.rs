@@ -40,6 +40,7 @@ mod privileges;
 mod promote;
 mod reload;
 mod renames;
+mod replay;
 mod stalls;
 mod storms;
 mod supervised;

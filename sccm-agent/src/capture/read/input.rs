@@ -1,12 +1,11 @@
 //! The bytes of a capture file: from a file or a pipe, unpacked if they are packed.
 
-use crate::files::{self, Unread};
-use anyhow::{Context as _, Result, anyhow};
+use crate::files;
+use anyhow::{Context as _, Result};
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Cursor, Read};
 use std::path::Path;
 use std::rc::Rc;
@@ -62,11 +61,7 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, u64)> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), 0));
     }
-    let opened: Result<File, Unread> = files::open(path);
-    let file = opened.map_err(|unread| match unread {
-        Unread::TooLarge => anyhow!("is too large"),
-        Unread::Because(why) => anyhow!(why),
-    })?;
+    let file = files::open_any(path)?;
     let size = file.metadata().context("reading its size")?.len();
     Ok((Box::new(file), size))
 }

@@ -22,6 +22,10 @@ impl Interfaces {
         &self.names
     }
 
+    pub(super) fn name(&self, number: usize) -> &str {
+        self.names.get(number).map_or("", String::as_str)
+    }
+
     /// The number of the one with this name.
     pub(super) fn named(&mut self, name: &str) -> Result<usize> {
         let name: String = name.chars().take(LONGEST).collect();

@@ -18,9 +18,10 @@ fn all(file: Vec<u8>) -> Result<(Vec<Seen>, bool), String> {
     let mut seen = Vec::new();
     while let Some(frame) = reader.next_frame().map_err(words)? {
         let (number, at, way) = (frame.number, frame.at, frame.way);
-        let (bytes, length, interface) = (frame.bytes.to_vec(), frame.length, frame.interface);
+        let (bytes, length, index) = (frame.bytes.to_vec(), frame.length, frame.interface);
         assert_eq!(frame.is_cut(), bytes.len() < length as usize);
-        let interface = reader.interfaces()[interface].clone();
+        let interface = frame.interface_name.to_owned();
+        assert_eq!(reader.interfaces()[index], interface);
         seen.push((number, interface, at, way, bytes, length));
     }
     Ok((seen, reader.ended_early()))
