@@ -70,6 +70,8 @@ pub fn attach_all(
     for (slot, card) in slots.iter().zip(&plan.cards) {
         slots::attached(&mut maps, card, *slot).context(Changed)?;
     }
+    let all = plan.cards.iter().map(|card| card.index).collect();
+    slots::list_entrances(&mut maps, plan, &all).context(Changed)?;
     maps.finish().context(Changed)?;
     // Cards that an earlier agent enforced and this one was not asked to.
     for slot in before.iter().filter(|slot| !slots.contains(slot)) {

@@ -57,14 +57,22 @@ impl Card {
     }
 }
 
+/// An interface whose frames are all judged when they arrive, once its cards have their programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrance {
+    /// The place of its cards, if it is one.
+    pub place: Option<Place>,
+    /// The cards through which they arrive, by their numbers.
+    pub cards: BTreeSet<u32>,
+}
+
 /// Everything that is judged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// In the order in which they were named.
     pub cards: Vec<Card>,
-    /// Interfaces whose frames are all judged when they arrive, by their numbers; and the place of
-    /// those that are all at one.
-    pub entrances: BTreeMap<u32, Option<Place>>,
+    /// Interfaces whose frames are all judged when they arrive, by their numbers.
+    pub entrances: BTreeMap<u32, Entrance>,
     /// Interfaces some of whose frames are: what is reached over one of them may be cut.
     pub reach: BTreeSet<u32>,
     /// Names that the operator gave, and that stand for no card yet.
@@ -180,7 +188,7 @@ fn judged(
     named: &[NamedInterface],
     cards: &[Card],
     present: &[Interface],
-) -> (BTreeMap<u32, Option<Place>>, BTreeSet<u32>) {
+) -> (BTreeMap<u32, Entrance>, BTreeSet<u32>) {
     let judges = |index: u32, vlan: Option<u16>| {
         let card = cards.iter().find(|card| card.index == index)?;
         let lane = |vlan| card.lanes.iter().find(|lane| lane.vlan == vlan);
@@ -189,16 +197,16 @@ fn judged(
     };
     let (mut entrances, mut reach) = (BTreeMap::new(), BTreeSet::new());
     for interface in present {
-        let spots: Vec<Option<Place>> = match interface.kind {
+        let spots: Vec<(u32, Option<Place>)> = match interface.kind {
             Kind::Card | Kind::Veth { .. } | Kind::Tunnel => {
-                vec![judges(interface.index, None)]
+                vec![(interface.index, judges(interface.index, None))]
             }
             Kind::OtherLink => continue,
             Kind::Vlan { .. } | Kind::Group | Kind::Vrf => {
                 match resolve(&interface.name, present) {
                     Ok(spots) => spots
                         .iter()
-                        .map(|spot| judges(spot.card.index, spot.vlan))
+                        .map(|spot| (spot.card.index, judges(spot.card.index, spot.vlan)))
                         .collect(),
                     Err(_) => continue,
                 }
@@ -210,14 +218,18 @@ fn judged(
         let is_group = matches!(interface.kind, Kind::Group | Kind::Vrf);
         let follows = !is_group || named.iter().any(|one| one.name == interface.name);
         let passes_on = is_gateway(named) || interface.controller.is_some() && follows;
-        if let [first, ..] = spots[..]
+        if let [(_, first), ..] = spots[..]
             && passes_on
-            && spots.iter().all(Option::is_some)
+            && spots.iter().all(|(_, place)| place.is_some())
         {
-            let is_one = spots.iter().all(|place| *place == first);
-            entrances.insert(interface.index, first.filter(|_| is_one));
+            let is_one = spots.iter().all(|(_, place)| *place == first);
+            let entrance = Entrance {
+                place: first.filter(|_| is_one),
+                cards: spots.iter().map(|(card, _)| *card).collect(),
+            };
+            entrances.insert(interface.index, entrance);
         }
-        if spots.iter().any(Option::is_some) {
+        if spots.iter().any(|(_, place)| place.is_some()) {
             reach.insert(interface.index);
         }
     }

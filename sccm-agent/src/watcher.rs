@@ -21,6 +21,7 @@ use anyhow::{Error, Result, bail};
 use renamed::InterfaceNames;
 use sccm_common::abi::AWAITED;
 use sccm_common::counter::Direction;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::mem;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub struct Watcher {
     names: InterfaceNames,
     plan: Plan,
     cards: Vec<Watched>,
+    /// The cards that had their programs when this was last looked at, by their numbers.
+    attached: BTreeSet<u32>,
     trouble: Option<String>,
     /// The interfaces by which the machine forwards, and that are not enforced.
     not_enforced: Vec<String>,
@@ -107,6 +110,7 @@ impl Watcher {
             record,
             policies,
             names: InterfaceNames::of(present),
+            attached: plan.cards.iter().map(|card| card.index).collect(),
             cards,
             plan,
             trouble: None,
@@ -164,6 +168,14 @@ impl Watcher {
                 let mut maps = self.machine.maps.lock();
                 slots::attached(&mut maps, &watched.card, watched.slot)?;
             }
+        }
+        let attached = self.cards.iter().filter(|one| one.trouble.is_none());
+        let attached = attached.map(|one| one.card.index).collect();
+        if self.attached != attached {
+            let mut maps = self.machine.maps.lock();
+            slots::list_entrances(&mut maps, &self.plan, &attached)?;
+            drop(maps);
+            self.attached = attached;
         }
         self.look_who_else_forwards(&present)?;
         // The machine's own addresses are part of its policy, and so is who is behind it.

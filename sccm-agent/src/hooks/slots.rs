@@ -1,14 +1,14 @@
 //! Writes a plan into the kernel's maps: who counts where, and as whose each VLAN is
 //! judged.
 
-use crate::kernel::{Maps, PinDir};
+use crate::kernel::{Attached, Maps, PinDir};
 use crate::plan::{Card, Plan};
 use anyhow::Result;
 use sccm_common::Place;
 use sccm_common::abi::AWAITED;
-use sccm_common::counter::MAX_INTERFACES;
+use sccm_common::counter::{Direction, MAX_INTERFACES};
 use sccm_common::trunk::{IDS, Lane};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Gives every card and every named VLAN its slot, and returns those of the cards.
 ///
@@ -52,7 +52,13 @@ pub fn assign(maps: &mut Maps, pins: &PinDir, plan: &Plan) -> Result<Vec<u32>> {
             maps.write_interface(known.slot, &known.name, 0, known.slot)?;
         }
     }
-    maps.write_entrances(&entrances(plan))?;
+    let mut attached = BTreeSet::new();
+    for (card, hook) in plan.cards.iter().zip(&hooks) {
+        if Attached::hangs_on(pins, *hook, Direction::Inbound, card.index)? {
+            attached.insert(card.index);
+        }
+    }
+    list_entrances(maps, plan, &attached)?;
     Ok(hooks)
 }
 
@@ -68,17 +74,21 @@ fn note(maps: &mut Maps, card: &Card, slot: u32, index: u32) -> Result<()> {
     maps.write_interface(slot, &card.name, index, slot)
 }
 
-/// The interfaces that judge all that comes in; by the number of its place, those at which the
-/// machine may translate what it forwards.
-fn entrances(plan: &Plan) -> BTreeMap<u32, u32> {
+/// Lists the interfaces that judge all that comes in, now that these cards have their programs; by the
+/// number of its place, those at which the machine may translate what it forwards. What comes in at any
+/// other is judged where it leaves into a segment.
+///
+/// # Errors
+/// The kernel refuses the write.
+pub fn list_entrances(maps: &mut Maps, plan: &Plan, attached: &BTreeSet<u32>) -> Result<()> {
     let side = |place: Option<Place>| match place {
         Some(place @ (Place::Uplink | Place::Segment)) if plan.translates => place as u32,
         _ => 0,
     };
     let entrances = plan.entrances.iter();
-    entrances
-        .map(|(index, place)| (*index, side(*place)))
-        .collect()
+    let judging = entrances.filter(|(_, entrance)| entrance.cards.is_subset(attached));
+    let listed = judging.map(|(index, entrance)| (*index, side(entrance.place)));
+    maps.write_entrances(&listed.collect())
 }
 
 /// Whether the plan counts under this name.

@@ -231,7 +231,9 @@ fn an_entrance_is_on_the_side_on_which_all_of_it_is() {
     let machine = machine();
     let side = |name: &str| {
         let one = machine.iter().find(|one| one.name == name).unwrap();
-        plan.entrances.get(&one.index).copied()
+        plan.entrances
+            .get(&one.index)
+            .map(|entrance| entrance.place)
     };
     assert_eq!(side("eth1.20"), Some(Some(Place::Uplink)));
     assert_eq!(side("eth0.20"), Some(Some(Place::Segment)));

@@ -44,7 +44,7 @@ impl<'a> Judge<'a> {
     pub(super) fn judge(&mut self, look: &Look<'_>, at: Duration) -> Option<(Direction, Verdict)> {
         self.pass_time(at);
         let arrives = |place: Place| {
-            let direction = Hook::Xdp.direction(place);
+            let direction = Hook::Ingress.direction(place);
             Some((direction, self.tables.ingress(look.bytes, place)))
         };
         match (self.spot, look.outward) {

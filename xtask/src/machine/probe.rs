@@ -73,8 +73,6 @@ struct Counts {
     broken: AtomicU64,
     /// Send nothing that is allowed, for a moment.
     pause: AtomicBool,
-    /// Begin new forbidden conversations, from another port.
-    anew: AtomicBool,
     end: AtomicBool,
 }
 
@@ -136,12 +134,6 @@ impl Probe {
         let seen = self.seen();
         self.counts.pause.store(false, Ordering::Relaxed);
         Ok(seen)
-    }
-
-    /// Sends what is forbidden from another port from now on.
-    pub fn begin_anew(&self) {
-        self.counts.anew.store(true, Ordering::Relaxed);
-        sleep(Duration::from_secs(2));
     }
 
     /// What happened until now, without what is on its way.
@@ -261,17 +253,12 @@ fn socket(port: u16) -> Result<UdpSocket> {
 }
 
 /// Two hundred forbidden datagrams a second, and every fourth time an allowed one.
-fn datagrams(counts: &Counts, allowed: &UdpSocket, mut forbidden: UdpSocket) {
+fn datagrams(counts: &Counts, allowed: &UdpSocket, forbidden: UdpSocket) {
     let mut under_way = HashSet::new();
     let mut buffer = [0; 8];
     for number in 0_u64.. {
         if !counts.goes_on() {
             return;
-        }
-        if counts.anew.swap(false, Ordering::Relaxed)
-            && let Ok(other) = socket(FORBIDDEN_UDP)
-        {
-            forbidden = other;
         }
         let bytes = number.to_be_bytes();
         match forbidden.send(&bytes) {

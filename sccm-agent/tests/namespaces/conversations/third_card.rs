@@ -1,9 +1,11 @@
 //! A third card, which nobody named: what comes in there is judged where it leaves into the segment.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use sccm_tests::agent::{Agent, run};
+use anyhow::{Context as _, Result, ensure};
+use sccm_tests::agent::{Agent, LONG, run};
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::netns::{Namespace, veth_pair};
 use sccm_tests::traffic::{Server, tcp_server};
@@ -74,6 +76,41 @@ fn assert_counted(agent: &Agent) -> Result<()> {
     };
     metrics.tells_dropped(&at("not-allowed"))?;
     metrics.tells_passed(&at("service"))
+}
+
+/// A card that was named, came later, and could not get its programs.
+#[test]
+fn a_named_card_without_programs_is_like_one_that_nobody_named() -> Result<()> {
+    let stage = Stage::new(Topology::Routed)?;
+    let _servers = servers(&stage)?;
+    let third = Namespace::new("third")?;
+    let cards = "--uplink up0 --uplink mg0 --segment seg0";
+    let agent = stage.enforce_cards(&format!("{cards} --hook xdp --wait-for-interfaces"))?;
+    // Its other end has more queues than the driver takes.
+    stage.gateway().ip(&format!(
+        "link add name mg0 numtxqueues 1 numrxqueues 1 type veth peer name eth0 numtxqueues 4 \
+         numrxqueues 4 netns {}",
+        third.name()
+    ))?;
+    let [gateway, host] = MANAGEMENT;
+    for (inside, card, [four, six]) in [(stage.gateway(), "mg0", gateway), (&third, "eth0", host)] {
+        inside.ip(&format!("link set dev {card} up"))?;
+        inside.ip(&format!("address add {four}/24 dev {card}"))?;
+        inside.ip(&format!("address add {six}/64 dev {card} nodad"))?;
+    }
+    for (to, via) in SERVER.into_iter().zip(gateway) {
+        third.route(&format!("{to} via {via}"))?;
+    }
+    let end = Instant::now() + LONG;
+    while !agent.log()?.contains("mg0 is not enforced") {
+        ensure!(Instant::now() < end, "no trouble: {}", agent.log()?);
+        sleep(Duration::from_millis(20));
+    }
+    for family in FAMILIES {
+        assert_reaches(&third, host[family], family, [true, false])?;
+        assert_reaches(&stage.client, CLIENT[family], family, [true, false])?;
+    }
+    assert_counted(&agent)
 }
 
 #[test]
