@@ -20,7 +20,6 @@ struct Site {
 }
 
 impl Site {
-    #[inline(never)]
     fn new(policy: &str, spot: Spot, protected: &[&str]) -> Self {
         let directory = tempdir().unwrap();
         let wish = Wish {
@@ -55,8 +54,6 @@ impl Site {
         self
     }
 
-    /// Apart, because the compiler of policies takes most of the stack of a test.
-    #[inline(never)]
     fn summary(self) -> (Summary, Value) {
         let stage = Stage::new(self.wish).unwrap();
         let replayed = stage.run(&self.files, None, &mut |_: Progress| {}).unwrap();
@@ -301,7 +298,7 @@ fn damaged_files_give_what_they_have() {
         _ => 2_000_000_u32.to_le_bytes(),
     };
     bytes[24 + 16 + packets[0].2 + 8..][..4].copy_from_slice(&long);
-    bytes.extend([0; 2_000_000]);
+    bytes.resize(bytes.len() + 2_000_000, 0);
     fs::write(&site.files[0], &bytes).unwrap();
     let cut = fs::read(&site.files[1]).unwrap();
     fs::write(&site.files[1], &cut[..cut.len() - 1]).unwrap();
