@@ -289,6 +289,8 @@ fn test_at(hook: &str, missing: Missing) -> Result<()> {
         test.args(programs.iter().flat_map(|program| ["--test", program]));
         process::run(test.arg("--").args(arguments))
     };
-    test(&["fixtures", "datapath"], &["--skip", "budget::"])?;
+    // The kernel makes no test run at TC with a frame longer than a page.
+    let skipped = ["--skip", "budget::", "--skip", "buffers::"];
+    test(&["fixtures", "datapath"], &skipped)?;
     test(&["namespaces"], AT_A_HOOK)
 }

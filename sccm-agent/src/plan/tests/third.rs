@@ -32,7 +32,10 @@ fn interfaces_from_which_the_machine_routes_are_told() {
     let routed = told("uplink eth3 segment eth4", "eth0 off0");
     assert_eq!(routed, "eth0 eth2");
     let all = told("uplink eth0 segment br0", "all");
-    assert_eq!(all, "eth1 empty0 eth1.20 office inner eth0.x away wg0 tun0 ib0");
+    assert_eq!(
+        all,
+        "eth1 empty0 eth1.20 office inner eth0.x away wg0 tun0 ib0"
+    );
     // VLANs alone are judged of eth1.
     let on_a_stick = told("uplink eth1.20 segment office", "eth1 eth1.20 office lo");
     assert_eq!(on_a_stick, "eth1 eth0.20");
