@@ -110,10 +110,9 @@ fn big_tcp_passes(hook: &str) -> Result<()> {
         let labels = [("direction", direction), ("protocol", "tcp")];
         let bytes = metrics.sum("sccm_passed_bytes_total", &labels) as u64;
         let most = metrics.passed(&labels);
-        println!("{direction}: {bytes} bytes in {most} packets");
         ensure!(
             bytes / most > LARGEST,
-            "no packets are put together: {bytes} / {most}"
+            "{direction}: no packets are put together: {bytes} / {most}"
         );
     }
     Ok(())

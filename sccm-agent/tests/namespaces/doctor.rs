@@ -63,15 +63,17 @@ fn a_machine_is_looked_at_and_left_as_it_is() -> Result<()> {
     assert_eq!(missing.grade("interface", Some("eth7")), "blocker");
 
     // No driver is below the loopback interface.
-    let loopback = doctor(&hosts, "--interface lo")?;
+    let loopback = doctor(&hosts, "--interface lo --hook xdp")?;
     assert_eq!(
         loopback.grade("driver", Some("lo")),
         "blocker",
         "{:#?}",
         loopback.1
     );
-    let generic = doctor(&hosts, "--interface lo --hook xdp-generic")?;
-    assert_eq!(generic.grade("driver", Some("lo")), "fine");
+    for hook in ["auto", "tc", "xdp-generic"] {
+        let other = doctor(&hosts, &format!("--interface lo --hook {hook}"))?;
+        assert_eq!(other.grade("driver", Some("lo")), "fine", "{hook}");
+    }
 
     let elsewhere = doctor(&hosts, "--interface eth0 --metrics-listen 192.0.2.77:19470")?;
     assert_eq!(elsewhere.grade("listening-port", None), "blocker");

@@ -84,8 +84,10 @@ fn a_named_card_without_programs_is_like_one_that_nobody_named() -> Result<()> {
     let stage = Stage::new(Topology::Routed)?;
     let _servers = servers(&stage)?;
     let third = Namespace::new("third")?;
-    let cards = "--uplink up0 --uplink mg0 --segment seg0";
-    let agent = stage.enforce_cards(&format!("{cards} --hook xdp --wait-for-interfaces"))?;
+    // It is not ready as long as a card is missing.
+    let line = "enforce --role distribution-point --uplink up0 --uplink mg0 --segment seg0 --hook xdp \
+                --wait-for-interfaces";
+    let agent = Agent::start_guarded(stage.gateway(), stage.command(line)?)?;
     // Its other end has more queues than the driver takes.
     stage.gateway().ip(&format!(
         "link add name mg0 numtxqueues 1 numrxqueues 1 type veth peer name eth0 numtxqueues 4 \
