@@ -15,16 +15,21 @@ macro_rules! schemas {
 }
 
 /// Part of the program: where other kernels are tested there is no `docs`.
-const SCHEMAS: [(&str, &str); 13] = schemas![
+const SCHEMAS: [(&str, &str); 18] = schemas![
     "answer",
     "blocked",
     "catalog",
     "catalog-diff",
     "check",
+    "coverage",
+    "diff",
     "doctor",
     "explain",
     "failure",
+    "learn",
+    "openings",
     "outcome",
+    "replay",
     "role",
     "roles",
     "status",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, PolicyFile, run};
+use sccm_tests::agent::{Agent, FORBIDDEN, Hosts, PolicyFile, program, run};
 use sccm_tests::scrape::Metrics;
 use sccm_tests::traffic::{
     FrameSocket, PATIENCE, ping, tcp_connect, tcp_exchange, tcp_server, udp_echo_server,
@@ -154,7 +154,11 @@ fn a_capture_has_the_counts_of_the_agent_that_was_there() -> Result<()> {
 
     let point = Hosts::POINT.map(|address| format!("--protected {address}"));
     let options = format!("--config {} {}", policy.path().display(), point.join(" "));
-    let replay = |more: &str| hosts.run(&format!("replay {options} -o json {more}"));
+    let replay = |more: &str| {
+        let mut replay = program()?;
+        replay.args(format!("replay {options} -o json {more}").split_whitespace());
+        run(replay)
+    };
     let finished = replay(&file.display().to_string())?;
     ensure!(finished.code == Some(0), "{finished:?}");
     let summary: Value = serde_json::from_str(&finished.stdout)?;
