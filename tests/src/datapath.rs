@@ -47,7 +47,11 @@ pub const INTERFACE: &str = "tested0";
 /// The kernel refuses a test run with less (`ETH_HLEN`, net/bpf/test_run.c).
 pub const SHORTEST_FRAME: usize = 14;
 
-/// Whether the kernel takes the frame for a test run of the TC program. It fills in a socket from
+/// The longest frame that the kernel surely takes for a test run at TC: a page, without what it puts
+/// before and behind (`bpf_test_init`, net/bpf/test_run.c).
+const LONGEST_AT_TC: usize = 3500;
+
+/// Whether the kernel takes the frame for a test run of a TC program. It fills in a socket from
 /// the IP header, and newer kernels (6.18 is one) refuse a frame that ends before.
 #[must_use]
 pub fn runs_at_tc(frame: &[u8]) -> bool {
@@ -56,7 +60,7 @@ pub fn runs_at_tc(frame: &[u8]) -> bool {
         Some([0x86, 0xdd]) => 40,
         _ => 0,
     };
-    frame.len() >= SHORTEST_FRAME + ip_header
+    (SHORTEST_FRAME + ip_header..=LONGEST_AT_TC).contains(&frame.len())
 }
 
 /// The programs of one interface over maps of their own; all of it ends with this value.
