@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 
-use super::{Hosts, LONG};
+use super::Hosts;
 use crate::traffic::FrameSocket;
 
 /// A UDP port that no policy of the tests lets in.
@@ -22,6 +22,9 @@ const FORBIDDEN: u16 = 161;
 
 /// A UDP port that a distribution point's role needs: multicast.
 const ALLOWED: u16 = 63500;
+
+/// How long the sender, which lets everybody else go first, may take for some rounds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running sender and its receivers.
 pub struct Witness {
@@ -91,7 +94,7 @@ impl Witness {
     /// Waits until it has seen some more of what goes on.
     pub fn look(&self) -> Result<()> {
         let wanted = self.rounds.load(Ordering::Relaxed) + 100;
-        let end = Instant::now() + LONG;
+        let end = Instant::now() + PATIENCE;
         while self.rounds.load(Ordering::Relaxed) < wanted {
             ensure!(Instant::now() < end, "the sender has stopped");
             sleep(Duration::from_millis(1));
