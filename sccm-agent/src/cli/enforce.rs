@@ -58,7 +58,7 @@ pub struct EnforceArgs {
     hook: HookChoice,
 
     /// Run after the TC programs that a card has already, instead of before them, although they may
-    /// hide outgoing packets
+    /// hide packets
     #[arg(long)]
     behind_tc_programs: bool,
 
