@@ -13,6 +13,9 @@ use sccm_tests::hooks::detach;
 /// How much more the agent may need in a storm than for the same work without one, in KiB.
 const MORE: u64 = 8 * 1024;
 
+/// How often the program is put back before the storm.
+const REPAIRS: u32 = 5;
+
 const PAIRS: u32 = 600;
 const FLAPS: u32 = 6000;
 
@@ -46,9 +49,13 @@ fn a_storm_of_cards_costs_little_and_hides_nothing() -> Result<()> {
     let (hosts, _servers) = Hosts::with_servers()?;
     let agent = hosts.enforce(POINT)?;
     let pin = PinDir::new(hosts.pins()).link(0, Direction::Inbound);
-    // What it takes to put a program back is needed for a moment, with a storm or without.
+    // What it takes to put a program back is needed for a moment, with a storm or without. The
+    // heap is split up more from time to time, and the code is read in as it is run.
     forget_peak(&agent)?;
-    let usual = mended(&hosts, &pin)?;
+    let mut usual = Duration::ZERO;
+    for _ in 0..REPAIRS {
+        usual = usual.max(mended(&hosts, &pin)?);
+    }
     let before = peak(&agent)?;
     let mut lines = String::new();
     for pair in 0..PAIRS {
