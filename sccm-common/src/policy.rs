@@ -80,12 +80,18 @@ pub struct Timeouts {
     /// What a peer asked a service without connections, where an answer needs a question; at
     /// most [`MAX_AGE`](crate::question::MAX_AGE).
     pub answer: u32,
+    /// A port that the endpoint mapper of RPC has handed out, until somebody connects to it.
+    pub rpc_unused: u32,
+    /// The same, after the last packet of a connection to it.
+    pub rpc_used: u32,
 }
 
 impl Timeouts {
     /// A day for what is established, because a session that idles overnight is
     /// normal here; an hour for whoever still waits for an answer after its last word; as much as a
-    /// resent SYN needs, and short tails, for the rest.
+    /// resent SYN needs, and short tails, for the rest. Clients remember a port that they were told;
+    /// four hours are more than the three that domain controllers of different sites pause for by
+    /// default between two replications.
     pub const DEFAULT: Self = Self {
         tcp_opening: 60,
         tcp_established: 24 * 3600,
@@ -93,6 +99,8 @@ impl Timeouts {
         tcp_closing: 30,
         other: 180,
         answer: 60,
+        rpc_unused: 120,
+        rpc_used: 4 * 3600,
     };
 }
 
@@ -148,6 +156,9 @@ pub struct Policy {
     /// The machine's own addresses, for sources that are looked up nowhere else. Beside the flags,
     /// so that both share a line of the cache.
     pub own: OwnFilter,
+    /// The classes of the RPC dynamic range, if some pair has
+    /// [`HANDED_OUT`](ServiceClass::HANDED_OUT) instead of them.
+    pub dynamic: ServiceSet,
     /// TCP port -> class.
     pub tcp: [ServiceClass; 1 << 16],
     /// UDP port -> class.
@@ -173,6 +184,7 @@ impl Policy {
         essentials: EssentialSet::ALL,
         timeouts: Timeouts::DEFAULT,
         own: OwnFilter::EMPTY,
+        dynamic: ServiceSet([0; 4]),
         tcp: [ServiceClass::TCP; 1 << 16],
         udp: [ServiceClass::UDP; 1 << 16],
         icmp: [ServiceClass::ICMP; 256],
@@ -234,5 +246,5 @@ const _: () =
 
 // The kernel and the agent may be built by different compilers: no padding.
 const _: () =
-    assert!(size_of::<Policy>() == 72 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65 + MAX_ETHERTYPES * 4);
+    assert!(size_of::<Policy>() == 112 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65 + MAX_ETHERTYPES * 4);
 const _: () = assert!(align_of::<Policy>() == 8);

@@ -282,6 +282,9 @@ reasons! {
     Probe = 124, "probe", Pass,
         "Data from the middle of a TCP stream that this gateway does not know: it has just begun, or has just become the master of a pair. A few such packets pass for half a minute, so that the protected system can answer if the stream is its own.",
         "Nothing, if connections are to survive that. `--no-probes` lets none pass.";
+    RpcNotNamed = 125, "rpc-not-named", Drop,
+        "A connection to the RPC dynamic range, at a port that no answer of the endpoint mapper has named to this client (`rpc = \"tracked\"`).",
+        "`sccm-agent openings` says what was handed out, and why an answer opened nothing. A client that knows the port from before, or whose answers nobody can read, needs `rpc = \"static\"` for this system, or a rule of its own.";
 }
 
 impl Reason {

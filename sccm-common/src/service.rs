@@ -31,6 +31,9 @@ impl ServiceClass {
     pub const IGMP: Self = Self(8);
     /// Any other IP protocol.
     pub const OTHER: Self = Self(9);
+    /// No packet's service: the ports that the endpoint mapper of RPC hands out, each to whom it is
+    /// handed. Only rights have it.
+    pub const HANDED_OUT: Self = Self(14);
     /// No packet's service: whom a protected DHCP server may answer because a relay says so. Only
     /// outbound rights have it.
     pub const RELAYED: Self = Self(15);

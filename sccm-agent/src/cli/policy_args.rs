@@ -195,6 +195,7 @@ impl PolicyArgs {
                 tcp_closing: timeouts.timeout_tcp_closing,
                 other: timeouts.timeout_other,
                 answer: timeouts.timeout_answer,
+                ..Timeouts::DEFAULT
             },
             warm_up: filter.warm_up.map_or(0, |time| time.as_secs() as u32),
             without: filter.without_essential.clone(),

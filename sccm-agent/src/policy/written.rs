@@ -43,6 +43,9 @@ pub struct WrittenPolicy {
     cmg_instances: Option<NonZeroU16>,
     outbound: String,
     timeouts: [u32; 6],
+    /// Left out where they are the usual ones: every policy without them keeps its hash.
+    #[serde(default = "usual_of_rpc", skip_serializing_if = "are_usual_of_rpc")]
+    rpc_timeouts: [u32; 2],
     warm_up: u32,
     without: Vec<String>,
     passes: [bool; 4],
@@ -129,6 +132,8 @@ impl WrittenPolicy {
             tcp_closing,
             other,
             answer,
+            rpc_unused,
+            rpc_used,
         } = timeouts;
         Self {
             layout: LAYOUT,
@@ -158,6 +163,7 @@ impl WrittenPolicy {
                 other,
                 answer,
             ],
+            rpc_timeouts: [rpc_unused, rpc_used],
             warm_up,
             without: without
                 .iter()
@@ -210,6 +216,7 @@ impl WrittenPolicy {
             other,
             answer,
         ] = self.timeouts;
+        let [rpc_unused, rpc_used] = self.rpc_timeouts;
         let [orphans, source_routes, icmp_errors, ethertypes] = self.passes;
         let ethertype = |text: String| text.parse();
         let rule = |written: WrittenRule| {
@@ -241,6 +248,8 @@ impl WrittenPolicy {
                 tcp_closing,
                 other,
                 answer,
+                rpc_unused,
+                rpc_used,
             },
             warm_up: self.warm_up,
             without: all(self.without, essential)?,
@@ -263,6 +272,14 @@ impl WrittenPolicy {
             expect: all(self.expect, expectation)?,
         })
     }
+}
+
+fn usual_of_rpc() -> [u32; 2] {
+    [Timeouts::DEFAULT.rpc_unused, Timeouts::DEFAULT.rpc_used]
+}
+
+fn are_usual_of_rpc(timeouts: &[u32; 2]) -> bool {
+    *timeouts == usual_of_rpc()
 }
 
 fn written_expectation(expectation: Expectation) -> WrittenExpectation {

@@ -204,6 +204,7 @@ fn every_setting_of_a_site_arrives() {
         tcp_closing: 3,
         other: 4,
         answer: 5,
+        ..Timeouts::DEFAULT
     };
     assert_eq!(policy.timeouts, timeouts);
 }

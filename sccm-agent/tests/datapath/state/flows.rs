@@ -18,6 +18,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     tcp_closing: 20,
     other: 60,
     answer: 60,
+    ..Timeouts::DEFAULT
 };
 
 fn tracking() -> Result<Datapath> {

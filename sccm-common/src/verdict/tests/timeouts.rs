@@ -15,6 +15,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     tcp_closing: 5,
     answer: 60,
     other: 70,
+    ..Timeouts::DEFAULT
 };
 
 fn worlds() -> impl Iterator<Item = (World, Link)> {
