@@ -5,6 +5,8 @@
 //! offsets. So the parser is written against this trait; the kernel program and
 //! the agent each have a cursor of their own.
 
+use crate::rpc::room::{self, Room};
+
 /// A position in a frame.
 ///
 /// Integers on the wire are big endian; the cursor hands out raw bytes and the
@@ -80,11 +82,25 @@ pub trait Payload {
     /// `N` bytes from `offset` on, counted from the first of the frame; `None`
     /// when they are not all there.
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+
+    /// Shows a block of `count` bytes from `offset` on, counted from the first of the frame, or as
+    /// many as there is room for. Shows nothing when they are not all there.
+    fn show(&self, offset: u32, count: u32, to: impl FnOnce(&Room));
 }
 
 impl Payload for [u8] {
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.get(offset as usize..)?.first_chunk().copied()
+    }
+
+    fn show(&self, offset: u32, count: u32, to: impl FnOnce(&Room)) {
+        let count = count.min(room::BYTES) as usize;
+        let bytes = self.get(offset as usize..);
+        if let Some(bytes) = bytes.and_then(|bytes| bytes.get(..count)) {
+            let mut room = Room::EMPTY;
+            room.bytes[..count].copy_from_slice(bytes);
+            to(&room);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod fragment;
 pub mod judgement;
 #[cfg(any(feature = "std", test))]
 pub mod memory;
+pub mod opening;
 pub mod packet;
 pub mod peer;
 pub mod policy;

@@ -10,12 +10,14 @@ use crate::cursor::SliceCursor;
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::judgement::Hook;
+use crate::opening::{Opening, OpeningKey};
 use crate::packet::Packet;
 use crate::policy::{Policy, Timeouts};
 use crate::question::{MAX_AGE, QuestionKey};
 use crate::reason::Reason;
+use crate::rpc::How;
 use crate::tftp::{TransferKey, TransferState};
-use crate::verdict::{self, About, Departure, Place, Tables, Verdict};
+use crate::verdict::{self, About, Departure, Outcome, Place, Tables, Verdict};
 use crate::wire::{self, fast};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -32,6 +34,11 @@ pub struct State {
     pub transfers: RefCell<HashMap<TransferKey, TransferState>>,
     /// When each question was asked last.
     pub questions: RefCell<HashMap<QuestionKey, u32>>,
+    /// The ports that the endpoint mapper of RPC has handed out: whether and when they were used, how,
+    /// and for which interface.
+    pub openings: RefCell<HashMap<OpeningKey, (Opening, How, [u8; 16])>>,
+    /// How often an answer of the mapper ended so.
+    pub rpc: RefCell<HashMap<Outcome, u64>>,
     /// Seconds since boot; it moves only when somebody sets it.
     pub now: Cell<u32>,
 }
@@ -63,6 +70,8 @@ impl State {
         transfers.retain(|_, state| state.is_alive(now));
         let questions = &mut *self.questions.borrow_mut();
         questions.retain(|_, asked| now - *asked <= MAX_AGE);
+        let openings = &mut *self.openings.borrow_mut();
+        openings.retain(|_, (opening, ..)| opening.is_alive(timeouts, now));
     }
 
     /// How much is remembered, also of what has expired.
@@ -72,6 +81,7 @@ impl State {
             + self.fragments.borrow().len()
             + self.transfers.borrow().len()
             + self.questions.borrow().len()
+            + self.openings.borrow().len()
     }
 
     /// How many flows are remembered, also those that have expired.
@@ -241,6 +251,28 @@ impl Tables for MemoryTables<'_> {
         questions
             .get(key)
             .is_some_and(|asked| self.now() - asked <= within)
+    }
+
+    fn opening(&self, key: &OpeningKey) -> Opening {
+        let openings = self.state.openings.borrow();
+        openings.get(key).map_or(Opening::NONE, |known| known.0)
+    }
+
+    fn renew_opening(&self, key: &OpeningKey) {
+        if let Some((opening, ..)) = self.state.openings.borrow_mut().get_mut(key) {
+            *opening = Opening::of(true, self.now());
+        }
+    }
+
+    fn note_opening(&self, key: &OpeningKey, how: How, interface: &[u8; 16]) {
+        let is_used = self.opening(key).is_used();
+        let opening = Opening::of(is_used, self.now());
+        let told = (opening, how, *interface);
+        self.state.openings.borrow_mut().insert(*key, told);
+    }
+
+    fn count_rpc(&self, outcome: Outcome) {
+        *self.state.rpc.borrow_mut().entry(outcome).or_default() += 1;
     }
 
     fn now(&self) -> u32 {

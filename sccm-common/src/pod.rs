@@ -44,3 +44,5 @@ unsafe impl aya::Pod for Bucket {}
 unsafe impl aya::Pod for Order {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Desk {}
+// SAFETY: as above.
+unsafe impl aya::Pod for crate::opening::Set {}

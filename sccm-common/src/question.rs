@@ -59,6 +59,12 @@ mod kind {
     /// Where a relay of DHCP is answered, and in which exchange; the [`Relay`](super::Relay) is
     /// added to it.
     pub(super) const DHCP_RELAY: u64 = 5;
+    /// A presentation context of a connection to the endpoint mapper of RPC.
+    pub(super) const RPC_CONTEXT: u64 = 8;
+    /// A call of one.
+    pub(super) const RPC_CALL: u64 = 9;
+    /// The same, once it is answered.
+    pub(super) const RPC_ANSWERED: u64 = 10;
 }
 
 /// Who asks DHCP on behalf of clients.
@@ -170,6 +176,62 @@ impl QuestionKey {
                 | (Protocol::UDP.0 as u64) << 32
                 | (family as u64) << 40
                 | (kind::DHCP_RELAY + relay as u64) << 48,
+        }
+    }
+
+    /// That a client proposes a presentation context for one of the services that hand out ports, on
+    /// the connection that a packet belongs to.
+    #[inline(always)]
+    pub const fn rpc_context(packet: &Packet, is_client: bool, context: u16, service: u8) -> Self {
+        Self::of_rpc(packet, is_client, kind::RPC_CONTEXT, (context, service), 0)
+    }
+
+    /// A call in a context; `answer` is the place in the stream of TCP where its answer begins.
+    #[inline(always)]
+    pub const fn rpc_call(
+        packet: &Packet,
+        is_client: bool,
+        context: u16,
+        how: u8,
+        (call, answer): (u32, u32),
+    ) -> Self {
+        let exchange = (call as u64) << 32 | answer as u64;
+        Self::of_rpc(packet, is_client, kind::RPC_CALL, (context, how), exchange)
+    }
+
+    /// That the call was answered.
+    #[inline(always)]
+    #[must_use]
+    pub const fn answered(self) -> Self {
+        const DIFFERENCE: u64 = (kind::RPC_CALL ^ kind::RPC_ANSWERED) << 48;
+        Self {
+            details: self.details ^ DIFFERENCE,
+            ..self
+        }
+    }
+
+    /// The exchange is folded into the server's address: of two questions that are the same then,
+    /// the same client has asked both.
+    #[inline(always)]
+    const fn of_rpc(
+        packet: &Packet,
+        is_client: bool,
+        kind: u64,
+        (context, of): (u16, u8),
+        exchange: u64,
+    ) -> Self {
+        let (asked, asker, port) = match is_client {
+            true => (packet.destination, packet.source, packet.source_port),
+            false => (packet.source, packet.destination, packet.destination_port),
+        };
+        let ends = context as u64 | (port as u64) << 16;
+        Self {
+            asked: Address {
+                high: asked.high ^ exchange,
+                ..asked
+            },
+            asker,
+            details: ends | (of as u64) << 32 | (packet.family as u64) << 40 | kind << 48,
         }
     }
 

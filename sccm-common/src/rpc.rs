@@ -16,6 +16,8 @@ pub mod conversation;
 pub mod limits;
 pub mod pdu;
 mod refusal;
+pub mod room;
+pub mod scan;
 mod uuid;
 
 pub use answer::{How, Named, Port};

@@ -23,6 +23,7 @@ mod inbound;
 mod outbound;
 mod place;
 mod questions;
+mod rpc;
 mod source;
 mod tables;
 mod translated;
@@ -48,6 +49,7 @@ pub use essential::is_icmp_error;
 pub use fast::fast_ingress;
 pub use icmp_error::{About, about};
 pub use place::Place;
+pub use rpc::{Outcome, units as read_rpc};
 pub use tables::Tables;
 pub use translated::leaves_by_uplink;
 
@@ -118,28 +120,31 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
             (destination.local, direction) = (LOCAL_SELF, Direction::Inbound);
         }
     }
-    let answers = questions::answered(tables, payload, packet, direction, destination.local);
+    // Nobody on the segment gets the gateway's own rights by using its address as source.
+    let sender = match source.local {
+        LOCAL_SELF => AddressClass::ANY.local,
+        local => local,
+    };
+    let pair = match direction {
+        Direction::Inbound => tables.policy().pair(destination.local, source.peer),
+        Direction::Outbound => tables.policy().pair(sender, destination.peer),
+    };
+    let receiver = destination.local;
+    let answers = questions::answered(tables, payload, packet, direction, receiver, pair);
     let verdict = match direction {
         Direction::Inbound => {
             let (local, peer) = (destination.local, source.peer);
             inbound::judge(tables, payload, packet, local, peer, answers, about)
         }
-        Direction::Outbound => {
-            // Nobody on the segment gets the gateway's own rights by using its address as source.
-            let local = match source.local {
-                LOCAL_SELF => AddressClass::ANY.local,
-                local => local,
-            };
-            outbound::judge(
-                tables,
-                payload,
-                packet,
-                local,
-                destination.peer,
-                answers,
-                about,
-            )
-        }
+        Direction::Outbound => outbound::judge(
+            tables,
+            payload,
+            packet,
+            sender,
+            destination.peer,
+            answers,
+            about,
+        ),
     };
     let verdict = tables.opaque_verdict(verdict);
     // What comes in is from nobody who is this machine.
@@ -148,6 +153,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
         Direction::Outbound => Relay::Protected,
     };
     questions::note(tables, payload, packet, asker, &verdict);
+    rpc::note(tables, payload, packet, (direction, pair), &verdict);
     remember_first(tables, packet, verdict)
 }
 
@@ -198,7 +204,8 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     }
     let destination = class_of(tables, packet.family, &packet.destination);
     let direction = Direction::Outbound;
-    let answers = questions::answered(tables, payload, packet, direction, local);
+    let pair = tables.policy().pair(local, destination.peer);
+    let answers = questions::answered(tables, payload, packet, direction, local, pair);
     let verdict = outbound::judge(
         tables,
         payload,
@@ -210,6 +217,7 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     );
     let verdict = tables.opaque_verdict(verdict);
     questions::note(tables, payload, packet, Relay::behind(local), &verdict);
+    rpc::note(tables, payload, packet, (direction, pair), &verdict);
     remember_first(tables, packet, verdict)
 }
 

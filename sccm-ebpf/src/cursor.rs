@@ -5,10 +5,13 @@
 //! and is compared before every read satisfies it without unrolling.
 
 use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::assert_unchecked;
-use sccm_common::as_written;
 use sccm_common::cursor::{Contiguous, Cursor, MAX_SKIP, Payload};
+use sccm_common::rpc::room::{self, Room};
+use sccm_common::{Hook, as_written};
 
 /// Headers of every protocol that is parsed, in the longest form that occurs.
 const PULL: u32 = 256;
@@ -40,7 +43,13 @@ pub trait Frame {
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
 
     /// Copies `count` bytes from the first on, at most as many as there is room for.
-    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool;
+    #[inline(always)]
+    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool {
+        self.copy_part(room, 0, count)
+    }
+
+    /// Copies `count` bytes from `offset` on, at most as many as there is room for.
+    fn copy_part<const N: usize>(&self, room: &mut [u8; N], offset: u32, count: u32) -> bool;
 
     /// The VLAN tag that is beside it, as it would stand in it; 0 if there is none.
     fn tag(&self) -> u32;
@@ -49,13 +58,53 @@ pub trait Frame {
     fn ethertype(&self) -> u16;
 }
 
-/// A frame's bytes behind its headers.
-pub struct Bytes<'a, F>(pub &'a F);
+/// A frame's bytes behind its headers, at a hook.
+pub struct Bytes<'a, F>(pub &'a F, pub Hook);
 
 impl<F: Frame> Payload for Bytes<'_, F> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.0.copy(offset)
+    }
+
+    #[inline(always)]
+    fn show(&self, offset: u32, count: u32, to: impl FnOnce(&Room)) {
+        let Some(room) = ROOMS.get_ptr_mut(self.1 as u32) else {
+            return;
+        };
+        // SAFETY: the element is this CPU's, and only this program's on it.
+        let room = unsafe { &mut *room };
+        // From 1 to all that there is room for, in a form that every verifier can follow.
+        let count = if count < room::BYTES {
+            count
+        } else {
+            room::BYTES
+        };
+        let count = as_written::and::<{ room::BYTES - 1 }>(count.wrapping_sub(1).into()) as u32 + 1;
+        if self.0.copy_part(&mut room.bytes, offset, count) {
+            room.number = self.1 as u32;
+            to(room);
+        }
+    }
+}
+
+/// The payload of one segment, for each hook.
+#[map]
+static ROOMS: PerCpuArray<Room> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
+
+/// What the last segment at a hook was.
+#[inline(always)]
+pub fn room(number: u32) -> Option<&'static mut Room> {
+    let room = ROOMS.get_ptr_mut(number)?;
+    // SAFETY: the element is this CPU's, and only this program's on it.
+    Some(unsafe { &mut *room })
+}
+
+/// Orders that it be read after the decision.
+#[inline(always)]
+pub fn order_rpc(number: u32, asks: bool) {
+    if let Some(room) = room(number) {
+        room.order = if asks { Room::QUESTIONS } else { Room::ANSWERS };
     }
 }
 
@@ -95,9 +144,9 @@ impl Frame for XdpContext {
     }
 
     #[inline(always)]
-    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool {
+    fn copy_part<const N: usize>(&self, room: &mut [u8; N], offset: u32, count: u32) -> bool {
         // SAFETY: the context is the kernel's, whose verifier holds `count` against the room.
-        unsafe { bpf_xdp_load_bytes(self.ctx, 0, room.as_mut_ptr().cast(), count) == 0 }
+        unsafe { bpf_xdp_load_bytes(self.ctx, offset, room.as_mut_ptr().cast(), count) == 0 }
     }
 
     #[inline(always)]
@@ -136,10 +185,10 @@ impl Frame for TcContext {
     }
 
     #[inline(always)]
-    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool {
+    fn copy_part<const N: usize>(&self, room: &mut [u8; N], offset: u32, count: u32) -> bool {
         let skb = self.skb.skb.cast();
         // SAFETY: as for XDP.
-        unsafe { bpf_skb_load_bytes(skb, 0, room.as_mut_ptr().cast(), count) == 0 }
+        unsafe { bpf_skb_load_bytes(skb, offset, room.as_mut_ptr().cast(), count) == 0 }
     }
 
     #[inline(always)]

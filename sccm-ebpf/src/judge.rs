@@ -8,11 +8,12 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use sccm_common::counter::Direction;
 use sccm_common::policy::SHADOW_BANK;
 use sccm_common::verdict::{self, About, Departure, Place, Turn, Verdict};
-use sccm_common::{Hook, Reason};
+use sccm_common::{Hook, Reason, as_written};
 
 use crate::cursor::{Bytes, Frame};
 use crate::incoming::Incoming;
 use crate::parse::{self, End};
+use crate::rpc;
 use crate::tables::Bank;
 use crate::word::Word;
 
@@ -23,7 +24,9 @@ pub fn ingress<F: Incoming>(ctx: *mut F::Raw, bank: u32, end: End, place: Place)
         true => F::about(ctx, bank, place as u32),
         false => About::Nothing as u32,
     };
-    Word(F::judge(ctx, bank, end.0, place as u32, about))
+    let said = Word(F::judge(ctx, bank, end.0, place as u32, about));
+    rpc::read(bank, Hook::Ingress);
+    said
 }
 
 /// Judges a frame at the XDP hook.
@@ -53,7 +56,14 @@ fn judge_incoming(frame: &impl Frame, bank: u32, end: u32, place: u32, about: u3
     };
     let (end, place) = (End(end).reason(), Place::from_number(place));
     let about = About::from_number(about);
-    let verdict = verdict::ingress(&turn, packet, end, &Bytes(frame), place, about);
+    let verdict = verdict::ingress(
+        &turn,
+        packet,
+        end,
+        &Bytes(frame, Hook::Ingress),
+        place,
+        about,
+    );
     Word::of(verdict, end.is_none()).0
 }
 
@@ -71,11 +81,15 @@ pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded:
         Departure::Unjudged => Word::NOT_JUDGED,
         Departure::Inbound => {
             let about = about(Direction::Inbound);
-            Word(judge_passing(ctx, bank, end.0, about)).headed(Direction::Inbound)
+            let said = Word(judge_passing(ctx, bank, end.0, about));
+            rpc::read(bank, Hook::Egress);
+            said.headed(Direction::Inbound)
         }
         Departure::Outbound(local) => {
             let about = about(Direction::Outbound);
-            Word(judge_outgoing(ctx, bank, local.into(), about)).headed(Direction::Outbound)
+            let said = Word(judge_outgoing(ctx, bank, local.into(), about));
+            rpc::read(bank, Hook::Egress);
+            said.headed(Direction::Outbound)
         }
         Departure::Passes => {
             let passes = Verdict::without_service(Reason::Outbound);
@@ -92,7 +106,13 @@ extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: 
         return Word::NOT_JUDGED.0;
     };
     let about = About::from_number(about);
-    let verdict = verdict::outgoing(&turn, packet, &Bytes(&ctx), local as u16, about);
+    let verdict = verdict::outgoing(
+        &turn,
+        packet,
+        &Bytes(&ctx, Hook::Egress),
+        local as u16,
+        about,
+    );
     Word::of(verdict, true).0
 }
 
@@ -101,6 +121,7 @@ extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: 
 #[inline(always)]
 pub fn remember_passing(ctx: *mut __sk_buff, bank: u32, end: End) {
     judge_passing(ctx, bank, end.0, About::Nothing as u32);
+    rpc::read(bank, Hook::Egress);
 }
 
 /// Judges what leaves into a segment as the uplink would have.
@@ -112,7 +133,14 @@ extern "C" fn judge_passing(ctx: *mut __sk_buff, bank: u32, end: u32, about: u32
         return Word::NOT_JUDGED.0;
     };
     let (end, about) = (End(end).reason(), About::from_number(about));
-    let verdict = verdict::ingress(&turn, packet, end, &Bytes(&ctx), Place::Uplink, about);
+    let verdict = verdict::ingress(
+        &turn,
+        packet,
+        end,
+        &Bytes(&ctx, Hook::Egress),
+        Place::Uplink,
+        about,
+    );
     Word::of(verdict, end.is_none()).0
 }
 
@@ -142,7 +170,13 @@ fn about_incoming(frame: &impl Frame, bank: u32, place: u32) -> u32 {
         return About::Nothing as u32;
     };
     let place = Place::from_number(place);
-    verdict::about(&tables, packet, &Bytes(frame), Hook::Ingress, place) as u32
+    verdict::about(
+        &tables,
+        packet,
+        &Bytes(frame, Hook::Ingress),
+        Hook::Ingress,
+        place,
+    ) as u32
 }
 
 /// What an ICMP error that goes out in a direction is about.
@@ -158,7 +192,13 @@ extern "C" fn about_egress(ctx: *mut __sk_buff, bank: u32, direction: u32) -> u3
         true => Hook::Ingress,
         false => Hook::Egress,
     };
-    verdict::about(&tables, packet, &Bytes(&ctx), hook, Place::Uplink) as u32
+    verdict::about(
+        &tables,
+        packet,
+        &Bytes(&ctx, Hook::Egress),
+        hook,
+        Place::Uplink,
+    ) as u32
 }
 
 #[inline(always)]

@@ -14,6 +14,7 @@ mod interface;
 mod judge;
 mod maps;
 mod parse;
+mod rpc;
 mod shadow;
 mod tables;
 mod translated;
@@ -84,7 +85,8 @@ fn card<F: Incoming>(ctx: F) -> i32 {
     let place = Card.place();
     if place.has_fast_path()
         && let Some(tables) = Bank::active_unshadowed()
-        && let Some(verdict) = verdict::fast_ingress(&tables, ctx.linear(), &Bytes(&ctx), place)
+        && let Some(verdict) =
+            verdict::fast_ingress(&tables, ctx.linear(), &Bytes(&ctx, Hook::Ingress), place)
     {
         let judgement = Judgement {
             slot: Card.slot(),

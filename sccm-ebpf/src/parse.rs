@@ -99,7 +99,7 @@ pub extern "C" fn parse_ip(ctx: *mut __sk_buff, hook: u32) -> u32 {
 }
 
 #[inline(always)]
-const fn hook_of(number: u32) -> Hook {
+pub const fn hook_of(number: u32) -> Hook {
     match number {
         0 => Hook::Ingress,
         _ => Hook::Egress,

@@ -16,14 +16,20 @@ use sccm_common::address::{self, Address, AddressClass, Family, Trie};
 use sccm_common::as_written;
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
+use sccm_common::opening::{self, Opening, OpeningKey};
 use sccm_common::packet::Packet;
 use sccm_common::policy::{Policy, SHADOWED, flag};
 use sccm_common::probe;
 use sccm_common::question::{self, Bucket, Fingerprint, QuestionKey};
+use sccm_common::rpc::How;
+use sccm_common::rpc::room::Room;
+use sccm_common::rpc::scan::Scan;
 use sccm_common::tftp::{TransferKey, TransferState};
-use sccm_common::verdict::{Tables, Verdict};
+use sccm_common::verdict::{Outcome, Tables, Verdict};
 
+use crate::cursor;
 use crate::maps::{array, lru_hash_map, per_cpu_array};
+use crate::rpc;
 use crate::word::Word;
 
 #[map]
@@ -50,6 +56,12 @@ static TRANSFERS: LruHashMap<TransferKey, TransferState> = lru_hash_map(&map::TR
 
 #[map]
 static QUESTIONS: Array<question::Words> = array(&map::QUESTIONS);
+
+#[map]
+static OPENINGS: Array<opening::Set> = array(&map::OPENINGS);
+
+#[map]
+static RPC_OUTCOMES: PerCpuArray<u64> = per_cpu_array(&map::RPC_OUTCOMES);
 
 /// Probes that this CPU has let pass in the last second.
 #[map]
@@ -227,6 +239,58 @@ impl Tables for Bank {
     }
 
     #[inline(always)]
+    fn opening(&self, key: &OpeningKey) -> Opening {
+        Opening(SECRET.get(0).map_or(0, |secret| {
+            let (set, fingerprint) = key.place(*secret);
+            opening_find(set, fingerprint.0)
+        }))
+    }
+
+    #[inline(always)]
+    fn renew_opening(&self, key: &OpeningKey) {
+        if let Some(secret) = SECRET.get(0) {
+            let (set, fingerprint) = key.place(*secret);
+            opening_renew(set, fingerprint.0);
+        }
+    }
+
+    #[inline(always)]
+    fn note_opening(&self, key: &OpeningKey, how: How, interface: &[u8; 16]) {
+        let Some(secret) = SECRET.get(0) else {
+            return;
+        };
+        let (number, fingerprint) = key.place(*secret);
+        let slot = opening_note(number, fingerprint.0, self.number);
+        let Some(set) = OPENINGS.get_ptr_mut(number) else {
+            return;
+        };
+        const LAST: u32 = opening::SLOTS as u32 - 1;
+        let slot = as_written::and::<LAST>(slot.into()) as usize;
+        // SAFETY: the pointer is a map value, valid while the program runs. Two CPUs may write it at
+        // once: nothing is decided by it.
+        let told = &mut unsafe { &mut *set }.told[slot];
+        told.key = *key;
+        told.interface = *interface;
+        told.learned = now();
+        told.how = how as u32;
+    }
+
+    #[inline(always)]
+    fn count_rpc(&self, outcome: Outcome) {
+        rpc_count(outcome.0);
+    }
+
+    #[inline(always)]
+    fn read_rpc(&self, room: &Room, _packet: &Packet, asks: bool) {
+        cursor::order_rpc(room.number, asks);
+    }
+
+    #[inline(always)]
+    fn scan_rpc(&self, room: &Room, at: u32, end: u32, scan: Scan) -> Scan {
+        Scan(rpc::rpc_scan(room.number, at, end, scan.0))
+    }
+
+    #[inline(always)]
     fn may_probe(&self, peer: &Address) -> bool {
         probe(peer.high, peer.low) != 0
     }
@@ -307,6 +371,52 @@ fn bucket(number: u32) -> Option<Bucket<'static>> {
     // what is in it, and every access to it is one aligned word.
     let words = unsafe { &*words.cast::<[Cell<u32>; size_of::<question::Words>() / 4]>() };
     Some(Bucket::of(words))
+}
+
+// The functions that walk through a set of openings have global linkage as well.
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn opening_find(set: u32, fingerprint: u64) -> u64 {
+    words(set).map_or(0, |words| words.find(opening::Fingerprint(fingerprint)).0)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn opening_renew(set: u32, fingerprint: u64) -> u32 {
+    if let Some(words) = words(set) {
+        words.renew(opening::Fingerprint(fingerprint), now());
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn opening_note(set: u32, fingerprint: u64, bank: u32) -> u32 {
+    let (Some(words), Some(bank)) = (words(set), Bank::of(bank)) else {
+        return 0;
+    };
+    let fingerprint = opening::Fingerprint(fingerprint);
+    words.note(fingerprint, &bank.policy.timeouts, now()) as u32
+}
+
+#[inline(always)]
+fn words(set: u32) -> Option<opening::Words<'static>> {
+    let set = OPENINGS.get_ptr_mut(set)?;
+    // SAFETY: the pointer is a map value, valid while the program runs. A `Cell` has the layout of
+    // what is in it, and every access to it is one aligned word. The words of a set come first.
+    let words = unsafe { &*set.cast::<[Cell<u64>; opening::SLOTS]>() };
+    Some(opening::Words(words))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn rpc_count(outcome: u32) -> u32 {
+    if let Some(count) = RPC_OUTCOMES.get_ptr_mut(outcome) {
+        // SAFETY: the word is this CPU's. If one program interrupts another, a count may be lost.
+        unsafe { *count += 1 };
+    }
+    0
 }
 
 /// Counts a probe, if it may pass. With global linkage, as the functions above.

@@ -3,13 +3,12 @@
 mod random;
 mod reader;
 mod talk;
-mod wire;
 
 use super::{Bounds, Learned, Learner, Way};
 use sccm_common::rpc::Refusal;
+use sccm_tests::packet::rpc::{self as wire, PRIVACY, Unit};
 use sccm_tests::packet::{Packet, tcp_flag};
 use talk::{CLIENT, SERVER, Talk};
-use wire::{PRIVACY, Unit};
 
 const HOST: [u8; 4] = [192, 0, 2, 20];
 

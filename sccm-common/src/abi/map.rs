@@ -10,11 +10,13 @@ use crate::capture::{self, Desk, Order};
 use crate::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
 use crate::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
 use crate::fragment::{self, FragmentKey, FragmentState};
+use crate::opening;
 use crate::policy::BANKS;
 use crate::probe;
 use crate::question;
 use crate::tftp::{self, TransferKey, TransferState};
 use crate::trunk::VlanTable;
+use crate::verdict::Outcome;
 use crate::{Peer, Policy, ServiceClass};
 use Size::{Entries, FlowCapacity};
 use core::marker::PhantomData;
@@ -71,6 +73,11 @@ maps! {
     QUESTIONS: Array<question::Words> = Entries(question::BUCKETS);
     /// A number that nobody else knows, by which questions find their buckets.
     SECRET: Array<u64> = Entries(1);
+
+    /// The ports that the endpoint mapper of RPC has handed out.
+    OPENINGS: Array<opening::Set> = Entries(opening::SETS);
+    /// What became of its answers, by [`Outcome`].
+    RPC_OUTCOMES: PerCpuArray<u64> = Entries(Outcome::COUNT);
 
     /// How many probes passed lately: of all peers, and by [`word_of`](probe::word_of).
     PROBES: PerCpuArray<u64> = Entries(probe::WORDS);

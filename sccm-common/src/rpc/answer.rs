@@ -10,9 +10,10 @@ use super::{Limits, MOST_PORTS, Refusal, Uuid};
 
 /// How a client was handed a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum How {
     /// `ept_map` of the endpoint mapper (DCE 1.1: RPC, Appendix O).
-    Map,
+    Map = 0,
     /// RemoteGetClassObject and RemoteCreateInstance (MS-DCOM, 3.1.2.5.2.3).
     Activation,
     /// RemoteActivation of the first DCOM (MS-DCOM, 3.1.2.5.2.3.1).
@@ -21,6 +22,17 @@ pub enum How {
     ResolveOxid,
     /// ResolveOxid2 (MS-DCOM, 3.1.2.5.1.4).
     ResolveOxid2,
+}
+
+impl How {
+    /// All ways, in the order of their numbers.
+    pub const ALL: [Self; 5] = [
+        Self::Map,
+        Self::Activation,
+        Self::LegacyActivation,
+        Self::ResolveOxid,
+        Self::ResolveOxid2,
+    ];
 }
 
 /// A port that an answer names.

@@ -29,9 +29,10 @@ impl Syntax {
 
 /// What is asked of a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Service {
     /// The endpoint mapper.
-    Mapper,
+    Mapper = 0,
     /// ISystemActivator.
     Activator,
     /// IRemoteActivation.
@@ -43,7 +44,8 @@ pub enum Service {
 }
 
 impl Service {
-    fn of(name: Uuid, version: u32) -> Self {
+    #[inline(always)]
+    pub(crate) fn of(name: Uuid, version: u32) -> Self {
         match (name, version) {
             // The major version is the lower half.
             (interface::MAPPER, 3) => Self::Mapper,

@@ -4,7 +4,7 @@ use super::{MAPPER, Refusal};
 
 /// Never opened, whatever range is configured: the mapper itself, NetBIOS sessions, SMB, RPC over
 /// HTTP, SQL Server, remote desktops, WinRM.
-const NEVER: &[u16] = &[0, MAPPER, 139, 445, 593, 1433, 3389, 5985, 5986];
+pub(crate) const NEVER: &[u16] = &[0, MAPPER, 139, 445, 593, 1433, 3389, 5985, 5986];
 
 /// The bounds for ports of an answer.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,17 @@
 //! A candidate (the policy of a shadow) judges the frames that the active policy judges, and
 //! changes nothing.
 
-use super::{Tables, Verdict};
+use super::{Outcome, Tables, Verdict};
 use crate::Policy;
 use crate::address::{Address, AddressClass, Family, Trie};
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
+use crate::opening::{Opening, OpeningKey};
 use crate::packet::Packet;
 use crate::question::QuestionKey;
+use crate::rpc::How;
+use crate::rpc::room::Room;
+use crate::rpc::scan::Scan;
 use crate::tftp::{TransferKey, TransferState};
 
 /// The tables of the policy that judges now: the candidate, or the active one after it. Which of
@@ -46,6 +50,15 @@ impl<T> Turn<T> {
         Seen {
             slot,
             is_candidate: self.is_candidate,
+        }
+    }
+
+    /// The opening as this policy knows it.
+    #[inline(always)]
+    fn own_opening(&self, key: &OpeningKey) -> OpeningKey {
+        match self.is_candidate {
+            true => key.of_candidate(),
+            false => *key,
         }
     }
 
@@ -127,6 +140,39 @@ impl<T: Tables> Tables for Turn<T> {
     #[inline(always)]
     fn was_asked(&self, key: &QuestionKey, within: u32) -> bool {
         self.tables.was_asked(&self.own(key), within)
+    }
+
+    #[inline(always)]
+    fn opening(&self, key: &OpeningKey) -> Opening {
+        self.tables.opening(&self.own_opening(key))
+    }
+
+    #[inline(always)]
+    fn renew_opening(&self, key: &OpeningKey) {
+        self.tables.renew_opening(&self.own_opening(key));
+    }
+
+    #[inline(always)]
+    fn note_opening(&self, key: &OpeningKey, how: How, interface: &[u8; 16]) {
+        let key = self.own_opening(key);
+        self.tables.note_opening(&key, how, interface);
+    }
+
+    #[inline(always)]
+    fn count_rpc(&self, outcome: Outcome) {
+        if !self.is_candidate {
+            self.tables.count_rpc(outcome);
+        }
+    }
+
+    #[inline(always)]
+    fn read_rpc(&self, room: &Room, packet: &Packet, asks: bool) {
+        self.tables.read_rpc(room, packet, asks);
+    }
+
+    #[inline(always)]
+    fn scan_rpc(&self, room: &Room, at: u32, end: u32, scan: Scan) -> Scan {
+        self.tables.scan_rpc(room, at, end, scan)
     }
 
     // What the active policy lets pass as a probe, a candidate would, too: it counts none.

@@ -3,7 +3,7 @@
 use super::icmp_error::About;
 use super::questions::Answers;
 use super::{
-    Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal,
+    Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal, rpc,
     service_at,
 };
 use crate::address::LOCAL_SELF;
@@ -51,6 +51,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         }
         return Verdict::of_service(Reason::Service, service);
     }
+    if answers.any(Answers::CLIENT) {
+        return Verdict::of_service(Reason::Service, service);
+    }
     if is_reply_apart(tables, packet) || tftp::follows(tables, payload, packet) {
         return Verdict::of_service(Reason::Reply, answered_service(policy, packet));
     }
@@ -59,6 +62,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     }
     if is_probe(tables, packet, local, pair) {
         return Verdict::without_service(Reason::Probe);
+    }
+    if answers.any(Answers::MAYBE_CLIENT) {
+        return Verdict::without_service(Reason::RpcNotNamed);
     }
     refusal(policy, local, pair, Reason::NotAllowed, service)
 }
@@ -104,7 +110,20 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         if udp && policy.has(flag::OUTBOUND_ENFORCE) {
             return None;
         }
+        // So does what is asked of the mapper.
+        if !udp && rpc::may_concern(policy, packet.transport.source_port(), port) {
+            return None;
+        }
         return Some(Verdict::of_service(Reason::Service, service));
+    }
+    // The slow path knows what was handed out.
+    let rights = &policy.access(pair).inbound;
+    if rpc::may_be_handed_out(policy, L4::PROTOCOL, rights, service) {
+        return None;
+    }
+    // It reads the mapper's answers, too.
+    if !udp && rpc::may_concern(policy, packet.transport.source_port(), port) {
+        return None;
     }
     let refused = || Some(refusal(policy, local, pair, Reason::NotAllowed, service));
     // Decided before the addresses are read.

@@ -92,10 +92,15 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     let flow = flow_of(tables, packet);
     let known = flow.as_ref().map(FlowSlot::load);
     let now = tables.now();
-    // A tunnel is opened by its control connection, not by a right of its own.
-    let tunnel = packet.protocol == Protocol::GRE
+    // A tunnel is opened by its control connection, not by a right of its own. A connection outlives
+    // the port that was handed out for it.
+    let maybe = answers.any(Answers::MAYBE_CLIENT | Answers::MAYBE_SERVER);
+    let outlives = (packet.protocol == Protocol::GRE || maybe)
         && known.is_some_and(|state| state.is_alive(packet.protocol, &policy.timeouts, now));
-    let allowed = !enforcing || rights.outbound.contains(wanted) || tunnel;
+    let allowed = !enforcing
+        || rights.outbound.contains(wanted)
+        || outlives
+        || answers.any(Answers::CLIENT | Answers::SERVER);
     // A word in any case, because one that is there only with a flow would share a register with a
     // pointer, which the verifier refuses. It follows the rest once, whatever the phase.
     let before = known.unwrap_or(FlowState::UNKNOWN);
@@ -121,6 +126,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             // Answers to what was refused on its way in do no harm, and say little.
             let opens = opens(packet);
             let service = if opens { wanted } else { answered };
+            if !allowed && opens && answers.any(Answers::MAYBE_CLIENT) {
+                return Verdict::without_service(Reason::RpcNotNamed);
+            }
             if !allowed {
                 let reason = Reason::OutboundNotAllowed;
                 return refusal(policy, local, pair, reason, service);
@@ -135,7 +143,10 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
         tftp::note_request(tables, payload, packet);
     }
-    passes(wanted)
+    passes(match answers.any(Answers::SERVER) {
+        true => answered,
+        false => wanted,
+    })
 }
 
 /// The flow that a packet belongs to, if there is one to look for.

@@ -4,12 +4,12 @@
 //! The table is read once before the decision, and written once after it. Within the decision,
 //! the verifier would follow each look-up once for every way to it.
 
-use super::{Tables, Verdict, dhcp};
+use super::{Tables, Verdict, dhcp, rpc};
 use crate::address::Address;
 use crate::counter::Direction;
 use crate::cursor::Payload;
 use crate::packet::{Fragment, Packet, Protocol};
-use crate::policy::flag;
+use crate::policy::{Pair, flag};
 use crate::question::{DHCP_AGE, QuestionKey, Relay};
 use crate::reason::Reason;
 
@@ -21,6 +21,12 @@ pub(super) struct Answers(u64);
 impl Answers {
     const QUESTION: u64 = 1;
     const RELAY: u64 = 2;
+    /// It may be of a connection to a port that is handed out: as its client's, or as its server's.
+    pub(super) const MAYBE_CLIENT: u64 = 4;
+    pub(super) const MAYBE_SERVER: u64 = 8;
+    /// And the port was.
+    pub(super) const CLIENT: u64 = 16;
+    pub(super) const SERVER: u64 = 32;
 
     /// A question of its receiver.
     #[inline(always)]
@@ -33,10 +39,17 @@ impl Answers {
     pub(super) const fn a_relay(self) -> bool {
         self.0 & Self::RELAY != 0
     }
+
+    /// Any of these bits.
+    #[inline(always)]
+    pub(super) const fn any(self, bits: u64) -> bool {
+        self.0 & bits != 0
+    }
 }
 
 /// What a packet answers, as far as questions are noted: outbound under `enforce`, of all protocols
-/// but TCP; inbound of DHCP. `receiver` is the local class of the destination.
+/// but TCP; inbound of DHCP; and which ports that were handed out it concerns. `receiver` is the local
+/// class of the destination.
 #[inline(always)]
 pub(super) fn answered<T: Tables, P: Payload + ?Sized>(
     tables: &T,
@@ -44,15 +57,17 @@ pub(super) fn answered<T: Tables, P: Payload + ?Sized>(
     packet: &Packet,
     direction: Direction,
     receiver: u16,
+    pair: Pair,
 ) -> Answers {
-    // Two functions, one after the other, whose parts of the stack are their own.
+    // Three functions, one after the other, whose parts of the stack are their own.
     let question = tables.opaque(look_up(tables, payload, packet, direction).into());
     let relay = match direction {
         Direction::Inbound => Relay::behind(receiver),
         Direction::Outbound => Relay::Peer,
     };
     let relay = tables.opaque(look_up_relay(tables, payload, packet, relay).into());
-    Answers((question * Answers::QUESTION) | (relay * Answers::RELAY))
+    let handed_out = tables.opaque(rpc::handed_out(tables, packet, direction, pair));
+    Answers((question * Answers::QUESTION) | (relay * Answers::RELAY) | handed_out)
 }
 
 #[inline(never)]

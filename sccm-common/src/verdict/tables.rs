@@ -1,12 +1,16 @@
 //! What the decision needs of the outside.
 
-use super::Verdict;
+use super::{Outcome, Verdict, rpc};
 use crate::address::{self, AddressClass, Family, Trie};
 use crate::flow::{FlowKey, FlowSlot, FlowState};
 use crate::fragment::{FragmentKey, FragmentState};
+use crate::opening::{Opening, OpeningKey};
 use crate::packet::Packet;
 use crate::policy::Policy;
 use crate::question::QuestionKey;
+use crate::rpc::How;
+use crate::rpc::room::Room;
+use crate::rpc::scan::{self, Scan};
 use crate::tftp::{TransferKey, TransferState};
 
 /// What the decision reads and writes: the kernel's maps, or the tables in memory
@@ -48,6 +52,27 @@ pub trait Tables {
     fn note_question(&self, key: &QuestionKey);
     /// Whether it was asked within so many seconds (at most [`MAX_AGE`](crate::question::MAX_AGE)).
     fn was_asked(&self, key: &QuestionKey, within: u32) -> bool;
+    /// The port that was handed out, or [`Opening::NONE`].
+    fn opening(&self, key: &OpeningKey) -> Opening;
+    /// Somebody connects to it, or goes on.
+    fn renew_opening(&self, key: &OpeningKey);
+    /// Notes a port that the endpoint mapper hands out, by whose answer, for which interface.
+    fn note_opening(&self, key: &OpeningKey, how: How, interface: &[u8; 16]);
+    /// Counts what became of an answer of the endpoint mapper.
+    fn count_rpc(&self, outcome: Outcome);
+    /// Reads the units of RPC in a segment. The kernel program does it after the decision, because
+    /// functions may not be called much deeper there.
+    fn read_rpc(&self, room: &Room, packet: &Packet, asks: bool)
+    where
+        Self: Sized,
+    {
+        rpc::units(self, room, packet, asks);
+    }
+    /// A scan after a few more words ([`scan::some`]). The kernel program has a function of its own for
+    /// it, which the verifier follows once.
+    fn scan_rpc(&self, room: &Room, at: u32, end: u32, scan: Scan) -> Scan {
+        scan::some(room, at, end, scan, |word| word)
+    }
     /// Whether one more probe of this peer may pass: not many do in a second.
     fn may_probe(&self, _peer: &crate::Address) -> bool {
         true

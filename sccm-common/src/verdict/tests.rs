@@ -18,6 +18,7 @@ mod places;
 mod probes;
 mod questions;
 mod routes;
+mod rpc;
 mod sources;
 mod tftp;
 mod tftp_ends;

@@ -28,6 +28,7 @@ mod ipv4;
 mod ipv6;
 mod link;
 pub mod protocol;
+pub mod rpc;
 pub mod tcp_flag;
 mod transport;
 

@@ -2,9 +2,9 @@
 //! another reader all say that the same ports are opened.
 
 use super::talk::{CLIENT, SERVER, Talk};
-use super::wire::{self, Unit};
 use super::{HOST, learn, reader};
 use fastrand::Rng;
+use sccm_tests::packet::rpc::{self, Unit};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

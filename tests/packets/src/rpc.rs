@@ -1,37 +1,37 @@
 //! Writes what both ends of a connection to a mapper say, from DCE 1.1: RPC, MS-RPCE and MS-DCOM.
 
 /// An interface or a syntax: its UUID and its version.
-pub(super) type Name<'a> = (&'a str, u32);
+pub type Name<'a> = (&'a str, u32);
 
 /// What is proposed of a context: its number, the interface, the syntaxes.
-pub(super) type Context<'a> = (u16, Name<'a>, &'a [Name<'a>]);
+pub type Context<'a> = (u16, Name<'a>, &'a [Name<'a>]);
 
-pub(super) const NDR32: Name<'_> = ("8a885d04-1ceb-11c9-9fe8-08002b104860", 2);
-pub(super) const NDR64: Name<'_> = ("71710533-beba-4937-8319-b5dbef9ccc36", 1);
-pub(super) const FEATURES: Name<'_> = ("6cb71c2c-9812-4540-0300-000000000000", 1);
-pub(super) const MAPPER: Name<'_> = ("e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3);
-pub(super) const ACTIVATOR: Name<'_> = ("000001a0-0000-0000-c000-000000000046", 0);
-pub(super) const LEGACY: Name<'_> = ("4d9f4ab8-7d1c-11cf-861e-0020af6e7c57", 0);
-pub(super) const RESOLVER: Name<'_> = ("99fcfec4-5260-101b-bbcb-00aa0021347a", 0);
-pub(super) const SERVICES: &str = "367abb81-9844-35f1-ad32-98f038001003";
+pub const NDR32: Name<'_> = ("8a885d04-1ceb-11c9-9fe8-08002b104860", 2);
+pub const NDR64: Name<'_> = ("71710533-beba-4937-8319-b5dbef9ccc36", 1);
+pub const FEATURES: Name<'_> = ("6cb71c2c-9812-4540-0300-000000000000", 1);
+pub const MAPPER: Name<'_> = ("e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3);
+pub const ACTIVATOR: Name<'_> = ("000001a0-0000-0000-c000-000000000046", 0);
+pub const LEGACY: Name<'_> = ("4d9f4ab8-7d1c-11cf-861e-0020af6e7c57", 0);
+pub const RESOLVER: Name<'_> = ("99fcfec4-5260-101b-bbcb-00aa0021347a", 0);
+pub const SERVICES: &str = "367abb81-9844-35f1-ad32-98f038001003";
 
-pub(super) const INTEGRITY: u8 = 5;
-pub(super) const PRIVACY: u8 = 6;
+pub const INTEGRITY: u8 = 5;
+pub const PRIVACY: u8 = 6;
 
 /// Bytes that are written one after the other.
 #[derive(Clone, Default)]
-pub(super) struct Out {
-    pub(super) bytes: Vec<u8>,
-    pub(super) is_big: bool,
+pub struct Out {
+    pub bytes: Vec<u8>,
+    pub is_big: bool,
 }
 
 impl Out {
-    pub(super) fn new(is_big: bool) -> Self {
+    pub fn new(is_big: bool) -> Self {
         let bytes = Vec::new();
         Self { bytes, is_big }
     }
 
-    pub(super) fn raw(mut self, bytes: &[u8]) -> Self {
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.bytes.extend_from_slice(bytes);
         self
     }
@@ -44,37 +44,37 @@ impl Out {
         self.raw(&bytes)
     }
 
-    pub(super) fn u8(self, value: u8) -> Self {
+    pub fn u8(self, value: u8) -> Self {
         self.raw(&[value])
     }
 
-    pub(super) fn u16(self, value: u16) -> Self {
+    pub fn u16(self, value: u16) -> Self {
         self.number(&value.to_le_bytes())
     }
 
-    pub(super) fn u32(self, value: u32) -> Self {
+    pub fn u32(self, value: u32) -> Self {
         self.number(&value.to_le_bytes())
     }
 
-    pub(super) fn u64(self, value: u64) -> Self {
+    pub fn u64(self, value: u64) -> Self {
         self.number(&value.to_le_bytes())
     }
 
-    pub(super) fn word(self, is_64: bool, value: u64) -> Self {
+    pub fn word(self, is_64: bool, value: u64) -> Self {
         match is_64 {
             true => self.align(8).u64(value),
             false => self.align(4).u32(value as u32),
         }
     }
 
-    pub(super) fn align(mut self, size: usize) -> Self {
+    pub fn align(mut self, size: usize) -> Self {
         while !self.bytes.len().is_multiple_of(size) {
             self.bytes.push(0);
         }
         self
     }
 
-    pub(super) fn uuid(self, text: &str) -> Self {
+    pub fn uuid(self, text: &str) -> Self {
         let fields: Vec<&str> = text.split('-').collect();
         let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
         let rest = hex(fields[3]) << 48 | hex(fields[4]);
@@ -92,17 +92,21 @@ impl Out {
 
 /// What a unit says beside its body.
 #[derive(Clone, Copy)]
-pub(super) struct Unit {
-    pub(super) is_big: bool,
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) call: u32,
+pub struct Unit {
+    /// Its integers are big endian.
+    pub is_big: bool,
+    /// Its type (DCE 1.1: RPC, 12.6.3.1).
+    pub kind: u8,
+    /// 1: the first fragment, 2: the last, 0x80: it names an object.
+    pub flags: u8,
+    /// The number of its call.
+    pub call: u32,
     /// The level of the security trailer, if there is one, and how much padding is before it.
-    pub(super) trailer: Option<(u8, u8)>,
+    pub trailer: Option<(u8, u8)>,
 }
 
 impl Unit {
-    pub(super) fn new(kind: u8, call: u32) -> Self {
+    pub fn new(kind: u8, call: u32) -> Self {
         Self {
             is_big: false,
             kind,
@@ -112,12 +116,12 @@ impl Unit {
         }
     }
 
-    pub(super) fn out(self) -> Out {
+    pub fn out(self) -> Out {
         Out::new(self.is_big)
     }
 
     /// The whole unit.
-    pub(super) fn with(self, body: Out) -> Vec<u8> {
+    pub fn with(self, body: Out) -> Vec<u8> {
         let mut body = body.bytes;
         let mut credentials = 0;
         if let Some((level, padding)) = self.trailer {
@@ -137,7 +141,7 @@ impl Unit {
 }
 
 /// A bind (11), or an alter context (14): contexts, each with interface and syntaxes.
-pub(super) fn proposal(unit: Unit, contexts: &[Context<'_>]) -> Vec<u8> {
+pub fn proposal(unit: Unit, contexts: &[Context<'_>]) -> Vec<u8> {
     let mut body = unit.out().u16(5840).u16(5840).u32(0);
     body = body.u8(contexts.len() as u8).raw(&[0; 3]);
     for (context, (interface, version), syntaxes) in contexts {
@@ -151,7 +155,7 @@ pub(super) fn proposal(unit: Unit, contexts: &[Context<'_>]) -> Vec<u8> {
 }
 
 /// Its answer (12 or 15): a result for each context, and the syntax that was taken.
-pub(super) fn agreement(unit: Unit, results: &[(u16, Name<'_>)]) -> Vec<u8> {
+pub fn agreement(unit: Unit, results: &[(u16, Name<'_>)]) -> Vec<u8> {
     let mut body = unit.out().u16(5840).u16(5840).u32(77);
     body = body.u16(4).raw(b"135\0").align(4);
     body = body.u8(results.len() as u8).raw(&[0; 3]);
@@ -161,7 +165,7 @@ pub(super) fn agreement(unit: Unit, results: &[(u16, Name<'_>)]) -> Vec<u8> {
     unit.with(body)
 }
 
-pub(super) fn request(unit: Unit, context: u16, operation: u16, stub: &[u8]) -> Vec<u8> {
+pub fn request(unit: Unit, context: u16, operation: u16, stub: &[u8]) -> Vec<u8> {
     let body = unit
         .out()
         .u32(stub.len() as u32)
@@ -175,13 +179,13 @@ pub(super) fn request(unit: Unit, context: u16, operation: u16, stub: &[u8]) -> 
     unit.with(body.raw(object).raw(stub))
 }
 
-pub(super) fn response(unit: Unit, context: u16, stub: &[u8]) -> Vec<u8> {
+pub fn response(unit: Unit, context: u16, stub: &[u8]) -> Vec<u8> {
     let body = unit.out().u32(stub.len() as u32).u16(context).u16(0);
     unit.with(body.raw(stub))
 }
 
 /// A tower of TCP, or of another protocol by its identifier.
-pub(super) fn tower(protocol: u8, port: u16, host: [u8; 4]) -> Vec<u8> {
+pub fn tower(protocol: u8, port: u16, host: [u8; 4]) -> Vec<u8> {
     let floor = |out: Out, left: &[u8], right: &[u8]| {
         let out = out.u16(left.len() as u16).raw(left);
         out.u16(right.len() as u16).raw(right)
@@ -195,7 +199,7 @@ pub(super) fn tower(protocol: u8, port: u16, host: [u8; 4]) -> Vec<u8> {
 }
 
 /// The parameters of an answer of `ept_map`.
-pub(super) fn towers(is_big: bool, is_64: bool, towers: &[Vec<u8>], status: u32) -> Vec<u8> {
+pub fn towers(is_big: bool, is_64: bool, towers: &[Vec<u8>], status: u32) -> Vec<u8> {
     let count = towers.len() as u64;
     let mut out = Out::new(is_big).raw(&[0; 20]).u32(count as u32);
     out = out
@@ -227,12 +231,7 @@ fn bindings(out: Out, is_64: bool, texts: &[(u16, &str)]) -> Out {
 }
 
 /// The parameters of an answer of ResolveOxid (0), or of ResolveOxid2 (4) with its version.
-pub(super) fn resolved(
-    operation: u16,
-    is_big: bool,
-    is_64: bool,
-    texts: &[(u16, &str)],
-) -> Vec<u8> {
+pub fn resolved(operation: u16, is_big: bool, is_64: bool, texts: &[(u16, &str)]) -> Vec<u8> {
     let out = bindings(Out::new(is_big).word(is_64, 0x2_0000), is_64, texts);
     let out = out.align(4).raw(&[1; 16]).u32(5);
     match operation {
@@ -242,7 +241,7 @@ pub(super) fn resolved(
 }
 
 /// The parameters of an answer of the first DCOM's activation.
-pub(super) fn legacy(is_big: bool, texts: &[(u16, &str)]) -> Vec<u8> {
+pub fn legacy(is_big: bool, texts: &[(u16, &str)]) -> Vec<u8> {
     let out = Out::new(is_big).u32(1).u32(0).u64(99).u32(0x2_0000);
     let out = bindings(out, false, texts).align(4);
     out.raw(&[1; 16]).u32(5).u16(5).u16(7).u32(0).bytes
@@ -257,7 +256,7 @@ fn serialized(body: Out) -> Vec<u8> {
 
 /// The parameters of an answer of RemoteCreateInstance: PropsOut with bindings that have no ports,
 /// and ScmReplyInfo.
-pub(super) fn activated(is_big: bool, texts: &[(u16, &str)], status: u32) -> Vec<u8> {
+pub fn activated(is_big: bool, texts: &[(u16, &str)], status: u32) -> Vec<u8> {
     let reply = Out::new(false).u32(0).u32(0x2_0000).u64(99).u32(0x2_0004);
     let reply = reply.raw(&[2; 16]).u32(5).u16(5).u16(7);
     let reply = serialized(bindings(reply, false, texts));

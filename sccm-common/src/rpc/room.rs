@@ -1,0 +1,72 @@
+//! The payload of one segment, for who reads it where no slice may be: the kernel's verifier follows
+//! reads at a masked offset of a block of fixed size.
+
+use super::bytes::Order;
+use crate::as_written;
+
+/// Bytes of a segment that are read.
+pub const BYTES: u32 = 2048;
+
+/// The longest that is read in one piece.
+const SLACK: usize = 32;
+
+/// The first bytes of a payload. What is behind its end is of no meaning.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Room {
+    /// The bytes, and what may be read beyond their end.
+    pub bytes: [u8; BYTES as usize + SLACK],
+    /// Which room it is, for who has several.
+    pub number: u32,
+    /// What is to be read of it, for who reads it later.
+    pub order: u32,
+}
+
+impl Room {
+    /// Nothing.
+    pub const EMPTY: Self = Self {
+        bytes: [0; BYTES as usize + SLACK],
+        number: 0,
+        order: Self::NOTHING,
+    };
+
+    /// Nothing is to be read.
+    pub const NOTHING: u32 = 0;
+    /// What a client asks.
+    pub const QUESTIONS: u32 = 1;
+    /// What a server answers.
+    pub const ANSWERS: u32 = 2;
+
+    /// `N` bytes, at most 32, from a place on.
+    #[inline(always)]
+    pub fn at<const N: usize>(&self, at: u32) -> &[u8; N] {
+        const { assert!(N <= SLACK) };
+        let at = as_written::and::<{ BYTES - 1 }>(at.into()) as usize;
+        // As many bytes are behind every place.
+        self.bytes[at..].first_chunk().unwrap_or(&[0; N])
+    }
+
+    /// One byte.
+    #[inline(always)]
+    pub fn u8(&self, at: u32) -> u8 {
+        self.at::<1>(at)[0]
+    }
+
+    /// Two bytes.
+    #[inline(always)]
+    pub fn u16(&self, at: u32, order: Order) -> u16 {
+        match order {
+            Order::Little => u16::from_le_bytes(*self.at(at)),
+            Order::Big => u16::from_be_bytes(*self.at(at)),
+        }
+    }
+
+    /// Four bytes.
+    #[inline(always)]
+    pub fn u32(&self, at: u32, order: Order) -> u32 {
+        match order {
+            Order::Little => u32::from_le_bytes(*self.at(at)),
+            Order::Big => u32::from_be_bytes(*self.at(at)),
+        }
+    }
+}

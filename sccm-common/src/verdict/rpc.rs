@@ -1,0 +1,596 @@
+//! Ports of the RPC dynamic range that are open only to whom the endpoint mapper hands them.
+//!
+//! What a client asks the mapper is noted as a question, as anybody may ask ([`question`]). Its answer
+//! is one if it begins where the client awaited it, on the same connection, in a context that the
+//! client has proposed. Then each port that it names becomes an [`opening`](crate::opening), of the
+//! system that answered for the system that asked. What a peer says, who is not protected, counts only
+//! within a flow that the protected system has opened.
+//!
+//! Here are read only answers that lie in one segment and are laid out as Windows does it.
+//! [`rpc::conversation`](crate::rpc::conversation) reads all.
+//!
+//! [`question`]: crate::question
+
+use super::questions::Answers;
+use super::{Tables, Verdict};
+use crate::address::{Address, Family};
+use crate::counter::Direction;
+use crate::cursor::Payload;
+use crate::opening::OpeningKey;
+use crate::packet::{Fragment, Packet, Protocol};
+use crate::policy::{Pair, Policy};
+use crate::question::{MAX_AGE, QuestionKey};
+use crate::reason::Reason;
+use crate::rpc::bind::Service;
+use crate::rpc::bytes::Order;
+use crate::rpc::room::{self, Room};
+use crate::rpc::scan::{self, Scan};
+use crate::rpc::{How, MAPPER, Refusal, Uuid, limits};
+use crate::service::{ServiceClass, ServiceSet};
+
+/// What became of an answer of the endpoint mapper, or of a port in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Outcome(pub u32);
+
+impl Outcome {
+    /// How many numbers there are.
+    pub const COUNT: u32 = 64;
+
+    const REFUSED: u32 = 8;
+
+    /// A port was opened.
+    #[inline(always)]
+    #[must_use]
+    pub const fn opened(how: How) -> Self {
+        Self(how as u32)
+    }
+
+    /// Nothing was.
+    #[inline(always)]
+    #[must_use]
+    pub const fn refused(why: Refusal) -> Self {
+        Self(Self::REFUSED + why as u32)
+    }
+
+    /// How a port was opened, or why none was; `None` for a number that this version does not know.
+    #[must_use]
+    pub fn read(self) -> Option<Result<How, Refusal>> {
+        let opened = How::ALL.get(self.0 as usize).map(|how| Ok(*how));
+        let refused = || {
+            let number = self.0.checked_sub(Self::REFUSED)?;
+            Refusal::ALL.get(number as usize).map(|why| Err(*why))
+        };
+        opened.or_else(refused)
+    }
+}
+
+const _: () = assert!(Outcome::REFUSED as usize + Refusal::ALL.len() <= Outcome::COUNT as usize);
+
+/// Units of RPC that are read of one segment.
+const UNITS: usize = 3;
+
+/// Contexts that are read of one proposal.
+const PROPOSALS: u8 = 8;
+
+/// Bytes of the header of a call, of the part that all units share, and of what follows an answer's
+/// parameters if it is signed.
+const CALL_HEADER: u32 = 24;
+const HEADER: u32 = 16;
+const TRAILER: u32 = 8;
+
+/// Types of units (DCE 1.1: RPC, 12.6.3.1), and whether one is the first of its call, and the last.
+const REQUEST: u8 = 0;
+const RESPONSE: u8 = 2;
+const FAULT: u8 = 3;
+const BIND: u8 = 11;
+const ALTER_CONTEXT: u8 = 14;
+const IS_FIRST: u8 = 1;
+const IS_WHOLE: u8 = 3;
+
+/// The level of a trailer by which the parameters are encrypted.
+const PRIVACY: u8 = 6;
+
+/// Whether a pair has, instead of a right to this service, one to what is handed out.
+#[inline(always)]
+pub(super) fn may_be_handed_out(
+    policy: &Policy,
+    protocol: Protocol,
+    rights: &ServiceSet,
+    service: ServiceClass,
+) -> bool {
+    rights.contains(ServiceClass::HANDED_OUT)
+        && protocol == Protocol::TCP
+        && policy.dynamic.contains(service)
+}
+
+/// Whether a packet between these ports may ask the mapper something, or answer it.
+#[inline(always)]
+pub(super) fn may_concern(policy: &Policy, source_port: u16, destination_port: u16) -> bool {
+    (destination_port == MAPPER || source_port == MAPPER)
+        && policy.dynamic.0 != ServiceSet::default().0
+}
+
+/// Which ports that may be handed out a packet concerns, and whether they were: bits of
+/// [`Answers`]. Each packet of a connection keeps its port open.
+#[inline(never)]
+pub(super) fn handed_out<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    direction: Direction,
+    pair: Pair,
+) -> u64 {
+    let policy = tables.policy();
+    if packet.protocol != Protocol::TCP || packet.fragment == Fragment::Later {
+        return 0;
+    }
+    let access = policy.access(pair);
+    let wanted = policy.tcp[packet.destination_port as usize];
+    match direction {
+        // A peer is a server only in a flow that the protected system has opened.
+        Direction::Inbound => of_end(tables, packet, &access.inbound, wanted, true),
+        Direction::Outbound => {
+            let client = of_end(tables, packet, &access.outbound, wanted, true);
+            let answered = policy.tcp[packet.source_port as usize];
+            match packet.tcp_flags.is_bare_syn() {
+                true => client,
+                false => client | of_end(tables, packet, &access.inbound, answered, false),
+            }
+        }
+    }
+}
+
+/// The bits for one of the two ends. `to_server`: the packet would be the client's.
+#[inline(always)]
+fn of_end<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    rights: &ServiceSet,
+    service: ServiceClass,
+    to_server: bool,
+) -> u64 {
+    if !may_be_handed_out(tables.policy(), packet.protocol, rights, service) {
+        return 0;
+    }
+    match (to_server, is_open(tables, packet, to_server)) {
+        (true, true) => Answers::MAYBE_CLIENT | Answers::CLIENT,
+        (true, false) => Answers::MAYBE_CLIENT,
+        (false, true) => Answers::MAYBE_SERVER | Answers::SERVER,
+        (false, false) => Answers::MAYBE_SERVER,
+    }
+}
+
+#[inline(never)]
+fn is_open<T: Tables>(tables: &T, packet: &Packet, to_server: bool) -> bool {
+    let (client, server, port) = match to_server {
+        true => (packet.source, packet.destination, packet.destination_port),
+        false => (packet.destination, packet.source, packet.source_port),
+    };
+    let key = OpeningKey::new(packet.family, client, server, port);
+    let now = tables.now();
+    let opening = tables.opening(&key);
+    let alive = opening.is_alive(&tables.policy().timeouts, now);
+    if alive && !(opening.is_used() && opening.seen() == now) {
+        tables.renew_opening(&key);
+    }
+    alive
+}
+
+/// Notes what a packet asks the mapper, or opens what its answer names. `direction`: how it was
+/// judged.
+#[inline(always)]
+pub(super) fn note<T: Tables, P: Payload + ?Sized>(
+    tables: &T,
+    payload: &P,
+    packet: &Packet,
+    (direction, pair): (Direction, Pair),
+    verdict: &Verdict,
+) {
+    let policy = tables.policy();
+    if packet.protocol != Protocol::TCP
+        || packet.payload == 0
+        || !may_concern(policy, packet.source_port, packet.destination_port)
+        || !matches!(packet.fragment, Fragment::Whole | Fragment::Atomic)
+    {
+        return;
+    }
+    let asks = packet.destination_port == MAPPER;
+    let of_peer = matches!(direction, Direction::Inbound);
+    let access = policy.access(pair);
+    // The protected system is the server where a peer asks, and where it answers itself.
+    let rights = match asks == of_peer {
+        true => &access.inbound,
+        false => &access.outbound,
+    };
+    // Whoever is not protected answers only where he was asked.
+    let counts = match of_peer && !asks {
+        true => matches!(verdict.reason, Reason::Reply),
+        false => verdict.reason.passes(),
+    };
+    if counts && rights.contains(ServiceClass::HANDED_OUT) {
+        read(tables, payload, packet, asks);
+    }
+}
+
+#[inline(never)]
+fn read<T: Tables, P: Payload + ?Sized>(tables: &T, payload: &P, packet: &Packet, asks: bool) {
+    payload.show(packet.payload_offset, packet.payload, |room| {
+        tables.read_rpc(room, packet, asks);
+    });
+}
+
+/// Reads the units of which a segment consists.
+#[inline(always)]
+pub fn units<T: Tables>(tables: &T, room: &Room, packet: &Packet, asks: bool) {
+    let mut at = 0;
+    for _ in 0..UNITS {
+        let left = packet.payload.wrapping_sub(at);
+        if left > packet.payload || left < CALL_HEADER || at >= room::BYTES {
+            return;
+        }
+        let [version, minor, kind, flags, order, ..] = *room.at::<8>(at);
+        let order = match order >> 4 {
+            0 => Order::Big,
+            1 => Order::Little,
+            _ => return,
+        };
+        let size = u32::from(room.u16(at + 8, order));
+        if version != 5 || minor > 1 || size < HEADER {
+            return;
+        }
+        match (asks, kind) {
+            (true, REQUEST) if flags & IS_FIRST != 0 => question(tables, room, packet, at, order),
+            (true, BIND | ALTER_CONTEXT) => proposals(tables, room, packet, at, order),
+            (false, RESPONSE | FAULT) => answer(tables, room, packet, at, order),
+            _ => {}
+        }
+        at = tables.opaque((at + size).into()) as u32;
+    }
+}
+
+/// The number and the context of the call that a request or its answer is of.
+#[inline(always)]
+fn call(room: &Room, at: u32, order: Order) -> (u32, u16) {
+    (room.u32(at + 12, order), room.u16(at + 20, order))
+}
+
+/// Notes a question that may be answered with a port, in a context of which that is known.
+#[inline(never)]
+fn question<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Order) {
+    let (call, context) = call(room, at, order);
+    let ways = match room.u16(at + 22, order) {
+        0 => [How::ResolveOxid, How::LegacyActivation],
+        3 => [How::Map, How::Activation],
+        4 => [How::ResolveOxid2, How::Activation],
+        _ => return,
+    };
+    for how in ways {
+        let service = service_of(how);
+        let known = QuestionKey::rpc_context(packet, true, context, service as u8);
+        if tables.was_asked(&known, MAX_AGE) {
+            // A connection lasts as long as somebody asks on it.
+            tables.note_question(&known);
+            let exchange = (call, packet.tcp_acknowledgement);
+            let asked = QuestionKey::rpc_call(packet, true, context, how as u8, exchange);
+            tables.note_question(&asked);
+        }
+    }
+}
+
+#[inline(always)]
+const fn service_of(how: How) -> Service {
+    match how {
+        How::Map => Service::Mapper,
+        How::Activation => Service::Activator,
+        How::LegacyActivation => Service::LegacyActivation,
+        How::ResolveOxid | How::ResolveOxid2 => Service::Resolver,
+    }
+}
+
+/// Notes which contexts a client proposes for services that hand out ports.
+#[inline(never)]
+fn proposals<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Order) {
+    let count = room.u8(at + 24);
+    let mut at = at + 28;
+    for number in 0..PROPOSALS {
+        if number >= count || at + 24 > packet.payload || at >= room::BYTES {
+            return;
+        }
+        let context = room.u16(at, order);
+        let service = proposed(room, at + 4, order);
+        if !matches!(service, Service::Other) {
+            let key = QuestionKey::rpc_context(packet, true, context, service as u8);
+            tables.note_question(&key);
+        }
+        let syntaxes = u32::from(room.u8(at + 2));
+        at = tables.opaque((at + 24 + 20 * syntaxes).into()) as u32;
+    }
+}
+
+/// The service of a proposal: a UUID and a version.
+#[inline(always)]
+fn proposed(room: &Room, at: u32, order: Order) -> Service {
+    let first = u128::from(room.u32(at, order));
+    let second = u128::from(room.u16(at + 4, order));
+    let third = u128::from(room.u16(at + 6, order));
+    let rest = u128::from(u64::from_be_bytes(*room.at(at + 8)));
+    let name = Uuid(first << 96 | second << 80 | third << 64 | rest);
+    Service::of(name, room.u32(at + 16, order))
+}
+
+/// What an answer is to: the number of a [`How`], and whether it was answered before. One word,
+/// because the kernel's program hands it on.
+#[derive(Clone, Copy)]
+struct Asked(u32);
+
+impl Asked {
+    const NOTHING: Self = Self(1 << 9);
+    const AGAIN: u32 = 1 << 8;
+
+    #[inline(always)]
+    const fn how(self) -> How {
+        match self.0 & 0xff {
+            0 => How::Map,
+            1 => How::Activation,
+            2 => How::LegacyActivation,
+            3 => How::ResolveOxid,
+            _ => How::ResolveOxid2,
+        }
+    }
+}
+
+/// Reads an answer, if it is one to a question that was noted.
+#[inline(never)]
+fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Order) {
+    let asked = asked(tables, room, packet, at, order);
+    if asked.0 == Asked::NOTHING.0 {
+        return;
+    }
+    let refused = |why| tables.count_rpc(Outcome::refused(why));
+    if room.u8(at + 2) == FAULT {
+        return refused(Refusal::Fault);
+    }
+    let (size, credentials) = (room.u16(at + 8, order), room.u16(at + 10, order));
+    let (size, credentials) = (u32::from(size), u32::from(credentials));
+    let (mut end, mut level) = (at + size, 0);
+    let is_whole = room.u8(at + 3) & IS_WHOLE == IS_WHOLE
+        && end <= packet.payload
+        && end <= room::BYTES
+        && matches!(order, Order::Little);
+    if credentials != 0 {
+        let trailer = end.wrapping_sub(credentials + TRAILER);
+        level = room.u8(trailer + 1);
+        end = trailer.wrapping_sub(room.u8(trailer + 2).into());
+    }
+    let stub = at + CALL_HEADER;
+    if !is_whole || end <= stub || end > room::BYTES {
+        return refused(Refusal::Unread);
+    }
+    if level == PRIVACY {
+        return refused(Refusal::Privacy);
+    }
+    let stub = Stub(tables.opaque(Stub::new(stub, end, asked).0));
+    match matches!(asked.how(), How::Map) {
+        true => towers(tables, room, packet, stub),
+        false => bindings(tables, room, packet, stub),
+    }
+}
+
+/// The parameters of an answer. From the lowest bit on: 16 of where they begin in the segment, 16 of
+/// where they end, the rest of what they answer.
+#[derive(Clone, Copy)]
+struct Stub(u64);
+
+impl Stub {
+    #[inline(always)]
+    const fn new(begin: u32, end: u32, asked: Asked) -> Self {
+        Self((asked.0 as u64) << 32 | (end as u64) << 16 | begin as u64)
+    }
+
+    #[inline(always)]
+    const fn begin(self) -> u32 {
+        self.0 as u16 as u32
+    }
+
+    #[inline(always)]
+    const fn end(self) -> u32 {
+        (self.0 >> 16) as u16 as u32
+    }
+
+    #[inline(always)]
+    const fn asked(self) -> Asked {
+        Asked((self.0 >> 32) as u32)
+    }
+}
+
+/// Finds the question of an answer, which then counts as answered. Not inlined: its part of the stack
+/// is then its own.
+#[inline(never)]
+fn asked<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Order) -> Asked {
+    let (call, context) = call(room, at, order);
+    let exchange = (call, packet.tcp_sequence.wrapping_add(at));
+    for how in How::ALL {
+        let asked = QuestionKey::rpc_call(packet, false, context, how as u8, exchange);
+        if tables.was_asked(&asked, MAX_AGE) {
+            let answered = asked.answered();
+            let again = tables.was_asked(&answered, MAX_AGE);
+            tables.note_question(&answered);
+            return Asked(how as u32 | if again { Asked::AGAIN } else { 0 });
+        }
+    }
+    Asked::NOTHING
+}
+
+/// Where the parts of an answer of `ept_map` are, in NDR32 and NDR64 (DCE 1.1: RPC, Appendix L).
+struct Layout {
+    /// Bytes of a size or of a pointer.
+    word: u32,
+    /// Bytes in front of the first tower, but for the pointers.
+    head: u32,
+    /// From one tower to the next.
+    stride: u32,
+    /// From a tower's sizes to its bytes.
+    sizes: u32,
+}
+
+impl Layout {
+    const NDR32: Self = Self {
+        word: 4,
+        head: 36,
+        stride: 84,
+        sizes: 8,
+    };
+    const NDR64: Self = Self {
+        word: 8,
+        head: 48,
+        stride: 88,
+        sizes: 12,
+    };
+
+    /// How many towers an answer of this length has, each of [`TOWER`] bytes.
+    #[inline(always)]
+    fn towers(&self, length: u32) -> Option<u32> {
+        let (rest, each) = (length.wrapping_sub(self.head + 4), self.stride + self.word);
+        (1..=MOST_TOWERS).find(|count| rest == each * count)
+    }
+}
+
+/// Towers that clients ask for.
+const MOST_TOWERS: u32 = 4;
+
+/// Bytes of a tower of five floors that ends in TCP and IP, and where its port is.
+const TOWER: u32 = 75;
+
+/// Reads an answer of `ept_map`.
+#[inline(never)]
+fn towers<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) {
+    let (asked, end) = (stub.asked(), stub.end());
+    let stub = stub.begin();
+    let length = end.wrapping_sub(stub);
+    let order = Order::Little;
+    let refused = |why| tables.count_rpc(Outcome::refused(why));
+    let (layout, count) = match (Layout::NDR32.towers(length), Layout::NDR64.towers(length)) {
+        (Some(count), _) => (Layout::NDR32, count),
+        (_, Some(count)) => (Layout::NDR64, count),
+        _ if room.u32(stub + 20, order) == 0 => return refused(Refusal::NotRegistered),
+        _ => return refused(Refusal::Unread),
+    };
+    let sizes = stub + 24;
+    let is_sound = room.u32(stub + 20, order) == count
+        && room.u32(sizes, order) >= count
+        && room.u32(sizes + layout.word, order) == 0
+        && room.u32(sizes + 2 * layout.word, order) == count;
+    if !is_sound {
+        return refused(Refusal::MalformedAnswer);
+    }
+    if room.u32(end.wrapping_sub(4), order) != 0 {
+        return refused(Refusal::CallFailed);
+    }
+    let mut at = stub + layout.head + layout.word * count;
+    for number in 0..MOST_TOWERS {
+        if number >= count {
+            return;
+        }
+        let is_whole = room.u32(at, order) == TOWER
+            && room.u32(at + layout.word, order) == TOWER
+            && (layout.word == 4 || room.u32(at + 4, order) == 0);
+        match is_whole {
+            true => tower(tables, room, packet, at + layout.sizes, asked),
+            false => refused(Refusal::MalformedAnswer),
+        }
+        at = tables.opaque((at + layout.stride).into()) as u32;
+    }
+}
+
+/// Opens the port of a tower, whose integers are little endian; those of the network are not.
+#[inline(always)]
+fn tower<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, asked: Asked) {
+    let refused = |why| tables.count_rpc(Outcome::refused(why));
+    // Floors: their number; an interface; a syntax; connections; TCP; IP. Each has two halves, with
+    // their lengths in front.
+    let named = [5, 0, 19, 0, 0x0d] == *room.at::<5>(at)
+        && [2, 0] == *room.at(at + 23)
+        && [19, 0, 0x0d] == *room.at(at + 27)
+        && [2, 0] == *room.at(at + 48);
+    let below = [1, 0, 0x0b, 2, 0] == *room.at(at + 52)
+        && [1, 0] == *room.at(at + 59)
+        && [2, 0] == *room.at(at + 62)
+        && [1, 0, 0x09, 4, 0] == *room.at(at + 66);
+    if room.u8(at + 61) != 0x07 {
+        return refused(Refusal::NoTcp);
+    }
+    if !(named && below) {
+        return refused(Refusal::MalformedTower);
+    }
+    let host = Address::v4(*room.at(at + 71));
+    if packet.family == Family::V4 && host != packet.source && host != Address::V4_UNSPECIFIED {
+        // The port is opened at who answered, and nowhere else.
+        refused(Refusal::AnotherHost);
+    }
+    let port = u16::from_be_bytes(*room.at(at + 64));
+    open(tables, packet, port, asked, room.at(at + 5));
+}
+
+/// Bytes of an answer with string bindings that are read.
+const MOST_SCANS: u32 = room::BYTES / scan::BYTES;
+
+/// Reads an answer with string bindings.
+#[inline(never)]
+fn bindings<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) {
+    let refused = |why| tables.count_rpc(Outcome::refused(why));
+    let (asked, end) = (stub.asked(), stub.end());
+    let how = asked.how();
+    let mut scan = Scan::BEGIN;
+    for part in 0..MOST_SCANS {
+        let at = stub.begin() + part * scan::BYTES;
+        if at >= end {
+            break;
+        }
+        scan = tables.scan_rpc(room, at, end, scan);
+    }
+    // The upper bit of an HRESULT says that it failed; any other status but 0 does.
+    let status = room.u32(end.wrapping_sub(4), Order::Little);
+    let failed = match how {
+        How::Activation | How::LegacyActivation => status >> 31 != 0,
+        _ => status != 0,
+    };
+    if failed {
+        return refused(Refusal::CallFailed);
+    }
+    if scan.disagrees() {
+        return refused(Refusal::BindingsDisagree);
+    }
+    match scan.port() {
+        Some(port) => open(tables, packet, port, asked, &[0; 16]),
+        None => refused(Refusal::NoTcp),
+    }
+}
+
+/// Opens a port, if it may be.
+#[inline(never)]
+fn open<T: Tables>(tables: &T, packet: &Packet, port: u16, asked: Asked, interface: &[u8; 16]) {
+    let policy = tables.policy();
+    let service = policy.tcp[port as usize];
+    let outcome = if limits::NEVER.contains(&port) {
+        Outcome::refused(Refusal::ForbiddenPort)
+    } else if !policy.dynamic.contains(service) {
+        Outcome::refused(match service.0 >= ServiceClass::FIRST_NAMED {
+            true => Refusal::ForbiddenPort,
+            false => Refusal::OutsideRange,
+        })
+    } else {
+        let (client, server) = (packet.destination, packet.source);
+        let key = OpeningKey::new(packet.family, client, server, port);
+        if asked.0 & Asked::AGAIN != 0 {
+            let timeouts = &policy.timeouts;
+            if tables.opening(&key).is_alive(timeouts, tables.now()) {
+                return;
+            }
+            Outcome::refused(Refusal::RetransmissionDiffers)
+        } else {
+            tables.note_opening(&key, asked.how(), interface);
+            Outcome::opened(asked.how())
+        }
+    };
+    tables.count_rpc(outcome);
+}

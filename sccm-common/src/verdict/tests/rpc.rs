@@ -1,0 +1,513 @@
+//! `rpc = "tracked"`: ports that the endpoint mapper has handed out.
+
+use crate::Reason::{
+    NotAllowed, Outbound, OutboundNotAllowed, Reply, RpcNotNamed, Service as Passes,
+};
+use crate::address::Family;
+use crate::rpc::{How, Refusal};
+use crate::testing::{FAMILIES, Link, PEER, PROTECTED, STRANGER, World, class};
+use crate::verdict::Outcome;
+use crate::{Reason, ServiceClass};
+use sccm_packets::rpc::{self, Name, Unit};
+use sccm_packets::tcp_flag::{ACK, PSH, RST, SYN};
+use std::vec::Vec;
+use std::{format, vec};
+
+const MAPPER: ServiceClass = ServiceClass(30);
+const RANGE: ServiceClass = ServiceClass(31);
+
+const HOST: [u8; 4] = [0; 4];
+
+/// A host, or a client, that is handed ports between 49152 and 65535, but for one that is a service.
+fn tracking() -> World {
+    let mut world = World::host();
+    world.policy.tcp[135] = MAPPER;
+    world.policy.tcp[49_152..].fill(RANGE);
+    world.policy.tcp[50_000] = class::SSH;
+    world.policy.dynamic.insert(RANGE);
+    world
+}
+
+fn server() -> World {
+    tracking().inbound(&[MAPPER, ServiceClass::HANDED_OUT])
+}
+
+fn client() -> World {
+    tracking().enforcing(&[MAPPER, ServiceClass::HANDED_OUT])
+}
+
+/// Both ends of a connection to a mapper, whose packets are judged as the world sees them.
+struct Talk<'a> {
+    world: &'a World,
+    /// From the client to the server.
+    link: Link,
+    /// The server is the protected system.
+    serves: bool,
+    port: u16,
+    said: [u32; 2],
+}
+
+impl<'a> Talk<'a> {
+    fn new(world: &'a World, link: Link, serves: bool) -> Self {
+        let said = [1000, 9000];
+        let port = 40_000;
+        let talk = Self {
+            world,
+            link,
+            serves,
+            port,
+            said,
+        };
+        if !serves {
+            let syn = link.tcp(port, 135, SYN);
+            assert_eq!(world.leaves(&syn), Outbound);
+            assert_eq!(talk.segment(false, &[], 0), Reply);
+            assert_eq!(talk.segment(true, &[], 0), Outbound);
+        }
+        talk
+    }
+
+    /// A segment `ahead` of where the stream is.
+    fn segment(&self, of_client: bool, data: &[u8], ahead: u32) -> Reason {
+        let (link, ports) = match of_client {
+            true => (self.link, (self.port, 135)),
+            false => (self.link.back(), (135, self.port)),
+        };
+        let [client, server] = self.said;
+        let (mine, other) = match of_client {
+            true => (client, server),
+            false => (server, client),
+        };
+        let packet = link.packet().tcp(ports.0, ports.1).flags(ACK | PSH);
+        let packet = packet
+            .sequence(mine.wrapping_add(ahead))
+            .acknowledgement(other);
+        let frame = packet.data(data).build();
+        match of_client == self.serves {
+            true => self.world.arrives(&frame),
+            false => self.world.leaves(&frame),
+        }
+    }
+
+    fn says(&mut self, of_client: bool, data: &[u8]) -> Reason {
+        let reason = self.segment(of_client, data, 0);
+        self.said[usize::from(!of_client)] += data.len() as u32;
+        reason
+    }
+
+    fn binds(&mut self, interface: Name<'_>, syntax: Name<'_>) {
+        let contexts: [rpc::Context<'_>; 2] =
+            [(0, interface, &[rpc::NDR32]), (1, interface, &[rpc::NDR64])];
+        self.says(true, &rpc::proposal(Unit::new(11, 1), &contexts));
+        let results = [(0, rpc::NDR32), (0, syntax)];
+        self.says(false, &rpc::agreement(Unit::new(12, 1), &results));
+    }
+
+    /// A call and its answer.
+    fn calls(&mut self, context: u16, operation: u16, stub: &[u8]) {
+        self.asks(context, operation);
+        self.says(false, &rpc::response(Unit::new(2, 2), context, stub));
+    }
+
+    fn asks(&mut self, context: u16, operation: u16) {
+        self.says(
+            true,
+            &rpc::request(Unit::new(0, 2), context, operation, &[0; 40]),
+        );
+    }
+}
+
+fn answer(is_64: bool, ports: &[u16]) -> Vec<u8> {
+    let towers: Vec<Vec<u8>> = ports
+        .iter()
+        .map(|port| rpc::tower(7, *port, HOST))
+        .collect();
+    rpc::towers(false, is_64, &towers, 0)
+}
+
+/// What becomes of a connection's first packet, to the server.
+fn connects(world: &World, link: Link, serves: bool, port: u16) -> Reason {
+    let syn = link.tcp(41_000, port, SYN);
+    match serves {
+        true => world.arrives(&syn),
+        false => world.leaves(&syn),
+    }
+}
+
+/// Both sides on which the server may be, with what passes there.
+fn sides() -> impl Iterator<Item = (World, Link, bool, Reason)> {
+    FAMILIES.into_iter().flat_map(|family| {
+        let to_us = Link::new(family, PEER, PROTECTED);
+        [
+            (server(), to_us, true, Passes),
+            (client(), to_us.back(), false, Outbound),
+        ]
+    })
+}
+
+fn outcomes(world: &World) -> Vec<(Result<How, Refusal>, u64)> {
+    let counts = world.state.rpc.borrow();
+    let mut all: Vec<_> = counts
+        .iter()
+        .map(|(outcome, count)| (*outcome, *count))
+        .collect();
+    all.sort();
+    let read = |(outcome, count): (Outcome, u64)| (outcome.read().unwrap(), count);
+    all.into_iter().map(read).collect()
+}
+
+#[test]
+fn what_the_mapper_hands_out_is_open_to_that_client_alone() {
+    for is_64 in [false, true] {
+        for (world, link, serves, passes) in sides() {
+            let mut talk = Talk::new(&world, link, serves);
+            assert_eq!(connects(&world, link, serves, 49_700), RpcNotNamed);
+            talk.binds(rpc::MAPPER, rpc::NDR64);
+            talk.calls(is_64.into(), 3, &answer(is_64, &[49_700, 49_701]));
+            for port in [49_700, 49_701] {
+                assert_eq!(connects(&world, link, serves, port), passes, "{port}");
+            }
+            for port in [49_152, 49_699, 49_702, 65_535] {
+                assert_eq!(connects(&world, link, serves, port), RpcNotNamed, "{port}");
+            }
+            // Another client, or another server, as the case may be.
+            let other = match serves {
+                true => Link::new(link.family, STRANGER, PROTECTED),
+                false => Link::new(link.family, PROTECTED, STRANGER),
+            };
+            assert_eq!(connects(&world, other, serves, 49_700), RpcNotNamed);
+            assert_eq!(outcomes(&world), [(Ok(How::Map), 2)]);
+        }
+    }
+}
+
+#[test]
+fn an_opening_ends_unless_somebody_uses_it() {
+    for (world, link, serves, passes) in sides() {
+        let timeouts = world.policy.timeouts;
+        let mut talk = Talk::new(&world, link, serves);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        talk.calls(0, 3, &answer(false, &[49_700, 49_701]));
+        world.wait(timeouts.rpc_unused);
+        assert_eq!(connects(&world, link, serves, 49_700), passes);
+        world.wait(1);
+        assert_eq!(connects(&world, link, serves, 49_701), RpcNotNamed);
+        world.wait(timeouts.rpc_used - 1);
+        assert_eq!(connects(&world, link, serves, 49_700), passes);
+        world.wait(timeouts.rpc_used + 1);
+        assert_eq!(connects(&world, link, serves, 49_700), RpcNotNamed);
+    }
+}
+
+/// The segments of a connection to a port that was handed out, each with what becomes of it.
+#[test]
+fn a_connection_goes_on_after_its_opening_has_ended() {
+    for (world, link, serves, passes) in sides() {
+        let timeouts = world.policy.timeouts;
+        let mut talk = Talk::new(&world, link, serves);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        talk.calls(0, 3, &answer(false, &[49_700]));
+        let back = link.back();
+        let judge = |of_client: bool, frame: Vec<u8>| match of_client == serves {
+            true => world.arrives(&frame),
+            false => world.leaves(&frame),
+        };
+        let other = if serves { Outbound } else { Reply };
+        // The client's port is in the range, too.
+        let (mine, port) = (60_000, 49_700);
+        assert_eq!(judge(true, link.tcp(mine, port, SYN)), passes);
+        assert_eq!(judge(false, back.tcp(port, mine, SYN | ACK)), other);
+        // A SYN-ACK answers whoever forged the SYN: it writes nothing.
+        if serves {
+            assert_eq!(world.flows(), 0);
+        }
+        assert_eq!(judge(true, link.tcp_data(mine, port)), passes);
+        assert_eq!(judge(false, back.tcp_data(port, mine)), other);
+        world.wait(timeouts.rpc_used + 1);
+        let goes_on = if serves { Reply } else { Outbound };
+        assert_eq!(connects(&world, link, serves, port), RpcNotNamed);
+        assert_eq!(judge(true, link.tcp_data(mine, port)), goes_on);
+        assert_eq!(judge(false, back.tcp_data(port, mine)), other);
+    }
+}
+
+#[test]
+fn under_enforce_a_server_answers_on_what_it_handed_out_and_nowhere_else() {
+    for family in FAMILIES {
+        let link = Link::new(family, PEER, PROTECTED);
+        let world = tracking()
+            .inbound(&[MAPPER, ServiceClass::HANDED_OUT])
+            .enforcing(&[]);
+        let mut talk = Talk::new(&world, link, true);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        talk.calls(0, 3, &answer(false, &[49_700]));
+        let back = link.back();
+        for flags in [SYN | ACK, ACK, RST] {
+            assert_eq!(world.leaves(&back.tcp(49_700, 60_000, flags)), Outbound);
+            assert_eq!(
+                world.leaves(&back.tcp(49_701, 60_000, flags)),
+                OutboundNotAllowed
+            );
+        }
+        // What it was handed out for does not let it open anything itself.
+        assert_eq!(
+            world.leaves(&back.tcp(49_700, 60_000, SYN)),
+            OutboundNotAllowed
+        );
+        assert_eq!(world.leaves(&back.tcp(49_700, 80, SYN)), OutboundNotAllowed);
+    }
+}
+
+#[test]
+fn activations_and_resolved_exporters_open_the_port_of_their_bindings() {
+    let texts = [
+        (15, "\\\\CM01\\PIPE\\atsvc"),
+        (7, "CM01[49701]"),
+        (7, "192.0.2.20[49701]"),
+    ];
+    for (interface, operation, stub, how) in [
+        (
+            rpc::ACTIVATOR,
+            3,
+            rpc::activated(false, &texts, 0),
+            How::Activation,
+        ),
+        (
+            rpc::ACTIVATOR,
+            4,
+            rpc::activated(false, &texts, 0),
+            How::Activation,
+        ),
+        (
+            rpc::LEGACY,
+            0,
+            rpc::legacy(false, &texts),
+            How::LegacyActivation,
+        ),
+        (
+            rpc::RESOLVER,
+            0,
+            rpc::resolved(0, false, false, &texts),
+            How::ResolveOxid,
+        ),
+        (
+            rpc::RESOLVER,
+            4,
+            rpc::resolved(4, false, false, &texts),
+            How::ResolveOxid2,
+        ),
+    ] {
+        for (world, link, serves, passes) in sides() {
+            let mut talk = Talk::new(&world, link, serves);
+            talk.binds(interface, rpc::NDR32);
+            talk.calls(0, operation, &stub);
+            assert_eq!(outcomes(&world), [(Ok(how), 1)]);
+            assert_eq!(connects(&world, link, serves, 49_701), passes);
+            assert_eq!(connects(&world, link, serves, 49_700), RpcNotNamed);
+        }
+    }
+}
+
+/// An answer that opens nothing, and why.
+fn refused(stub: &[u8], interface: Name<'_>, operation: u16, why: Refusal) {
+    for (world, link, serves, _) in sides() {
+        let mut talk = Talk::new(&world, link, serves);
+        talk.binds(interface, rpc::NDR32);
+        talk.calls(0, operation, stub);
+        assert_eq!(outcomes(&world), [(Err(why), 1)], "{why:?}");
+        assert!(world.state.openings.borrow().is_empty());
+    }
+}
+
+#[test]
+fn answers_that_open_nothing_say_why() {
+    let map = |ports: &[u16]| answer(false, ports);
+    let tower = |protocol| rpc::towers(false, false, &[rpc::tower(protocol, 49_700, HOST)], 0);
+    let mut broken = map(&[49_700]);
+    // The transfer syntax is said to have another length.
+    broken[36 + 4 + 8 + 27] = 18;
+    let disagree = [(7, "a[49700]"), (7, "b[49701]")];
+    for (stub, interface, operation, why) in [
+        (map(&[445]), rpc::MAPPER, 3, Refusal::ForbiddenPort),
+        (map(&[80]), rpc::MAPPER, 3, Refusal::ForbiddenPort),
+        (map(&[50_000]), rpc::MAPPER, 3, Refusal::ForbiddenPort),
+        (map(&[8_080]), rpc::MAPPER, 3, Refusal::OutsideRange),
+        (tower(8), rpc::MAPPER, 3, Refusal::NoTcp),
+        (broken, rpc::MAPPER, 3, Refusal::MalformedTower),
+        (
+            rpc::towers(false, false, &[], 0x16c9_a0d6),
+            rpc::MAPPER,
+            3,
+            Refusal::NotRegistered,
+        ),
+        (
+            rpc::towers(false, false, &[rpc::tower(7, 49_700, HOST)], 5),
+            rpc::MAPPER,
+            3,
+            Refusal::CallFailed,
+        ),
+        (
+            map(&[49_700])[..150 - 24].to_vec(),
+            rpc::MAPPER,
+            3,
+            Refusal::Unread,
+        ),
+        (
+            rpc::activated(false, &disagree, 0),
+            rpc::ACTIVATOR,
+            4,
+            Refusal::BindingsDisagree,
+        ),
+        (
+            rpc::activated(false, &[(7, "a[49700]")], 0x8007_0005),
+            rpc::ACTIVATOR,
+            4,
+            Refusal::CallFailed,
+        ),
+        (
+            rpc::activated(false, &[(7, "a")], 0),
+            rpc::ACTIVATOR,
+            4,
+            Refusal::NoTcp,
+        ),
+    ] {
+        refused(&stub, interface, operation, why);
+    }
+}
+
+#[test]
+fn an_encrypted_answer_and_a_fault_open_nothing() {
+    for (world, link, serves, _) in sides() {
+        let mut talk = Talk::new(&world, link, serves);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        let stub = answer(false, &[49_700]);
+        for (kind, trailer, flags) in [(2, Some((rpc::PRIVACY, 4)), 3), (3, None, 3), (2, None, 1)]
+        {
+            talk.asks(0, 3);
+            let unit = Unit {
+                trailer,
+                flags,
+                ..Unit::new(kind, 2)
+            };
+            talk.says(false, &rpc::response(unit, 0, &stub));
+        }
+        let why = [Refusal::Privacy, Refusal::Fault, Refusal::Unread].map(|why| (Err(why), 1));
+        assert_eq!(outcomes(&world), why);
+        // A signature does not matter.
+        talk.asks(0, 3);
+        let unit = Unit {
+            trailer: Some((rpc::INTEGRITY, 4)),
+            ..Unit::new(2, 2)
+        };
+        talk.says(false, &rpc::response(unit, 0, &stub));
+        assert_eq!(world.state.openings.borrow().len(), 1);
+    }
+}
+
+#[test]
+fn an_answer_counts_only_for_the_question_that_it_answers() {
+    let stub = answer(false, &[49_700]);
+    let say = |talk: &mut Talk<'_>, call, context, ahead| {
+        let data = rpc::response(Unit::new(2, call), context, &stub);
+        talk.segment(false, &data, ahead);
+    };
+    for (world, link, serves, _) in sides() {
+        let none = || world.state.openings.borrow().is_empty();
+        let mut talk = Talk::new(&world, link, serves);
+        // Nobody proposed a context; nobody asked.
+        talk.calls(0, 3, &stub);
+        assert!(none());
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        say(&mut talk, 2, 0, 0);
+        // Another operation of the mapper: a list of all.
+        talk.calls(0, 2, &stub);
+        assert!(none());
+        talk.asks(0, 3);
+        // Another call, another context, another place in the stream.
+        say(&mut talk, 3, 0, 0);
+        say(&mut talk, 2, 1, 0);
+        say(&mut talk, 2, 0, 1);
+        say(&mut talk, 2, 0, 1 << 20);
+        assert!(none());
+        // Another connection.
+        talk.port += 1;
+        say(&mut talk, 2, 0, 0);
+        talk.port -= 1;
+        assert!(none());
+        say(&mut talk, 2, 0, 0);
+        assert_eq!(world.state.openings.borrow().len(), 1);
+    }
+}
+
+#[test]
+fn a_segment_that_comes_again_opens_nothing_else() {
+    for (world, link, serves, _) in sides() {
+        let mut talk = Talk::new(&world, link, serves);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        talk.asks(0, 3);
+        for port in [49_700, 49_700, 49_701] {
+            let data = rpc::response(Unit::new(2, 2), 0, &answer(false, &[port]));
+            talk.segment(false, &data, 0);
+        }
+        let expected = [(Ok(How::Map), 1), (Err(Refusal::RetransmissionDiffers), 1)];
+        assert_eq!(outcomes(&world), expected);
+        assert_eq!(connects(&world, link, serves, 49_701), RpcNotNamed);
+    }
+}
+
+#[test]
+fn units_that_share_a_segment_are_read() {
+    for (world, link, serves, passes) in sides() {
+        let mut talk = Talk::new(&world, link, serves);
+        // An authentication, which nobody answers, and a request behind it.
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        let third = Unit::new(16, 1).with(Unit::new(16, 1).out().raw(&[0; 20]));
+        let asks = rpc::request(Unit::new(0, 2), 1, 3, &[0; 40]);
+        talk.says(true, &[third, asks].concat());
+        talk.says(
+            false,
+            &rpc::response(Unit::new(2, 2), 1, &answer(true, &[49_700])),
+        );
+        assert_eq!(connects(&world, link, serves, 49_700), passes);
+    }
+}
+
+#[test]
+fn whoever_has_no_right_to_it_is_handed_nothing() {
+    for family in FAMILIES {
+        let link = Link::new(family, PEER, PROTECTED);
+        // The mapper is allowed, what it hands out is not.
+        let world = tracking().inbound(&[MAPPER]);
+        let mut talk = Talk::new(&world, link, true);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        talk.calls(0, 3, &answer(false, &[49_700]));
+        assert_eq!(connects(&world, link, true, 49_700), NotAllowed);
+        assert!(world.state.questions.borrow().is_empty() && outcomes(&world).is_empty());
+        // The mapper is not allowed.
+        let world = tracking().inbound(&[ServiceClass::HANDED_OUT]);
+        let mut talk = Talk::new(&world, link, true);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        talk.calls(0, 3, &answer(false, &[49_700]));
+        assert_eq!(connects(&world, link, true, 49_700), RpcNotNamed);
+    }
+}
+
+#[test]
+fn an_address_in_an_answer_is_never_believed() {
+    let world = server();
+    let link = Link::new(Family::V4, PEER, PROTECTED);
+    let mut talk = Talk::new(&world, link, true);
+    talk.binds(rpc::MAPPER, rpc::NDR64);
+    let tower = rpc::tower(7, 49_700, [10, STRANGER.0, 0, 1]);
+    talk.calls(0, 3, &rpc::towers(false, false, &vec![tower], 0));
+    let expected = [(Ok(How::Map), 1), (Err(Refusal::AnotherHost), 1)];
+    assert_eq!(outcomes(&world), expected);
+    assert_eq!(connects(&world, link, true, 49_700), Passes);
+    let other = Link::new(Family::V4, PEER, STRANGER);
+    assert_eq!(
+        connects(&world, other, true, 49_700),
+        RpcNotNamed,
+        "{}",
+        format!("{other:?}")
+    );
+}

@@ -1,0 +1,50 @@
+//! What a packet asks the endpoint mapper of RPC, or answers: read after the decision, which orders it.
+//! Within the decision, functions are called too deep already.
+
+use sccm_common::rpc::MAPPER;
+use sccm_common::rpc::room::Room;
+use sccm_common::rpc::scan::{self, Scan};
+use sccm_common::{Hook, Packet, as_written, verdict};
+
+use crate::judge::turn;
+use crate::{cursor, parse};
+
+/// Reads a packet, if the decision has ordered it.
+#[inline(always)]
+pub fn read(bank: u32, hook: Hook) {
+    let concerns =
+        |packet: &mut Packet| packet.source_port == MAPPER || packet.destination_port == MAPPER;
+    if parse::packet(hook).is_some_and(concerns) {
+        rpc_read(bank, hook as u32);
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn rpc_read(bank: u32, hook: u32) -> u32 {
+    let hook = parse::hook_of(hook);
+    let (Some(turn), Some(packet), Some(room)) =
+        (turn(bank), parse::packet(hook), cursor::room(hook as u32))
+    else {
+        return 0;
+    };
+    let order = room.order;
+    room.order = Room::NOTHING;
+    if order != Room::NOTHING {
+        verdict::read_rpc(&turn, room, packet, order == Room::QUESTIONS);
+    }
+    0
+}
+
+/// Scans a few words of the segment for string bindings. With global linkage: the verifier follows it
+/// once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rpc_scan(hook: u32, at: u32, end: u32, scan: u64) -> u64 {
+    let Some(room) = cursor::room(hook) else {
+        return scan;
+    };
+    // The verifier knows nothing of the argument, and so of no number that it is mixed with.
+    let opaque = |word| as_written::opaque(word, scan);
+    scan::some(room, at, end, Scan(scan), opaque).0
+}
