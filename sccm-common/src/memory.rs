@@ -23,6 +23,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+/// A port that was handed out: whether and when it was used, how it was handed out, and for which
+/// interface, as it lies in a tower.
+pub type Handed = (Opening, How, [u8; 16]);
+
 /// What the decision remembers from frame to frame, and its clock. Nothing is evicted.
 #[derive(Debug, Default)]
 pub struct State {
@@ -34,9 +38,8 @@ pub struct State {
     pub transfers: RefCell<HashMap<TransferKey, TransferState>>,
     /// When each question was asked last.
     pub questions: RefCell<HashMap<QuestionKey, u32>>,
-    /// The ports that the endpoint mapper of RPC has handed out: whether and when they were used, how,
-    /// and for which interface.
-    pub openings: RefCell<HashMap<OpeningKey, (Opening, How, [u8; 16])>>,
+    /// The ports that the endpoint mapper of RPC has handed out.
+    pub openings: RefCell<HashMap<OpeningKey, Handed>>,
     /// How often an answer of the mapper ended so.
     pub rpc: RefCell<HashMap<Outcome, u64>>,
     /// Seconds since boot; it moves only when somebody sets it.

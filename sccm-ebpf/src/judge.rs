@@ -8,7 +8,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use sccm_common::counter::Direction;
 use sccm_common::policy::SHADOW_BANK;
 use sccm_common::verdict::{self, About, Departure, Place, Turn, Verdict};
-use sccm_common::{Hook, Reason, as_written};
+use sccm_common::{Hook, Reason};
 
 use crate::cursor::{Bytes, Frame};
 use crate::incoming::Incoming;

@@ -74,14 +74,17 @@ impl Out {
         self
     }
 
+    /// A UUID, by its text.
+    #[track_caller]
     pub fn uuid(self, text: &str) -> Self {
-        let fields: Vec<&str> = text.split('-').collect();
-        let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
-        let rest = hex(fields[3]) << 48 | hex(fields[4]);
-        self.u32(hex(fields[0]) as u32)
-            .u16(hex(fields[1]) as u16)
-            .u16(hex(fields[2]) as u16)
-            .raw(&rest.to_be_bytes())
+        let digits = text.replace('-', "");
+        let Ok(all) = u128::from_str_radix(&digits, 16) else {
+            panic!("no UUID: {text}");
+        };
+        self.u32((all >> 96) as u32)
+            .u16((all >> 80) as u16)
+            .u16((all >> 64) as u16)
+            .raw(&(all as u64).to_be_bytes())
     }
 
     fn utf16(self, text: &str) -> Self {
