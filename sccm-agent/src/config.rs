@@ -213,7 +213,7 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
     if let Some(site) = &mut site {
         sets.read_site(site, cx);
     }
-    let outbound = site::read(site, &mut policy, cx);
+    let site::Modes { outbound, rpc } = site::read(site, &mut policy, cx);
     let timeouts = tree.table("timeouts", cx);
     policy.timeouts = site::timeouts(timeouts, cx);
     let peers = tree.table("peers", cx);
@@ -224,7 +224,7 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
         cx.refuse(tree.span, message);
     }
     let protect = tree.tables("protect", "[[protect]]", cx);
-    policy.protect = protect::read(protect, catalog, &mut sets, cx);
+    policy.protect = protect::read(protect, catalog, rpc, &mut sets, cx);
     let allow = tree.tables("allow", "[[allow]]", cx);
     let mut within = |key, name| {
         let Some(mut table) = tree.table(key, cx) else {

@@ -13,6 +13,7 @@ pub(crate) mod ethertype;
 mod expectation;
 mod explain;
 mod groups;
+mod handed_out;
 mod hash;
 mod hints;
 mod kinds;
@@ -49,7 +50,7 @@ pub use kinds::{Kind, Kinds, ports_of, table_of};
 pub use labels::Labels;
 pub(crate) use model::asks_for_an_address;
 pub use model::{
-    CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rule, SitePolicy,
+    CLIENT, DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Publish, Rpc, Rule, SitePolicy,
     default_internal,
 };
 pub use peers::PeerNames;

@@ -1,5 +1,7 @@
 use super::*;
-use crate::policy::{Ground, Protected, Request, ServiceNames, SitePolicy, Surroundings, compile};
+use crate::policy::{
+    Ground, Protected, Request, Rpc, ServiceNames, SitePolicy, Surroundings, compile,
+};
 use crate::site::{HttpPorts, Site};
 use sccm_common::address::{Address, Family};
 use sccm_common::blocked::{BlockedKey, mark};
@@ -135,6 +137,7 @@ fn advice_on(port: u16) -> Advice {
             name: "dp".to_owned(),
             roles: vec!["distribution-point".into()],
             addresses: Vec::new(),
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         ..SitePolicy::default()

@@ -268,6 +268,7 @@ pub(super) fn outbound(mode: Outbound) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Rpc;
 
     #[test]
     fn ike_brings_rows_for_what_it_negotiates() {
@@ -276,6 +277,7 @@ mod tests {
                 name: "validator".to_owned(),
                 roles: vec!["system-health-validator".into()],
                 addresses: Vec::new(),
+                rpc: Rpc::Static,
                 elsewhere: false,
             }],
             ..SitePolicy::default()

@@ -168,6 +168,9 @@ fn text(args: &ExplainArgs, answer: &Explanation) -> String {
         (Some(reason), true) => {
             format!("would be dropped as {reason}, and passes: nothing is enforced now")
         }
+        (Some(reason), false) if answer.if_handed_out => {
+            format!("is dropped as {reason}, and would be opened if the mapper hands it out")
+        }
         (Some(reason), false) => format!("is dropped as {reason}"),
     };
     let roles = match &answer.peer_roles {
@@ -192,7 +195,14 @@ fn text(args: &ExplainArgs, answer: &Explanation) -> String {
     }
     let advice = &answer.advice;
     let sections = [
-        ("Because", &answer.because, 0),
+        (
+            match answer.if_handed_out {
+                true => "The endpoint mapper may hand it out because",
+                false => "Because",
+            },
+            &answer.because,
+            0,
+        ),
         (
             "It would pass on these links",
             &advice.would_allow,

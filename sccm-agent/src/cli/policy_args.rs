@@ -3,7 +3,7 @@
 use crate::catalog::Edition;
 use crate::policies::Written;
 use crate::policy::{
-    Allow, Essential, Ethertype, INTERNET, Outbound, Protected, Rule, SitePolicy, prefix,
+    Allow, Essential, Ethertype, INTERNET, Outbound, Protected, Rpc, Rule, SitePolicy, prefix,
 };
 use crate::site::SiteArgs;
 use crate::units;
@@ -47,6 +47,10 @@ struct FilterArgs {
     /// How to treat connections that protected systems open
     #[arg(long, value_enum, default_value_t)]
     outbound: Outbound,
+
+    /// How to open the ports that the endpoint mapper of RPC hands out
+    #[arg(long, value_enum, default_value_t)]
+    rpc: Rpc,
 
     /// Let in a port of this site, such as tcp/22, udp/5000-5010, icmp/echo-request, gre or
     /// ip/89; from one source only, such as tcp/22@192.0.2.0/24; repeatable
@@ -141,6 +145,14 @@ struct TimeoutArgs {
         value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_AGE)),
     )]
     timeout_answer: u32,
+
+    /// With --rpc tracked: ports that the endpoint mapper has handed out, until somebody connects
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.rpc_unused, value_parser = seconds())]
+    timeout_rpc_unused: u32,
+
+    /// With --rpc tracked: the same, after the last packet of a connection
+    #[arg(long, value_name = "SECONDS", default_value_t = Timeouts::DEFAULT.rpc_used, value_parser = seconds())]
+    timeout_rpc_used: u32,
 }
 
 /// A time that flows live.
@@ -184,6 +196,7 @@ impl PolicyArgs {
             roles: roles.collect::<Result<_>>()?,
             addresses: Vec::new(),
             elsewhere: false,
+            rpc: filter.rpc,
         };
         Ok(SitePolicy {
             site: self.site.site(catalog)?,
@@ -195,7 +208,8 @@ impl PolicyArgs {
                 tcp_closing: timeouts.timeout_tcp_closing,
                 other: timeouts.timeout_other,
                 answer: timeouts.timeout_answer,
-                ..Timeouts::DEFAULT
+                rpc_unused: timeouts.timeout_rpc_unused,
+                rpc_used: timeouts.timeout_rpc_used,
             },
             warm_up: filter.warm_up.map_or(0, |time| time.as_secs() as u32),
             without: filter.without_essential.clone(),

@@ -6,13 +6,15 @@ use super::names::Names;
 use super::node::Table;
 use super::prefixes;
 use super::sets::Wanted;
+use super::site::choice;
 use crate::catalog::{Catalog, RoleId};
-use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT, Protected};
+use crate::policy::{DHCP_RELAY, INTERNET, PXE_CLIENT, Protected, Rpc};
 
-/// Reads every entry, in the order of the files.
+/// Reads every entry, in the order of the files. `rpc` is what [site] says.
 pub(super) fn read(
     tables: Vec<Table<'_>>,
     catalog: &Catalog,
+    rpc: Rpc,
     sets: &mut Wanted,
     cx: &mut Context<'_>,
 ) -> Vec<Protected> {
@@ -51,6 +53,8 @@ pub(super) fn read(
         if let Some(node) = table.take("sets") {
             sets.read_entry(entries.len(), node, cx);
         }
+        let own = table.take("rpc").and_then(|node| node.text(cx));
+        let own = own.and_then(|text| choice::<Rpc>(&text, cx));
         table.finish(cx);
         if let Some(name) = name {
             entries.push(Protected {
@@ -58,6 +62,7 @@ pub(super) fn read(
                 roles,
                 addresses: addresses.unwrap_or_default(),
                 elsewhere: is_elsewhere.unwrap_or_default(),
+                rpc: own.unwrap_or(rpc),
             });
         }
     }

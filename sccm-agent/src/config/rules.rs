@@ -104,6 +104,7 @@ fn rule(
         targets,
         from,
         to,
+        tracked: false,
         internet: peers.internet,
         reason: reason?,
     })

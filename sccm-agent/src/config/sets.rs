@@ -121,6 +121,7 @@ impl Wanted {
             to: Vec::new(),
             internet: peer == INTERNET,
             reason: set.text.clone(),
+            tracked: policy.tracks(),
         };
         let mut peers = Vec::new();
         match (peer, self.proxy) {
@@ -191,6 +192,7 @@ impl Wanted {
             from,
             to: vec![proxy.ip().into()],
             internet: false,
+            tracked: false,
             reason: "Links to the Internet may go by way of the site's proxy (note 1)".to_owned(),
         });
     }

@@ -9,7 +9,7 @@ use super::location::Span;
 use super::node::{Node, Table, Text};
 use super::prefixes;
 use crate::catalog::{Catalog, nearest};
-use crate::policy::{Ethertype, Outbound, SitePolicy, ethertype};
+use crate::policy::{Ethertype, Outbound, Rpc, SitePolicy, ethertype};
 use crate::site::{PortRange, SiteArgs, known_feature, parse_instances, parse_port};
 use crate::units;
 use clap::ValueEnum;
@@ -18,13 +18,24 @@ use sccm_common::question::MAX_AGE;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-/// Reads `[site]`, but for its edition, into `policy`. Returns where `outbound` is set.
+/// What `[site]` says of modes that other tables ask for.
+#[derive(Default)]
+pub(super) struct Modes {
+    /// Where `outbound` is set.
+    pub outbound: Option<Span>,
+    /// That of every `[[protect]]` which does not say another.
+    pub rpc: Rpc,
+}
+
+/// Reads `[site]`, but for its edition, into `policy`.
 pub(super) fn read(
     table: Option<Table<'_>>,
     policy: &mut SitePolicy,
     cx: &mut Context<'_>,
-) -> Option<Span> {
-    let mut table = table?;
+) -> Modes {
+    let Some(mut table) = table else {
+        return Modes::default();
+    };
     let catalog = policy.site.catalog;
     let whole = table.span;
     let mut spans = BTreeMap::new();
@@ -36,10 +47,13 @@ pub(super) fn read(
             cx.refuse(span, error.message);
         }
     }
-    let mut outbound = None;
+    let mut modes = Modes::default();
     if let Some(text) = table.take("outbound").and_then(|node| node.text(cx)) {
-        outbound = Some(text.span);
+        modes.outbound = Some(text.span);
         policy.outbound = choice::<Outbound>(&text, cx).unwrap_or_default();
+    }
+    if let Some(text) = table.take("rpc").and_then(|node| node.text(cx)) {
+        modes.rpc = choice(&text, cx).unwrap_or_default();
     }
     if let Some(node) = table.take("internal") {
         policy.internal = prefixes::listed(node, cx);
@@ -69,7 +83,7 @@ pub(super) fn read(
     }
     policy.count_only = flag(&mut table, "count-only", cx);
     table.finish(cx);
-    outbound
+    modes
 }
 
 /// What flags would say. `spans` gets the location of each setting.
@@ -140,6 +154,8 @@ pub(super) fn timeouts(table: Option<Table<'_>>, cx: &mut Context<'_>) -> Timeou
         ("tcp-closing", &mut timeouts.tcp_closing, u32::MAX),
         ("other", &mut timeouts.other, u32::MAX),
         ("answer", &mut timeouts.answer, MAX_AGE),
+        ("rpc-unused", &mut timeouts.rpc_unused, u32::MAX),
+        ("rpc-used", &mut timeouts.rpc_used, u32::MAX),
     ] {
         let Some(text) = table.take(key).and_then(|node| node.text_or_number(cx)) else {
             continue;
@@ -198,7 +214,7 @@ fn read_as<T>(
 }
 
 /// One of the words that a flag takes.
-fn choice<T: ValueEnum>(text: &Text<'_>, cx: &mut Context<'_>) -> Option<T> {
+pub(super) fn choice<T: ValueEnum>(text: &Text<'_>, cx: &mut Context<'_>) -> Option<T> {
     if let Ok(value) = T::from_str(&text.text, false) {
         return Some(value);
     }

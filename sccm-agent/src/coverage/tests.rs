@@ -160,6 +160,7 @@ fn a_policy_stops_nothing_at_systems_that_it_does_not_protect() {
             name: "protected".to_owned(),
             roles: vec![role.into()],
             addresses: Vec::new(),
+            rpc: crate::policy::Rpc::Static,
             elsewhere: false,
         }],
         ..SitePolicy::default()

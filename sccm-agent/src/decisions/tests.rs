@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernel::PinDir;
-use crate::policy::Protected;
+use crate::policy::{Protected, Rpc};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ fn policy(name: &str) -> SitePolicy {
             name: name.to_owned(),
             roles: vec!["distribution-point".into()],
             addresses: vec!["10.2.0.0/24".parse().unwrap()],
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         ..SitePolicy::default()

@@ -1,8 +1,8 @@
 use super::*;
 use crate::config;
 use crate::policy::{
-    Compiled, Outbound, Protected, Request, Rule, ServiceNames, SitePolicy, Surroundings, Tables,
-    Target, compile,
+    Compiled, Outbound, Protected, Request, Rpc, Rule, ServiceNames, SitePolicy, Surroundings,
+    Tables, Target, compile,
 };
 use fastrand::Rng;
 use ipnet::IpNet;
@@ -64,6 +64,7 @@ fn any_policy(random: &mut Rng) -> SitePolicy {
             } else {
                 some(random, &prefixes, 1)
             },
+            tracked: false,
             internet: random.usize(..5) == 0,
             reason: "test".to_owned(),
         });
@@ -81,6 +82,7 @@ fn any_policy(random: &mut Rng) -> SitePolicy {
         } else {
             some(random, &prefixes, 1)
         },
+        rpc: Rpc::Static,
         elsewhere: random.usize(..6) == 0,
     });
     let protect: Vec<Protected> = protect.collect();

@@ -9,7 +9,7 @@ use super::text::unique;
 use super::{Inventory, Wish};
 use crate::catalog::{Catalog, Edition, RoleId};
 use crate::check;
-use crate::policy::{CLIENT, Outbound, Protected, SitePolicy};
+use crate::policy::{CLIENT, Outbound, Protected, Rpc, SitePolicy};
 use crate::site::Site;
 use anyhow::Result;
 use ipnet::IpNet;
@@ -172,6 +172,7 @@ impl Imported {
             name: self.name_for(&host.name),
             roles: host.roles.keys().map(|role| RoleId::from(*role)).collect(),
             addresses: inside.into_iter().map(IpNet::from).collect(),
+            rpc: Rpc::Static,
             elsewhere: false,
         };
         self.protect.push((entry, origin));

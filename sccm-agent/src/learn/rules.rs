@@ -93,6 +93,7 @@ pub(super) fn of(
             targets: targets.into_values().collect(),
             from: shape.from.into_iter().collect(),
             to: shape.to.into_iter().collect(),
+            tracked: false,
             internet: false,
             reason: "why this site needs it".to_owned(),
         };

@@ -58,6 +58,7 @@ impl From<&Allow> for Rule {
             to: Vec::new(),
             internet: false,
             reason: String::new(),
+            tracked: false,
         }
     }
 }

@@ -12,7 +12,8 @@ use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
 use sccm_common::address::OwnFilter;
 use sccm_common::essential::ESSENTIALS;
 use sccm_common::policy::flag;
-use sccm_common::{Peer, Policy, Reason};
+use sccm_common::service::ServiceSet;
+use sccm_common::{Peer, Policy, Reason, ServiceClass};
 use std::net::IpAddr;
 
 /// What a policy is made from.
@@ -105,10 +106,15 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     });
     let peers: Vec<_> = peers.collect();
     let published = publish::of(request.policy, &scopes, &classes, &set_of);
-    let mut pair = 0;
+    let (mut pair, mut hands_out) = (0, false);
     for local in scopes.locals(&sorted.locals) {
         for (peer, number) in &peers {
-            policy.access[pair] = rights.between(&local, peer);
+            let access = rights.between(&local, peer);
+            policy.access[pair] = access;
+            let either = access.inbound.union(access.outbound);
+            // The gateway itself may open everything.
+            hands_out |=
+                access.outbound != ServiceSet::ALL && either.contains(ServiceClass::HANDED_OUT);
             if matches!(local, scopes::Local::Own) {
                 let inbound = &mut policy.access[pair].inbound;
                 for ports in &published {
@@ -118,6 +124,9 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
             policy.peer_of[pair] = *number;
             pair += 1;
         }
+    }
+    if hands_out {
+        policy.dynamic = vocabulary.dynamic(&request.policy.site, &classes);
     }
     let info = PolicyInfo {
         generation: 0,

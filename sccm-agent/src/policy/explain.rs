@@ -10,19 +10,20 @@ mod source;
 pub use ground::Ground;
 pub use running::{Document, Running};
 
+use super::handed_out::dynamic_range;
 use super::hints::{self, Advice};
 use super::rights::{BootOpeners, Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
 use super::{
-    Compiled, Labels, Outbound, Request, Rule, ServiceNames, SitePolicy, Surroundings, Target,
+    Compiled, Labels, Outbound, Request, Rpc, Rule, ServiceNames, SitePolicy, Surroundings, Target,
     compile, publish,
 };
 use crate::catalog::Edition;
 use anyhow::Result;
 use ground::{applies, ground_for, in_catalog, rule_ground};
-use sccm_common::Reason;
 use sccm_common::policy::Access;
 use sccm_common::service::{ServiceClass, ServiceSet};
+use sccm_common::{Policy, Reason};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -87,7 +88,10 @@ pub struct Explanation {
     pub peer_roles: Option<Vec<String>>,
     /// Why, or when, it is dropped for its source alone.
     pub source: Option<String>,
-    /// What allows it.
+    /// Whether it is dropped only until the endpoint mapper of who listens hands the port out to who
+    /// opens (`rpc = "tracked"`).
+    pub if_handed_out: bool,
+    /// What allows it, or lets it be opened when it is handed out.
     pub because: Vec<Ground>,
     /// Where rights are lacking: what would let it pass.
     #[serde(flatten)]
@@ -131,15 +135,29 @@ pub fn answer(
         question.opener,
         is_unlisted(&local),
     );
+    let asked = &question.target;
+    let if_handed_out = !allowed
+        && hands_out(
+            &compiled.policy,
+            policy.outbound,
+            access,
+            class,
+            question.opener,
+        );
+    let in_range = dynamic_range(&policy.site).covers(asked);
+    // Of what is tracked, the range opens nothing, and the rest of a row or rule does.
+    let counts = |is_tracked: bool| (is_tracked && in_range) == if_handed_out;
     let to_many = is_to_many(way, &local, &peer);
     let speaks = |row: &&Row<'_>| {
-        let asked = &question.target;
-        row.targets.iter().any(|target| target.covers(asked)) && (!to_many || is_datagram(asked))
+        row.targets.iter().any(|target| target.covers(asked))
+            && (!to_many || is_datagram(asked))
+            && counts(row.tracked)
     };
     let rows = rights.concerning(&local).filter(speaks);
     let open = rows.filter(|row| rights.grants(row, way, &local, &peer, &roles));
     let mut because: Vec<Ground> = open.map(|row| ground_for(row, row.other)).collect();
     let of_internet = peer.is_of_the_internet();
+    let is_tracked = is_tracked(policy, &local);
     if question.opener == Opener::Peer {
         let rules: Vec<&Rule> = match local {
             Local::Own | Local::EndsHere => policy.management.iter().collect(),
@@ -147,7 +165,9 @@ pub fn answer(
             Local::Systems { .. } => policy.allow.iter().collect(),
         };
         let reaches = |rule: &&Rule| {
-            applies(rule, question, of_internet) && (!to_many || may_reach_many(&question.target))
+            applies(rule, question, of_internet)
+                && (!to_many || may_reach_many(asked))
+                && counts(rule.tracked && is_tracked)
         };
         because.extend(rules.into_iter().filter(reaches).map(rule_ground));
         if matches!(local, Local::Own) {
@@ -160,7 +180,8 @@ pub fn answer(
         if matches!(local, Local::Systems { .. }) {
             let rules = policy.outbound_allow.iter().filter(|rule| {
                 applies(rule, question, of_internet)
-                    && (!to_many || may_reach_many(&question.target))
+                    && (!to_many || may_reach_many(asked))
+                    && counts(rule.tracked && is_tracked)
             });
             because.extend(rules.map(rule_ground));
         }
@@ -176,7 +197,8 @@ pub fn answer(
     let passes = allowed && !refused;
     because.sort();
     because.dedup();
-    if !passes {
+    let if_handed_out = if_handed_out && !refused;
+    if !passes && !if_handed_out {
         because.clear();
     }
     // No right helps against a source that is refused.
@@ -198,10 +220,14 @@ pub fn answer(
         direction: question.direction(),
         allowed: passes,
         observed: false,
-        reason: (!passes).then(|| reason(refused, way, &local).label()),
+        reason: (!passes).then(|| match if_handed_out {
+            true => Reason::RpcNotNamed.label(),
+            false => reason(refused, way, &local).label(),
+        }),
         protected: describe(&local, request),
         peer_roles: policy.peers.is_some().then(|| held(&peer, &roles)),
         source: source.map(|source| source.why),
+        if_handed_out,
         because,
         advice,
         answers: answers(policy.outbound, way, &local, &peer),
@@ -253,6 +279,35 @@ pub(super) fn opens(
         (Opener::Protected, Outbound::Enforce) => access.outbound.contains(class),
         (Opener::Protected, Outbound::Track) => !is_unlisted,
         (Opener::Protected, Outbound::Off) => true,
+    }
+}
+
+/// Whether a service is of the RPC dynamic range, and between two ends the port is open that the
+/// endpoint mapper hands out.
+pub(super) fn hands_out(
+    tables: &Policy,
+    outbound: Outbound,
+    access: &Access,
+    class: ServiceClass,
+    opener: Opener,
+) -> bool {
+    let rights = match (opener, outbound) {
+        (Opener::Peer, _) => access.inbound,
+        (Opener::Protected, Outbound::Enforce) => access.outbound,
+        // All of it is open.
+        (Opener::Protected, _) => ServiceSet::default(),
+    };
+    tables.dynamic.contains(class) && rights.contains(ServiceClass::HANDED_OUT)
+}
+
+/// Whether all entries of a protected system are tracked.
+fn is_tracked(policy: &SitePolicy, local: &Local<'_>) -> bool {
+    match local {
+        Local::Own | Local::EndsHere | Local::Group { .. } => false,
+        Local::Systems { entries, .. } => {
+            let mut modes = entries.iter().map(|entry| policy.protect[*entry].rpc);
+            !entries.is_empty() && modes.all(|rpc| rpc == Rpc::Tracked)
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct RuleGroup<'a> {
     pub internet: bool,
     /// Who is, otherwise.
     pub peers: Vec<IpNet>,
+    /// Whether their dynamic range is RPC's.
+    pub tracked: bool,
 }
 
 /// The groups of rules that let peers in, in the order of their first rules.
@@ -35,13 +37,15 @@ fn group(rules: &[Rule], ends: impl Fn(&Rule) -> (&[IpNet], &[IpNet])) -> Vec<Ru
     let mut known = HashMap::new();
     for rule in rules {
         let (systems, peers) = ends(rule);
-        let index = *known.entry((&rule.targets, systems)).or_insert_with(|| {
+        let key = (&rule.targets, systems, rule.tracked);
+        let index = *known.entry(key).or_insert_with(|| {
             groups.push(RuleGroup {
                 targets: &rule.targets,
                 systems,
                 everybody: false,
                 internet: false,
                 peers: Vec::new(),
+                tracked: rule.tracked,
             });
             groups.len() - 1
         });

@@ -29,8 +29,13 @@ pub(super) fn of_tables(policy: &Policy, addresses: &AddressTable) -> [u8; 32] {
         limits.tcp_closing,
         limits.other,
         limits.answer,
+        limits.rpc_unused,
+        limits.rpc_used,
     ] {
         hasher.update(number.to_le_bytes());
+    }
+    for word in policy.dynamic.0 {
+        hasher.update(word.to_le_bytes());
     }
     for access in &policy.access {
         for word in [access.inbound.0, access.outbound.0].concat() {
@@ -62,7 +67,8 @@ pub fn of_written(policy: &SitePolicy) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::policy::{
-        Compiled, Protected, Request, Rule, ServiceNames, Surroundings, Target, compile, hash_text,
+        Compiled, Protected, Request, Rpc, Rule, ServiceNames, Surroundings, Target, compile,
+        hash_text,
     };
     use std::net::IpAddr;
 
@@ -82,6 +88,7 @@ mod tests {
                 name: name.to_owned(),
                 roles: vec!["distribution-point".into()],
                 addresses: vec!["10.2.0.0/24".parse().unwrap()],
+                rpc: Rpc::Static,
                 elsewhere: false,
             }],
             ..SitePolicy::default()
@@ -94,6 +101,7 @@ mod tests {
         let policy = policy("dp");
         let other = SitePolicy {
             allow: vec![Rule {
+                tracked: false,
                 internet: false,
                 name: "x".to_owned(),
                 targets: vec![Target::Tcp(7..=7)],

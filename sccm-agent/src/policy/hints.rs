@@ -12,9 +12,10 @@ pub(super) use rule::{rule_for, rule_hint};
 use super::explain::{Ground, Opener, Question, is_unlisted, opens};
 use super::rights::Rights;
 use super::scopes::{self, Local};
+use super::vocabulary::Vocabulary;
 use super::{
-    DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rule, SitePolicy, Surroundings, Target,
-    address_of,
+    DHCP_RELAY, INTERNET, Outbound, PXE_CLIENT, Protected, Rpc, Rule, SitePolicy, Surroundings,
+    Target, address_of,
 };
 use crate::catalog::{ANY, RoleId};
 use ipnet::IpNet;
@@ -121,13 +122,18 @@ pub(super) fn of(
     far: impl FnOnce() -> Vec<Ground>,
 ) -> Advice {
     let narrowed = narrowed(policy, machine, question);
-    let judge = Judge {
+    let mut judge = Judge {
         whole: policy,
         policy: &narrowed,
         machine,
         question,
+        if_handed_out: false,
         helps: BTreeMap::new(),
     };
+    // What may be handed out already, a role helps no further.
+    judge.if_handed_out = policy.tracks()
+        && Vocabulary::of(policy).is_dynamic(&policy.site, &question.target)
+        && !judge.has(&narrowed, ServiceClass::HANDED_OUT);
     judge.advice(near, far)
 }
 
@@ -184,6 +190,8 @@ struct Judge<'a> {
     policy: &'a SitePolicy,
     machine: &'a Surroundings,
     question: &'a Question,
+    /// Whether it helps that the endpoint mapper may hand it out.
+    if_handed_out: bool,
     /// Whether these roles help: one that the protected end has besides its own, and the peer's.
     helps: BTreeMap<(Option<RoleId>, RoleId), bool>,
 }
@@ -234,6 +242,13 @@ impl Judge<'_> {
     }
 
     fn passes(&self, policy: &SitePolicy) -> bool {
+        self.has(policy, ServiceClass::OTHER)
+            || self.if_handed_out && self.has(policy, ServiceClass::HANDED_OUT)
+    }
+
+    /// Whether one of the ends may open a service to the other, where [`ServiceClass::OTHER`] stands
+    /// for what is asked about.
+    fn has(&self, policy: &SitePolicy, service: ServiceClass) -> bool {
         let asked = &self.question.target;
         let mut class = ServiceSet::default();
         class.insert(ServiceClass::OTHER);
@@ -249,7 +264,7 @@ impl Judge<'_> {
             opens(
                 policy.outbound,
                 &access,
-                ServiceClass::OTHER,
+                service,
                 self.question.opener,
                 is_unlisted(&local),
             )
@@ -288,6 +303,10 @@ impl Judge<'_> {
                 name: String::new(),
                 roles: vec![near.clone()],
                 addresses: vec![IpNet::from(protected)],
+                rpc: match self.policy.tracks() {
+                    true => Rpc::Tracked,
+                    false => Rpc::Static,
+                },
                 elsewhere: false,
             });
         }

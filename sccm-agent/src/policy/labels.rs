@@ -54,7 +54,7 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Protected;
+    use crate::policy::{Protected, Rpc};
 
     #[test]
     fn the_longest_prefix_names_an_address() {
@@ -66,6 +66,7 @@ mod tests {
             name: name.to_owned(),
             roles: Vec::new(),
             addresses: prefixes(addresses),
+            rpc: Rpc::Static,
             elsewhere: false,
         };
         let policy = SitePolicy {

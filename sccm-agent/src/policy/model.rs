@@ -92,6 +92,8 @@ pub struct Protected {
     pub addresses: Vec<IpNet>,
     /// They are not behind this machine but behind another gateway, and so peers here.
     pub elsewhere: bool,
+    /// How their links open the RPC dynamic range.
+    pub rpc: Rpc,
 }
 
 /// Something that may be opened without a link of the document: at protected systems, unless it is
@@ -111,6 +113,9 @@ pub struct Rule {
     pub internet: bool,
     /// Why, in the operator's words; may be empty.
     pub reason: String,
+    /// Whether a set of Windows services stands for it, in a policy that tracks: its dynamic range is
+    /// RPC's, as that of a link. What the operator writes is a service of its own.
+    pub tracked: bool,
 }
 
 /// A port of a gateway behind which a protected system is (DNAT). Whoever may open the port there
@@ -139,6 +144,16 @@ pub enum Outbound {
     Enforce,
     /// Pass them without remembering them: answers need a link of their own
     Off,
+}
+
+/// How the ports are opened that the endpoint mapper of RPC hands out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Rpc {
+    /// All of the dynamic range, to whoever may use it
+    #[default]
+    Static,
+    /// Each port that an endpoint mapper hands out, to the system that asked
+    Tracked,
 }
 
 impl Default for SitePolicy {
@@ -182,6 +197,12 @@ impl SitePolicy {
             }
         }
         roles
+    }
+
+    /// Whether the links of some protected system are tracked.
+    #[must_use]
+    pub fn tracks(&self) -> bool {
+        self.protect.iter().any(|entry| entry.rpc == Rpc::Tracked)
     }
 
     /// Every role that the policy names, of protected systems and of peers, each once.

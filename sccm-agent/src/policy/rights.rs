@@ -5,10 +5,13 @@ mod row;
 pub(super) use row::{BootOpeners, Row, Way};
 
 use super::groups::{self, RuleGroup};
+use super::handed_out::{dynamic_range, is_of_rpc, minus};
 use super::scopes::{Local, Peer};
 use super::target::{ICMP_ECHO_REQUEST, ICMPV6_ECHO_REQUEST};
 use super::vocabulary::rows;
-use super::{CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, SitePolicy, Target, asks_for_an_address};
+use super::{
+    CLIENT, DHCP_RELAY, INTERNET, PXE_CLIENT, Rpc, SitePolicy, Target, asks_for_an_address,
+};
 use crate::catalog::{ANY, RoleId};
 use crate::site::Found;
 use anyhow::Result;
@@ -48,6 +51,8 @@ pub(super) struct Rights<'a> {
 struct Ruled<'a> {
     group: RuleGroup<'a>,
     classes: ServiceSet,
+    /// The same at systems that are tracked.
+    tracked: ServiceSet,
     /// Those of them that can be sent to many.
     to_many: ServiceSet,
 }
@@ -72,11 +77,18 @@ impl<'a> Rights<'a> {
         policy: &'a SitePolicy,
         set_of: &impl Fn(&Target) -> ServiceSet,
     ) -> Result<Self> {
-        let row = |way, (link, other, service): Found| {
+        let range = set_of(&dynamic_range(&policy.site));
+        let handed_out = |targets: &[Target]| {
+            let mut classes = minus(union(targets.iter().map(set_of)), range);
+            classes.insert(ServiceClass::HANDED_OUT);
+            classes
+        };
+        let row = |rpc, way, (link, other, service): Found| {
             let named = rows(service, &policy.site).into_iter();
             let targets: Vec<Target> = named.map(|(_, target)| target).collect();
             let datagrams = targets.iter().filter(|target| is_datagram(target));
             let sent_to_many = &policy.site.catalog.sent_to_many;
+            let tracked = rpc == Rpc::Tracked && is_of_rpc(service);
             Row {
                 datagrams: union(datagrams.map(set_of)),
                 sent_to_many: sent_to_many.contains(&service.service),
@@ -85,7 +97,11 @@ impl<'a> Rights<'a> {
                 link,
                 other,
                 service,
-                classes: union(targets.iter().map(set_of)),
+                classes: match tracked {
+                    true => handed_out(&targets),
+                    false => union(targets.iter().map(set_of)),
+                },
+                tracked,
                 targets,
                 of_relays: false,
             }
@@ -110,19 +126,27 @@ impl<'a> Rights<'a> {
                 let role = policy.site.catalog.role(id.as_str())?;
                 for (link, other, service) in policy.site.links_into(role) {
                     let others = policy.others(link, other).into_iter();
-                    rows.extend(others.map(|other| row(Way::Inbound, (link, other, service))));
+                    rows.extend(
+                        others
+                            .map(|other| row(protected.rpc, Way::Inbound, (link, other, service))),
+                    );
                 }
                 let of_relays: Vec<Row<'_>> = rows.iter().filter_map(of_relays).collect();
                 rows.extend(of_relays);
                 let out = policy.site.links_out_of(role);
-                rows.extend(out.map(|found| row(Way::Outbound, found)));
+                rows.extend(out.map(|found| row(protected.rpc, Way::Outbound, found)));
             }
             entries.push(rows);
         }
         let classes = |group: RuleGroup<'a>| {
             let to_many = group.targets.iter().filter(|target| may_reach_many(target));
+            let classes = union(group.targets.iter().map(set_of));
             Ruled {
-                classes: union(group.targets.iter().map(set_of)),
+                tracked: match group.tracked {
+                    true => handed_out(group.targets),
+                    false => classes,
+                },
+                classes,
                 to_many: union(to_many.map(set_of)),
                 group,
             }
@@ -192,7 +216,7 @@ impl<'a> Rights<'a> {
                 &self.allow,
                 (peer, &peer.allowed),
                 |group| is_for(group, local),
-                |rule| rule.classes,
+                |rule| self.classes_at(rule, local),
             ),
         };
         let mut outbound = granted(Way::Outbound).union(ruled(
@@ -201,7 +225,7 @@ impl<'a> Rights<'a> {
             |group| is_for(group, local),
             |rule| match peer.group {
                 true => rule.to_many,
-                false => rule.classes,
+                false => self.classes_at(rule, local),
             },
         ));
         if self.may_be_where_relays_are_answered(local, peer) {
@@ -211,6 +235,20 @@ impl<'a> Rights<'a> {
             inbound: granted(Way::Inbound).union(inbound),
             outbound,
         }
+    }
+
+    /// What a rule opens at protected systems, by each of the entries that they are of.
+    fn classes_at(&self, rule: &Ruled<'_>, local: &Local<'_>) -> ServiceSet {
+        let entries = match local {
+            Local::Systems { entries, .. } if !entries.is_empty() => entries,
+            // Nobody says how a system is to be treated that is of no entry.
+            _ => return rule.classes,
+        };
+        let modes = entries.iter().map(|entry| self.policy.protect[*entry].rpc);
+        union(modes.map(|rpc| match rpc {
+            Rpc::Static => rule.classes,
+            Rpc::Tracked => rule.tracked,
+        }))
     }
 
     /// Whether a relay that has asked `local` may be answered at this address, because it says so.

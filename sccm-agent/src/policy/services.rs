@@ -115,6 +115,8 @@ pub(super) struct Entry {
     /// Of the targets of rules: those with the same number are open to the same peers at the same
     /// systems.
     pub ruled: Option<usize>,
+    /// Whether it speaks of what the endpoint mapper hands out, and so of no service of its own.
+    pub of_rpc: bool,
 }
 
 /// The class of every packet, as the kernel looks it up.
@@ -311,6 +313,7 @@ mod tests {
             name: name.to_owned(),
             target,
             ruled: None,
+            of_rpc: false,
         }
     }
 

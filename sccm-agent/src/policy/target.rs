@@ -70,6 +70,17 @@ impl Target {
         }
     }
 
+    /// Whether both speak of some packet.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(own), Self::Tcp(other)) | (Self::Udp(own), Self::Udp(other)) => {
+                own.start() <= other.end() && other.start() <= own.end()
+            }
+            _ => self == other,
+        }
+    }
+
     /// Its ports, its type, or its number.
     #[must_use]
     pub fn numbers(&self) -> RangeInclusive<u16> {

@@ -1,6 +1,7 @@
 //! Everything that the tables must be able to name, whether or not it applies:
 //! a drop is named also where no role of this host is concerned.
 
+use super::handed_out::{dynamic_range, is_of_rpc, minus};
 use super::rights::{asked_by_relays, may_reach_many};
 use super::services::{Classes, Entry};
 use super::{SitePolicy, Target};
@@ -23,11 +24,13 @@ impl Vocabulary {
     pub(crate) fn of(policy: &SitePolicy) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         let mut known = HashSet::new();
-        let mut add = |name, target, ruled| {
+        let range = dynamic_range(&policy.site);
+        let mut add = |name, target, ruled, of_rpc| {
             let entry = Entry {
                 name,
                 target,
                 ruled,
+                of_rpc,
             };
             if known.insert(entry.clone()) {
                 entries.push(entry);
@@ -36,14 +39,14 @@ impl Vocabulary {
         let links = policy.site.catalog.all_links();
         for service in links.flat_map(|link| &link.services) {
             for (name, target) in rows(service, &policy.site) {
-                add(name, target, None);
+                add(name, target, None, is_of_rpc(service));
             }
         }
         if let Some((name, target)) = asked_by_relays(policy) {
-            add(name.to_owned(), target, None);
+            add(name.to_owned(), target, None, false);
         }
         for target in policy.publish.iter().flat_map(|one| &one.targets) {
-            add(target.to_string(), target.clone(), None);
+            add(target.to_string(), target.clone(), None, false);
         }
         let mut rights = HashMap::new();
         let kinds = [&policy.allow, &policy.management, &policy.outbound_allow];
@@ -51,10 +54,11 @@ impl Vocabulary {
             for rule in rules {
                 for target in &rule.targets {
                     let ends = (&rule.from, &rule.to, rule.internet);
-                    let right = (kind, ends, may_reach_many(target));
+                    let of_rpc = rule.tracked && *target == range;
+                    let right = (kind, ends, may_reach_many(target), of_rpc);
                     let next = rights.len();
                     let right = *rights.entry(right).or_insert(next);
-                    add(target.to_string(), target.clone(), Some(right));
+                    add(target.to_string(), target.clone(), Some(right), of_rpc);
                 }
             }
         }
@@ -69,6 +73,23 @@ impl Vocabulary {
     /// What [`services::classify`](super::services::classify) takes.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The classes of the RPC dynamic range that are no other service's.
+    pub(crate) fn dynamic(&self, site: &Site, classes: &Classes) -> ServiceSet {
+        let range = self.classes_of(&dynamic_range(site), classes);
+        let entries = self.entries.iter().zip(&classes.of_entry);
+        let services = entries.filter(|(entry, _)| !entry.of_rpc);
+        let mut known = ServiceSet::default();
+        let classes = services.flat_map(|(_, classes)| classes);
+        classes.for_each(|class| known.insert(*class));
+        minus(range, known)
+    }
+
+    /// Whether a target lies in the RPC dynamic range, and in no other service's.
+    pub(crate) fn is_dynamic(&self, site: &Site, target: &Target) -> bool {
+        let mut services = self.entries.iter().filter(|entry| !entry.of_rpc);
+        dynamic_range(site).covers(target) && !services.any(|entry| entry.target.meets(target))
     }
 
     /// The classes that make up a target.

@@ -3,7 +3,7 @@
 //! Whatever is in it is the operator's word, lists of addresses read in; nothing of the machine is.
 
 use super::{
-    Ends, Essential, Expectation, Must, Outbound, Protected, Publish, Rule, SitePolicy,
+    Ends, Essential, Expectation, Must, Outbound, Protected, Publish, Rpc, Rule, SitePolicy,
     parse_target,
 };
 use crate::catalog::{Catalog, Edition, PortSetting, RoleId};
@@ -57,7 +57,7 @@ pub struct WrittenPolicy {
     pass_sources: Vec<IpNet>,
     internal: Vec<IpNet>,
     peers: Option<BTreeMap<RoleId, Vec<IpNet>>>,
-    protect: Vec<(String, Vec<RoleId>, Vec<IpNet>, bool)>,
+    protect: Vec<WrittenEntry>,
     allow: Vec<WrittenRule>,
     management: Vec<WrittenRule>,
     publish: Vec<WrittenPort>,
@@ -73,9 +73,16 @@ pub struct WrittenPolicy {
     /// What is expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     expect: Vec<WrittenExpectation>,
+    /// The names of the entries that are tracked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    tracked: BTreeSet<String>,
+    /// The names of the rules that are, where they are of such an entry.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    tracked_rules: BTreeSet<String>,
 }
 
 type WrittenExpectation = (String, Must, Vec<String>, Ends, Ends);
+type WrittenEntry = (String, Vec<RoleId>, Vec<IpNet>, bool);
 type WrittenRule = (String, Vec<String>, Vec<IpNet>, Vec<IpNet>, String);
 type WrittenPort = (String, Vec<String>, IpAddr, Option<u16>, String);
 
@@ -85,6 +92,11 @@ impl WrittenPolicy {
     pub fn of(policy: &SitePolicy) -> Self {
         let internet = policy.rules().filter(|rule| rule.internet);
         let internet = internet.map(|rule| rule.name.clone()).collect();
+        let tracked = policy.protect.iter();
+        let tracked = tracked.filter(|entry| entry.rpc == Rpc::Tracked);
+        let tracked = tracked.map(|entry| entry.name.clone()).collect();
+        let tracked_rules = policy.rules().filter(|rule| rule.tracked);
+        let tracked_rules = tracked_rules.map(|rule| rule.name.clone()).collect();
         // Every field by name: a new one cannot be forgotten.
         let SitePolicy {
             site,
@@ -189,6 +201,8 @@ impl WrittenPolicy {
             internet,
             names,
             expect: expect.into_iter().map(written_expectation).collect(),
+            tracked,
+            tracked_rules,
         }
     }
 
@@ -221,7 +235,15 @@ impl WrittenPolicy {
         let ethertype = |text: String| text.parse();
         let rule = |written: WrittenRule| {
             let internet = self.internet.contains(&written.0);
-            rule(written, internet)
+            let tracked = self.tracked_rules.contains(&written.0);
+            rule(written, internet, tracked)
+        };
+        let entry = |written: WrittenEntry| {
+            let rpc = match self.tracked.contains(&written.0) {
+                true => Rpc::Tracked,
+                false => Rpc::Static,
+            };
+            entry(written, rpc)
         };
         let essential = |label: String| Essential::from_str(&label, false);
         Ok(SitePolicy {
@@ -304,23 +326,25 @@ fn expectation(written: WrittenExpectation) -> Result<Expectation, String> {
     })
 }
 
-fn written_entry(entry: Protected) -> (String, Vec<RoleId>, Vec<IpNet>, bool) {
+fn written_entry(entry: Protected) -> WrittenEntry {
     let Protected {
         name,
         roles,
         addresses,
         elsewhere,
+        // The policy lists the names of those that are tracked.
+        rpc: _,
     } = entry;
     (name, roles, addresses, elsewhere)
 }
 
-fn entry(written: (String, Vec<RoleId>, Vec<IpNet>, bool)) -> Protected {
-    let (name, roles, addresses, elsewhere) = written;
+fn entry((name, roles, addresses, elsewhere): WrittenEntry, rpc: Rpc) -> Protected {
     Protected {
         name,
         roles,
         addresses,
         elsewhere,
+        rpc,
     }
 }
 
@@ -333,11 +357,13 @@ fn written_rule(rule: Rule) -> WrittenRule {
         // The policy lists their names.
         internet: _,
         reason,
+        tracked: _,
     } = rule;
     (name, texts(&targets), from, to, reason)
 }
 
-fn rule((name, targets, from, to, reason): WrittenRule, internet: bool) -> Result<Rule, String> {
+fn rule(written: WrittenRule, internet: bool, tracked: bool) -> Result<Rule, String> {
+    let (name, targets, from, to, reason) = written;
     Ok(Rule {
         name,
         targets: all(targets, |text| parse_target(&text))?,
@@ -345,6 +371,7 @@ fn rule((name, targets, from, to, reason): WrittenRule, internet: bool) -> Resul
         to,
         internet,
         reason,
+        tracked,
     })
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use sccm_agent::kernel::{Maps, PinDir};
 use sccm_agent::policy::{
-    Allow, Compiled, Protected, Request, Rule, SitePolicy, Surroundings, compile,
+    Allow, Compiled, Protected, Request, Rpc, Rule, SitePolicy, Surroundings, compile,
 };
 use sccm_common::Place;
 use sccm_tests::agent::{Hosts, POINT};
@@ -83,6 +83,7 @@ fn compiled(maps: &Maps, allowed: &[&str]) -> Result<Compiled> {
             name: "point".to_owned(),
             roles: vec!["distribution-point".into()],
             addresses: Vec::new(),
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         allow: rules.collect::<Result<_>>()?,

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use ipnet::IpNet;
 use sccm_agent::catalog::RoleId;
 use sccm_agent::policy::{
-    Allow, Compiled, Essential, Ethertype, Outbound, Protected, Request, Rule, ServiceNames,
+    Allow, Compiled, Essential, Ethertype, Outbound, Protected, Request, Rpc, Rule, ServiceNames,
     SitePolicy, Surroundings, compile,
 };
 use sccm_agent::site::Site;
@@ -78,6 +78,7 @@ impl Settings {
             name: "protected".to_owned(),
             roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
             addresses: parsed_prefixes(&self.addresses)?,
+            rpc: Rpc::Static,
             elsewhere: false,
         };
         let mut peers = BTreeMap::<RoleId, Vec<IpNet>>::new();

@@ -2,7 +2,7 @@ mod rules;
 
 use super::*;
 use crate::catalog::{Catalog, Edition, RoleId};
-use crate::policy::{Outbound, Protected, Rule, SitePolicy};
+use crate::policy::{Outbound, Protected, Rpc, Rule, SitePolicy};
 use crate::site::Site;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -18,12 +18,14 @@ fn entry(name: &str, roles: &str, addresses: &str) -> Protected {
         name: name.to_owned(),
         roles: roles.split_whitespace().map(RoleId::from).collect(),
         addresses: nets(addresses),
+        rpc: Rpc::Static,
         elsewhere: false,
     }
 }
 
 fn rule(name: &str, target: &str, from: &str, to: &str) -> Rule {
     Rule {
+        tracked: false,
         internet: false,
         name: name.to_owned(),
         targets: vec![crate::policy::parse_target(target).unwrap()],

@@ -1,6 +1,6 @@
 use super::*;
 use crate::catalog::PortSetting;
-use crate::policy::{Essential, Outbound, Rule, Target, default_internal};
+use crate::policy::{Essential, Outbound, Rpc, Rule, Target, default_internal};
 use ipnet::IpNet;
 use sccm_common::Reason;
 use sccm_common::policy::Timeouts;
@@ -169,6 +169,8 @@ fn every_setting_of_a_site_arrives() {
         tcp-closing = 3
         other = 4
         answer = 5
+        rpc-unused = 7
+        rpc-used = 8
         "#,
     );
     let site = &policy.site;
@@ -204,9 +206,42 @@ fn every_setting_of_a_site_arrives() {
         tcp_closing: 3,
         other: 4,
         answer: 5,
-        ..Timeouts::DEFAULT
+        rpc_unused: 7,
+        rpc_used: 8,
     };
     assert_eq!(policy.timeouts, timeouts);
+}
+
+/// What an entry says is told before what the site says, wherever that stands.
+#[test]
+fn tracking_is_of_the_site_or_of_an_entry() {
+    let modes = |site: &str, entry: &str| {
+        let text = format!(
+            "[[protect]]\nname = \"own\"\nroles = [\"client\"]\n{entry}\n\
+             addresses = [\"10.3.0.0/24\"]\n[site]\n{site}\nsets = [\"windows-update\"]"
+        );
+        let policy = good(&text);
+        let tracked: Vec<bool> = policy.rules().map(|rule| rule.tracked).collect();
+        assert_eq!(tracked, [policy.tracks()]);
+        let modes = policy.protect.iter();
+        modes.map(|entry| entry.rpc).collect::<Vec<_>>()
+    };
+    for (site, entry, expected) in [
+        ("", "", [Rpc::Static, Rpc::Static]),
+        ("rpc = \"static\"", "", [Rpc::Static, Rpc::Static]),
+        ("rpc = \"tracked\"", "", [Rpc::Tracked, Rpc::Tracked]),
+        (
+            "rpc = \"tracked\"",
+            "rpc = \"static\"",
+            [Rpc::Static, Rpc::Tracked],
+        ),
+        ("", "rpc = \"tracked\"", [Rpc::Tracked, Rpc::Static]),
+    ] {
+        assert_eq!(modes(site, entry), expected, "{site} {entry}");
+    }
+    let hash = |text: &str| crate::policy::hash_of(&good(text));
+    assert_eq!(hash("[site]\nrpc = \"static\""), hash(""));
+    assert_ne!(hash("[site]\nrpc = \"tracked\""), hash(""));
 }
 
 #[test]

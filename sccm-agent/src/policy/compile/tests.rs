@@ -1,8 +1,10 @@
 //! What a catalog may say differently without any consequence.
 
+mod tracked;
+
 use super::*;
 use crate::catalog::{Catalog, Edition};
-use crate::policy::{PXE_CLIENT, Protected, Rule, Target};
+use crate::policy::{PXE_CLIENT, Protected, Rpc, Rule, Target};
 use crate::site::{Site, WsusPorts};
 use std::collections::BTreeMap;
 
@@ -33,6 +35,7 @@ fn policy(catalog: &'static Catalog) -> SitePolicy {
                 name: role.id.to_string(),
                 roles: vec![role.id.clone()],
                 addresses: prefix(&format!("192.0.2.{number}/32")),
+                rpc: Rpc::Static,
                 elsewhere: false,
             })
             .collect(),
@@ -91,6 +94,7 @@ fn a_boot_server_of_today_is_asked_for_addresses_from_the_link() {
             name: "boot".to_owned(),
             roles: vec![role.into()],
             addresses: vec!["2001:db8:1::1/128".parse().unwrap()],
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         ..SitePolicy::default()
@@ -129,6 +133,7 @@ fn rules_that_give_the_same_rights_share_a_class() {
     let from = |number: u16| sources.get(usize::from(number % 3)).cloned();
     let port = |number: u16| 20000 + number;
     let rule = |number| Rule {
+        tracked: false,
         internet: false,
         name: format!("rule-{number}"),
         targets: vec![Target::Tcp(port(number)..=port(number))],

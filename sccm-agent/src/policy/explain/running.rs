@@ -3,11 +3,13 @@
 //! The kernel does not keep the policy's words, so systems have no names here. Links are those of
 //! the roles that it keeps, which carry a service of the name that it keeps.
 
-use super::{Explanation, Ground, Opener, Question, in_catalog};
+use super::{Explanation, Ground, Opener, Question, hands_out, in_catalog};
 use crate::catalog::{Catalog, Edition};
 use crate::policy::hints::{Advice, rule_hint};
 use crate::policy::rights::BootOpeners;
-use crate::policy::{PXE_CLIENT, PeerNames, ServiceNames, Tables, address_of, roles_text};
+use crate::policy::{
+    Outbound, PXE_CLIENT, PeerNames, ServiceNames, Tables, address_of, roles_text,
+};
 use crate::site::Site;
 use sccm_common::abi::PolicyInfo;
 use sccm_common::address::{AddressClass, LOCAL_SELF};
@@ -73,10 +75,17 @@ impl Running {
             Opener::Protected => !is_unlisted,
         };
         let is_spoofed = question.opener == Opener::Peer && peer.is_marked(marks);
+        let outbound = match is_enforced {
+            true => Outbound::Enforce,
+            false => Outbound::Track,
+        };
+        let if_handed_out =
+            !may && !is_spoofed && hands_out(policy, outbound, access, class, question.opener);
         let reason = match (is_spoofed, may, is_unlisted) {
             (true, ..) => Some(Reason::SpoofedSource),
             (_, true, _) => None,
             (_, _, true) => Some(Reason::UnlistedHost),
+            _ if if_handed_out => Some(Reason::RpcNotNamed),
             _ => Some(reason),
         };
         let roles = match policy.peer_of(pair) {
@@ -90,7 +99,7 @@ impl Running {
         let service = self.names.get(class).map_or("", |name| &name.service);
         let document = Document::of(&self.info);
         let mut because = Vec::new();
-        if reason.is_none() {
+        if reason.is_none() || if_handed_out {
             because = document.links(question, service, &self.names.peers);
             because.retain(|ground| match (ground, &roles) {
                 (Ground::Link { from, to, .. }, Some(roles)) => match question.opener {
@@ -111,7 +120,10 @@ impl Running {
                 _ => {}
             }
         }
-        let has_right = matches!(reason, None | Some(Reason::SpoofedSource));
+        let has_right = matches!(
+            reason,
+            None | Some(Reason::SpoofedSource | Reason::RpcNotNamed)
+        );
         Explanation {
             from_name: None,
             to_name: None,
@@ -130,6 +142,7 @@ impl Running {
             peer_roles: roles,
             source: is_spoofed
                 .then(|| "the sender's address is one that nobody has on that side".to_owned()),
+            if_handed_out,
             because,
             advice: match has_right {
                 true => Advice::default(),

@@ -3,6 +3,7 @@ mod groups;
 mod hints;
 mod published;
 mod rules;
+mod tracked;
 
 use super::*;
 use crate::policy::{Protected, Publish, SitePolicy, Surroundings, parse_target};
@@ -19,9 +20,11 @@ fn policy() -> SitePolicy {
             name: "dp".to_owned(),
             roles: vec!["distribution-point".into()],
             addresses: prefixes(&["192.168.1.2/32"]),
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         allow: vec![Rule {
+            tracked: false,
             internet: false,
             name: "backup".to_owned(),
             targets: vec![Target::Tcp(9102..=9102)],
@@ -214,6 +217,7 @@ fn database(peers: &[(&str, &str)]) -> SitePolicy {
             name: "db".to_owned(),
             roles: vec!["sql-server".into()],
             addresses: Vec::new(),
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         ..SitePolicy::default()
@@ -310,6 +314,7 @@ fn boot_server(pxe: bool) -> SitePolicy {
             name: "boot".to_owned(),
             roles: vec!["pxe-service-point".into()],
             addresses: prefixes(&["10.2.0.12/32"]),
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         ..SitePolicy::default()

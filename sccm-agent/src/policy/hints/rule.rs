@@ -41,6 +41,7 @@ pub(in crate::policy) fn rule_for(
         targets: vec![target.clone()],
         from: from.into_iter().collect(),
         to: to.into_iter().collect(),
+        tracked: false,
         internet: false,
         reason: "why this site needs it".to_owned(),
     };

@@ -21,6 +21,8 @@ pub(crate) struct Row<'a> {
     pub service: &'a Service,
     pub targets: Vec<Target>,
     pub(super) classes: ServiceSet,
+    /// Whether its dynamic range is not open, but what the endpoint mapper hands out of it.
+    pub(crate) tracked: bool,
     /// Those of UDP, which alone can be sent to many.
     pub(super) datagrams: ServiceSet,
     /// Whether the end that listens sends it to many, unasked.

@@ -94,6 +94,7 @@ mod tests {
             name: format!("tcp/{port}"),
             target: Target::Tcp(port..=port),
             ruled: Some(usize::from(port)),
+            of_rpc: false,
         };
         ports.map(rule).collect()
     }
@@ -150,6 +151,7 @@ mod tests {
             name: "udp/1".to_owned(),
             target: Target::Udp(1..=1),
             ruled: Some(0),
+            of_rpc: false,
         };
         assert!(classify(&[entry], &mut names).is_err());
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use sccm_agent::policy::{
-    Compiled, Outbound, Protected, Request, ServiceNames, SitePolicy, Surroundings, compile,
+    Compiled, Outbound, Protected, Request, Rpc, ServiceNames, SitePolicy, Surroundings, compile,
 };
 use sccm_common::memory::MemoryTables;
 use sccm_common::{Place, Reason};
@@ -20,6 +20,7 @@ fn policy() -> Result<Compiled> {
         name: "server".to_owned(),
         roles: vec!["pxe-service-point".into()],
         addresses: Vec::new(),
+        rpc: Rpc::Static,
         elsewhere: false,
     };
     let policy = SitePolicy {

@@ -11,10 +11,12 @@ fn a_group_is_sent_only_what_is_for_many() {
             name: "dp".to_owned(),
             roles: vec!["distribution-point".into(), "pxe-service-point".into()],
             addresses: addresses.iter().map(|p| p.parse().unwrap()).collect(),
+            rpc: Rpc::Static,
             elsewhere: false,
         }],
         allow: vec![
             Rule {
+                tracked: false,
                 internet: false,
                 name: "everywhere".to_owned(),
                 targets: vec![
@@ -28,6 +30,7 @@ fn a_group_is_sent_only_what_is_for_many() {
                 reason: String::new(),
             },
             Rule {
+                tracked: false,
                 internet: false,
                 name: "one-group".to_owned(),
                 targets: vec![Target::Udp(10002..=10002), Target::Tcp(10002..=10002)],
@@ -84,6 +87,7 @@ fn a_group_is_sent_only_what_is_for_many() {
 fn what_a_router_does_not_hand_on_is_for_itself() {
     let mut policy = policy();
     policy.allow.push(Rule {
+        tracked: false,
         internet: false,
         name: "syslog".to_owned(),
         targets: vec![Target::Udp(514..=514)],
@@ -92,6 +96,7 @@ fn what_a_router_does_not_hand_on_is_for_itself() {
         reason: String::new(),
     });
     policy.management.push(Rule {
+        tracked: false,
         internet: false,
         name: "vrrp".to_owned(),
         targets: vec![Target::Protocol(112), Target::Tcp(22..=22)],

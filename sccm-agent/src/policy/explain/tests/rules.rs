@@ -10,6 +10,7 @@ fn what_goes_out_may_be_let_out_by_a_rule() {
         targets: vec![target],
         from: from.iter().map(|one| one.parse().unwrap()).collect(),
         to: to.iter().map(|one| one.parse().unwrap()).collect(),
+        tracked: false,
         internet,
         reason: "why".to_owned(),
     };
