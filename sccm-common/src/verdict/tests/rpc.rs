@@ -11,7 +11,6 @@ use crate::{Reason, ServiceClass};
 use sccm_packets::rpc::{self, Name, Unit};
 use sccm_packets::tcp_flag::{ACK, PSH, RST, SYN};
 use std::vec::Vec;
-use std::{format, vec};
 
 const MAPPER: ServiceClass = ServiceClass(30);
 const RANGE: ServiceClass = ServiceClass(31);
@@ -499,15 +498,10 @@ fn an_address_in_an_answer_is_never_believed() {
     let mut talk = Talk::new(&world, link, true);
     talk.binds(rpc::MAPPER, rpc::NDR64);
     let tower = rpc::tower(7, 49_700, [10, STRANGER.0, 0, 1]);
-    talk.calls(0, 3, &rpc::towers(false, false, &vec![tower], 0));
+    talk.calls(0, 3, &rpc::towers(false, false, &[tower], 0));
     let expected = [(Ok(How::Map), 1), (Err(Refusal::AnotherHost), 1)];
     assert_eq!(outcomes(&world), expected);
     assert_eq!(connects(&world, link, true, 49_700), Passes);
     let other = Link::new(Family::V4, PEER, STRANGER);
-    assert_eq!(
-        connects(&world, other, true, 49_700),
-        RpcNotNamed,
-        "{}",
-        format!("{other:?}")
-    );
+    assert_eq!(connects(&world, other, true, 49_700), RpcNotNamed);
 }
