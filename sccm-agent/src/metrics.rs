@@ -16,7 +16,8 @@ pub use flows::follow as count_flows;
 pub use format::Format;
 
 use crate::interface::Interface;
-use crate::kernel::{Clock, Maps};
+use crate::kernel::{Clock, Maps, OpeningTable};
+use crate::openings;
 use crate::policy::{edition_text, hash_text, roles_text};
 use crate::record::{Part, Record};
 use crate::state::Machine;
@@ -64,7 +65,19 @@ impl Metrics {
         blocked::export(scrape, &maps, self.top_flows)?;
         self.export_policy(scrape, &maps)?;
         let capacity = self.machine.pins.flow_capacity()?;
-        scrape.single(&table::FLOW_CAPACITY, f64::from(capacity))
+        scrape.single(&table::FLOW_CAPACITY, f64::from(capacity))?;
+        self.export_openings(scrape)
+    }
+
+    fn export_openings(&self, scrape: &mut Scrape) -> Result<()> {
+        let table = OpeningTable::open(&self.machine.pins)?;
+        scrape.single(&table::RPC_OPENINGS, table.read()?.len() as f64)?;
+        let mut answers = Series::new(&table::RPC_ANSWERS);
+        for (outcome, count) in openings::labelled(&table.outcomes()?) {
+            answers.add(&[outcome], count as f64)?;
+        }
+        scrape.export(answers);
+        Ok(())
     }
 
     fn export_interfaces(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {

@@ -109,7 +109,25 @@ pub struct Learned {
     pub left_out: u64,
 }
 
-fn as_text<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
+/// How often each outcome of the mapper's answers happened, by its label: the way in which a port was
+/// opened, or why none was.
+#[must_use]
+pub fn labelled(outcomes: &[(Result<How, Refusal>, u64)]) -> Vec<(&'static str, u64)> {
+    let mut all: Vec<(&'static str, u64)> = Vec::new();
+    for (outcome, count) in outcomes {
+        let label = match outcome {
+            Ok(how) => Way::from(*how).label(),
+            Err(why) => why.label(),
+        };
+        match all.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, known)) => *known += count,
+            None => all.push((label, *count)),
+        }
+    }
+    all
+}
+
+pub(crate) fn as_text<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(uuid)
 }
 

@@ -139,7 +139,14 @@ impl Opening {
 
     #[inline(always)]
     const fn is_of(self, fingerprint: Fingerprint) -> bool {
-        self.0 & (USED - 1) == fingerprint.0
+        self.fingerprint().0 == fingerprint.0
+    }
+
+    /// The fingerprint.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fingerprint(self) -> Fingerprint {
+        Fingerprint(self.0 & (USED - 1))
     }
 
     /// When it was handed out or used last, in seconds of the clock of

@@ -28,6 +28,7 @@ const SCHEMAS: [(&str, &str); 18] = schemas![
     "failure",
     "learn",
     "openings",
+    "openings-live",
     "outcome",
     "replay",
     "role",

@@ -86,6 +86,7 @@ fn documents() -> [Document; 24] {
             "openings",
             "`sccm-agent openings --read FILE -o json` prints",
         ),
+        Document::new::<openings::Live>("openings-live", "`sccm-agent openings -o json` prints"),
         Document::new::<Outcome>(
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",

@@ -1,5 +1,10 @@
 //! `sccm-agent openings`: which dynamic ports the RPC endpoint mapper handed to whom.
 
+mod live;
+
+pub(super) use live::Live;
+
+use super::PinArgs;
 use crate::capture::read::Reader;
 use crate::config;
 use crate::openings::{Bounds, Learned, Learner, name_of};
@@ -8,42 +13,59 @@ use crate::policy::{SitePolicy, taken};
 use crate::site::{PortRange, Site};
 use anyhow::Result;
 use clap::Args;
+use sccm_common::rpc::Uuid;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// The dynamic ranges of Windows: since Vista and Server 2008, and before.
 const RANGES: [(u16, u16); 2] = [(49152, 65535), (1025, 5000)];
 
-/// List the dynamic ports that RPC endpoint mappers handed out, by a capture
+/// List the dynamic ports that RPC endpoint mappers handed out
 ///
-/// Reads the answers of TCP 135 as the agent does: who was handed which port of whom, and what
-/// would open nothing, with the reason.
+/// Tells which ports are open now because of a policy with `rpc = "tracked"`, to whom, and what became
+/// of the mappers' answers; with --read, what the answers in a capture hand out. Who was handed which
+/// port of whom, and what opens nothing, with the reason.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct OpeningsArgs {
     /// Capture file (pcap or pcapng, also packed by gzip or zstd); `-` is standard input
     #[arg(long, value_name = "FILE")]
-    read: PathBuf,
+    read: Option<PathBuf>,
 
     /// Policy file, for its dynamic range and for the ports that it knows as other services
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "read")]
     config: Option<PathBuf>,
 
     /// Range of dynamic ports; repeatable. Without it and --config: 49152-65535 and 1025-5000
-    #[arg(long, value_name = "LOW-HIGH")]
+    #[arg(long, value_name = "LOW-HIGH", requires = "read")]
     range: Vec<PortRange>,
+
+    #[command(flatten)]
+    pins: PinArgs,
 
     #[command(flatten)]
     output: OutputArgs,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  sccm-agent openings
+      which ports are open now to whom, and why others are not
+  sccm-agent openings --read mapper.pcapng --config /etc/sccm-agent/policy.toml
+      what the policy would open after the answers in a capture";
+
 /// Prints what was learned.
 ///
 /// # Errors
-/// A file that cannot be read, or is no capture or no policy.
+/// A file that cannot be read, or is no capture or no policy. Without a file: nothing is enforced, or
+/// pins that cannot be read.
 pub fn run(args: &OpeningsArgs) -> Result<()> {
+    let Some(path) = args.read.as_deref() else {
+        return live::run(&args.pins.pins(), &args.output);
+    };
     let policy = args.config.as_deref().map(config::read).transpose()?;
     let policy = policy.map(|read| read.policy);
-    let learned = learn(&args.read, bounds(&args.range, policy.as_ref()))?;
+    let learned = learn(path, bounds(&args.range, policy.as_ref()))?;
     match args.output.output {
         OutputFormat::Json => output::print_json(&learned),
         OutputFormat::Table => output::print(text(&learned)),
@@ -83,14 +105,18 @@ fn bounds(ranges: &[PortRange], policy: Option<&SitePolicy>) -> Bounds {
     }
 }
 
+/// An interface, with its name if it has one.
+fn called(interface: Uuid) -> String {
+    match name_of(interface) {
+        Some(name) => format!("{name} ({interface})"),
+        None => interface.to_string(),
+    }
+}
+
 fn text(learned: &Learned) -> String {
     let mut opened = output::table(["Frame", "Client", "Server", "Port", "Interface", "How"]);
     for opening in &learned.openings {
-        let name = name_of(opening.interface);
-        let interface = match name {
-            Some(name) => format!("{name} ({})", opening.interface),
-            None => opening.interface.to_string(),
-        };
+        let interface = called(opening.interface);
         opened.add_row([
             opening.frame.to_string(),
             opening.client.to_string(),

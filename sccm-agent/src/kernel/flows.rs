@@ -14,7 +14,7 @@ use sccm_common::abi::map;
 use sccm_common::flow::Phase;
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::packet::Protocol;
-use sccm_common::policy::SHADOWED;
+use sccm_common::policy::{SHADOWED, Timeouts};
 use std::net::SocketAddr;
 
 /// How many flows the table has, and has evicted.
@@ -78,31 +78,26 @@ pub fn remember(pins: &PinDir, known: &[KnownFlow], counted: bool) -> Result<u64
     Ok(new)
 }
 
-/// The maps that a count needs.
-pub struct FlowTable {
-    flows: Table<FlowKey, FlowState>,
-    opened: Table<u32, u64>,
+/// The active policy, of which little is wanted: aya would copy the whole of it on the stack.
+pub(super) struct ActivePolicy {
     active: Table<u32, u32>,
     policies: Table<u32, Policy>,
 }
 
-impl FlowTable {
+impl ActivePolicy {
     /// Opens the pins.
-    pub fn open(pins: &PinDir) -> Result<Self> {
+    pub(super) fn open(pins: &PinDir) -> Result<Self> {
         Ok(Self {
-            flows: Table::open(pins, map::FLOWS)?,
-            opened: Table::open(pins, map::FLOWS_OPENED)?,
             active: Table::open(pins, map::ACTIVE)?,
             policies: Table::open(pins, map::POLICIES)?,
         })
     }
 
-    /// Walks the table. That takes some tens of milliseconds if a table of the default size is
-    /// full.
+    /// Its timeouts.
     ///
     /// # Errors
     /// The kernel refuses a read, or the active policy is missing.
-    pub fn count(&self) -> Result<FlowCount> {
+    pub(super) fn timeouts(&self) -> Result<Timeouts> {
         let mut active = None;
         self.active.each(|_, word| active = word.first().copied())?;
         let bank = active.map(|word| word & !SHADOWED);
@@ -112,8 +107,34 @@ impl FlowTable {
                 timeouts = policy.first().map(|policy| policy.timeouts);
             }
         })?;
-        let timeouts = timeouts.context("there is no active policy")?;
+        timeouts.context("there is no active policy")
+    }
+}
 
+/// The maps that a count needs.
+pub struct FlowTable {
+    flows: Table<FlowKey, FlowState>,
+    opened: Table<u32, u64>,
+    active: ActivePolicy,
+}
+
+impl FlowTable {
+    /// Opens the pins.
+    pub fn open(pins: &PinDir) -> Result<Self> {
+        Ok(Self {
+            flows: Table::open(pins, map::FLOWS)?,
+            opened: Table::open(pins, map::FLOWS_OPENED)?,
+            active: ActivePolicy::open(pins)?,
+        })
+    }
+
+    /// Walks the table. That takes some tens of milliseconds if a table of the default size is
+    /// full.
+    ///
+    /// # Errors
+    /// The kernel refuses a read, or the active policy is missing.
+    pub fn count(&self) -> Result<FlowCount> {
+        let timeouts = self.active.timeouts()?;
         // Read before the walk, so that a flow that is opened meanwhile is not taken for an
         // evicted one.
         let mut opened = 0;

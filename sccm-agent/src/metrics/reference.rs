@@ -59,6 +59,7 @@ labels! {
     HASH = "hash", "SHA-256 of the policy; one at a time";
     ROLES = "roles", "the policy's roles, as `a,b`; one at a time";
     EDITION = "edition", "the product edition whose port table the policy was compiled from";
+    OUTCOME = "outcome", "`ept_map`, `activation` or `resolve_oxid` for a port that was opened, else why an answer opened nothing: one of [rpc.md](rpc.md#what-opens-nothing-and-why); 29";
     RELEASE = "version", "the agent's version; one at a time";
     ABI = "abi", "the layout version of its pinned maps; one at a time";
     PART = "part", "a part of the agent that goes on after an error: `blocked-log`, `flow-count`, `metrics`, `page`, `trial` or `watcher`";
@@ -160,6 +161,11 @@ families! {
         "Flows, expired or not, that made way for new ones in the kernel's table.";
     FLOW_CAPACITY = Gauge "sccm_flow_capacity", &[],
         "Flows that the kernel's table has room for.";
+
+    RPC_OPENINGS = Gauge "sccm_rpc_openings", &[],
+        "Ports that are open because the endpoint mapper of RPC handed them out.";
+    RPC_ANSWERS = Counter "sccm_rpc_answers_total", &[&OUTCOME],
+        "What became of the endpoint mapper's answers, and of the ports in them.";
 
     BUILD_INFO = Gauge "sccm_agent_build_info", &[&RELEASE, &ABI],
         "Always 1; the labels say what is running.";

@@ -1,0 +1,130 @@
+//! The ports that the endpoint mapper of RPC has handed out, as the kernel has them.
+
+use super::batch::Table;
+use super::flows::ActivePolicy;
+use super::{Clock, PinDir};
+use crate::policy::ip_of;
+use anyhow::Result;
+use sccm_common::abi::map;
+use sccm_common::opening::{Opening, SLOTS, Set, Told};
+use sccm_common::rpc::{How, Refusal, Uuid, interface};
+use sccm_common::verdict::Outcome;
+use std::net::IpAddr;
+
+/// A port that is open to one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandedOut {
+    /// Whom it was handed to.
+    pub client: IpAddr,
+    /// Whose it is.
+    pub server: IpAddr,
+    /// The TCP port.
+    pub port: u16,
+    /// Who listens there; of the other ways than `ept_map`, the interface that answered.
+    pub interface: Uuid,
+    /// How it was handed out.
+    pub how: How,
+    /// Seconds since it was handed out last.
+    pub age: u64,
+    /// Seconds since a connection used it; `None` if none has.
+    pub used: Option<u64>,
+    /// Seconds until it is closed, if nobody uses it.
+    pub left: u64,
+    /// Only the candidate's policy, a shadow, has opened it.
+    pub of_candidate: bool,
+}
+
+/// What became of the mapper's answers, and of the ports in them.
+pub type Outcomes = Vec<(Result<How, Refusal>, u64)>;
+
+/// The maps that this needs.
+pub struct OpeningTable {
+    sets: Table<u32, Set>,
+    outcomes: Table<u32, u64>,
+    secret: Table<u32, u64>,
+    active: ActivePolicy,
+}
+
+impl OpeningTable {
+    /// Opens the pins.
+    ///
+    /// # Errors
+    /// A pin is missing.
+    pub fn open(pins: &PinDir) -> Result<Self> {
+        Ok(Self {
+            sets: Table::open(pins, map::OPENINGS)?,
+            outcomes: Table::open(pins, map::RPC_OUTCOMES)?,
+            secret: Table::open(pins, map::SECRET)?,
+            active: ActivePolicy::open(pins)?,
+        })
+    }
+
+    /// The ports that are open now, in the order of client, server and port.
+    ///
+    /// # Errors
+    /// The kernel refuses a read.
+    pub fn read(&self) -> Result<Vec<HandedOut>> {
+        let timeouts = self.active.timeouts()?;
+        let clock = Clock::read()?;
+        let mut secret = 0;
+        self.secret.each(|_, words| {
+            secret = words.first().copied().unwrap_or_default();
+        })?;
+        let mut all = Vec::new();
+        self.sets.each(|_, sets| {
+            for (opening, told) in sets.iter().flat_map(pairs) {
+                // Where the two do not belong together, a CPU is writing them.
+                let is_whole = told.key.place(secret).1 == opening.fingerprint();
+                if is_whole && opening.is_alive(&timeouts, clock.program()) {
+                    let end = opening.end(&timeouts);
+                    let left = end.saturating_sub(clock.program().into());
+                    all.push(handed_out(opening, told, &clock, left));
+                }
+            }
+        })?;
+        all.sort_by_key(|one| (one.client, one.server, one.port, one.of_candidate));
+        Ok(all)
+    }
+
+    /// How often each of them happened since the maps were made, also those that never did.
+    ///
+    /// # Errors
+    /// The kernel refuses a read.
+    pub fn outcomes(&self) -> Result<Outcomes> {
+        let mut all = Vec::new();
+        self.outcomes.each(|number, cpus| {
+            if let Some(outcome) = Outcome(*number).read() {
+                all.push((outcome, cpus.iter().sum()));
+            }
+        })?;
+        Ok(all)
+    }
+}
+
+fn pairs(set: &Set) -> impl Iterator<Item = (Opening, &Told)> {
+    let words: [Opening; SLOTS] = set.words.map(Opening);
+    words.into_iter().zip(&set.told)
+}
+
+fn handed_out(opening: Opening, told: &Told, clock: &Clock, left: u64) -> HandedOut {
+    let how = usize::try_from(told.how).ok();
+    let how = how.and_then(|how| How::ALL.get(how)).copied();
+    let how = how.unwrap_or(How::Map);
+    let family = told.key.family();
+    HandedOut {
+        client: ip_of(family, told.key.client),
+        server: ip_of(family, told.key.server),
+        port: told.key.port(),
+        interface: match how {
+            How::Map => Uuid::little_endian(&told.interface),
+            How::Activation => interface::ACTIVATOR,
+            How::LegacyActivation => interface::LEGACY_ACTIVATION,
+            How::ResolveOxid | How::ResolveOxid2 => interface::RESOLVER,
+        },
+        how,
+        age: clock.age(told.learned),
+        used: opening.is_used().then(|| clock.age(opening.seen())),
+        left,
+        of_candidate: told.key.is_candidates(),
+    }
+}
