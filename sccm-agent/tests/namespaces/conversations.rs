@@ -32,6 +32,7 @@ mod programs;
 mod pxe;
 mod relays;
 mod routers;
+mod rpc;
 mod smb;
 mod spoofing;
 mod support;
