@@ -7,6 +7,7 @@
 
 mod difference;
 mod matrix;
+mod notes;
 mod rows;
 mod size;
 mod text;
@@ -52,6 +53,8 @@ pub struct Report {
     pub size: Size,
     /// What is allowed and may be a mistake.
     pub warnings: Vec<Warning>,
+    /// What is worth to know, and no mistake.
+    pub notes: Vec<Warning>,
     /// What would change, where that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
@@ -72,12 +75,14 @@ impl Report {
         let view = View::new(policy)?;
         let mut warnings = warnings::of(&view);
         warnings.extend(warnings::idle_ports(&compiled, policy));
+        warnings.extend(warnings::range_of_a_rule(&compiled, &view));
         Ok(Self {
             edition: policy.site.catalog.edition,
             hash: hash_text(&compiled.info.hash),
             matrix: Matrix::of(&view),
             size: Size::new(&compiled),
             warnings,
+            notes: notes::of(&view),
             difference: None,
         })
     }

@@ -43,6 +43,9 @@ pub struct Difference {
 pub struct Change {
     /// `opens`, if the second policy lets it pass; `closes`, if only the first does.
     pub change: &'static str,
+    /// Whether the second policy lets it be opened only as the endpoint mapper hands the ports out
+    /// (`rpc = "tracked"`): what opens is open then, and what closes stays open then.
+    pub if_handed_out: bool,
     /// `inbound`, towards the protected systems, or `outbound`.
     pub direction: &'static str,
     /// The entries of the policy that lets it pass; empty for the gateway itself and for groups, and
@@ -113,6 +116,7 @@ fn worded(delta: &Delta, side: &Side) -> Result<Vec<Change>> {
         }
         changes.push(Change {
             change: if delta.opens { "opens" } else { "closes" },
+            if_handed_out: delta.if_handed_out,
             direction: match delta.opener {
                 Opener::Peer => "inbound",
                 Opener::Protected => "outbound",

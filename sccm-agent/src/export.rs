@@ -16,6 +16,44 @@ use crate::diff::Change;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use std::net::IpAddr;
 
+/// What a ruleset can say of openings, and what it cannot: it follows no endpoint mapper.
+#[must_use]
+pub fn split(openings: Vec<Change>) -> (Vec<Change>, Vec<Change>) {
+    openings
+        .into_iter()
+        .partition(|change| !change.if_handed_out)
+}
+
+/// What is left out of a ruleset, a line for each opening; none if nothing is.
+#[must_use]
+pub fn left_out(handed_out: &[Change]) -> Vec<String> {
+    if handed_out.is_empty() {
+        return Vec::new();
+    }
+    let first = "NOT in it: ports that the RPC endpoint mapper hands out (rpc = \"tracked\"). No rule of a \
+                 packet filter follows the mapper, so these connections are dropped:";
+    let opening = |change: &Change| {
+        let (from, to) = match change.direction {
+            "inbound" => (&change.peers, &change.systems),
+            _ => (&change.systems, &change.peers),
+        };
+        format!(
+            "  {}/{} from {} to {} ({})",
+            change.protocol,
+            change.ports.join(", "),
+            from.join(", "),
+            to.join(", "),
+            grounds(change)
+        )
+    };
+    let last = "With rpc = \"static\" they are in it, as the whole range.";
+    [first.to_owned()]
+        .into_iter()
+        .chain(handed_out.iter().map(opening))
+        .chain([last.to_owned()])
+        .collect()
+}
+
 /// The first and the last address of a list that a change has.
 fn ends(text: &str) -> Option<(IpAddr, IpAddr)> {
     if let Some((first, last)) = text.split_once('-') {

@@ -43,6 +43,8 @@ pub use expectation::{Ends, Expectation, Must};
 pub use explain::{
     Document, Explanation, Ground, Opener, Question, Running, advise, answer, explain,
 };
+pub use handed_out::Openness;
+pub(crate) use handed_out::{dynamic_range, is_of_rpc};
 pub use hash::of_written as hash_of;
 pub use hints::{Advice, Hint};
 pub(crate) use hints::{OUTBOUND, unused};

@@ -52,6 +52,8 @@ pub struct Difference {
 pub struct Change {
     /// `opens` or `closes`.
     pub change: &'static str,
+    /// Whether the candidate opens it only as the endpoint mapper hands it out.
+    pub if_handed_out: bool,
     /// `inbound`, towards the protected systems, or `outbound`.
     pub direction: &'static str,
     /// The protected systems, by their names in the candidate.

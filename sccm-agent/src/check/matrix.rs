@@ -1,7 +1,9 @@
 //! Who may open what: a row for each protected entry, peer and service.
 
 use super::rows::{Holders, Row, View, ports};
-use crate::policy::{Outbound, Protected, Publish, Rule, SitePolicy, companions};
+use crate::policy::{
+    Outbound, Protected, Publish, Rpc, Rule, SitePolicy, companions, dynamic_range,
+};
 use anyhow::Result;
 use ipnet::IpNet;
 use serde::Serialize;
@@ -41,9 +43,9 @@ impl Matrix {
             outbound: outbound(policy.outbound),
             protect: systems(view),
             narrowed: narrowed(view),
-            allow: policy.allow.iter().map(Rules::new).collect(),
-            outbound_allow: policy.outbound_allow.iter().map(Rules::new).collect(),
-            management: policy.management.iter().map(Rules::new).collect(),
+            allow: rules(policy, &policy.allow),
+            outbound_allow: rules(policy, &policy.outbound_allow),
+            management: rules(policy, &policy.management),
             publish: policy.publish.iter().map(Published::new).collect(),
         }
     }
@@ -62,6 +64,9 @@ pub struct System {
     pub addresses: Vec<IpNet>,
     /// Whether they are behind another gateway.
     pub elsewhere: bool,
+    /// `static`: the RPC dynamic range is open to whoever may use it; `tracked`: what the endpoint
+    /// mapper hands out is, to who asked.
+    pub rpc: &'static str,
     /// What may be opened at them.
     pub inbound: Vec<Right>,
     /// What they may open; judged only with `outbound = "enforce"`.
@@ -82,6 +87,8 @@ pub struct Right {
     pub protocol: String,
     /// The site's ports, as `80, 8530`; `echo-request` for ICMP; the protocol's number for `ip`.
     pub ports: String,
+    /// Whether its dynamic ports are open only as the endpoint mapper hands them out.
+    pub if_handed_out: bool,
     /// The links of the document that say so.
     pub links: Vec<String>,
 }
@@ -115,13 +122,18 @@ pub struct Rules {
     pub to: Vec<IpNet>,
     /// Whether the Internet is among the peers; if no other peer is listed, it alone.
     pub internet: bool,
+    /// Whether it has dynamic ports that are open, at tracked systems, only as the endpoint mapper
+    /// hands them out.
+    pub if_handed_out: bool,
     /// Why.
     pub reason: String,
 }
 
 impl Rules {
-    fn new(rule: &Rule) -> Self {
+    fn new(policy: &SitePolicy, rule: &Rule) -> Self {
+        let range = dynamic_range(&policy.site);
         Self {
+            if_handed_out: rule.tracked && rule.targets.contains(&range),
             name: rule.name.clone(),
             targets: rule.targets.iter().map(ToString::to_string).collect(),
             from: rule.from.clone(),
@@ -160,6 +172,10 @@ impl Published {
     }
 }
 
+fn rules(policy: &SitePolicy, rules: &[Rule]) -> Vec<Rules> {
+    rules.iter().map(|rule| Rules::new(policy, rule)).collect()
+}
+
 /// The rights of every entry, in the order of the policy.
 fn systems(view: &View<'_>) -> Vec<System> {
     let system = |entry: &Protected| System {
@@ -167,6 +183,7 @@ fn systems(view: &View<'_>) -> Vec<System> {
         roles: entry.roles.iter().map(ToString::to_string).collect(),
         addresses: entry.addresses.clone(),
         elsewhere: entry.elsewhere,
+        rpc: rpc(entry.rpc),
         inbound: rights(view, entry, &view.inbound),
         outbound: rights(view, entry, &view.outbound),
     };
@@ -217,6 +234,7 @@ fn rights(view: &View<'_>, entry: &Protected, rows: &[Row<'_>]) -> Vec<Right> {
             service,
             protocol,
             ports,
+            if_handed_out: row.handed_out.is_some(),
             links: Vec::new(),
         };
         let same = |known: &Right| {
@@ -256,6 +274,14 @@ pub(super) fn shown(prefix: &IpNet) -> String {
     }
 }
 
+/// The word for a mode of RPC.
+fn rpc(mode: Rpc) -> &'static str {
+    match mode {
+        Rpc::Static => "static",
+        Rpc::Tracked => "tracked",
+    }
+}
+
 /// The word for an outbound mode.
 pub(super) fn outbound(mode: Outbound) -> &'static str {
     match mode {
@@ -268,7 +294,6 @@ pub(super) fn outbound(mode: Outbound) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Rpc;
 
     #[test]
     fn ike_brings_rows_for_what_it_negotiates() {

@@ -2,8 +2,8 @@
 
 use crate::catalog::{ANY, Link, Protocol, RoleId, Service};
 use crate::policy::{
-    CLIENT, Cover, DHCP_RELAY, INTERNET, PXE_CLIENT, Protected, SitePolicy, Target,
-    asks_for_an_address,
+    CLIENT, Cover, DHCP_RELAY, INTERNET, PXE_CLIENT, Protected, Rpc, SitePolicy, Target,
+    asks_for_an_address, dynamic_range, is_of_rpc,
 };
 use crate::site::Found;
 use anyhow::Result;
@@ -20,7 +20,10 @@ pub(super) struct Row<'a> {
     /// The role of the other end, or `any`, `pxe-client`, `dhcp-relay`.
     pub peer: &'a str,
     pub service: &'a Service,
+    /// What is open.
     pub targets: Vec<Target>,
+    /// What is open as the endpoint mapper hands it out.
+    pub handed_out: Option<Target>,
 }
 
 /// Who holds a role.
@@ -57,16 +60,23 @@ impl<'a> View<'a> {
             outbound: Vec::new(),
             holders: BTreeMap::new(),
         };
+        let range = dynamic_range(&policy.site);
         for entry in &policy.protect {
             for id in &entry.roles {
                 let role = policy.site.catalog.role(id.as_str())?;
-                let row = |(link, peer, service): Found| Row {
-                    entry,
-                    role: id,
-                    link,
-                    peer: peer.as_str(),
-                    service,
-                    targets: Target::of_service(service, &policy.site),
+                let row = |(link, peer, service): Found| {
+                    let is_tracked = entry.rpc == Rpc::Tracked && is_of_rpc(service);
+                    let mut targets = Target::of_service(service, &policy.site);
+                    targets.retain(|target| !is_tracked || *target != range);
+                    Row {
+                        entry,
+                        role: id,
+                        link,
+                        peer: peer.as_str(),
+                        service,
+                        targets,
+                        handed_out: is_tracked.then(|| range.clone()),
+                    }
                 };
                 let meant = |(link, peer, service): Found| {
                     let others = policy.others(link, peer).into_iter();
@@ -156,7 +166,8 @@ pub(super) fn ports(row: &Row<'_>) -> String {
                 text.split_once('/')
                     .map_or_else(String::new, |(_, ports)| ports.to_owned())
             };
-            row.targets.iter().map(text).collect::<Vec<_>>().join(", ")
+            let all = row.handed_out.iter().chain(&row.targets);
+            all.map(text).collect::<Vec<_>>().join(", ")
         }
         Protocol::Icmp | Protocol::Icmpv6 => "echo-request".to_owned(),
     }

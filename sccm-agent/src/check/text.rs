@@ -1,7 +1,7 @@
 //! The report for people.
 
 use super::matrix::{Narrowed, Published, Right, Rules, shown};
-use super::{Difference, Report, System};
+use super::{Difference, Report, System, Warning};
 use crate::output;
 use crate::policy::INTERNET;
 use crate::units::KIB;
@@ -49,7 +49,8 @@ impl Report {
             parts.push(published(&matrix.publish));
         }
         parts.push(self.summary());
-        parts.extend(self.warnings_text());
+        parts.extend(listed("Warnings", "!", &self.warnings));
+        parts.extend(listed("Notes", "-", &self.notes));
         parts.extend(self.difference.as_ref().map(difference));
         parts.join("\n\n")
     }
@@ -99,22 +100,22 @@ impl Report {
             kib(size.address_bytes_limit),
         )
     }
+}
 
-    fn warnings_text(&self) -> Option<String> {
-        if self.warnings.is_empty() {
-            return None;
-        }
-        let mut table = output::plain();
-        for warning in &self.warnings {
-            let text = format!("{}: {}", warning.kind, warning.message);
-            table.add_row(["!", &text]);
-        }
-        Some(format!(
-            "Warnings: {}\n{}",
-            self.warnings.len(),
-            output::lines(&table)
-        ))
+fn listed(title: &str, mark: &str, list: &[Warning]) -> Option<String> {
+    if list.is_empty() {
+        return None;
     }
+    let mut table = output::plain();
+    for one in list {
+        let text = format!("{}: {}", one.kind, one.message);
+        table.add_row([mark, &text]);
+    }
+    Some(format!(
+        "{title}: {}\n{}",
+        list.len(),
+        output::lines(&table)
+    ))
 }
 
 /// Which sentences about anybody mean fewer, one by one.
@@ -159,7 +160,10 @@ fn difference(difference: &Difference) -> String {
                 change.systems.clone(),
                 format!("{arrow} {} ({})", change.peers, change.example),
                 change.service.clone(),
-                format!("{} {}", change.protocol, change.ports),
+                match change.if_handed_out {
+                    true => format!("{} {}, if handed out", change.protocol, change.ports),
+                    false => format!("{} {}", change.protocol, change.ports),
+                },
                 change.links.join(", "),
             ]);
         }
@@ -179,7 +183,7 @@ fn rights(peer: &str, rights: &[Right]) -> String {
             output::wrap_id(&first.peer, PEER_WIDTH),
             first.holders.clone(),
             column(&|right| right.service.clone()),
-            column(&|right| format!("{} {}", right.protocol, right.ports)),
+            column(&Right::what),
             column(&|right| right.links.join(", ")),
         ]);
     }
@@ -188,6 +192,18 @@ fn rights(peer: &str, rights: &[Right]) -> String {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
     output::lines(&table)
+}
+
+impl Right {
+    /// Its ports, and when they are open.
+    fn what(&self) -> String {
+        let when = if self.if_handed_out {
+            ", if handed out"
+        } else {
+            ""
+        };
+        format!("{} {}{when}", self.protocol, self.ports)
+    }
 }
 
 /// `none` says who is meant where nobody is listed, at either end.
@@ -204,7 +220,10 @@ fn rules(rules: &[Rules], none: [&str; 2]) -> String {
         };
         table.add_row([
             rule.name.clone(),
-            output::joined(&rule.targets),
+            match rule.if_handed_out {
+                true => format!("{}; of RPC, if handed out", output::joined(&rule.targets)),
+                false => output::joined(&rule.targets),
+            },
             end(&rule.from, none[0]),
             end(&rule.to, none[1]),
             rule.reason.clone(),

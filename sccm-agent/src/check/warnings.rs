@@ -13,6 +13,7 @@ mod nested;
 mod nobody;
 mod outbound;
 mod rpc_overlap;
+mod rpc_untracked;
 mod smb_to_clients;
 mod stale;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub(super) fn of(view: &View<'_>) -> Vec<Warning> {
         nested::find,
         idle_rules::find,
         rpc_overlap::find,
+        rpc_untracked::find,
         nobody::find,
         borrowed_ports::find,
         stale::find,
@@ -89,20 +91,27 @@ pub(super) fn idle_ports(compiled: &Compiled, policy: &SitePolicy) -> Vec<Warnin
     idle.map(warning).collect()
 }
 
-/// Whether a row opens what an attacker wants.
+/// Rules that leave nothing of the dynamic range to be tracked.
+pub(super) fn range_of_a_rule(compiled: &Compiled, view: &View<'_>) -> Vec<Warning> {
+    rpc_untracked::by_rules(compiled, view)
+}
+
+/// Whether a row opens what an attacker wants. For what the endpoint mapper hands out, the row of the
+/// mapper stands.
 fn is_sensitive(row: &Row<'_>) -> bool {
-    SENSITIVE.contains(&row.service.service.as_str()) || row.link.to.as_str() == PROVIDER
+    row.handed_out.is_none() && SENSITIVE.contains(&row.service.service.as_str())
+        || row.link.to.as_str() == PROVIDER
 }
 
 /// Collects links, each once.
-fn add(links: &mut Vec<String>, link: &Link) {
+pub(super) fn add(links: &mut Vec<String>, link: &Link) {
     if !links.contains(&link.id) {
         links.push(link.id.clone());
     }
 }
 
 /// `link 14`, or `links 14, 15`.
-fn named(links: &[String]) -> String {
+pub(super) fn named(links: &[String]) -> String {
     match links {
         [one] => format!("link {one}"),
         several => format!("links {}", several.join(", ")),
@@ -110,7 +119,7 @@ fn named(links: &[String]) -> String {
 }
 
 /// Adds an item to a list, unless it is there.
-fn once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+pub(super) fn once<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
         list.push(item);
     }

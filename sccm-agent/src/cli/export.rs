@@ -90,11 +90,21 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     if place != Place::Host && args.format != Format::Nftables {
         bail!("--uplink and --segment are for --format nftables: the others name no interfaces");
     }
-    output::print(match args.format {
+    if args.format == Format::Csv {
+        output::print(export::csv(&openings))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (openings, handed_out) = export::split(openings);
+    let left_out = export::left_out(&handed_out);
+    let text = match args.format {
         Format::Nftables => export::nftables(&openings, &side.tables().nobody(), &place),
-        Format::Csv => export::csv(&openings),
         Format::Aerleon => export::policy(&openings, &args.target),
-        Format::AerleonDefinitions => export::definitions(&openings),
-    })?;
+        Format::AerleonDefinitions | Format::Csv => export::definitions(&openings),
+    };
+    for line in &left_out {
+        eprintln!("{line}");
+    }
+    let comments = left_out.iter().map(|line| format!("# {line}\n"));
+    output::print(comments.collect::<String>() + &text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,12 +7,16 @@ pub(super) use detail::RoleDetail;
 use crate::{
     catalog::{Edition, Link, Role, RoleId},
     output::{self, OutputArgs, OutputFormat},
+    policy::is_of_rpc,
     site::{Site, SiteArgs},
 };
 use anyhow::Result;
 use clap::Args;
 use comfy_table::ColumnConstraint;
 use serde::Serialize;
+
+/// Columns of what stands under the list.
+const WIDTH: usize = 90;
 
 /// List the roles, or show the links of one role
 #[derive(Debug, Clone, Args)]
@@ -60,6 +64,8 @@ pub(super) struct RoleList<'a> {
     /// Roles of other pages of the vendor than the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     supplement: Vec<Listed<'a>>,
+    /// The links that open the RPC dynamic range: `rpc = "tracked"` narrows them.
+    rpc_dynamic_links: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -91,7 +97,28 @@ impl<'a> RoleList<'a> {
             edition: catalog.edition,
             roles: catalog.roles.iter().map(listed).collect(),
             supplement: catalog.supplement.roles.iter().map(listed).collect(),
+            rpc_dynamic_links: rpc_dynamic_links(site),
         }
+    }
+
+    /// Lines that are as narrow as the table.
+    fn tracked_text(&self) -> String {
+        let mut text =
+            "With rpc = \"tracked\", the dynamic ports of these links are opened one by one:"
+                .to_owned();
+        let mut width = WIDTH;
+        for (number, link) in self.rpc_dynamic_links.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            width += comma.len() + 1 + link.len();
+            match width > WIDTH {
+                true => {
+                    text += &format!("{comma}\n  {link}");
+                    width = 2 + link.len();
+                }
+                false => text += &format!("{comma} {link}"),
+            }
+        }
+        text
     }
 
     fn text(&self) -> String {
@@ -113,12 +140,30 @@ impl<'a> RoleList<'a> {
         }
         format!(
             "{}\nIn: links on which others may open something to it. Out: links on which it opens to \
-             others.\nOne role's ports: sccm-agent roles ROLE\n\
+             others.\nOne role's ports: sccm-agent roles ROLE\n{}\n\
              Port table: Configuration Manager {}",
             output::lines(&table),
+            self.tracked_text(),
             self.edition
         )
     }
+}
+
+/// The links of a site that open the RPC dynamic range, each once.
+fn rpc_dynamic_links(site: &Site) -> Vec<&'static str> {
+    let mut links: Vec<&str> = Vec::new();
+    for role in site.catalog.all_roles() {
+        for (link, _, service) in site.links_into(role) {
+            if is_of_rpc(service) && !links.contains(&link.id.as_str()) {
+                links.push(&link.id);
+            }
+        }
+    }
+    links.sort_by_key(|id| {
+        let mut all = site.catalog.all_links();
+        all.position(|link| link.id == **id)
+    });
+    links
 }
 
 /// How many links there are, given one item for each of their services in turn.
@@ -131,7 +176,7 @@ fn count<'a>(links: impl Iterator<Item = &'a Link>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::catalog::{Catalog, Protocol, Sets};
 
     #[test]
     fn every_role_is_listed_with_its_links() {
@@ -153,6 +198,47 @@ mod tests {
         });
         assert_eq!(*role, expected);
         assert_eq!(json.get("supplement"), None);
+    }
+
+    /// Each opens the mapper, too, to the same peers: whatever it hands out, they have asked for.
+    #[test]
+    fn the_links_of_the_dynamic_range_are_named() {
+        let links = |edition| rpc_dynamic_links(&Site::new(Catalog::of(edition)));
+        let of_document = [
+            "2", "9", "10", "12", "14", "20", "26", "29", "30", "31", "35", "39", "42", "45", "A",
+        ];
+        let found = links(Edition::V2007);
+        assert_eq!(found[..of_document.len()], of_document);
+        let found = links(Edition::CurrentBranch);
+        assert!(
+            found.contains(&"site-server--distribution-point"),
+            "{found:?}"
+        );
+        assert!(!found.contains(&"discovery-and-publishing"), "{found:?}");
+        for catalog in Edition::ALL.map(Catalog::of) {
+            for link in catalog.all_links() {
+                let has = |service: &str| {
+                    let mut rows = link.services.iter();
+                    rows.any(|row| row.service == service && row.protocol == Protocol::Tcp)
+                };
+                assert!(
+                    !link.services.iter().any(is_of_rpc) || has("rpc-endpoint-mapper"),
+                    "{}",
+                    link.id
+                );
+            }
+        }
+        for set in Sets::known().iter() {
+            let rows = || set.services.iter();
+            let mapper = rows().any(|row| row.service == "rpc-endpoint-mapper");
+            assert!(
+                mapper || !rows().any(|row| row.service == "rpc-dynamic"),
+                "{}",
+                set.id
+            );
+        }
+        let text = RoleList::new(&Site::default()).text();
+        assert!(text.contains("  2, 9, 10, 12, 14, 20,"), "{text}");
     }
 
     #[test]

@@ -22,7 +22,10 @@ pub(super) fn of(policy: &SitePolicy, variants: &[Variant], legs: &[Leg]) -> Vec
 }
 
 fn of_leg(policy: &SitePolicy, leg: &Leg) -> Option<String> {
-    let (protocol, ports) = (&leg.protocol, leg.passes_on.join(", "));
+    let if_handed_out = leg.if_handed_out.iter();
+    let if_handed_out = if_handed_out.map(|range| format!("{range} if handed out"));
+    let ports: Vec<String> = leg.passes_on.iter().cloned().chain(if_handed_out).collect();
+    let (protocol, ports) = (&leg.protocol, ports.join(", "));
     match leg.decision {
         Decision::Dropped | Decision::NoSystem => None,
         Decision::Observed => Some("enforce the policy: nothing is dropped now".to_owned()),

@@ -68,6 +68,9 @@ pub struct Leg {
     pub systems: Vec<String>,
     /// The ports on which it passes.
     pub passes_on: Vec<String>,
+    /// The ports on which it passes only when the endpoint mapper hands them out: whoever may ask the
+    /// mapper is told one, so that stops nothing.
+    pub if_handed_out: Vec<String>,
     /// Two addresses and a port with which it passes, or would.
     pub example: Option<Example>,
     /// What lets it pass.
@@ -137,6 +140,7 @@ impl<'a> Judge<'a> {
             decision: Decision::NotSeen,
             systems: Vec::new(),
             passes_on: Vec::new(),
+            if_handed_out: Vec::new(),
             example: None,
             because: Vec::new(),
             only_outbound: false,
@@ -153,18 +157,23 @@ impl<'a> Judge<'a> {
         leg.systems = names.collect();
         let table = table_of(&self.kinds.compiled.policy, &leg.protocol);
         let mut open = ServiceSet::default();
+        let mut handed_out = ServiceSet::default();
         let mut first = None;
         let mut by_right = ServiceSet::default();
         for local in locals {
             for peer in peers.iter().filter(|peer| peer.is_of_family(local)) {
                 let set = self.kinds.open(opener, local, peer);
+                let on_demand = self.kinds.handed_out(opener, local, peer);
                 let access = self.kinds.access(local, peer);
                 by_right = by_right.union(match opener {
                     Opener::Peer => access.inbound,
                     Opener::Protected => access.outbound,
                 });
                 open = open.union(set);
+                handed_out = handed_out.union(on_demand);
+                by_right = by_right.union(on_demand);
                 if first.is_none() {
+                    let set = set.union(on_demand);
                     let mut passing = ports.iter().flat_map(|range| ports_of(table, set, range));
                     first = passing.next().map(|range| (local, *peer, *range.start()));
                 }
@@ -176,6 +185,7 @@ impl<'a> Judge<'a> {
                 .flat_map(move |range| ports_of(table, set, range))
         };
         leg.passes_on = texts(&passing(open).collect::<Vec<_>>());
+        leg.if_handed_out = texts(&passing(handed_out).collect::<Vec<_>>());
         leg.only_outbound = first.is_some() && passing(by_right).next().is_none();
         leg.decision = match (first.is_some(), self.request.observe) {
             (true, _) => Decision::Passes,

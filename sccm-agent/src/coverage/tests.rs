@@ -331,3 +331,35 @@ fn the_matrix_says_what_decides() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
 }
+
+/// Whoever may ask the mapper is told the port that an attack needs: the range is narrowed, and
+/// nothing is stopped.
+#[test]
+fn tracking_stops_nothing_that_the_range_let_pass() {
+    let [open, tracked] = ["static", "tracked"].map(|mode| {
+        // Without [peers], the attacker may be the console that uses WMI.
+        let policy = config::parse(&format!(
+            "[site]\nedition = \"2007\"\noutbound = \"enforce\"\nrpc = \"{mode}\"\n\
+             [[protect]]\nname = \"provider\"\nroles = [\"provider\"]\naddresses = [\"10.2.0.7\"]\n"
+        ));
+        coverage(&policy.unwrap_or_else(|problems| panic!("{problems}")))
+    });
+    assert_eq!(verdicts(&open), verdicts(&tracked));
+    let range = "49152-65535".to_owned();
+    let mut narrowed = 0;
+    let pairs = open.techniques.iter().zip(&tracked.techniques);
+    for (open, tracked) in pairs.flat_map(|(open, tracked)| open.legs.iter().zip(&tracked.legs)) {
+        assert_eq!(open.decision, tracked.decision);
+        assert!(open.if_handed_out.is_empty());
+        if open.protocol == "tcp" && open.passes_on.contains(&range) {
+            assert!(!tracked.passes_on.contains(&range), "{tracked:#?}");
+            assert_eq!(
+                tracked.if_handed_out.as_slice(),
+                std::slice::from_ref(&range)
+            );
+            assert_eq!(tracked.decision, Decision::Passes);
+            narrowed += 1;
+        }
+    }
+    assert!(narrowed > 0);
+}

@@ -1,7 +1,7 @@
 //! Every question to both policies, and where their answers differ.
 
 use super::joint::{self, ASKING, DHCP, End, Row, Service, inbound, outbound};
-use crate::policy::{Opener, Tables};
+use crate::policy::{Opener, Openness, Tables};
 use sccm_common::address::AddressClass;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,8 +10,10 @@ use std::ops::RangeInclusive;
 /// systems and each of these peers, on each of these ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delta {
-    /// The second policy lets it pass.
+    /// The second policy lets it pass, or more of it.
     pub opens: bool,
+    /// The second policy lets it pass only as the endpoint mapper hands it out.
+    pub if_handed_out: bool,
     /// Which end opens.
     pub opener: Opener,
     /// The protected ends.
@@ -22,8 +24,9 @@ pub struct Delta {
     pub services: Vec<(&'static str, Vec<RangeInclusive<u16>>)>,
 }
 
-/// What differs: whether the second policy lets it pass, whether it comes in, and which services.
-type Changed = (bool, bool, Vec<usize>);
+/// What differs: whether the second policy lets it pass, or only what is handed out; whether it comes
+/// in; and which services.
+type Changed = ((bool, bool), bool, Vec<usize>);
 
 /// Asks both.
 #[must_use]
@@ -37,20 +40,19 @@ pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
             let mut by_change: BTreeMap<Changed, Vec<Row>> = BTreeMap::new();
             for peer in &ends.peers {
                 for is_inbound in [true, false] {
-                    let mut changed = [Vec::new(), Vec::new()];
+                    let mut changed: BTreeMap<(bool, bool), Vec<usize>> = BTreeMap::new();
                     for (number, service) in services.iter().enumerate() {
                         let [before, after] = [(old, 0), (new, 1)].map(|(tables, side)| {
                             passes((tables, side), is_inbound, system, peer, service)
                         });
                         if before != after {
-                            changed[usize::from(after)].push(number);
+                            let how = (after > before, after == Openness::IfHandedOut);
+                            changed.entry(how).or_default().push(number);
                         }
                     }
-                    for (opens, changed) in [false, true].into_iter().zip(changed) {
-                        if !changed.is_empty() {
-                            let key = (opens, is_inbound, changed);
-                            by_change.entry(key).or_default().extend(&peer.rows);
-                        }
+                    for (how, changed) in changed {
+                        let key = (how, is_inbound, changed);
+                        by_change.entry(key).or_default().extend(&peer.rows);
                     }
                 }
             }
@@ -61,7 +63,7 @@ pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
             }
         }
         deltas.extend(alike.into_iter().map(
-            |(((opens, is_inbound, changed), peers), mut systems)| {
+            |((((opens, if_handed_out), is_inbound, changed), peers), mut systems)| {
                 systems.sort();
                 let services = changed.into_iter().map(|number| {
                     let service = &services[number];
@@ -69,6 +71,7 @@ pub fn compare(old: &Tables, new: &Tables) -> Vec<Delta> {
                 });
                 Delta {
                     opens,
+                    if_handed_out,
                     opener: match is_inbound {
                         true => Opener::Peer,
                         false => Opener::Protected,
@@ -89,13 +92,13 @@ fn passes(
     system: &End,
     peer: &End,
     service: &Service,
-) -> bool {
+) -> Openness {
     let asks = peer.rows[0].1 == ASKING && (service.protocol, *service.ports[0].start()) == DHCP;
     let (system, peer) = (system.classes[side], peer.classes[side]);
     let service = service.classes[side];
     match is_inbound {
         // No right helps who has an address that nobody has.
-        true if peer.is_marked(AddressClass::NOBODY) && !asks => false,
+        true if peer.is_marked(AddressClass::NOBODY) && !asks => Openness::Closed,
         true => inbound(tables, system, peer, service),
         false => outbound(tables, system, peer, service),
     }

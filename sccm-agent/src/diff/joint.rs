@@ -1,6 +1,6 @@
 //! All addresses and all ports, sorted by what either of two policies makes of them.
 
-use crate::policy::{Tables, table_of};
+use crate::policy::{Openness, Tables, table_of};
 use sccm_common::ServiceClass;
 use sccm_common::address::{AddressClass, LOCAL_SELF};
 use sccm_common::policy::flag;
@@ -126,10 +126,10 @@ pub(super) fn inbound(
     system: AddressClass,
     peer: AddressClass,
     service: ServiceClass,
-) -> bool {
+) -> Openness {
     let policy = &tables.policy;
     let pair = policy.pair(system.local, peer.peer);
-    policy.access(pair).inbound.contains(service)
+    Openness::by(policy, policy.access(pair).inbound, service)
 }
 
 /// Whether they let a protected end open it to a peer.
@@ -138,14 +138,17 @@ pub(super) fn outbound(
     system: AddressClass,
     peer: AddressClass,
     service: ServiceClass,
-) -> bool {
+) -> Openness {
     let policy = &tables.policy;
     if policy.has(flag::OUTBOUND_OFF) || system.local == LOCAL_SELF && policy.has(flag::GATEWAY) {
-        return true;
+        return Openness::Open;
     }
     if policy.has(flag::OUTBOUND_ENFORCE) {
         let pair = policy.pair(system.local, peer.peer);
-        return policy.access(pair).outbound.contains(service);
+        return Openness::by(policy, policy.access(pair).outbound, service);
     }
-    !(policy.has(flag::LISTED_ONLY) && system.local == AddressClass::ANY.local)
+    match policy.has(flag::LISTED_ONLY) && system.local == AddressClass::ANY.local {
+        true => Openness::Closed,
+        false => Openness::Open,
+    }
 }

@@ -322,3 +322,63 @@ fn rows_are_written_as_prefixes_where_they_are_one() {
         "fc00::/7"
     );
 }
+
+const RPC: &str = "[site]\nedition = \"2007\"\noutbound = \"enforce\"\nrpc = \"MODE\"\n\
+    [peers]\nsite-server = [\"10.1.0.5\"]\n\
+    [[protect]]\nname = \"content\"\nroles = [\"distribution-point\"]\naddresses = [\"10.2.0.20\"]\n";
+
+fn of_mode(mode: &str) -> Side {
+    side(mode, &RPC.replace("MODE", mode))
+}
+
+/// What is tracked is less than the range, and more than nothing.
+#[test]
+fn tracking_opens_nothing_and_says_what_is_opened_on_demand() {
+    let (open, tracked) = (of_mode("static"), of_mode("tracked"));
+    let told = |difference: &Difference| -> Vec<(&str, bool, &str, String, String)> {
+        let changes = difference.changes.iter();
+        changes
+            .map(|change| {
+                assert!(!change.because.is_empty(), "{change:#?}");
+                let ends = format!("{} {}", change.systems.join(","), change.peers.join(","));
+                let ports = format!("{}/{}", change.protocol, change.ports.join(","));
+                (
+                    change.change,
+                    change.if_handed_out,
+                    change.direction,
+                    ends,
+                    ports,
+                )
+            })
+            .collect()
+    };
+    let ends = || "10.2.0.20 10.1.0.5".to_owned();
+    let range = || "tcp/49152-65535".to_owned();
+    let difference = Difference::new(&open, &tracked).unwrap();
+    assert!(!difference.opens && difference.closes);
+    assert_eq!(
+        told(&difference),
+        [("closes", true, "inbound", ends(), range())]
+    );
+    let text = difference.text();
+    assert!(text.contains("opens nothing, closes\n"), "{text}");
+    assert!(text.contains("closes inbound but for"), "{text}");
+
+    let back = Difference::new(&tracked, &open).unwrap();
+    assert!(back.opens && !back.closes);
+    assert_eq!(told(&back), [("opens", false, "inbound", ends(), range())]);
+
+    // Against a policy without any right to it.
+    let none = side(
+        "none",
+        &RPC.replace("MODE", "static")
+            .replace("distribution-point", "proxy-management-point"),
+    );
+    let difference = Difference::new(&none, &tracked).unwrap();
+    let told = told(&difference);
+    assert!(
+        told.contains(&("opens", true, "inbound", ends(), range())),
+        "{told:#?}"
+    );
+    assert!(difference.opens);
+}

@@ -27,7 +27,7 @@ impl Difference {
         let mut table = output::table(["Change", "Systems", "Peers", "What", "Because"]);
         for change in &self.changes {
             table.add_row([
-                format!("{} {}", change.change, change.direction),
+                change.how(),
                 change.systems_text(),
                 change.peers_text(),
                 format!("{}/{}", change.protocol, few(&change.ports)),
@@ -39,6 +39,15 @@ impl Difference {
 }
 
 impl Change {
+    fn how(&self) -> String {
+        let how = format!("{} {}", self.change, self.direction);
+        match (self.change, self.if_handed_out) {
+            (_, false) => how,
+            ("opens", true) => format!("{how} what the mapper hands out"),
+            (_, true) => format!("{how} but for what the mapper hands out"),
+        }
+    }
+
     fn systems_text(&self) -> String {
         match self.entries.is_empty() {
             true => few(&self.systems),

@@ -1,7 +1,7 @@
 //! What must pass, and what must not.
 
 use super::{example, is_system, meets};
-use crate::policy::{Ends, Expectation, Kind, Kinds, Must, Opener, Target};
+use crate::policy::{Ends, Expectation, Kind, Kinds, Must, Opener, Target, dynamic_range};
 use sccm_common::ServiceClass;
 use sccm_common::service::ServiceSet;
 
@@ -28,7 +28,7 @@ pub(super) fn breaks(kinds: &Kinds<'_>, expectation: &Expectation) -> Option<Str
                 let refused = passing.flatten().next();
                 let some_port = common(kinds, &ways, target);
                 let wrong = match expectation.must {
-                    Must::Pass => refused.map(|what| (what, "is dropped, and must pass")),
+                    Must::Pass => refused,
                     Must::Drop | Must::Only => {
                         some_port.map(|what| (what, "passes, and must be dropped"))
                     }
@@ -79,12 +79,24 @@ fn ways<'a>(from: &Ends, to: &Ends, sender: &'a Kind, receiver: &'a Kind) -> Vec
 }
 
 impl Way<'_> {
-    /// What of a target does not pass, if something does not.
-    fn lets(&self, kinds: &Kinds<'_>, target: &Target) -> Option<String> {
-        let open = kinds.open(self.opener, self.local, self.peer);
+    /// What of a target does not pass, and how, if something does not.
+    fn lets(&self, kinds: &Kinds<'_>, target: &Target) -> Option<(String, &'static str)> {
+        let mut open = kinds.open(self.opener, self.local, self.peer);
+        let handed_out = kinds.handed_out(self.opener, self.local, self.peer);
+        // All of the range is about RPC, which has what it needs. A port of it is about that port.
+        if *target == dynamic_range(&kinds.policy.site) {
+            open = open.union(handed_out);
+        }
         let mut ports = numbers(kinds, target);
-        let refused = ports.find(|(_, class)| !open.contains(*class))?;
-        Some(text(target, refused.0))
+        let (port, class) = ports.find(|(_, class)| !open.contains(*class))?;
+        let how = match handed_out.contains(class) {
+            true => {
+                "passes only when the endpoint mapper hands it out (rpc = \"tracked\"), and must pass \
+                 at any time: write an [[allow]] for it, or rpc = \"static\""
+            }
+            false => "is dropped, and must pass",
+        };
+        Some((text(target, port), how))
     }
 
     fn open(&self, kinds: &Kinds<'_>) -> ServiceSet {

@@ -187,3 +187,32 @@ fn proofs_agree_with_explain() {
         }
     }
 }
+
+/// What the mapper hands out passes at no other time: nobody may count on one of its ports.
+#[test]
+fn a_port_that_is_handed_out_need_not_pass() {
+    let broken = |must: &str, ports: &str| {
+        let lines = format!(
+            "must = \"{must}\"\nprotocol = \"tcp\"\nports = [{ports}]\nfrom = [\"database\"]\n\
+             to = [\"domain-controller\"]"
+        );
+        let text = format!("{SITE}{}", expect(&lines));
+        let text = text.replace("outbound =", "rpc = \"tracked\"\noutbound =");
+        let policy = config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        let verdicts = test(&policy, &Surroundings::default()).unwrap();
+        verdicts.expectations.into_iter().next().unwrap().broken_by
+    };
+    assert_eq!(broken("drop", "50000"), None);
+    assert_eq!(broken("drop", "\"50000-50009\""), None);
+    let why = broken("pass", "50000").unwrap();
+    assert!(
+        why.starts_with(
+            "tcp/50000 from 10.2.0.6 to 10.1.0.10 passes only when the endpoint mapper"
+        ),
+        "{why}"
+    );
+    assert!(why.contains("rpc = \"static\""), "{why}");
+    assert_eq!(broken("pass", "135"), None);
+    // The range as a whole, as a set has it, is about RPC.
+    assert_eq!(broken("pass", "\"49152-65535\""), None);
+}

@@ -20,7 +20,10 @@ pub fn csv(openings: &[Change]) -> String {
                 change.roles.join(" "),
                 change.protocol.to_owned(),
                 change.ports.join(" "),
-                grounds(change),
+                match change.if_handed_out {
+                    true => format!("if the endpoint mapper hands it out: {}", grounds(change)),
+                    false => grounds(change),
+                },
             ];
             fields.map(|field| quoted(&field)).join(",")
         });

@@ -72,3 +72,38 @@ fn aerleon_is_given_prefixes_and_ports_by_name() {
     let texts: Vec<String> = prefixes(&row).iter().map(ToString::to_string).collect();
     assert_eq!(texts, ["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/32"]);
 }
+
+/// No rule of a packet filter follows the mapper. A change board is told.
+#[test]
+fn what_is_handed_out_is_left_out_and_told() {
+    let site = SITE
+        .replace("client = ", "site-server = [\"10.1.0.5\"]\nclient = ")
+        .replace("outbound = ", "rpc = \"tracked\"\noutbound = ");
+    let side = side(&site);
+    let all = openings(&side).unwrap();
+    let row = "inbound,content,10.2.0.20,10.1.0.5,site-server,tcp,49152-65535,";
+    let text = csv(&all);
+    let row = text.lines().find(|line| line.starts_with(row));
+    let row = row.unwrap_or_else(|| panic!("{text}"));
+    assert!(
+        row.contains("if the endpoint mapper hands it out: link 14"),
+        "{row}"
+    );
+    let (open, handed_out) = split(all);
+    assert!(!handed_out.is_empty() && handed_out.iter().all(|change| change.protocol == "tcp"));
+    let rules = nftables(&open, &[], &Place::Host);
+    for text in [
+        &rules,
+        &policy(&open, "nftables: inet input"),
+        &definitions(&open),
+    ] {
+        assert!(!text.contains("49152"), "{text}");
+    }
+    assert!(rules.contains("ip saddr { 10.1.0.5 }"), "{rules}");
+    let told = left_out(&handed_out);
+    assert!(told[0].contains("rpc = \"tracked\""), "{told:#?}");
+    let line =
+        "  tcp/49152-65535 from 10.1.0.5 to 10.2.0.20 (link 14: site-server -> distribution-point";
+    assert!(told.iter().any(|text| text.starts_with(line)), "{told:#?}");
+    assert!(left_out(&[]).is_empty());
+}

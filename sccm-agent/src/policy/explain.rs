@@ -10,7 +10,7 @@ mod source;
 pub use ground::Ground;
 pub use running::{Document, Running};
 
-use super::handed_out::dynamic_range;
+use super::handed_out::{dynamic_range, handed_out};
 use super::hints::{self, Advice};
 use super::rights::{BootOpeners, Rights, Row, Way, is_datagram, is_to_many, may_reach_many};
 use super::scopes::{self, Local, Peer};
@@ -21,9 +21,9 @@ use super::{
 use crate::catalog::Edition;
 use anyhow::Result;
 use ground::{applies, ground_for, in_catalog, rule_ground};
+use sccm_common::Reason;
 use sccm_common::policy::Access;
 use sccm_common::service::{ServiceClass, ServiceSet};
-use sccm_common::{Policy, Reason};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -136,14 +136,8 @@ pub fn answer(
         is_unlisted(&local),
     );
     let asked = &question.target;
-    let if_handed_out = !allowed
-        && hands_out(
-            &compiled.policy,
-            policy.outbound,
-            access,
-            class,
-            question.opener,
-        );
+    let handed_out = handed_out(&compiled.policy, policy.outbound, access, question.opener);
+    let if_handed_out = handed_out.contains(class);
     let in_range = dynamic_range(&policy.site).covers(asked);
     // Of what is tracked, the range opens nothing, and the rest of a row or rule does.
     let counts = |is_tracked: bool| (is_tracked && in_range) == if_handed_out;
@@ -280,24 +274,6 @@ pub(super) fn opens(
         (Opener::Protected, Outbound::Track) => !is_unlisted,
         (Opener::Protected, Outbound::Off) => true,
     }
-}
-
-/// Whether a service is of the RPC dynamic range, and between two ends the port is open that the
-/// endpoint mapper hands out.
-pub(super) fn hands_out(
-    tables: &Policy,
-    outbound: Outbound,
-    access: &Access,
-    class: ServiceClass,
-    opener: Opener,
-) -> bool {
-    let rights = match (opener, outbound) {
-        (Opener::Peer, _) => access.inbound,
-        (Opener::Protected, Outbound::Enforce) => access.outbound,
-        // All of it is open.
-        (Opener::Protected, _) => ServiceSet::default(),
-    };
-    tables.dynamic.contains(class) && rights.contains(ServiceClass::HANDED_OUT)
 }
 
 /// Whether all entries of a protected system are tracked.

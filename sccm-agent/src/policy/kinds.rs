@@ -5,6 +5,7 @@
 //! and an answer holds for all addresses of these kinds.
 
 use super::explain::{is_unlisted, opens};
+use super::handed_out::handed_out;
 use super::scopes::{self, Local, Peer};
 use super::{Compiled, Opener, Request, ServiceNames, SitePolicy, Tables, compile};
 use crate::catalog::RoleId;
@@ -129,6 +130,13 @@ impl<'a> Kinds<'a> {
     pub fn access(&self, local: &Kind, peer: &Kind) -> &Access {
         let tables = &self.compiled.policy;
         tables.access(tables.pair(local.class.local, peer.class.peer))
+    }
+
+    /// All that one end may open to the other only as its endpoint mapper hands it out.
+    #[must_use]
+    pub fn handed_out(&self, opener: Opener, local: &Kind, peer: &Kind) -> ServiceSet {
+        let access = self.access(local, peer);
+        handed_out(&self.compiled.policy, self.policy.outbound, access, opener)
     }
 
     /// All that one end may open to the other.

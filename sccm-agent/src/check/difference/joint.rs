@@ -1,6 +1,6 @@
 //! Two policies, asked the same questions.
 
-use crate::policy::{Tables, ethertype};
+use crate::policy::{Openness, Tables, ethertype};
 use sccm_common::essential::ESSENTIALS;
 use sccm_common::policy::{Access, flag};
 use sccm_common::{Policy, ServiceClass};
@@ -31,8 +31,10 @@ pub(super) struct Joint<'a> {
 
 /// A question to which the two have different answers.
 pub(super) struct Answer<'a> {
-    /// The candidate says yes.
+    /// The candidate opens more.
     pub opens: bool,
+    /// It opens only what the endpoint mapper hands out.
+    pub if_handed_out: bool,
     pub inbound: bool,
     pub local: IpAddr,
     pub local_class: u16,
@@ -73,21 +75,22 @@ impl<'a> Joint<'a> {
                 for service in &self.services {
                     for inbound in [true, false] {
                         let answers = (
-                            says(new, inbound, service.classes.0),
-                            says(old, inbound, service.classes.1),
+                            says(self.candidate, new, inbound, service.classes.0),
+                            says(self.live, old, inbound, service.classes.1),
                         );
                         if answers.0 == answers.1 || !(inbound || outbound) {
                             continue;
                         }
                         let (new, old) = service.classes;
                         found(Answer {
-                            opens: answers.0,
+                            opens: answers.0 > answers.1,
+                            if_handed_out: answers.0 == Openness::IfHandedOut,
                             inbound,
                             local: *local_example,
                             local_class: local.0,
                             peer: *peer_example,
                             protocol: service.protocol,
-                            class: if answers.0 { new } else { old },
+                            class: if answers.0 > answers.1 { new } else { old },
                             ports: &service.ports,
                         });
                     }
@@ -143,17 +146,20 @@ pub fn settings(new: &Policy, old: &Policy) -> Vec<String> {
         ("tcp-closing", old.tcp_closing, new.tcp_closing),
         ("other", old.other, new.other),
         ("answer", old.answer, new.answer),
+        ("rpc-unused", old.rpc_unused, new.rpc_unused),
+        ("rpc-used", old.rpc_used, new.rpc_used),
     ] {
         differ(name, old.to_string(), new.to_string());
     }
     settings
 }
 
-fn says(access: &Access, inbound: bool, class: ServiceClass) -> bool {
-    match inbound {
-        true => access.inbound.contains(class),
-        false => access.outbound.contains(class),
-    }
+fn says(policy: &Policy, access: &Access, inbound: bool, class: ServiceClass) -> Openness {
+    let rights = match inbound {
+        true => access.inbound,
+        false => access.outbound,
+    };
+    Openness::by(policy, rights, class)
 }
 
 fn outbound(policy: &Policy) -> String {

@@ -41,6 +41,7 @@ impl<'a> Words<'a> {
         let service = service.map_or("unnamed", |name| name.service.as_str());
         Change {
             change: if answer.opens { "opens" } else { "closes" },
+            if_handed_out: answer.if_handed_out,
             direction: if answer.inbound {
                 "inbound"
             } else {
@@ -109,7 +110,7 @@ impl<'a> Words<'a> {
         let concerned = |row: &&Row<'_>| {
             entries.iter().any(|entry| std::ptr::eq(*entry, row.entry))
                 && self.holds(row.peer, answer.peer)
-                && row.targets.iter().any(|target| among(target, answer))
+                && (row.targets.iter().chain(&row.handed_out)).any(|target| among(target, answer))
         };
         rows.iter()
             .filter(concerned)

@@ -3,7 +3,9 @@
 
 use super::{Warning, named};
 use crate::check::rows::{Holders, Row, View};
-use crate::policy::{Cover, Outbound, Protected, Rule, Target, may_reach_many};
+use crate::policy::{
+    Cover, Outbound, Protected, Rule, SitePolicy, Target, dynamic_range, may_reach_many,
+};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,7 +30,7 @@ fn of_outbound(view: &View<'_>) -> Vec<Warning> {
             .or_else(|| of_essentials(rule))
             .or_else(|| of_the_other_family(rule))
             .or_else(|| to_groups(rule))
-            .or_else(|| by_another(rules, &scopes, index))?;
+            .or_else(|| by_another(view.policy, rules, &scopes, index))?;
         Some(warning(rule, Vec::new(), &why))
     });
     idle.collect()
@@ -42,7 +44,7 @@ fn of_management(view: &View<'_>) -> Vec<Warning> {
         let why = from_groups(rule)
             .or_else(|| of_essentials(rule))
             .or_else(|| of_the_other_family(rule))
-            .or_else(|| by_another(rules, &scopes, index))?;
+            .or_else(|| by_another(view.policy, rules, &scopes, index))?;
         Some(warning(rule, Vec::new(), &why))
     });
     idle.collect()
@@ -68,7 +70,7 @@ fn of_allow(view: &View<'_>) -> Vec<Warning> {
             .map(|why| (Vec::new(), why))
             .or_else(|| by_links(view, rule))
             .or_else(|| {
-                let why = by_another(rules, &scopes, index)?;
+                let why = by_another(view.policy, rules, &scopes, index)?;
                 Some((Vec::new(), why))
             });
         if let Some((links, why)) = why {
@@ -205,9 +207,17 @@ fn cover(list: &[IpNet], internet: bool) -> Option<Cover> {
 }
 
 /// Another rule that lets in all that this one does; of two alike, the first.
-fn by_another(rules: &[Rule], scopes: &[Scope], index: usize) -> Option<String> {
+fn by_another(
+    policy: &SitePolicy,
+    rules: &[Rule],
+    scopes: &[Scope],
+    index: usize,
+) -> Option<String> {
+    let range = dynamic_range(&policy.site);
     let within = |(inner, own): (&Rule, &Scope), (outer, scope): (&Rule, &Scope)| {
-        let targets: Vec<&Target> = outer.targets.iter().collect();
+        // What is tracked may be closed.
+        let is_open = |target: &&Target| !outer.tracked || inner.tracked || **target != range;
+        let targets: Vec<&Target> = outer.targets.iter().filter(is_open).collect();
         let internet = !inner.internet || outer.internet;
         let among = |list: &[IpNet], own: &Option<Cover>, cover: &Option<Cover>| match (own, cover)
         {

@@ -1,4 +1,5 @@
 mod rules;
+mod tracked;
 
 use super::*;
 use crate::catalog::{Catalog, Edition, RoleId};

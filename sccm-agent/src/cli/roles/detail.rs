@@ -8,6 +8,7 @@
 use crate::{
     catalog::{Edition, Link, Note, PortSpec, Protocol, Role, RoleId, Service},
     output,
+    policy::is_of_rpc,
     site::Site,
 };
 use comfy_table::ColumnConstraint;
@@ -82,6 +83,7 @@ impl<'a> RoleDetail<'a> {
             hints: stale_hint(role, site)
                 .into_iter()
                 .chain(mapper_hint(links.clone(), site))
+                .chain(tracked_hint(into.iter().chain(&out_of)))
                 .chain(sentence_hint(links, site))
                 .collect(),
             inbound,
@@ -232,6 +234,25 @@ fn mapper_hint<'a>(links: impl Iterator<Item = &'a Link>, site: &Site) -> Option
             "Link {}: the document lists the RPC endpoint mapper (135) but not the dynamic ports \
              that it hands out, so the mapper answers and the connection to the port that it \
              names is dropped; --rpc-dynamic-with-mapper adds those ports.",
+            ids.join(", ")
+        )
+    })
+}
+
+/// Which links `rpc = "tracked"` narrows.
+fn tracked_hint<'a>(
+    rows: impl Iterator<Item = &'a (&'a Link, &'a RoleId, &'a Service)>,
+) -> Option<String> {
+    let mut ids: Vec<&str> = Vec::new();
+    for (link, ..) in rows.filter(|(.., service)| is_of_rpc(service)) {
+        if !ids.contains(&link.id.as_str()) {
+            ids.push(&link.id);
+        }
+    }
+    (!ids.is_empty()).then(|| {
+        format!(
+            "Dynamic ports (link {}): with rpc = \"tracked\" in the policy, or --rpc tracked, they are \
+             not open as a range, but one by one, as the endpoint mapper hands them out.",
             ids.join(", ")
         )
     })

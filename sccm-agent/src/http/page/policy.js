@@ -76,7 +76,7 @@ function rightsTable(caption, peer, rights) {
     { text: right.peer, className: "nowrap" },
     { text: right.holders, className: "nowrap" },
     { text: right.service, className: "nowrap" },
-    { text: `${right.protocol} ${right.ports}` },
+    { text: `${right.protocol} ${right.ports}${right.if_handed_out ? ", if handed out" : ""}` },
     { text: right.links.join(", ") },
   ]);
   return table(caption, [peer, "Who", "Service", "Ports", "Links"], rows);
@@ -93,7 +93,7 @@ function rules(title, list, from, to) {
   const details = section(title, `${list.length}`);
   const rows = list.map((rule) => [
     { text: rule.name, className: "nowrap" },
-    { text: rule.targets.join(", ") },
+    { text: rule.targets.join(", ") + (rule.if_handed_out ? "; of RPC, if handed out" : "") },
     { text: from(rule) },
     { text: to(rule) },
     { text: rule.reason },

@@ -3,8 +3,9 @@
 //! The kernel does not keep the policy's words, so systems have no names here. Links are those of
 //! the roles that it keeps, which carry a service of the name that it keeps.
 
-use super::{Explanation, Ground, Opener, Question, hands_out, in_catalog};
+use super::{Explanation, Ground, Opener, Question, in_catalog};
 use crate::catalog::{Catalog, Edition};
+use crate::policy::handed_out::handed_out;
 use crate::policy::hints::{Advice, rule_hint};
 use crate::policy::rights::BootOpeners;
 use crate::policy::{
@@ -79,8 +80,8 @@ impl Running {
             true => Outbound::Enforce,
             false => Outbound::Track,
         };
-        let if_handed_out =
-            !may && !is_spoofed && hands_out(policy, outbound, access, class, question.opener);
+        let handed_out = handed_out(policy, outbound, access, question.opener);
+        let if_handed_out = !may && !is_spoofed && handed_out.contains(class);
         let reason = match (is_spoofed, may, is_unlisted) {
             (true, ..) => Some(Reason::SpoofedSource),
             (_, true, _) => None,

@@ -37,7 +37,13 @@ fn a_row_per_service_for_programs() {
     assert_eq!(inbound[4], expected);
     assert_eq!(inbound[3]["ports"], serde_json::json!(["49152-65535"]));
     assert_eq!(json["outbound"], serde_json::json!([]));
-    assert_eq!(json["hints"], serde_json::json!([]));
+    let hints = json["hints"].as_array().unwrap();
+    let [hint] = &hints[..] else {
+        panic!("{hints:?}");
+    };
+    let hint = hint.as_str().unwrap();
+    let tracked = "Dynamic ports (link 14, dp-package-install): with rpc = \"tracked\"";
+    assert!(hint.starts_with(tracked), "{hint}");
     assert_eq!(
         note_ids(&json),
         [2, 7],
