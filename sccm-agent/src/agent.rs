@@ -21,7 +21,6 @@ use crate::control::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{self, Changes, Netlink};
 use crate::kernel::{Events, FlowTable, Found, Loader, Lock};
-use crate::lockout;
 use crate::metrics::{self, Metrics};
 use crate::plan;
 use crate::policies::prepare::check_policy;
@@ -77,7 +76,6 @@ impl Agent {
     async fn start_noting(settings: Settings, changed: &mut bool) -> Result<Self> {
         plan::check(&settings.policies.interfaces)?;
         preflight::check()?;
-        lockout::look()?;
         let supervisor = Supervisor::of_environment().unwrap_or_else(|error| {
             tracing::error!("nobody is told how this agent is: {error:#}");
             Supervisor::default()

@@ -33,8 +33,10 @@ mod pinned;
 mod pins;
 mod program;
 mod shared;
+mod sockets;
 mod tallies;
 mod topology;
+mod types;
 mod unhook;
 
 pub use attach::{Attached, Ingress, TcHook, TcOrder};
@@ -55,6 +57,7 @@ pub use owner::describe as describe_program;
 pub use pins::{DEFAULT_PIN_DIR, Found, Lock, PinDir};
 pub use program::{IngressAt, Loader, Programs};
 pub use shared::SharedMaps;
+pub use sockets::sockets_of;
 pub use tallies::Tally;
 pub use topology::{Enforced, Topology};
 

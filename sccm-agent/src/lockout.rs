@@ -4,21 +4,19 @@
 //! through one of its interfaces is judged by it.
 
 use crate::interface::Netlink;
+use crate::kernel::sockets_of;
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result};
 use procfs::net::{TcpNetEntry, TcpState};
-use procfs::process::{FDTarget, all_processes};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
 
 /// The port of sessions whose server is not visible, as from within a container.
 const SSH_PORT: u16 = 22;
 
-/// Ports that SSH servers were seen to listen on. Looking takes rights that an agent gives up after its
-/// start ([`look`]).
-static PORTS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// What the processes of OpenSSH's server are called; since its version 9.8 some are `sshd-session`.
+const SERVER: [u8; 4] = *b"sshd";
 
 /// Why a session would be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +40,6 @@ impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "from {} to {}", self.peer, self.local)
     }
-}
-
-/// Remembers the ports of SSH servers, while this thread may see whose sockets they are.
-///
-/// # Errors
-/// The kernel's tables cannot be read.
-pub fn look() -> Result<()> {
-    remember(&tcp_sockets()?);
-    Ok(())
 }
 
 /// Sessions that the policy would cut, through `interfaces`, by their numbers; those of `segment`
@@ -111,15 +100,17 @@ fn tcp_sockets() -> Result<Vec<TcpNetEntry>> {
     Ok(sockets)
 }
 
-/// The ports that SSH servers listen on, or did when this was looked at before.
-fn remember(sockets: &[TcpNetEntry]) -> BTreeSet<u16> {
-    let servers = ssh_server_sockets();
+/// The ports that SSH servers listen on.
+fn ports(sockets: &[TcpNetEntry]) -> BTreeSet<u16> {
+    let servers = sockets_of(SERVER).unwrap_or_else(|error| {
+        tracing::warn!("SSH sessions are known by port {SSH_PORT} alone: {error:#}");
+        HashSet::new()
+    });
     let is_server =
         |socket: &&TcpNetEntry| socket.state == TcpState::Listen && servers.contains(&socket.inode);
-    let seen = sockets.iter().filter(is_server);
-    let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
-    ports.extend(seen.map(|socket| socket.local_address.port()));
-    ports.clone()
+    let servers = sockets.iter().filter(is_server);
+    let ports = servers.map(|socket| socket.local_address.port());
+    ports.chain([SSH_PORT]).collect()
 }
 
 fn ssh_sessions() -> Result<Vec<Session>> {
@@ -127,8 +118,7 @@ fn ssh_sessions() -> Result<Vec<Session>> {
     if !sockets.iter().any(is_established) {
         return Ok(Vec::new());
     }
-    let mut ports = remember(&sockets);
-    ports.insert(SSH_PORT);
+    let ports = ports(&sockets);
     Ok(sockets
         .iter()
         .filter(|socket| is_established(socket))
@@ -147,27 +137,4 @@ fn is_established(socket: &TcpNetEntry) -> bool {
 /// An IPv4 peer of a server that listens on `::` shows up as an IPv6 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// Sockets of all processes called `sshd`; those that may not be looked into
-/// are passed over.
-fn ssh_server_sockets() -> HashSet<u64> {
-    let Ok(processes) = all_processes() else {
-        return HashSet::new();
-    };
-    processes
-        .filter_map(Result::ok)
-        .filter(|process| {
-            process
-                .stat()
-                .is_ok_and(|stat| stat.comm.starts_with("sshd"))
-        })
-        .filter_map(|process| process.fd().ok())
-        .flatten()
-        .filter_map(Result::ok)
-        .filter_map(|descriptor| match descriptor.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! How commands print: a table for people, JSON for programs.
 //!
-//! Tables are as wide as the terminal. In a file or a pipe they are plain: no rules between rows, no
-//! colours, and nothing is broken over lines, so that `grep` finds what is there. A reader that closes
+//! Tables are as wide as the terminal. In a file or a pipe, and on a terminal without a width, they are
+//! plain: no rules between rows, no colours, and nothing is broken over lines, so that `grep` finds what is there. A reader that closes
 //! the pipe early (`| head`) has what it wants: that is no error.
 
 use crate::visible::visible;
@@ -44,18 +44,23 @@ pub fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
             .any(|joined| args.iter().any(|arg| arg == joined))
 }
 
-/// The columns of the terminal on which standard output is; `None`: it is a file or a pipe.
-#[cfg(not(test))]
+/// The columns of the terminal on which standard output is; `None`: it is a file, a pipe, or a terminal
+/// that does not know, such as a serial port.
 fn terminal() -> Option<u16> {
+    columns().filter(|columns| *columns > 0)
+}
+
+#[cfg(not(test))]
+fn columns() -> Option<u16> {
     Table::new().width()
 }
 
 #[cfg(test)]
-fn terminal() -> Option<u16> {
+fn columns() -> Option<u16> {
     tests::TERMINAL.get()
 }
 
-/// Whether standard output is a file or a pipe: each row is one line there.
+/// Whether standard output is a file, a pipe, or of unknown width: each row is one line there.
 #[must_use]
 pub fn is_plain() -> bool {
     terminal().is_none()
@@ -161,7 +166,7 @@ pub(crate) mod tests {
     use std::cell::Cell as Setting;
 
     thread_local! {
-        /// The terminal of a test.
+        /// The columns of a test's terminal.
         pub static TERMINAL: Setting<Option<u16>> = const { Setting::new(Some(100)) };
     }
 
@@ -221,13 +226,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn in_a_pipe_each_row_is_one_plain_line() {
-        let text = drawn(None);
-        let rows: Vec<&str> = text.lines().collect();
-        assert_eq!(rows.len(), 3, "{text}");
-        assert!(text.is_ascii(), "{text}");
-        for part in ["out-of-band-console", "not-allowed, word word"] {
-            assert!(rows[1].contains(part), "{text}");
+    fn in_a_pipe_or_on_a_serial_port_each_row_is_one_plain_line() {
+        // A serial port is a terminal of no columns.
+        for columns in [None, Some(0)] {
+            let text = drawn(columns);
+            let rows: Vec<&str> = text.lines().collect();
+            assert_eq!(rows.len(), 3, "{text}");
+            assert!(text.is_ascii(), "{text}");
+            for part in ["out-of-band-console", "not-allowed, word word"] {
+                assert!(rows[1].contains(part), "{text}");
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // The one owner of the running policy.
     ("record", &["kernel", "policy"]),
-    ("lockout", &["interface", "policy"]),
+    ("lockout", &["interface", "kernel", "policy"]),
     ("decisions", &["kernel", "policy"]),
     (
         "policies",
@@ -146,7 +146,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "http",
             "interface",
             "kernel",
-            "lockout",
             "metrics",
             "plan",
             "policies",

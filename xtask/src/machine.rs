@@ -53,7 +53,7 @@ pub struct Order<'a> {
     pub machines: &'a [String],
     /// This package, and not one of the checkout.
     pub package: Option<&'a Path>,
-    /// What it takes the place of, and not the same with a lower version.
+    /// What it takes the place of, and not itself.
     pub before: Option<&'a Path>,
 }
 
@@ -73,13 +73,11 @@ pub fn test(order: &Order, missing: Missing) -> Result<()> {
         Some(package) => package.canonicalize().context("--package")?,
         None => package::debian(missing)?,
     };
-    let (before, newest) = match order.before {
-        Some(before) => (before.canonicalize().context("--before")?, package),
-        None => {
-            let newer = newer::make(&package)?;
-            (package, newer)
-        }
+    let before = match order.before {
+        Some(before) => before.canonicalize().context("--before")?,
+        None => package.clone(),
     };
+    let newest = newer::than(&before, package)?;
     let mut failed = Vec::new();
     for distribution in machines {
         step(&format!(

@@ -213,7 +213,7 @@ fn run(command: Command, missing: Missing) -> Result<()> {
                 key,
                 check_reproducible,
             };
-            package::all(&order, missing).map(drop)
+            package::all(&order, missing)
         }
         Command::Docs => book::make(),
         Command::Lint => lint::all(missing),

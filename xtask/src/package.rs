@@ -16,6 +16,8 @@ use crate::debian::{self, Missing};
 use crate::process::{cargo, command, output, run, step, workspace};
 use crate::setup;
 use crate::toolchain::{Origin, Toolchain};
+use build::{Built, Papers};
+use pack::Staged;
 
 /// What is asked for.
 pub struct Order<'a> {
@@ -28,32 +30,36 @@ pub struct Order<'a> {
 /// The checksums of all packages; what is signed.
 const SUMS: &str = "SHA256SUMS";
 
-/// Makes the Debian package, for a test of it.
+/// Makes the Debian package for a test of it, without the papers about its libraries: what makes
+/// these takes longer to build than the agent.
 pub fn debian(missing: Missing) -> Result<PathBuf> {
-    let order = Order {
-        key: None,
-        check_reproducible: false,
-    };
-    let made = all(&order, missing)?;
-    made.into_iter()
-        .find(|file| is_deb(file))
-        .context("no Debian package was made")
+    setup::all(debian::PACKAGERS, missing)?;
+    let toolchain = Toolchain::detect()?;
+    add_target(&toolchain, missing)?;
+    let target = workspace().join("target");
+    let into = target.join("package-test");
+    let (stage, built) = build(&toolchain, &target, &into, Papers::None)?;
+    let files = files::all(&built)?;
+    Staged::new(&built, &files, &stage)?.deb(&into)
 }
 
-/// Makes everything in `target/package`, and returns the packages.
-pub fn all(order: &Order, missing: Missing) -> Result<Vec<PathBuf>> {
+/// Makes everything in `target/package`.
+pub fn all(order: &Order, missing: Missing) -> Result<()> {
     setup::all(debian::PACKAGERS, missing)?;
     let toolchain = Toolchain::detect()?;
     add_target(&toolchain, missing)?;
     let target = workspace().join("target");
     let into = target.join("package");
-    let packages = make(&toolchain, &target, &into)?;
+    let (stage, built) = build(&toolchain, &target, &into, Papers::All)?;
+    let files = files::all(&built)?;
+    let staged = Staged::new(&built, &files, &stage)?;
+    let deb = staged.deb(&into)?;
+    let packages = [deb.clone(), staged.rpm(&into)?];
+    write_sums(&packages, &into)?;
     step("checking the Debian package");
-    for deb in packages.iter().filter(|file| is_deb(file)) {
-        run(command("lintian")
-            .args(["--allow-root", "--fail-on", "error,warning"])
-            .arg(deb))?;
-    }
+    run(command("lintian")
+        .args(["--allow-root", "--fail-on", "error,warning"])
+        .arg(&deb))?;
     if order.check_reproducible {
         check_reproducible(&packages)?;
     }
@@ -67,24 +73,32 @@ pub fn all(order: &Order, missing: Missing) -> Result<Vec<PathBuf>> {
     for file in &packages {
         step(&format!("made {}", file.display()));
     }
-    Ok(packages)
+    Ok(())
 }
 
-/// The packages and their checksums, in an empty folder.
-fn make(toolchain: &Toolchain, target: &Path, into: &Path) -> Result<Vec<PathBuf>> {
+/// What is packed, with the folder where it was made, in an empty one.
+fn build(
+    toolchain: &Toolchain,
+    target: &Path,
+    into: &Path,
+    papers: Papers,
+) -> Result<(PathBuf, Built)> {
     if into.exists() {
         fs::remove_dir_all(into).with_context(|| format!("removing {}", into.display()))?;
     }
     let stage = into.join("stage");
     fs::create_dir_all(&stage).with_context(|| format!("making {}", stage.display()))?;
-    let built = build::all(toolchain, target, &stage)?;
-    let packages = pack::all(&built, &files::all(&built)?, &stage, into)?;
+    let built = build::all(toolchain, target, &stage, papers)?;
+    Ok((stage, built))
+}
+
+fn write_sums(packages: &[PathBuf], into: &Path) -> Result<()> {
     let mut sums = command("sha256sum");
-    for file in &packages {
+    for file in packages {
         sums.arg(file.file_name().context("a package without a name")?);
     }
     fs::write(into.join(SUMS), output(sums.current_dir(into))?)?;
-    Ok(packages)
+    Ok(())
 }
 
 /// The library of the target.
@@ -145,8 +159,4 @@ fn check_reproducible(packages: &[PathBuf]) -> Result<()> {
     }
     step("both builds are the same, byte for byte");
     remove()
-}
-
-fn is_deb(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension == "deb")
 }

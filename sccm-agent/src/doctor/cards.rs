@@ -94,24 +94,7 @@ fn card_findings(
             Err(error) => Finding::blocker("vlan-offload", format!("{error:#}")),
         });
     }
-    if facts.receives_large && chosen.ingress != Ingress::Tc {
-        findings.push(
-            Finding::warning(
-                "large-receive-offload",
-                "the card joins packets before the program sees them; native XDP is refused by most drivers then",
-            )
-            .mend(format!("ethtool -K {name} lro off")),
-        );
-    }
-    if facts.receives_joined {
-        findings.push(
-            Finding::warning(
-                "hardware-gro",
-                "the card joins packets before the program sees them; some drivers refuse native XDP then",
-            )
-            .mend(format!("ethtool -K {name} rx-gro-hw off")),
-        );
-    }
+    findings.extend(joining(name, &facts, chosen.ingress));
     findings.extend(membership(one, present));
     findings.push(xdp(&wish.pins, one));
     findings.extend(tc(one, Hook::Ingress));
@@ -121,6 +104,25 @@ fn card_findings(
         .into_iter()
         .map(|finding| finding.on(name))
         .collect()
+}
+
+/// What joins packets before they are judged. At TC, the kernel does so itself.
+pub(super) fn joining(name: &str, facts: &CardFacts, ingress: Ingress) -> Vec<Finding> {
+    if ingress == Ingress::Tc {
+        return Vec::new();
+    }
+    let kinds = [
+        (facts.receives_large, "large-receive-offload", "most", "lro"),
+        (facts.receives_joined, "hardware-gro", "some", "rx-gro-hw"),
+    ];
+    let there = kinds.into_iter().filter(|(joins, ..)| *joins);
+    let finding = |(_, topic, drivers, feature)| {
+        let text = format!(
+            "the card joins packets before the program sees them; native XDP is refused by {drivers} drivers then"
+        );
+        Finding::warning(topic, text).mend(format!("ethtool -K {name} {feature} off"))
+    };
+    there.map(finding).collect()
 }
 
 pub(super) fn driver(facts: &CardFacts, features: Option<XdpFeatures>, chosen: &Chosen) -> Finding {

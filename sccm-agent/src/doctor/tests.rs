@@ -43,6 +43,28 @@ fn a_driver_is_judged_by_what_it_says_it_can() {
 }
 
 #[test]
+fn cards_that_join_packets_are_named_where_that_matters() {
+    for (receives_large, receives_joined) in
+        [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let facts = CardFacts {
+            receives_large,
+            receives_joined,
+            ..CardFacts::default()
+        };
+        let count = usize::from(receives_large) + usize::from(receives_joined);
+        for (ingress, count) in [(Native, count), (Generic, count), (Tc, 0)] {
+            let findings = cards::joining("eth0", &facts, ingress);
+            assert_eq!(findings.len(), count, "{findings:?}");
+            assert!(
+                findings.iter().all(|one| one.remedy.is_some()),
+                "{findings:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_bond_is_told_by_its_mode() {
     for (mode, grade, told) in [
         (None, Fine, "a member of bond0"),

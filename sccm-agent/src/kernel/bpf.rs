@@ -6,9 +6,10 @@
 pub use aya_obj::generated::{bpf_attr, bpf_cmd};
 
 use aya::Pod;
-use aya_obj::generated::{bpf_attach_type, bpf_link_info, bpf_link_type};
+use aya_obj::generated::{bpf_attach_type, bpf_insn, bpf_link_info, bpf_link_type, bpf_prog_type};
 use sccm_common::Hook;
 use std::ffi::CString;
+use std::fs::File;
 use std::io::Error;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -59,7 +60,16 @@ pub fn open_pin(path: &Path) -> Result<OwnedFd, Error> {
     let mut attributes = attributes();
     attributes.__bindgen_anon_4.pathname = path.as_ptr() as u64;
     // SAFETY: the path is a C string that outlives the call.
-    let number = unsafe { call(bpf_cmd::BPF_OBJ_GET, &mut attributes) }?;
+    unsafe { open(bpf_cmd::BPF_OBJ_GET, attributes) }
+}
+
+/// Calls bpf(2) with a command that opens something.
+///
+/// # Safety
+/// As for [`call`].
+unsafe fn open(command: bpf_cmd, mut attributes: bpf_attr) -> Result<OwnedFd, Error> {
+    // SAFETY: the caller's promise.
+    let number = unsafe { call(command, &mut attributes) }?;
     // SAFETY: the kernel has opened this descriptor for this call alone.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
@@ -102,6 +112,45 @@ pub(super) fn link_info(link: impl AsFd) -> Result<LinkInfo, Error> {
         // SAFETY: XDP and TCX both begin their part of the union with this integer.
         interface: unsafe { info.__bindgen_anon_1.xdp.ifindex },
     })
+}
+
+/// An instruction of a program: operation, registers to and from, offset, and value.
+pub(super) fn instruction(code: u32, (to, from): (u8, u8), off: i16, imm: i32) -> bpf_insn {
+    bpf_insn {
+        code: code as u8,
+        _bitfield_align_1: [],
+        _bitfield_1: bpf_insn::new_bitfield_1(to, from),
+        off,
+        imm,
+    }
+}
+
+/// Has the kernel call a program for each of its things of a kind, which `target` says: the number of
+/// the type of the function `bpf_iter_*`. What the program writes is read from the file. Since Linux 5.8.
+///
+/// # Errors
+/// The kernel refuses the program.
+pub(super) fn iterate(target: u32, program: &[bpf_insn]) -> Result<File, Error> {
+    // Some of the functions that it may call are for programs under the GPL, too.
+    let licence = c"Dual MIT/GPL";
+    let mut attributes = attributes();
+    attributes.__bindgen_anon_3.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
+    attributes.__bindgen_anon_3.expected_attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    attributes.__bindgen_anon_3.attach_btf_id = target;
+    attributes.__bindgen_anon_3.insns = program.as_ptr() as u64;
+    attributes.__bindgen_anon_3.insn_cnt = program.len() as u32;
+    attributes.__bindgen_anon_3.license = licence.as_ptr() as u64;
+    // SAFETY: program and licence outlive the call, and have the length that is given and a zero at the end.
+    let program = unsafe { open(bpf_cmd::BPF_PROG_LOAD, attributes) }?;
+    let mut attributes = self::attributes();
+    attributes.link_create.__bindgen_anon_1.prog_fd = number(program.as_fd());
+    attributes.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    // SAFETY: the attributes hold no pointer.
+    let link = unsafe { open(bpf_cmd::BPF_LINK_CREATE, attributes) }?;
+    let mut attributes = self::attributes();
+    attributes.iter_create.link_fd = number(link.as_fd());
+    // SAFETY: the attributes hold no pointer.
+    Ok(unsafe { open(bpf_cmd::BPF_ITER_CREATE, attributes) }?.into())
 }
 
 /// The ids of the programs at a hook of an interface by TCX, in the order in which they run. Since

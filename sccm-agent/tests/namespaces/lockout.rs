@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
@@ -176,7 +177,7 @@ struct Sshd(Child);
 
 impl Sshd {
     /// A process is called after the file that it was started from, so this is `sleep` with the
-    /// socket for its standard input.
+    /// socket for its standard input. (A `sleep` of several programs in one file goes by its first argument.)
     fn start(hosts: &Hosts, listener: TcpListener) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let sshd = directory.path().join("sshd");
@@ -184,6 +185,7 @@ impl Sshd {
         let child = hosts
             .point
             .command(&sshd)
+            .arg0("sleep")
             .arg("300")
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .spawn()?;
@@ -199,6 +201,18 @@ impl Drop for Sshd {
     }
 }
 
+/// `enforce`, with no more rights than the unit gives.
+fn shut_in(hosts: &Hosts, arguments: &str) -> Result<Command> {
+    let agent = hosts.command(&format!("enforce {arguments}"))?;
+    let mut command = hosts.point.command("setpriv");
+    command
+        .args(["--bounding-set", "-all,+bpf,+perfmon,+net_admin"])
+        .arg(agent.get_program())
+        .args(agent.get_args())
+        .env_remove("RUST_LOG");
+    Ok(command)
+}
+
 #[test]
 fn sshd_is_recognized_on_any_port() -> Result<()> {
     let hosts = Hosts::new()?;
@@ -206,12 +220,17 @@ fn sshd_is_recognized_on_any_port() -> Result<()> {
     let listener = hosts.point.enter(|| TcpListener::bind(to))?;
     let session = Session::open(&hosts, to)?;
     // Nobody called `sshd` has this socket yet.
-    let agent = hosts.enforce(POINT)?;
-    assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
+    let policy = PolicyFile::allowing(&[])?;
+    let agent = Agent::start(&hosts.point, shut_in(&hosts, &policy.arguments())?)?;
 
     let _sshd = Sshd::start(&hosts, listener)?;
-    let suggested = assert_refused(&hosts, &session, "")?;
-    assert_eq!(suggested, "--allow tcp/2222@192.0.2.1");
+    let named = ["SSH session", "--allow tcp/2222@192.0.2.1"];
+    policy.allow(&["tcp/80"])?;
+    hosts.run("reload")?.assert_refused(&named);
+    assert_eq!(agent.end(Signal::SIGTERM)?.code, Some(0));
+    run(shut_in(&hosts, &policy.arguments())?)?.assert_refused(&named);
+    hosts.assert_untouched()?;
+    drop(session);
     Ok(())
 }
 

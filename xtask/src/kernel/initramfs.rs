@@ -35,7 +35,7 @@ const MODULES: &[&str] = &[
 ];
 
 /// What the tests start, besides busybox's own.
-const TOOLS: &[&str] = &["ip", "tc", "bridge", "ethtool"];
+const TOOLS: &[&str] = &["ip", "tc", "bridge", "ethtool", "setpriv"];
 
 /// Where the tests are, beside the agent; and the list of them for `init.sh`.
 const TESTS: &str = "tests";

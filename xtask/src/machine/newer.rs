@@ -1,4 +1,4 @@
-//! The same package with a higher version: what an upgrade brings.
+//! What an upgrade brings: a package with a higher version.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::folder;
-use crate::process::{command, run};
+use crate::process::{command, output, run};
 
-/// Makes it of a package.
-pub fn make(package: &Path) -> Result<PathBuf> {
+/// The package itself, or one with the same files and a higher version, because apt takes no other for an
+/// upgrade. Commits between two releases have the same version.
+pub fn than(before: &Path, package: PathBuf) -> Result<PathBuf> {
+    let version =
+        |package: &Path| output(command("dpkg-deb").arg("-f").arg(package).arg("Version"));
+    if version(before)? != version(&package)? {
+        return Ok(package);
+    }
     let tree = folder().join("newer");
     if tree.exists() {
         fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
     }
     fs::create_dir_all(folder()).context("making target/machines")?;
-    run(command("dpkg-deb").arg("-R").arg(package).arg(&tree))?;
+    run(command("dpkg-deb").arg("-R").arg(&package).arg(&tree))?;
     let control = tree.join("DEBIAN/control");
     let text = fs::read_to_string(&control).context("reading the package's control file")?;
     fs::write(&control, raised(&text)?)?;

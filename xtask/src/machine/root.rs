@@ -13,8 +13,9 @@ use crate::process::{command, output, run};
 /// What it has besides what every Debian has.
 const PACKAGES: &str = "systemd-sysv,udev,iproute2,kmod,procps";
 
-/// The modules that an emulated card needs, and the hook of kernels without TCX; some kernels have them built in.
-const MODULES: [&str; 10] = [
+/// The modules that an emulated card needs, the hook of kernels without TCX, and the list of sockets; some
+/// kernels have them built in.
+const MODULES: [&str; 12] = [
     "drivers/virtio/virtio",
     "drivers/virtio/virtio_ring",
     "drivers/virtio/virtio_pci_modern_dev",
@@ -25,6 +26,8 @@ const MODULES: [&str; 10] = [
     "drivers/net/virtio_net",
     "net/sched/sch_ingress",
     "net/sched/cls_bpf",
+    "net/ipv4/inet_diag",
+    "net/ipv4/tcp_diag",
 ];
 
 /// What the test brings along.

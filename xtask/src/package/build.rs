@@ -19,21 +19,28 @@ pub const TARGET: &str = "x86_64-unknown-linux-musl";
 /// Who answers for the packages.
 pub const MAINTAINER: &str = "sccm-agent authors <sccm-agent@localhost>";
 
+/// What is said about the libraries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Papers {
+    /// Their licences, and a bill of materials.
+    All,
+    None,
+}
+
 /// What was made.
 pub struct Built {
     pub version: String,
     pub agent: PathBuf,
     /// With `man` and `completions`.
     pub manual: PathBuf,
-    pub licences: PathBuf,
-    pub bill: PathBuf,
+    pub papers: Vec<PathBuf>,
     pub changelog: PathBuf,
     /// When the commit was made, in seconds since 1970: the time of everything.
     pub epoch: String,
 }
 
 /// Builds into `stage`, with cargo's files in `target`.
-pub fn all(toolchain: &Toolchain, target: &Path, stage: &Path) -> Result<Built> {
+pub fn all(toolchain: &Toolchain, target: &Path, stage: &Path, papers: Papers) -> Result<Built> {
     let epoch = output(command("git").args(["log", "-1", "--format=%ct"]))?;
     let epoch = epoch.trim().to_owned();
     step("building the agent as a static program (release; a quarter of an hour on two cores)");
@@ -45,18 +52,10 @@ pub fn all(toolchain: &Toolchain, target: &Path, stage: &Path) -> Result<Built> 
         compress(&page?.path())?;
     }
 
-    step("listing the libraries and their licences");
-    let licences = stage.join("LICENSES.md");
-    run(command(ABOUT.ensure()?)
-        .args(["generate", "--offline", "--locked", "--config"])
-        .arg(workspace().join("deploy/package/about.toml"))
-        .arg("--manifest-path")
-        .arg(workspace().join("sccm-agent/Cargo.toml"))
-        .arg("--output-file")
-        .arg(&licences)
-        .arg(workspace().join("deploy/package/about.hbs")))?;
-    let bill = stage.join("sbom.cdx.json");
-    write_bill(&CYCLONEDX, &bill, &epoch)?;
+    let papers = match papers {
+        Papers::All => write_papers(stage, &epoch)?,
+        Papers::None => Vec::new(),
+    };
     let version = version()?;
     let changelog = stage.join("changelog");
     write_changelog(&changelog, &version, &epoch)?;
@@ -67,8 +66,7 @@ pub fn all(toolchain: &Toolchain, target: &Path, stage: &Path) -> Result<Built> 
         version,
         agent,
         manual,
-        licences,
-        bill,
+        papers,
         changelog: compress(&changelog)?,
         epoch,
     })
@@ -126,6 +124,23 @@ fn version() -> Result<String> {
     Ok(version
         .context("`cargo metadata` names no version")?
         .to_owned())
+}
+
+/// What the agent is made of, and under which terms.
+fn write_papers(stage: &Path, epoch: &str) -> Result<Vec<PathBuf>> {
+    step("listing the libraries and their licences");
+    let licences = stage.join("LICENSES.md");
+    run(command(ABOUT.ensure()?)
+        .args(["generate", "--offline", "--locked", "--config"])
+        .arg(workspace().join("deploy/package/about.toml"))
+        .arg("--manifest-path")
+        .arg(workspace().join("sccm-agent/Cargo.toml"))
+        .arg("--output-file")
+        .arg(&licences)
+        .arg(workspace().join("deploy/package/about.hbs")))?;
+    let bill = stage.join("sbom.cdx.json");
+    write_bill(&CYCLONEDX, &bill, epoch)?;
+    Ok(vec![licences, bill])
 }
 
 /// The bill of materials. cargo-cyclonedx writes one beside the manifest of every member.

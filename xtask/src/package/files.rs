@@ -86,11 +86,9 @@ pub fn all(built: &Built) -> Result<Vec<File>> {
             files.push(file(source.clone(), &target));
         }
     }
-    for (source, name) in [
-        (&built.licences, "LICENSES.md"),
-        (&built.bill, "sbom.cdx.json"),
-    ] {
-        files.push(file(source.clone(), &format!("{DOC}/{name}")));
+    for paper in &built.papers {
+        let name = paper.file_name().context("a paper without a name")?;
+        files.push(file(paper.clone(), &format!("{DOC}/{}", name.display())));
     }
     files.push(file(
         built.changelog.clone(),

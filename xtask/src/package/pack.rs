@@ -25,43 +25,66 @@ the table allows is dropped at the network card, and counted by reason and servi
 It works on a host, and on a gateway in front of others.
 Nothing is enforced by installing it: /etc/default/sccm-agent says what to do next.";
 
-/// Writes both packages into `into`, and returns their paths.
-pub fn all(built: &Built, files: &[File], stage: &Path, into: &Path) -> Result<Vec<PathBuf>> {
-    for file in files {
-        let copy = stage.join(ROOT).join(&file.target);
-        fs::create_dir_all(copy.parent().context("a file without a folder")?)?;
-        fs::copy(&file.source, &copy)
-            .with_context(|| format!("copying {}", file.source.display()))?;
+/// A tree of what is installed, and the manifest that describes it.
+pub struct Staged<'a> {
+    built: &'a Built,
+    stage: &'a Path,
+    manifest: PathBuf,
+}
+
+impl<'a> Staged<'a> {
+    /// Writes both into `stage`.
+    pub fn new(built: &'a Built, files: &[File], stage: &'a Path) -> Result<Self> {
+        for file in files {
+            let copy = stage.join(ROOT).join(&file.target);
+            fs::create_dir_all(copy.parent().context("a file without a folder")?)?;
+            fs::copy(&file.source, &copy)
+                .with_context(|| format!("copying {}", file.source.display()))?;
+        }
+        fs::create_dir_all(stage.join("src"))?;
+        fs::write(stage.join("src/lib.rs"), "")?;
+        let manifest = stage.join("Cargo.toml");
+        fs::write(&manifest, text(built, files))
+            .with_context(|| format!("writing {}", manifest.display()))?;
+        Ok(Self {
+            built,
+            stage,
+            manifest,
+        })
     }
-    fs::create_dir_all(stage.join("src"))?;
-    fs::write(stage.join("src/lib.rs"), "")?;
-    let manifest = stage.join("Cargo.toml");
-    fs::write(&manifest, text(built, files))
-        .with_context(|| format!("writing {}", manifest.display()))?;
-    let deb = into.join(format!("sccm-agent_{}_amd64.deb", built.version));
-    run(command(DEB.ensure()?)
-        .args([
-            "--quiet",
-            "--no-build",
-            "--no-strip",
-            "--no-dbgsym",
-            "--deb-revision=",
-        ])
-        .arg("--manifest-path")
-        .arg(&manifest)
-        .arg("--output")
-        .arg(&deb)
-        .env("SOURCE_DATE_EPOCH", &built.epoch))?;
-    let rpm = into.join(format!("sccm-agent-{}-1.x86_64.rpm", built.version));
-    run(command(RPM.ensure()?)
-        // The program is static.
-        .args(["generate-rpm", "--auto-req", "no", "--arch", "x86_64"])
-        .args(["--source-date", &built.epoch])
-        .arg("--output")
-        .arg(&rpm)
-        .current_dir(stage)
-        .env("SOURCE_DATE_EPOCH", &built.epoch))?;
-    Ok(vec![deb, rpm])
+
+    /// Writes the Debian package into a folder.
+    pub fn deb(&self, into: &Path) -> Result<PathBuf> {
+        let deb = into.join(format!("sccm-agent_{}_amd64.deb", self.built.version));
+        run(command(DEB.ensure()?)
+            .args([
+                "--quiet",
+                "--no-build",
+                "--no-strip",
+                "--no-dbgsym",
+                "--deb-revision=",
+            ])
+            .arg("--manifest-path")
+            .arg(&self.manifest)
+            .arg("--output")
+            .arg(&deb)
+            .env("SOURCE_DATE_EPOCH", &self.built.epoch))?;
+        Ok(deb)
+    }
+
+    /// Writes the RPM into a folder.
+    pub fn rpm(&self, into: &Path) -> Result<PathBuf> {
+        let rpm = into.join(format!("sccm-agent-{}-1.x86_64.rpm", self.built.version));
+        run(command(RPM.ensure()?)
+            // The program is static.
+            .args(["generate-rpm", "--auto-req", "no", "--arch", "x86_64"])
+            .args(["--source-date", &self.built.epoch])
+            .arg("--output")
+            .arg(&rpm)
+            .current_dir(self.stage)
+            .env("SOURCE_DATE_EPOCH", &self.built.epoch))?;
+        Ok(rpm)
+    }
 }
 
 /// The manifest. Strings are quoted as in Rust, which is what TOML takes of those that are here.
