@@ -35,6 +35,7 @@ mod shared;
 mod tallies;
 mod topology;
 mod unhook;
+mod uses;
 
 pub use attach::{Attached, Ingress, TcHook, TcOrder};
 pub use blocked::Unnoted;
@@ -55,6 +56,7 @@ pub use program::{IngressAt, Loader, Programs};
 pub use shared::SharedMaps;
 pub use tallies::Tally;
 pub use topology::{Enforced, Topology};
+pub use uses::{Right, Rights};
 
 /// The innermost error: what the kernel said.
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -48,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
     ("blocked", &["coverage", "kernel", "policy"]),
+    ("unused", &["kernel", "output", "policy", "units"]),
     // What is enforced where.
     (
         "hooks",
@@ -221,6 +222,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "site",
             "state",
             "units",
+            "unused",
             "visible",
             "watch",
         ],

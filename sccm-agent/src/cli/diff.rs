@@ -57,29 +57,11 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode> {
         true => Some(running(args)?),
         false => None,
     };
-    let mut own = args.own.clone();
-    if let Some(running) = &live
-        && own.is_empty()
-    {
-        own = running.tables.own_addresses();
-    }
-    let mut machine = match own.as_slice() {
-        [] => Surroundings::default(),
-        own => Surroundings::gateway(own),
+    let machine = match (&live, args.own.as_slice()) {
+        (Some(running), own) => machine_of(running, own)?,
+        (None, []) => Surroundings::default(),
+        (None, own) => Surroundings::gateway(own),
     };
-    if let Some(running) = &live {
-        machine.is_bridge = running.tables.policy.has(flag::BRIDGE);
-        let addresses = own_addresses()?;
-        machine.broadcasts = addresses.broadcasts.into_iter().collect();
-        // Of the machine's addresses, those that the running policy takes for its own.
-        let is_own = |address: &IpAddr| {
-            let class = running.tables.class_at(*address);
-            class.is_marked(AddressClass::NOBODY)
-        };
-        if !machine.is_gateway {
-            machine.own = addresses.holders.into_keys().filter(is_own).collect();
-        }
-    }
     let mut live = live.map(Side::live);
     let mut side = |operand: &Operand| match operand {
         Operand::File(path) => Side::file(path, &machine).map(Some),
@@ -118,6 +100,31 @@ fn running(args: &DiffArgs) -> Result<Running> {
         tables: maps.tables()?,
         names: maps.service_names()?,
     })
+}
+
+/// This machine, as the running policy was compiled for it. `own`: what the operator calls a gateway's
+/// own addresses, if anything.
+pub(super) fn machine_of(running: &Running, own: &[IpAddr]) -> Result<Surroundings> {
+    let own = match own {
+        [] => running.tables.own_addresses(),
+        own => own.to_vec(),
+    };
+    let mut machine = match own.as_slice() {
+        [] => Surroundings::default(),
+        own => Surroundings::gateway(own),
+    };
+    machine.is_bridge = running.tables.policy.has(flag::BRIDGE);
+    let addresses = own_addresses()?;
+    machine.broadcasts = addresses.broadcasts.into_iter().collect();
+    // Of the machine's addresses, those that the running policy takes for its own.
+    let is_own = |address: &IpAddr| {
+        let class = running.tables.class_at(*address);
+        class.is_marked(AddressClass::NOBODY)
+    };
+    if !machine.is_gateway {
+        machine.own = addresses.holders.into_keys().filter(is_own).collect();
+    }
+    Ok(machine)
 }
 
 /// What this machine is called, and what stands for all systems of its networks.

@@ -2,9 +2,10 @@
 
 use super::addresses::{self, AddressTable};
 use super::answers::address_of;
+use super::rows::WantedRow;
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
-use super::{Outbound, SitePolicy, Surroundings, ethertype, hash, publish, rights, scopes};
+use super::{Outbound, SitePolicy, Surroundings, ethertype, hash, publish, rights, rows, scopes};
 use crate::catalog::RoleId;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
@@ -60,6 +61,8 @@ pub struct Compiled {
     pub addresses: AddressTable,
     /// What service classes and peers are called, those of earlier policies included.
     pub services: ServiceNames,
+    /// The rows of its rights.
+    pub rows: Vec<WantedRow>,
     /// How many kinds of protected systems there are, the gateway itself included.
     pub local_classes: usize,
 }
@@ -105,9 +108,13 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     });
     let peers: Vec<_> = peers.collect();
     let published = publish::of(request.policy, &scopes, &classes, &set_of);
+    let writer = rows::Writer::new(request.policy, &policy);
+    let others: Vec<_> = peers.iter().map(|(peer, _)| writer.peer(peer)).collect();
+    let mut rowed = Vec::new();
     let mut pair = 0;
     for local in scopes.locals(&sorted.locals) {
-        for (peer, number) in &peers {
+        let system = writer.system(&local);
+        for ((peer, number), other) in peers.iter().zip(&others) {
             policy.access[pair] = rights.between(&local, peer);
             if matches!(local, scopes::Local::Own) {
                 let inbound = &mut policy.access[pair].inbound;
@@ -116,9 +123,12 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
                 }
             }
             policy.peer_of[pair] = *number;
+            let ends = ((&local, &system), (peer, other));
+            rowed.extend(writer.rows_of(pair, ends.0, ends.1, &policy.access[pair]));
             pair += 1;
         }
     }
+    let rows = rows::number(rowed, &services.rows, &mut policy);
     let info = PolicyInfo {
         generation: 0,
         hash: hash::of_written(request.policy),
@@ -138,6 +148,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         local_classes: sorted.locals.len(),
         addresses: sorted.table,
         services,
+        rows,
     })
 }
 

@@ -48,4 +48,5 @@ mod support_bundle;
 mod takeover;
 mod trial;
 mod unit;
+mod unused;
 mod watch;

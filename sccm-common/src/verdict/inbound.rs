@@ -49,7 +49,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
             tftp::note_request(tables, payload, packet);
         }
-        return Verdict::of_service(Reason::Service, service);
+        return Verdict::of_service(Reason::Service, service).by_right(policy.rows(pair).inbound);
     }
     if is_reply_apart(tables, packet) || tftp::follows(tables, payload, packet) {
         return Verdict::of_service(Reason::Reply, answered_service(policy, packet));
@@ -104,7 +104,8 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         if udp && policy.has(flag::OUTBOUND_ENFORCE) {
             return None;
         }
-        return Some(Verdict::of_service(Reason::Service, service));
+        let verdict = Verdict::of_service(Reason::Service, service);
+        return Some(verdict.by_right(policy.rows(pair).inbound));
     }
     let refused = || Some(refusal(policy, local, pair, Reason::NotAllowed, service));
     // Decided before the addresses are read.
