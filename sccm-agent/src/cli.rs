@@ -22,6 +22,8 @@ pub mod enforce;
 mod exit;
 pub mod explain;
 pub mod export;
+#[cfg(test)]
+mod golden;
 pub mod import;
 mod interface_args;
 #[cfg(test)]

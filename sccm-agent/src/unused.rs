@@ -141,7 +141,10 @@ impl Unused {
     #[must_use]
     pub fn is_certain(&self) -> bool {
         let rights = self.unused.iter().map(|right| &right.idle);
-        let words = [&self.rules, &self.prefixes].into_iter().flatten().flatten();
+        let words = [&self.rules, &self.prefixes]
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut all = rights.chain(words.map(|word| &word.idle));
         all.any(|idle| idle.counted_throughout)
     }
@@ -176,7 +179,13 @@ const fn name(direction: Direction) -> &'static str {
 fn without_row(compiled: &Compiled) -> usize {
     let rows = compiled.rows.iter();
     let lacking = rows.filter(|row| row.row == sccm_common::usage::Row::NONE);
-    let classes = lacking.map(|row| row.granted.0.iter().map(|word| word.count_ones()).sum::<u32>());
+    let classes = lacking.map(|row| {
+        row.granted
+            .0
+            .iter()
+            .map(|word| word.count_ones())
+            .sum::<u32>()
+    });
     classes.sum::<u32>() as usize
 }
 

@@ -15,7 +15,7 @@ macro_rules! schemas {
 }
 
 /// Part of the program: where other kernels are tested there is no `docs`.
-const SCHEMAS: [(&str, &str); 18] = schemas![
+const SCHEMAS: [(&str, &str); 19] = schemas![
     "answer",
     "blocked",
     "catalog",
@@ -33,6 +33,7 @@ const SCHEMAS: [(&str, &str); 18] = schemas![
     "role",
     "roles",
     "status",
+    "unused",
     "version"
 ];
 

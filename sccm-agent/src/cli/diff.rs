@@ -54,7 +54,7 @@ Examples:
 /// An operand that is no policy, nothing enforced, or standard output that cannot be written.
 pub fn run(args: &DiffArgs) -> Result<ExitCode> {
     let live = match [&args.from, &args.to].contains(&&Operand::Live) {
-        true => Some(running(args)?),
+        true => Some(running(&args.pins)?),
         false => None,
     };
     let machine = match (&live, args.own.as_slice()) {
@@ -93,8 +93,9 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode> {
     })
 }
 
-fn running(args: &DiffArgs) -> Result<Running> {
-    let maps = state::open(&args.pins.pins())?;
+/// What is enforced now.
+pub(super) fn running(pins: &PinArgs) -> Result<Running> {
+    let maps = state::open(&pins.pins())?;
     Ok(Running {
         info: maps.info()?,
         tables: maps.tables()?,

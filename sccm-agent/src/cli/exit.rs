@@ -73,7 +73,10 @@ const OWN: [(&str, &[Meaning]); 19] = [
     (
         "unused",
         &[
-            (0, "nothing was unused for all of the time; also where it is not counted for so long"),
+            (
+                0,
+                "nothing was unused for all of the time; also where it is not counted for so long",
+            ),
             (1, "something was not used for all of the time"),
         ],
     ),

@@ -110,7 +110,9 @@ impl Maps {
                 peers: names::padded(&wanted.peers),
             };
             let number = wanted.row.0.into();
-            self.rows.set(number, record, 0).context("writing what a row of rights stands for")?;
+            self.rows
+                .set(number, record, 0)
+                .context("writing what a row of rights stands for")?;
         }
         Ok(())
     }
@@ -134,7 +136,9 @@ impl Maps {
         }
         let values = PerCpuValues::try_from(values)?;
         let number = wanted.row.0.into();
-        self.uses.set(number, values, 0).context("beginning a row of rights")
+        self.uses
+            .set(number, values, 0)
+            .context("beginning a row of rights")
     }
 
     /// The rights of the active policy.
@@ -204,7 +208,9 @@ fn relatives<'a>(
     rows: &'a KnownRows,
 ) -> impl Iterator<Item = (u16, &'a KnownRow)> {
     let related = move |(_, row): &(&u16, &KnownRow)| row.family == wanted.family && !row.is_free;
-    rows.iter().filter(related).map(|(number, row)| (*number, row))
+    rows.iter()
+        .filter(related)
+        .map(|(number, row)| (*number, row))
 }
 
 /// Since when a right is counted under the next policy. `was_active`: the active policy has its row.

@@ -10,9 +10,16 @@ use std::collections::BTreeMap;
 /// Rights, those that nothing has used, and when each service was used last.
 pub(super) fn export(scrape: &mut Scrape, maps: &Maps) -> Result<()> {
     let rights = maps.rights()?.counted;
-    let (mut all, mut unused) = (Series::new(&table::RIGHTS), Series::new(&table::RIGHTS_UNUSED));
+    let (mut all, mut unused) = (
+        Series::new(&table::RIGHTS),
+        Series::new(&table::RIGHTS_UNUSED),
+    );
     for direction in [Direction::Inbound, Direction::Outbound] {
-        let of = || rights.iter().filter(move |right| right.direction == direction);
+        let of = || {
+            rights
+                .iter()
+                .filter(move |right| right.direction == direction)
+        };
         let never = of().filter(|right| right.last.is_none());
         all.add(&[label(direction)], of().count() as f64)?;
         unused.add(&[label(direction)], never.count() as f64)?;

@@ -174,7 +174,11 @@ impl<'a> Writer<'a> {
                 (names.collect::<Vec<_>>().join(", "), listed.as_slice())
             }
         };
-        End::new(entries, listed.iter().map(|list| List::of(list)), "not listed")
+        End::new(
+            entries,
+            listed.iter().map(|list| List::of(list)),
+            "not listed",
+        )
     }
 
     /// A kind of peers.
@@ -189,14 +193,18 @@ impl<'a> Writer<'a> {
         }
         let numbers = [&peer.allowed, &peer.manager, &peer.reached];
         let lists = self.groups.iter().zip(numbers);
-        let lists = lists.flat_map(|(lists, numbers)| numbers.iter().map(|one| lists[*one].clone()));
+        let lists =
+            lists.flat_map(|(lists, numbers)| numbers.iter().map(|one| lists[*one].clone()));
         let rest = match (self.policy.peers.is_some(), peer.is_of_the_internet()) {
             (true, true) => "the Internet",
             (true, false) => "others",
             (false, _) => "anybody",
         };
         let mut end = End::new(roles.join("+"), lists, rest);
-        end.identity.push_str(if peer.internal { "\ninternal" } else { "" });
+        // Of what stands for many, and of who has no address, it makes no difference.
+        if peer.internal && !peer.group && !peer.unconfigured {
+            end.identity.push_str("\ninternal");
+        }
         end
     }
 }
@@ -256,7 +264,10 @@ pub(super) fn number(rowed: Vec<Rowed>, known: &KnownRows, tables: &mut Policy) 
         wanted[index].granted = wanted[index].granted.union(one.granted);
         of_pairs.push((one.pair, one.inbound, index));
     }
-    let known_as: HashMap<_, _> = known.iter().map(|(number, row)| (row.identity, *number)).collect();
+    let known_as: HashMap<_, _> = known
+        .iter()
+        .map(|(number, row)| (row.identity, *number))
+        .collect();
     for row in &mut wanted {
         let before = known_as.get(&row.identity);
         row.row = before.map_or(Row::NONE, |number| Row(*number));
@@ -267,7 +278,9 @@ pub(super) fn number(rowed: Vec<Rowed>, known: &KnownRows, tables: &mut Policy) 
     // What was in force last may come back first.
     free.sort_by_key(|(_, row)| row.generation);
     let free = free.into_iter().map(|(number, _)| *number);
-    let mut free = never.chain(free).filter(|number| !kept.contains(&Row(*number)));
+    let mut free = never
+        .chain(free)
+        .filter(|number| !kept.contains(&Row(*number)));
     for row in wanted.iter_mut().filter(|row| row.row == Row::NONE) {
         row.row = free.next().map_or(Row::NONE, Row);
         row.is_new = true;

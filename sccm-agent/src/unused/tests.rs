@@ -43,7 +43,12 @@ reason = "a test"
 /// The rights of a policy that is counted for 100 days, of which `used` says when each was used.
 fn rights(words: &Words<'_>, used: impl Fn(&Right) -> Option<u64>) -> Rights {
     let compiled = &words.kinds.compiled;
-    let inbound: Vec<_> = compiled.policy.rows.iter().map(|rows| rows.inbound).collect();
+    let inbound: Vec<_> = compiled
+        .policy
+        .rows
+        .iter()
+        .map(|rows| rows.inbound)
+        .collect();
     let mut counted = Vec::new();
     for row in &compiled.rows {
         for class in crate::policy::counted(row.granted) {
@@ -91,7 +96,9 @@ fn unused(within: u64, used: impl Fn(&Right) -> Option<u64>) -> Unused {
 
 fn names(words: Option<&Vec<UnusedWord>>) -> Vec<String> {
     let words = words.unwrap().iter();
-    words.map(|word| format!("{}: {}", word.stands_in, word.name)).collect()
+    words
+        .map(|word| format!("{}: {}", word.stands_in, word.name))
+        .collect()
 }
 
 #[test]
@@ -118,11 +125,17 @@ fn rules_and_prefixes_are_told_by_the_rights_that_they_give() {
         names(found.rules.as_ref()),
         ["allow: odd", "allow: even", "outbound.allow: web"]
     );
-    assert_eq!(names(found.prefixes.as_ref()), ["peers site-server: 10.2.0.5/32"]);
+    assert_eq!(
+        names(found.prefixes.as_ref()),
+        ["peers site-server: 10.2.0.5/32"]
+    );
 
     let odd = |right: &Right| right.service.service == "tcp/7777" && right.peers == "client";
     let found = unused(90 * DAY, |right| (odd(right)).then_some(NOW));
-    assert_eq!(names(found.rules.as_ref()), ["allow: even", "outbound.allow: web"]);
+    assert_eq!(
+        names(found.rules.as_ref()),
+        ["allow: even", "outbound.allow: web"]
+    );
     assert_eq!(
         names(found.prefixes.as_ref()),
         [

@@ -29,7 +29,14 @@ impl Unused {
             );
         }
         if !self.unused.is_empty() {
-            let titles = ["Way", "Systems", "Peers", "What", "Last used", "Counted for"];
+            let titles = [
+                "Way",
+                "Systems",
+                "Peers",
+                "What",
+                "Last used",
+                "Counted for",
+            ];
             let mut table = output::table(titles);
             for right in &self.unused {
                 let [last, counted] = right.idle.columns(now);
@@ -37,7 +44,12 @@ impl Unused {
                     right.direction.to_owned(),
                     right.systems.clone(),
                     right.peers.clone(),
-                    format!("{} ({} {})", right.service, right.protocol, few(&right.ports)),
+                    format!(
+                        "{} ({} {})",
+                        right.service,
+                        right.protocol,
+                        few(&right.ports)
+                    ),
                     last,
                     counted,
                 ]);
@@ -55,9 +67,7 @@ impl Unused {
         }
         let idle = self.unused.iter().map(|right| &right.idle);
         if idle.clone().count() > 0 && !idle.clone().all(|idle| idle.counted_throughout) {
-            text += &format!(
-                "\n\n* not counted for all of {within}: it may have been used before"
-            );
+            text += &format!("\n\n* not counted for all of {within}: it may have been used before");
         }
         text
     }
@@ -93,7 +103,11 @@ fn listed(title: &str, words: &[UnusedWord], now: u64) -> String {
 
 fn few(ports: &[String]) -> String {
     match ports.len() > SHOWN {
-        true => format!("{} and {} more", ports[..SHOWN].join(", "), ports.len() - SHOWN),
+        true => format!(
+            "{} and {} more",
+            ports[..SHOWN].join(", "),
+            ports.len() - SHOWN
+        ),
         false => ports.join(", "),
     }
 }

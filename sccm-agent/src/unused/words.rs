@@ -70,7 +70,11 @@ impl Words<'_> {
             }
             for prefix in ruling.peers.iter().chain(ruling.systems) {
                 let rights = self.rights_of(&counted, &ruling, Some(prefix));
-                told(prefix, format!("{} {}", ruling.stands_in, ruling.name), rights);
+                told(
+                    prefix,
+                    format!("{} {}", ruling.stands_in, ruling.name),
+                    rights,
+                );
             }
         }
         unused
@@ -82,7 +86,10 @@ impl Words<'_> {
         };
         let policy = self.policy;
         let allow = policy.allow.iter().map(of("allow", true, false));
-        let manage = policy.management.iter().map(of("management.allow", true, true));
+        let manage = policy
+            .management
+            .iter()
+            .map(of("management.allow", true, true));
         let out = policy.outbound_allow.iter();
         let out = out.map(of("outbound.allow", false, false));
         let published = policy.publish.iter().map(|one| Ruling {
@@ -111,7 +118,9 @@ impl Words<'_> {
             .iter()
             .flat_map(|target| {
                 let table = table_of(tables, target.protocol());
-                target.numbers().filter_map(|number| table.get(usize::from(number)))
+                target
+                    .numbers()
+                    .filter_map(|number| table.get(usize::from(number)))
             })
             .copied()
             .collect();
@@ -121,7 +130,10 @@ impl Words<'_> {
         let applies = |system: &Kind, peer: &Kind| {
             let is_system = match ruling.of_the_gateway {
                 true => system.is_own() || system.is_group,
-                false => !system.is_own() && (ruling.systems.is_empty() || is_listed(ruling.systems, system)),
+                false => {
+                    !system.is_own()
+                        && (ruling.systems.is_empty() || is_listed(ruling.systems, system))
+                }
             };
             let is_peer = match ruling.internet {
                 true => peer.is_of_the_internet || is_listed(ruling.peers, peer),
@@ -131,7 +143,8 @@ impl Words<'_> {
         };
         let rows = self.rows_at(|inbound| inbound == ruling.inbound, applies);
         let rights = counted.iter();
-        let given = rights.filter(|((row, class), _)| rows.contains(row) && classes.contains(class));
+        let given =
+            rights.filter(|((row, class), _)| rows.contains(row) && classes.contains(class));
         given.map(|(_, right)| *right).collect()
     }
 
@@ -195,7 +208,9 @@ fn ruling<'p>(
 
 fn counted(rights: &Rights) -> Counted<'_> {
     let rights = rights.counted.iter();
-    rights.map(|right| ((right.row, right.class), right)).collect()
+    rights
+        .map(|right| ((right.row, right.class), right))
+        .collect()
 }
 
 fn touches(kind: &Kind, prefix: &IpNet) -> bool {

@@ -21,6 +21,7 @@ mod decisions;
 mod doctor;
 mod egress_order;
 mod enforce;
+mod expect;
 mod export;
 mod faults;
 mod flips;

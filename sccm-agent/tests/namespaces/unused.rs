@@ -10,7 +10,9 @@ use nix::sys::signal::Signal;
 use sccm_tests::agent::{Finished, Hosts, PolicyFile, run};
 use sccm_tests::gateway::{CLIENT, SERVER, Stage, Topology};
 use sccm_tests::scrape::Metrics;
-use sccm_tests::traffic::{PATIENCE, tcp_connect, tcp_exchange, tcp_server, udp_echo_server, udp_exchange};
+use sccm_tests::traffic::{
+    PATIENCE, tcp_connect, tcp_exchange, tcp_server, udp_echo_server, udp_exchange,
+};
 use serde_json::Value;
 
 const POLICY: &str = r#"
@@ -78,9 +80,14 @@ impl Answer {
         let answer: Value = serde_json::from_str(&finished.stdout)?;
         // Nothing here was counted for an hour.
         let certain = answer["within"] == 1;
-        let idle = answer["unused"].as_array().is_some_and(|idle| !idle.is_empty());
+        let idle = answer["unused"]
+            .as_array()
+            .is_some_and(|idle| !idle.is_empty());
         ensure!(certain || finished.code == Some(0), "{finished:?}");
-        ensure!(!certain || !idle || finished.code == Some(1), "{finished:?}");
+        ensure!(
+            !certain || !idle || finished.code == Some(1),
+            "{finished:?}"
+        );
         Ok(Self(answer))
     }
 
@@ -121,7 +128,14 @@ fn assert_told_apart(answer: &Answer) {
         let rows = answer.to(direction, service);
         assert_eq!(rows.is_empty(), is_used, "{direction} {service}: {rows:#?}");
     }
-    assert!(answer.rows("unused").iter().all(|row| row["last_used"].is_null()), "{:#}", answer.0);
+    assert!(
+        answer
+            .rows("unused")
+            .iter()
+            .all(|row| row["last_used"].is_null()),
+        "{:#}",
+        answer.0
+    );
 }
 
 /// Uses three of the rights, and tries what nobody may.
@@ -148,7 +162,10 @@ fn a_use_is_told_from_none_and_outlives_policies_and_agents() -> Result<()> {
     policy.write(POLICY)?;
     let agent = hosts.enforce(&policy.arguments())?;
     let before = unused(&hosts, &policy, "1h")?;
-    assert_eq!(before.rows("unused").len() as u64, before.0["rights"].as_u64().context("rights")?);
+    assert_eq!(
+        before.rows("unused").len() as u64,
+        before.0["rights"].as_u64().context("rights")?
+    );
     assert_eq!(before.rules(), ["echo", "idle", "web", "never"]);
     talk(&hosts)?;
     let after = unused(&hosts, &policy, "1h")?;
@@ -160,7 +177,9 @@ fn a_use_is_told_from_none_and_outlives_policies_and_agents() -> Result<()> {
     let (all, metrics) = (unused(&hosts, &policy, "1s")?, agent.metrics()?);
     let packets = |direction: &str, service: &str| {
         let rows = all.to(direction, service);
-        rows.iter().filter_map(|row| row["packets"].as_u64()).sum::<u64>()
+        rows.iter()
+            .filter_map(|row| row["packets"].as_u64())
+            .sum::<u64>()
     };
     let passed = |metrics: &Metrics, direction, service| {
         metrics.passed(&[("direction", direction), ("service", service)])
@@ -172,12 +191,22 @@ fn a_use_is_told_from_none_and_outlives_policies_and_agents() -> Result<()> {
     ] {
         let counted = passed(&metrics, direction, service);
         assert!(counted > 0);
-        assert_eq!(packets(direction, service), counted, "{direction} {service}");
+        assert_eq!(
+            packets(direction, service),
+            counted,
+            "{direction} {service}"
+        );
     }
-    assert_eq!(packets("inbound", "udp/8") + packets("outbound", "udp/8081"), 0);
+    assert_eq!(
+        packets("inbound", "udp/8") + packets("outbound", "udp/8081"),
+        0
+    );
     let unused_rights = metrics.sum("sccm_rights_unused", &[]);
     assert_eq!(unused_rights as usize, after.rows("unused").len());
-    assert_eq!(metrics.sum("sccm_rights", &[]), after.0["rights"].as_f64().context("rights")?);
+    assert_eq!(
+        metrics.sum("sccm_rights", &[]),
+        after.0["rights"].as_f64().context("rights")?
+    );
     let last = "sccm_service_last_used_timestamp_seconds";
     assert!(metrics.sum(last, &[("direction", "inbound"), ("service", "http")]) > 1e9);
     assert_eq!(metrics.sum(last, &[("service", "udp/8")]), 0.0);
@@ -185,7 +214,8 @@ fn a_use_is_told_from_none_and_outlives_policies_and_agents() -> Result<()> {
     // Another policy: what stays keeps its age, also where a new rule parts the peers.
     let since = |answer: &Answer, service: &str| -> Vec<u64> {
         let rows = answer.to("inbound", service).into_iter();
-        rows.filter_map(|row| row["counted_since"].as_u64()).collect()
+        rows.filter_map(|row| row["counted_since"].as_u64())
+            .collect()
     };
     let begun = since(&after, "udp/8");
     for added in [RULE, OF_SOME] {
@@ -195,10 +225,20 @@ fn a_use_is_told_from_none_and_outlives_policies_and_agents() -> Result<()> {
         let reloaded = unused(&hosts, &policy, "1h")?;
         assert_told_apart(&reloaded);
         let kept = since(&reloaded, "udp/8");
-        assert!(kept.iter().all(|since| begun.contains(since)), "{kept:?} {begun:?}");
-        let new = if added == RULE { "tcp/7001" } else { "tcp/7002" };
+        assert!(
+            kept.iter().all(|since| begun.contains(since)),
+            "{kept:?} {begun:?}"
+        );
+        let new = if added == RULE {
+            "tcp/7001"
+        } else {
+            "tcp/7002"
+        };
         let late = since(&reloaded, new);
-        assert!(!late.is_empty() && late.iter().all(|since| *since >= begun[0] + 2), "{late:?}");
+        assert!(
+            !late.is_empty() && late.iter().all(|since| *since >= begun[0] + 2),
+            "{late:?}"
+        );
     }
     // And back: nothing was lost on the way.
     policy.write(POLICY)?;
@@ -213,7 +253,9 @@ fn a_use_is_told_from_none_and_outlives_policies_and_agents() -> Result<()> {
     // A file that is not in force tells nothing of what is.
     policy.write(&format!("{POLICY}{RULE}"))?;
     let line = format!("unused --config {}", policy.path().display());
-    hosts.run(&line)?.assert_refused(&["is not what is enforced", "reload it"]);
+    hosts
+        .run(&line)?
+        .assert_refused(&["is not what is enforced", "reload it"]);
     Ok(())
 }
 
@@ -230,7 +272,11 @@ fn a_trial_that_is_rolled_back_takes_no_age_away() -> Result<()> {
     let cut = POLICY.find("[[allow]]").context("a rule")?;
     policy.write(&POLICY[..cut])?;
     ensure!(hosts.run("reload --confirm-within 60s")?.code == Some(0));
-    assert!(unused(&hosts, &policy, "1h")?.to("inbound", "udp/8").is_empty());
+    assert!(
+        unused(&hosts, &policy, "1h")?
+            .to("inbound", "udp/8")
+            .is_empty()
+    );
     ensure!(hosts.run("rollback")?.code == Some(0));
     policy.write(POLICY)?;
     let after = unused(&hosts, &policy, "1h")?;
@@ -279,7 +325,14 @@ addresses = ["198.51.100.99"]
     };
     assert!(!of("point", "client") && of("other", "client"), "{http:#?}");
     let prefixes = answer.rows("prefixes");
-    let names: Vec<&str> = prefixes.iter().filter_map(|row| row["name"].as_str()).collect();
-    assert_eq!(names, ["192.0.2.99/32", "198.51.100.99/32"], "{prefixes:#?}");
+    let names: Vec<&str> = prefixes
+        .iter()
+        .filter_map(|row| row["name"].as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["192.0.2.99/32", "198.51.100.99/32"],
+        "{prefixes:#?}"
+    );
     Ok(())
 }

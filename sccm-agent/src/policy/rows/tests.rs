@@ -30,7 +30,12 @@ reason = "a test"
 "#;
 
 /// What the kernel knows once a policy has been published as this generation, with `oldest` in a bank.
-fn after(compiled: &Compiled, mut names: ServiceNames, generation: u64, oldest: u64) -> ServiceNames {
+fn after(
+    compiled: &Compiled,
+    mut names: ServiceNames,
+    generation: u64,
+    oldest: u64,
+) -> ServiceNames {
     for row in &compiled.rows {
         let known = KnownRow {
             identity: row.identity,
@@ -46,10 +51,9 @@ fn after(compiled: &Compiled, mut names: ServiceNames, generation: u64, oldest: 
     for row in names.rows.values_mut() {
         row.is_free = row.generation < oldest;
     }
-    ServiceNames {
-        rows: names.rows,
-        ..compiled.services.clone()
-    }
+    let mut services = compiled.services.clone();
+    services.rows = names.rows;
+    services
 }
 
 fn compiled(text: &str, names: ServiceNames) -> Compiled {
@@ -64,7 +68,8 @@ fn compiled(text: &str, names: ServiceNames) -> Compiled {
 
 fn named(compiled: &Compiled) -> BTreeSet<(String, String, u16)> {
     let rows = compiled.rows.iter();
-    rows.map(|row| (row.systems.clone(), row.peers.clone(), row.row.0)).collect()
+    rows.map(|row| (row.systems.clone(), row.peers.clone(), row.row.0))
+        .collect()
 }
 
 #[test]
@@ -80,13 +85,20 @@ fn every_pair_with_rights_has_a_row_of_its_own() {
         ("content", "192.0.2.1/32"),
     ] {
         assert!(
-            found.iter().any(|(at, by, _)| (at.as_str(), by.as_str()) == (systems, peers)),
+            found
+                .iter()
+                .any(|(at, by, _)| (at.as_str(), by.as_str()) == (systems, peers)),
             "{systems} {peers}: {found:#?}"
         );
     }
     // Nobody sends in the name of a group; it may be sent to.
     let to_groups = compiled.rows.iter().filter(|row| row.peers == "groups");
-    let inbound: BTreeSet<Row> = compiled.policy.rows.iter().map(|rows| rows.inbound).collect();
+    let inbound: BTreeSet<Row> = compiled
+        .policy
+        .rows
+        .iter()
+        .map(|rows| rows.inbound)
+        .collect();
     assert!(to_groups.clone().count() > 0);
     assert!(to_groups.clone().all(|row| !inbound.contains(&row.row)));
 }
@@ -131,7 +143,24 @@ fn numbers_of_rows_that_no_bank_has_are_given_again_and_those_of_a_bank_never() 
     let first = compiled(POLICY, names.clone());
     for number in 1..Row::COUNT as u16 {
         let row = KnownRow {
-            identity: [number as u8, (number >> 8) as u8, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+            identity: [
+                number as u8,
+                (number >> 8) as u8,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+                1,
+            ],
             family: [0; 16],
             generation: u64::from(number % 7),
             since: vec![0; CLASSES],
@@ -142,7 +171,12 @@ fn numbers_of_rows_that_no_bank_has_are_given_again_and_those_of_a_bank_never() 
         names.rows.insert(number, row);
     }
     let taken = compiled(POLICY, names.clone());
-    assert!(taken.rows.iter().all(|row| row.is_new && row.row.0 % 7 == 0));
+    assert!(
+        taken
+            .rows
+            .iter()
+            .all(|row| row.is_new && row.row.0 % 7 == 0)
+    );
     for row in names.rows.values_mut() {
         row.is_free = false;
     }
