@@ -5,7 +5,6 @@
 //! and what looks like a mistake although it is allowed. Nothing is changed, and
 //! the kernel is asked only for the difference to what runs now.
 
-mod difference;
 mod matrix;
 mod notes;
 mod rows;
@@ -13,12 +12,12 @@ mod size;
 mod text;
 mod warnings;
 
-pub use difference::{Change, Difference, Live, settings};
 pub use matrix::{Matrix, Narrowed, Published, Right, Rules, System};
 pub use size::Size;
 pub use warnings::Warning;
 
 use crate::catalog::Edition;
+use crate::diff::Difference;
 use crate::policy::hash_text;
 use crate::policy::{self, Request, ServiceNames, SitePolicy, Surroundings};
 use anyhow::Result;
@@ -55,7 +54,7 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// What is worth to know, and no mistake.
     pub notes: Vec<Warning>,
-    /// What would change, where that was asked.
+    /// What would change for the running policy, where that was asked: as `diff live FILE` says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
 }

@@ -22,6 +22,8 @@ pub mod enforce;
 mod exit;
 pub mod explain;
 pub mod export;
+#[cfg(test)]
+mod golden;
 pub mod import;
 mod interface_args;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub mod roles;
 pub mod status;
 pub mod support_bundle;
 pub mod test;
+pub mod unused;
 pub mod version;
 pub mod watch;
 
@@ -79,6 +82,7 @@ enum Command {
     Status(status::StatusArgs),
     Detach(detach::DetachArgs),
     Blocked(blocked::BlockedArgs),
+    Unused(unused::UnusedArgs),
     Watch(watch::WatchArgs),
     Capture(capture::CaptureArgs),
     Explain(Box<explain::ExplainArgs>),
@@ -167,6 +171,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Detach(args) => detach::run(&args).map(done),
         Command::Blocked(args) => blocked::run(&args).map(done),
+        Command::Unused(args) => unused::run(&args),
         Command::Capture(args) => capture::run(&args),
         Command::Watch(args) => watch::run(&args).map(done),
         Command::Explain(args) => explain::run(&args),

@@ -5,20 +5,20 @@
 
 mod compare;
 mod joint;
+mod settings;
 mod side;
 mod text;
 
 pub use compare::{Delta, compare};
 pub use side::{Operand, Side};
 
-use crate::check::settings;
 use crate::policy::{Ground, Opener, Tables};
 use anyhow::Result;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// What `sccm-agent diff A B -o json` prints.
+/// What `sccm-agent diff A B -o json` prints, and `check --against-live` beside the report.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
@@ -85,7 +85,7 @@ impl Difference {
             to: to.name().to_owned(),
             opens: has("opens"),
             closes: has("closes"),
-            settings: settings(&new.policy, &old.policy),
+            settings: settings::settings(&new.policy, &old.policy),
             changes,
         })
     }

@@ -38,6 +38,7 @@ mod tallies;
 mod topology;
 mod types;
 mod unhook;
+mod uses;
 
 pub use attach::{Attached, Ingress, TcHook, TcOrder};
 pub use blocked::Unnoted;
@@ -60,6 +61,7 @@ pub use shared::SharedMaps;
 pub use sockets::sockets_of;
 pub use tallies::Tally;
 pub use topology::{Enforced, Topology};
+pub use uses::{Right, Rights};
 
 /// The innermost error: what the kernel said.
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -55,6 +55,7 @@ pub mod site;
 pub mod state;
 pub mod supervisor;
 pub mod units;
+pub mod unused;
 pub mod visible;
 pub mod watch;
 pub mod watcher;

@@ -11,6 +11,7 @@ mod openmetrics;
 mod process;
 pub mod reference;
 mod series;
+mod uses;
 
 pub use flows::follow as count_flows;
 pub use format::Format;
@@ -64,6 +65,7 @@ impl Metrics {
         let maps = self.machine.maps.lock();
         blocked::export(scrape, &maps, self.top_flows)?;
         self.export_policy(scrape, &maps)?;
+        uses::export(scrape, &maps)?;
         let capacity = self.machine.pins.flow_capacity()?;
         scrape.single(&table::FLOW_CAPACITY, f64::from(capacity))?;
         self.export_openings(scrape)

@@ -323,7 +323,7 @@ impl Policies {
 
     async fn compile(&self, held: &Held, policy: &SitePolicy) -> Result<(Surroundings, Compiled)> {
         let machine = prepare::surroundings(&self.settings, &self.netlink, &held.plan).await?;
-        let names = held.maps.service_names()?;
+        let names = held.maps.known_names()?;
         let compiled =
             block_in_place(|| prepare::compile(&self.settings, policy, &machine, names))?;
         Ok((machine, compiled))

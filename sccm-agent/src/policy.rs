@@ -22,6 +22,7 @@ mod model;
 mod peers;
 mod publish;
 mod rights;
+mod rows;
 mod scopes;
 mod services;
 mod surroundings;
@@ -58,6 +59,7 @@ pub use model::{
 pub use peers::PeerNames;
 pub use publish::{idle, misfit};
 pub(crate) use rights::may_reach_many;
+pub use rows::{Identity, KnownRow, KnownRows, WantedRow, counted};
 pub use services::{ServiceName, ServiceNames};
 pub use surroundings::Surroundings;
 pub use tables::Tables;

@@ -29,10 +29,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         "config",
         &["catalog", "files", "policy", "site", "units", "visible"],
     ),
-    ("check", &["catalog", "output", "policy", "site", "units"]),
     ("coverage", &["catalog", "output", "policy", "site"]),
     ("expect", &["policy"]),
-    ("diff", &["catalog", "check", "config", "output", "policy"]),
+    ("diff", &["catalog", "config", "output", "policy"]),
+    (
+        "check",
+        &["catalog", "diff", "output", "policy", "site", "units"],
+    ),
     ("export", &["diff"]),
     (
         "import",
@@ -48,6 +51,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
     ("blocked", &["coverage", "kernel", "policy"]),
+    ("unused", &["kernel", "output", "policy", "units"]),
     // What is enforced where.
     (
         "hooks",
@@ -220,6 +224,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "site",
             "state",
             "units",
+            "unused",
             "visible",
             "watch",
         ],

@@ -144,6 +144,7 @@ pub const fn describe_peer(index: usize) -> (Peer, ServiceClass) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::Row;
 
     #[test]
     fn every_peer_has_a_counter_for_each_service_and_back() {
@@ -157,6 +158,7 @@ mod tests {
                     reason: peer_reason(direction),
                     service: ServiceClass(class),
                     peer: Peer(peer),
+                    row: Row::NONE,
                 };
                 let found = peer_index(direction, verdict);
                 let fits =

@@ -38,6 +38,7 @@ pub mod rpc;
 pub mod service;
 pub mod tftp;
 pub mod trunk;
+pub mod usage;
 pub mod verdict;
 pub mod wire;
 

@@ -9,6 +9,7 @@ use crate::fragment::{FragmentKey, FragmentState};
 use crate::policy::Policy;
 use crate::tftp::{TransferKey, TransferState};
 use crate::trunk::Lane;
+use crate::usage::{RowRecord, Use};
 
 // SAFETY: plain data without padding (asserted beside each type), any bytes are valid.
 unsafe impl aya::Pod for InterfaceRecord {}
@@ -46,3 +47,7 @@ unsafe impl aya::Pod for Order {}
 unsafe impl aya::Pod for Desk {}
 // SAFETY: as above.
 unsafe impl aya::Pod for crate::opening::Set {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Use {}
+// SAFETY: as above.
+unsafe impl aya::Pod for RowRecord {}

@@ -11,6 +11,7 @@ use crate::essential::EssentialSet;
 use crate::ethertype::{MAX_ETHERTYPES, PassedEthertype};
 use crate::peer::Peer;
 use crate::service::{ServiceClass, ServiceSet};
+use crate::usage::{Row, Rows};
 
 /// Banks that take turns: the active policy and the one that is being written.
 pub const LIVE_BANKS: u32 = 2;
@@ -173,6 +174,8 @@ pub struct Policy {
     pub access: [Access; MAX_PAIRS],
     /// Who the peer of each pair is, apart from what they may, because only refusals ask.
     pub peer_of: [Peer; MAX_PAIRS],
+    /// Where the rights of each pair are counted.
+    pub rows: [Rows; MAX_PAIRS],
     /// Ethertypes that pass by their numbers.
     pub ethertypes: [PassedEthertype; MAX_ETHERTYPES],
 }
@@ -194,6 +197,10 @@ impl Policy {
         until: 0,
         access: [Access::NONE; MAX_PAIRS],
         peer_of: [Peer::NOT_KNOWN; MAX_PAIRS],
+        rows: [Rows {
+            inbound: Row::NONE,
+            outbound: Row::NONE,
+        }; MAX_PAIRS],
         ethertypes: [PassedEthertype::NONE; MAX_ETHERTYPES],
     };
 
@@ -216,6 +223,13 @@ impl Policy {
     pub fn peer_of(&self, pair: Pair) -> Peer {
         const LAST: u32 = MAX_PAIRS as u32 - 1;
         self.peer_of[as_written::and::<LAST>(pair.0) as usize]
+    }
+
+    /// Where their rights are counted.
+    #[inline(always)]
+    pub fn rows(&self, pair: Pair) -> Rows {
+        const LAST: u32 = MAX_PAIRS as u32 - 1;
+        self.rows[as_written::and::<LAST>(pair.0) as usize]
     }
 
     /// Whether packets pass whatever the verdict: observe mode, or the warm-up after a first start.
@@ -246,5 +260,5 @@ const _: () =
 
 // The kernel and the agent may be built by different compilers: no padding.
 const _: () =
-    assert!(size_of::<Policy>() == 112 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 65 + MAX_ETHERTYPES * 4);
+    assert!(size_of::<Policy>() == 112 + 2 * 65536 + 3 * 256 + MAX_PAIRS * 69 + MAX_ETHERTYPES * 4);
 const _: () = assert!(align_of::<Policy>() == 8);

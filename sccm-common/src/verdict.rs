@@ -41,6 +41,7 @@ use crate::policy::{Pair, Policy, flag};
 use crate::question::Relay;
 use crate::reason::Reason;
 use crate::service::ServiceClass;
+use crate::usage::Row;
 use crate::wire;
 
 pub use candidate::Turn;
@@ -64,6 +65,8 @@ pub struct Verdict {
     pub service: ServiceClass,
     /// Who the other end is, where the policy drops a packet for want of a right.
     pub peer: Peer,
+    /// Where the right is counted by which it passes.
+    pub row: Row,
 }
 
 impl Verdict {
@@ -80,7 +83,14 @@ impl Verdict {
             reason,
             service,
             peer: Peer::NOT_KNOWN,
+            row: Row::NONE,
         }
+    }
+
+    /// The same, by a right that is counted in a row.
+    #[inline(always)]
+    pub const fn by_right(self, row: Row) -> Self {
+        Self { row, ..self }
     }
 }
 
@@ -254,6 +264,7 @@ fn refusal(
         reason,
         service,
         peer: policy.peer_of(pair),
+        row: Row::NONE,
     }
 }
 

@@ -1,12 +1,14 @@
 //! Counts every frame once, at the counter that its verdict names.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::maps::{Array, PerCpuArray};
 use sccm_common::abi::map;
 use sccm_common::counter::{self, Counter, Page, PeerPage};
+use sccm_common::usage::{self, Row, RowRecord, Uses};
 use sccm_common::{Judgement, ServiceClass, as_written};
 
-use crate::maps::per_cpu_array;
+use crate::maps::{array, per_cpu_array};
+use crate::tables::now;
 
 #[map]
 static COUNTERS: PerCpuArray<Page> = per_cpu_array(&map::COUNTERS);
@@ -14,7 +16,14 @@ static COUNTERS: PerCpuArray<Page> = per_cpu_array(&map::COUNTERS);
 #[map]
 static PEER_COUNTERS: PerCpuArray<PeerPage> = per_cpu_array(&map::PEER_COUNTERS);
 
-/// Counts the frame.
+#[map]
+static USES: PerCpuArray<Uses> = per_cpu_array(&map::USES);
+
+/// Read by agents only: what each row stands for.
+#[map]
+static ROWS: Array<RowRecord> = array(&map::ROWS);
+
+/// Counts the frame, and the right by which it passes.
 #[inline(always)]
 pub fn count(judgement: &Judgement) {
     let Judgement {
@@ -33,6 +42,25 @@ pub fn count(judgement: &Judgement) {
     let service = ServiceClass(as_written::and::<0xff>(verdict.service.0.into()) as u8);
     let index = counter::index(verdict.reason, service);
     add(COUNTERS.get_ptr_mut(page), index, length);
+    if verdict.row != Row::NONE {
+        use_right(verdict.row, service);
+    }
+}
+
+/// Counts a packet that passes by a right.
+#[inline(always)]
+fn use_right(row: Row, class: ServiceClass) {
+    const LAST: u32 = Row::COUNT - 1;
+    let row = as_written::and::<LAST>(row.0.into()) as u32;
+    let (Some(uses), Some(column)) = (USES.get_ptr_mut(row), usage::column(class)) else {
+        return;
+    };
+    // SAFETY: as in `add`, but for the two programs of a card: if one interrupts the other in the
+    // same right, a packet may be lost from its count.
+    let uses = unsafe { &mut *uses };
+    if let Some(right) = uses.get_mut(column) {
+        right.note(now());
+    }
 }
 
 /// Adds a frame of `length` bytes to a counter of a page of this CPU.

@@ -5,6 +5,7 @@
 use core::mem;
 
 use sccm_common::counter::Direction;
+use sccm_common::usage::Row;
 use sccm_common::{Judgement, Peer, Reason, ServiceClass, Verdict};
 
 /// What is known of how a frame ends: the verdict first, then where the frame was.
@@ -14,6 +15,7 @@ pub struct Word(pub u64);
 const SERVICE: u32 = 8;
 const PEER: u32 = 16;
 const SLOT: u32 = 24;
+const ROW: u32 = 32;
 const OUTBOUND: u64 = 1 << 56;
 const OBSERVING: u64 = 1 << 57;
 const HAS_PACKET: u64 = 1 << 58;
@@ -31,8 +33,12 @@ impl Word {
             reason,
             service,
             peer,
+            row,
         } = verdict;
-        let verdict = reason as u64 | u64::from(service.0) << SERVICE | u64::from(peer.0) << PEER;
+        let verdict = reason as u64
+            | u64::from(service.0) << SERVICE
+            | u64::from(peer.0) << PEER
+            | u64::from(row.0) << ROW;
         Self(IS_JUDGED | verdict | if has_packet { HAS_PACKET } else { 0 })
     }
 
@@ -94,7 +100,7 @@ impl Word {
     pub fn judgement(self, length: u64) -> Judgement {
         let Self(word) = self;
         Judgement {
-            slot: (word >> SLOT) as u32,
+            slot: (word >> SLOT) as u32 & 0xff,
             direction: match word & OUTBOUND {
                 0 => Direction::Inbound,
                 _ => Direction::Outbound,
@@ -105,6 +111,7 @@ impl Word {
                 reason: unsafe { mem::transmute::<u8, Reason>(word as u8) },
                 service: ServiceClass((word >> SERVICE) as u8),
                 peer: Peer((word >> PEER) as u8),
+                row: Row((word >> ROW) as u16),
             },
             length,
         }

@@ -15,7 +15,7 @@ macro_rules! schemas {
 }
 
 /// Part of the program: where other kernels are tested there is no `docs`.
-const SCHEMAS: [(&str, &str); 18] = schemas![
+const SCHEMAS: [(&str, &str); 20] = schemas![
     "answer",
     "blocked",
     "catalog",
@@ -34,6 +34,7 @@ const SCHEMAS: [(&str, &str); 18] = schemas![
     "role",
     "roles",
     "status",
+    "unused",
     "version"
 ];
 

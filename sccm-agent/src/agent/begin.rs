@@ -190,7 +190,7 @@ fn warm_up(
     Ok(Some((until, clock.wall() + u64::from(warm_up))))
 }
 
-/// The service names that the counters carry already.
+/// The service names that the counters carry already, and the rows of rights.
 fn service_names(settings: &Settings, found: Found) -> Result<ServiceNames> {
     let pins = &settings.pins;
     match found {
@@ -202,7 +202,7 @@ fn service_names(settings: &Settings, found: Found) -> Result<ServiceNames> {
                 "the flow table that exists has room for {capacity}: give --flow-capacity \
                  {capacity}, or run `sccm-agent detach` first"
             );
-            Maps::open(pins)?.service_names()
+            Maps::open(pins)?.known_names()
         }
         Found::OtherAbi(version) => bail!(
             "{} holds the maps of another sccm-agent (layout {version}, this one has {}): \

@@ -1,7 +1,8 @@
 //! The report for people.
 
 use super::matrix::{Narrowed, Published, Right, Rules, shown};
-use super::{Difference, Report, System, Warning};
+use super::{Report, System, Warning};
+use crate::diff::Difference;
 use crate::output;
 use crate::policy::INTERNET;
 use crate::units::KIB;
@@ -51,7 +52,7 @@ impl Report {
         parts.push(self.summary());
         parts.extend(listed("Warnings", "!", &self.warnings));
         parts.extend(listed("Notes", "-", &self.notes));
-        parts.extend(self.difference.as_ref().map(difference));
+        parts.extend(self.difference.as_ref().map(Difference::text));
         parts.join("\n\n")
     }
 
@@ -132,44 +133,6 @@ fn narrowed(narrowed: &[Narrowed]) -> String {
         "Narrowed by [peers] to the roles that the document's tables name\n{}",
         output::lines(&table)
     )
-}
-
-fn difference(difference: &Difference) -> String {
-    let running = format!(
-        "generation {}, {}",
-        difference.generation,
-        &difference.hash[..12]
-    );
-    if difference.settings.is_empty() && difference.changes.is_empty() {
-        return format!("Nothing would change ({running} is enforced).");
-    }
-    let mut text = format!("What would change ({running} is enforced)");
-    for setting in &difference.settings {
-        text += &format!("\n{setting}");
-    }
-    if !difference.changes.is_empty() {
-        let mut table = output::list(["", "At", "Peer", "Service", "Ports", "Links"]);
-        for change in &difference.changes {
-            let arrow = if change.direction == "inbound" {
-                "<-"
-            } else {
-                "->"
-            };
-            table.add_row([
-                change.change.to_owned(),
-                change.systems.clone(),
-                format!("{arrow} {} ({})", change.peers, change.example),
-                change.service.clone(),
-                match change.if_handed_out {
-                    true => format!("{} {}, if handed out", change.protocol, change.ports),
-                    false => format!("{} {}", change.protocol, change.ports),
-                },
-                change.links.join(", "),
-            ]);
-        }
-        text += &format!("\n{}", output::lines(&table));
-    }
-    text
 }
 
 /// One block for each peer; its services stand side by side with their ports.

@@ -1,18 +1,16 @@
 //! `sccm-agent check`: what a policy file means, before it is enforced.
 
-use super::PinArgs;
-use crate::check::{Difference, Live, Report};
+use super::{PinArgs, diff};
+use crate::check::Report;
 use crate::config;
+use crate::diff::{Difference, Side};
 use crate::expect;
-use crate::interface::{self, Netlink};
-use crate::kernel::{Found, Maps, PinDir};
+use crate::interface;
 use crate::output::{self, OutputArgs, OutputFormat};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tokio::runtime::Builder;
 
 /// Check a policy file: print who may open what, and warn of likely mistakes
 #[derive(Debug, Clone, Args)]
@@ -25,7 +23,7 @@ pub struct CheckArgs {
     #[arg(long)]
     strict: bool,
 
-    /// Print also what would change for the running policy
+    /// Print also what would change for the running policy, as `diff live FILE` does
     #[arg(long)]
     against_live: bool,
 
@@ -58,8 +56,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         report.compare_translation(&policy, &translation.destinations);
     }
     if args.against_live {
-        let live = live(&args.pins.pins())?;
-        report.difference = Some(Difference::new(&policy, &live)?);
+        let running = diff::running(&args.pins)?;
+        let machine = diff::machine_of(&running, &[])?;
+        let candidate = Side::written(args.file.display().to_string(), policy, &machine)?;
+        report.difference = Some(Difference::new(&Side::live(running), &candidate)?);
     }
     match args.output.output {
         OutputFormat::Json => output::print_json(&report)?,
@@ -69,34 +69,4 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
-}
-
-/// What is enforced now.
-fn live(pins: &PinDir) -> Result<Live> {
-    match pins.look()? {
-        Found::Maps => {}
-        Found::Nothing => bail!(
-            "nothing is enforced ({} is empty), so there is nothing to compare with",
-            pins.path().display()
-        ),
-        Found::OtherAbi(version) => bail!(
-            "what is enforced belongs to another sccm-agent (layout {version}, this one has {}): \
-             compare with that one",
-            sccm_common::abi::VERSION
-        ),
-    }
-    let maps = Maps::open(pins)?;
-    Ok(Live {
-        info: maps.info()?,
-        tables: maps.tables()?,
-        names: maps.service_names()?,
-        broadcasts: broadcasts()?,
-    })
-}
-
-/// What stands for all systems of a network of this machine.
-fn broadcasts() -> Result<Vec<Ipv4Addr>> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let addresses = runtime.block_on(async { Netlink::connect()?.own_addresses().await })?;
-    Ok(addresses.broadcasts.into_iter().collect())
 }

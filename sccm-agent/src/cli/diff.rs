@@ -54,32 +54,14 @@ Examples:
 /// An operand that is no policy, nothing enforced, or standard output that cannot be written.
 pub fn run(args: &DiffArgs) -> Result<ExitCode> {
     let live = match [&args.from, &args.to].contains(&&Operand::Live) {
-        true => Some(running(args)?),
+        true => Some(running(&args.pins)?),
         false => None,
     };
-    let mut own = args.own.clone();
-    if let Some(running) = &live
-        && own.is_empty()
-    {
-        own = running.tables.own_addresses();
-    }
-    let mut machine = match own.as_slice() {
-        [] => Surroundings::default(),
-        own => Surroundings::gateway(own),
+    let machine = match (&live, args.own.as_slice()) {
+        (Some(running), own) => machine_of(running, own)?,
+        (None, []) => Surroundings::default(),
+        (None, own) => Surroundings::gateway(own),
     };
-    if let Some(running) = &live {
-        machine.is_bridge = running.tables.policy.has(flag::BRIDGE);
-        let addresses = own_addresses()?;
-        machine.broadcasts = addresses.broadcasts.into_iter().collect();
-        // Of the machine's addresses, those that the running policy takes for its own.
-        let is_own = |address: &IpAddr| {
-            let class = running.tables.class_at(*address);
-            class.is_marked(AddressClass::NOBODY)
-        };
-        if !machine.is_gateway {
-            machine.own = addresses.holders.into_keys().filter(is_own).collect();
-        }
-    }
     let mut live = live.map(Side::live);
     let mut side = |operand: &Operand| match operand {
         Operand::File(path) => Side::file(path, &machine).map(Some),
@@ -111,13 +93,39 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode> {
     })
 }
 
-fn running(args: &DiffArgs) -> Result<Running> {
-    let maps = state::open(&args.pins.pins())?;
+/// What is enforced now.
+pub(super) fn running(pins: &PinArgs) -> Result<Running> {
+    let maps = state::open(&pins.pins())?;
     Ok(Running {
         info: maps.info()?,
         tables: maps.tables()?,
         names: maps.service_names()?,
     })
+}
+
+/// This machine, as the running policy was compiled for it. `own`: what the operator calls a gateway's
+/// own addresses, if anything.
+pub(super) fn machine_of(running: &Running, own: &[IpAddr]) -> Result<Surroundings> {
+    let own = match own {
+        [] => running.tables.own_addresses(),
+        own => own.to_vec(),
+    };
+    let mut machine = match own.as_slice() {
+        [] => Surroundings::default(),
+        own => Surroundings::gateway(own),
+    };
+    machine.is_bridge = running.tables.policy.has(flag::BRIDGE);
+    let addresses = own_addresses()?;
+    machine.broadcasts = addresses.broadcasts.into_iter().collect();
+    // Of the machine's addresses, those that the running policy takes for its own.
+    let is_own = |address: &IpAddr| {
+        let class = running.tables.class_at(*address);
+        class.is_marked(AddressClass::NOBODY)
+    };
+    if !machine.is_gateway {
+        machine.own = addresses.holders.into_keys().filter(is_own).collect();
+    }
+    Ok(machine)
 }
 
 /// What this machine is called, and what stands for all systems of its networks.

@@ -21,7 +21,7 @@ const EVERY: [Meaning; 3] = [
 ];
 
 /// What else they mean for single commands.
-const OWN: [(&str, &[Meaning]); 18] = [
+const OWN: [(&str, &[Meaning]); 19] = [
     (
         "enforce",
         &[
@@ -68,6 +68,16 @@ const OWN: [(&str, &[Meaning]); 18] = [
         &[
             (0, "B lets nothing pass that A does not"),
             (1, "B lets something pass that A does not"),
+        ],
+    ),
+    (
+        "unused",
+        &[
+            (
+                0,
+                "nothing was unused for all of the time; also where it is not counted for so long",
+            ),
+            (1, "something was not used for all of the time"),
         ],
     ),
     ("test", &[(1, "one of the expectations is broken")]),

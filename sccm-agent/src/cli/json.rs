@@ -15,6 +15,7 @@ use crate::openings::Learned;
 use crate::policies::Outcome;
 use crate::policy::Explanation;
 use crate::replay::Summary;
+use crate::unused::Unused;
 use sccm_tests::document::assert_current;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -55,7 +56,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 24] {
+fn documents() -> [Document; 25] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -66,6 +67,7 @@ fn documents() -> [Document; 24] {
         ),
         Document::new::<Coverage>("coverage", "`sccm-agent coverage -o json` prints"),
         Document::new::<Difference>("diff", "`sccm-agent diff A B -o json` prints"),
+        Document::new::<Unused>("unused", "`sccm-agent unused -o json` prints"),
         Document::new::<Verdicts>("test", "`sccm-agent test -o json` prints"),
         Document::new::<Summary>("replay", "`sccm-agent replay -o json` prints"),
         Document::new::<Lesson>("learn", "`sccm-agent learn -o json` prints"),
@@ -86,7 +88,7 @@ fn documents() -> [Document; 24] {
             "openings",
             "`sccm-agent openings --read FILE -o json` prints",
         ),
-        Document::new::<openings::Live>("openings-live", "`sccm-agent openings -o json` prints"),
+        Document::new::<openings::live::Live>("openings-live", "`sccm-agent openings -o json` prints"),
         Document::new::<Outcome>(
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",

@@ -1,8 +1,6 @@
 //! `sccm-agent openings`: which dynamic ports the RPC endpoint mapper handed to whom.
 
-mod live;
-
-pub(super) use live::Live;
+pub(super) mod live;
 
 use super::PinArgs;
 use crate::capture::read::Reader;

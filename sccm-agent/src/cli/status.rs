@@ -180,8 +180,8 @@ fn trial(policy: &PolicyStatus, now: u64) -> String {
 fn drift(file: Option<&PolicyFile>) -> String {
     match file {
         Some(file) if file.differs => format!(
-            "File:   {} does not hold what is enforced: run `sccm-agent check --against-live` on it, \
-             then `sccm-agent reload`, or change it\n",
+            "File:   {} does not hold what is enforced: `sccm-agent diff live FILE` says in \
+             what; run `sccm-agent reload`, or change it\n",
             file.path.display()
         ),
         _ => String::new(),

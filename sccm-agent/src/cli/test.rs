@@ -76,7 +76,7 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
     })
 }
 
-fn text(verdicts: &Verdicts) -> String {
+pub(super) fn text(verdicts: &Verdicts) -> String {
     let line = |outcome: &Outcome| match &outcome.broken_by {
         None => format!("holds   {}", outcome.name),
         Some(why) => format!("broken  {}: {why}", outcome.name),
@@ -91,7 +91,7 @@ fn text(verdicts: &Verdicts) -> String {
     lines.join("\n")
 }
 
-fn junit(verdicts: &Verdicts, file: &str) -> String {
+pub(super) fn junit(verdicts: &Verdicts, file: &str) -> String {
     let all = &verdicts.expectations;
     let failures = all.iter().filter(|outcome| !outcome.holds).count();
     let mut text = format!(

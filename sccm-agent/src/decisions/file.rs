@@ -95,6 +95,13 @@ impl StateFile {
             .collect()
     }
 
+    /// The policy with this hash, if it was confirmed last, as far as the file tells this user.
+    #[must_use]
+    pub fn confirmed(&self, policy: &Hash) -> Option<SitePolicy> {
+        let confirmed = self.read().ok()?.confirmed?;
+        (confirmed.hash == *policy).then_some(confirmed.policy)
+    }
+
     fn read(&self) -> Result<Known> {
         let Some(file) = self.open()? else {
             return Ok(Known::default());

@@ -17,6 +17,7 @@ use sccm_common::blocked::{Bucket, Set};
 use sccm_common::counter::{Page, PeerPage};
 use sccm_common::policy::{LIVE_BANKS, SHADOWED};
 use sccm_common::trunk::VlanTable;
+use sccm_common::usage::{RowRecord, Uses};
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -58,6 +59,10 @@ pub struct Maps {
     shadow_flows: PerCpuArray<MapData, Set>,
     shadow_buckets: PerCpuArray<MapData, Bucket>,
     peers: Array<MapData, PeerRecord>,
+    pub(super) uses: PerCpuArray<MapData, Uses>,
+    pub(super) rows: Array<MapData, RowRecord>,
+    /// The same map, to be read in one call.
+    pub(super) all_rows: Table<u32, RowRecord>,
 }
 
 impl Maps {
@@ -83,6 +88,9 @@ impl Maps {
             shadow_flows: open(pins, map::SHADOW_FLOWS)?,
             shadow_buckets: open(pins, map::SHADOW_BUCKETS)?,
             peers: open(pins, map::PEERS)?,
+            uses: open(pins, map::USES)?,
+            rows: open(pins, map::ROWS)?,
+            all_rows: Table::open(pins, map::ROWS)?,
         })
     }
 
@@ -112,6 +120,7 @@ impl Maps {
             // A program may still be reading the policy that was in this bank.
             grace_period()?;
         }
+        self.write_rows(compiled, generation)?;
         let info = PolicyInfo {
             generation,
             published: unix_time(),
@@ -272,7 +281,7 @@ fn dated(written: PolicyInfo) -> PolicyInfo {
     }
 }
 
-fn unix_time() -> u64 {
+pub(super) fn unix_time() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }

@@ -109,7 +109,7 @@ pub(super) fn write_interface(
 }
 
 /// `text` as a record has it: cut so that a zero fits behind it.
-fn padded<const N: usize>(text: &str) -> [u8; N] {
+pub(super) fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
     for (byte, value) in bytes[..N - 1].iter_mut().zip(text.bytes()) {
         *byte = value;
@@ -117,7 +117,7 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     let end = bytes
         .iter()
         .position(|byte| *byte == 0)

@@ -145,6 +145,12 @@ families! {
         "1 if the policy's file holds something else than what is enforced, or cannot be read; looked at every quarter of a minute.";
     POLICY_RULE_INFO = Gauge "sccm_policy_rule_info", &[&RULE, &REASON],
         "Always 1; why the policy has each rule, in the operator's words.";
+    RIGHTS = Gauge "sccm_rights", &[&DIRECTION],
+        "Rights of the active policy whose use is counted: services of a kind of peers at a kind of protected systems.";
+    RIGHTS_UNUSED = Gauge "sccm_rights_unused", &[&DIRECTION],
+        "How many of them nothing has used since they are counted; `sccm-agent unused` lists them.";
+    SERVICE_LAST_USED = Gauge "sccm_service_last_used_timestamp_seconds", &[&DIRECTION, &PROTOCOL, &SERVICE],
+        "When a right to this service was last used; 0: never, since it is counted.";
     LAST_RELOAD_SUCCESSFUL = Gauge "sccm_policy_last_reload_successful", &[],
         "1 if the last reload, or the start, made its policy the active one.";
     LAST_RELOAD_SUCCESS = Gauge "sccm_policy_last_reload_success_timestamp_seconds", &[],

@@ -2,9 +2,10 @@
 
 use super::addresses::{self, AddressTable};
 use super::answers::address_of;
+use super::rows::WantedRow;
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
-use super::{Outbound, SitePolicy, Surroundings, ethertype, hash, publish, rights, scopes};
+use super::{Outbound, SitePolicy, Surroundings, ethertype, hash, publish, rights, rows, scopes};
 use crate::catalog::RoleId;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
@@ -61,6 +62,8 @@ pub struct Compiled {
     pub addresses: AddressTable,
     /// What service classes and peers are called, those of earlier policies included.
     pub services: ServiceNames,
+    /// The rows of its rights.
+    pub rows: Vec<WantedRow>,
     /// How many kinds of protected systems there are, the gateway itself included.
     pub local_classes: usize,
 }
@@ -106,9 +109,13 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     });
     let peers: Vec<_> = peers.collect();
     let published = publish::of(request.policy, &scopes, &classes, &set_of);
+    let writer = rows::Writer::new(request.policy, &policy);
+    let others: Vec<_> = peers.iter().map(|(peer, _)| writer.peer(peer)).collect();
+    let mut rowed = Vec::new();
     let (mut pair, mut hands_out) = (0, false);
     for local in scopes.locals(&sorted.locals) {
-        for (peer, number) in &peers {
+        let system = writer.system(&local);
+        for ((peer, number), other) in peers.iter().zip(&others) {
             let access = rights.between(&local, peer);
             policy.access[pair] = access;
             let either = access.inbound.union(access.outbound);
@@ -122,12 +129,15 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
                 }
             }
             policy.peer_of[pair] = *number;
+            let ends = ((&local, &system), (peer, other));
+            rowed.extend(writer.rows_of(pair, ends.0, ends.1, &policy.access[pair]));
             pair += 1;
         }
     }
     if hands_out {
         policy.dynamic = vocabulary.dynamic(&request.policy.site, &classes);
     }
+    let rows = rows::number(rowed, &services.rows, &mut policy);
     let info = PolicyInfo {
         generation: 0,
         hash: hash::of_written(request.policy),
@@ -147,6 +157,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
         local_classes: sorted.locals.len(),
         addresses: sorted.table,
         services,
+        rows,
     })
 }
 

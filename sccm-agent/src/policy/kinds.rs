@@ -102,8 +102,16 @@ impl<'a> Kinds<'a> {
     /// # Errors
     /// As [`compile`].
     pub fn new(request: &Request<'a>) -> Result<Self> {
+        Self::numbered(request, ServiceNames::default())
+    }
+
+    /// The same, with the numbers that services and rows have already.
+    ///
+    /// # Errors
+    /// As [`compile`].
+    pub fn numbered(request: &Request<'a>, names: ServiceNames) -> Result<Self> {
         let policy = request.policy;
-        let compiled = compile(request, ServiceNames::default())?;
+        let compiled = compile(request, names)?;
         let tables = Tables::from(&compiled);
         let scopes = scopes::of(policy, request.machine);
         let mut all: Vec<Kind> = Vec::new();

@@ -11,7 +11,7 @@
 
 mod shared;
 
-use super::{PeerNames, Target};
+use super::{KnownRows, PeerNames, Target};
 use anyhow::{Context as _, Result, bail};
 use sccm_common::ServiceClass;
 use sccm_common::abi::SERVICE_NAME_BYTES;
@@ -42,6 +42,8 @@ pub struct ServiceNames {
     classes: BTreeMap<u8, ServiceName>,
     /// The names of peers, which have numbers of their own.
     pub peers: PeerNames,
+    /// The rows of rights.
+    pub rows: KnownRows,
 }
 
 impl Default for ServiceNames {
@@ -65,6 +67,7 @@ impl Default for ServiceNames {
         Self {
             classes: names.collect(),
             peers: PeerNames::default(),
+            rows: KnownRows::default(),
         }
     }
 }

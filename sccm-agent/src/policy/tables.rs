@@ -42,33 +42,6 @@ impl Tables {
         }
     }
 
-    /// Calls `found` for every stretch of addresses that both tables treat alike,
-    /// with its first address and its class in either. Classes have no marks.
-    pub fn walk_both(
-        &self,
-        other: &Self,
-        mut found: impl FnMut(IpAddr, AddressClass, AddressClass),
-    ) {
-        for family in [Family::V4, Family::V6] {
-            let mut others = other.stretches(family).into_iter().peekable();
-            for mine in self.stretches(family) {
-                let mut first = mine.first;
-                while let Some(theirs) = others.peek() {
-                    found(address(family, first), mine.class, theirs.class);
-                    if theirs.last > mine.last {
-                        break;
-                    }
-                    let last = theirs.last;
-                    others.next();
-                    if last == mine.last {
-                        break;
-                    }
-                    first = last + 1;
-                }
-            }
-        }
-    }
-
     /// Those of a policy that lets nothing be opened, and tells no addresses apart.
     #[must_use]
     pub fn nothing() -> Self {

@@ -16,6 +16,7 @@ use crate::probe;
 use crate::question;
 use crate::tftp::{self, TransferKey, TransferState};
 use crate::trunk::VlanTable;
+use crate::usage::{Row, RowRecord, Uses};
 use crate::verdict::Outcome;
 use crate::{Peer, Policy, ServiceClass};
 use Size::{Entries, FlowCapacity};
@@ -52,6 +53,11 @@ maps! {
     SHADOW_COUNTERS: PerCpuArray<Page> = Entries(SHADOW_PAGES);
     /// What was refused, by peer; pages as in [`COUNTERS`].
     PEER_COUNTERS: PerCpuArray<PeerPage> = Entries(PAGES);
+
+    /// How much each right was used, by its [`Row`].
+    USES: PerCpuArray<Uses> = Entries(Row::COUNT);
+    /// What each row stands for.
+    ROWS: Array<RowRecord> = Entries(Row::COUNT);
 
     /// Which interface each slot stands for.
     INTERFACES: Array<InterfaceRecord> = Entries(MAX_INTERFACES);

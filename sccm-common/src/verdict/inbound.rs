@@ -49,10 +49,10 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
             tftp::note_request(tables, payload, packet);
         }
-        return Verdict::of_service(Reason::Service, service);
+        return Verdict::of_service(Reason::Service, service).by_right(policy.rows(pair).inbound);
     }
     if answers.any(Answers::CLIENT) {
-        return Verdict::of_service(Reason::Service, service);
+        return Verdict::of_service(Reason::Service, service).by_right(policy.rows(pair).inbound);
     }
     if is_reply_apart(tables, packet) || tftp::follows(tables, payload, packet) {
         return Verdict::of_service(Reason::Reply, answered_service(policy, packet));
@@ -114,7 +114,8 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         if !udp && rpc::may_concern(policy, packet.transport.source_port(), port) {
             return None;
         }
-        return Some(Verdict::of_service(Reason::Service, service));
+        let verdict = Verdict::of_service(Reason::Service, service);
+        return Some(verdict.by_right(policy.rows(pair).inbound));
     }
     // The slow path knows what was handed out.
     let rights = &policy.access(pair).inbound;

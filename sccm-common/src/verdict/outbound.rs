@@ -79,7 +79,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     if tables.opaque_answer(to_group) {
         // A group has asked for nothing, and answers nothing: no flow is looked for or noted.
         return match !enforcing || rights.outbound.contains(wanted) {
-            true => passes(wanted),
+            true => passes(wanted).by_right(policy.rows(pair).outbound),
             false => refusal(policy, local, pair, Reason::OutboundNotAllowed, wanted),
         };
     }
@@ -143,10 +143,10 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     if packet.protocol == Protocol::UDP && packet.destination_port == tftp::PORT {
         tftp::note_request(tables, payload, packet);
     }
-    passes(match answers.any(Answers::SERVER) {
-        true => answered,
-        false => wanted,
-    })
+    match answers.any(Answers::SERVER) {
+        true => passes(answered),
+        false => passes(wanted).by_right(policy.rows(pair).outbound),
+    }
 }
 
 /// The flow that a packet belongs to, if there is one to look for.

@@ -1,5 +1,6 @@
 use super::*;
 use sccm_common::counter::{index, peer_index};
+use sccm_common::usage::Row;
 use sccm_common::{Peer, ServiceClass, Verdict, counter};
 
 /// Pages with these counters.
@@ -22,6 +23,7 @@ fn by_peer(direction: Direction, class: u8, counts: &[(u8, u64)]) -> Vec<Counter
             reason: peer_reason(direction),
             service: ServiceClass(class),
             peer: Peer(*peer),
+            row: Row::NONE,
         };
         page[peer_index(direction, verdict).unwrap()] = Counter {
             packets: *packets,
