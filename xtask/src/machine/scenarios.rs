@@ -26,8 +26,8 @@ pub struct Given {
     pub image: PathBuf,
 }
 
-/// How long packets may take to flow again, on an emulated machine beside other builds.
-const FLOWS: Duration = Duration::from_secs(120);
+/// How long something may take until it is so, on an emulated machine beside other builds.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The machine, and the hosts beside it.
 struct Trial {
@@ -118,13 +118,13 @@ impl Trial {
     /// Waits until what is allowed passes.
     fn flows(&self) -> Result<()> {
         let flows = |seen: Seen| seen.passed > 10 && seen.conversations > 2;
-        self.probe.wait("allowed packets pass", FLOWS, flows)
+        self.probe.wait("allowed packets pass", PATIENCE, flows)
     }
 
     /// Nothing is enforced: both kinds pass. It shows that the probe would see what slips through.
     fn is_open(&self) -> Result<()> {
         let open = |seen: Seen| seen.slipped > 10 && seen.answered > 0 && seen.passed > 10;
-        self.probe.wait("forbidden packets pass", FLOWS, open)
+        self.probe.wait("forbidden packets pass", PATIENCE, open)
     }
 
     /// Waits until a command succeeds on the machine.
@@ -134,7 +134,7 @@ impl Trial {
             sleep(Duration::from_secs(2));
             Ok((self.shell.attempt(lines)?.0 == 0).then_some(()))
         };
-        until(what, Duration::from_secs(120), look)
+        until(what, PATIENCE, look)
     }
 
     /// A moment of the machine, in microseconds since it booted.
