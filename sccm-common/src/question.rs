@@ -65,6 +65,8 @@ mod kind {
     pub(super) const RPC_CALL: u64 = 9;
     /// The same, once it is answered.
     pub(super) const RPC_ANSWERED: u64 = 10;
+    /// The same, wherever its answer begins.
+    pub(super) const RPC_ANYWHERE: u64 = 11;
 }
 
 /// Who asks DHCP on behalf of clients.
@@ -197,6 +199,20 @@ impl QuestionKey {
     ) -> Self {
         let exchange = (call as u64) << 32 | answer as u64;
         Self::of_rpc(packet, is_client, kind::RPC_CALL, (context, how), exchange)
+    }
+
+    /// The same, wherever its answer begins.
+    #[inline(always)]
+    pub const fn rpc_call_anywhere(
+        packet: &Packet,
+        is_client: bool,
+        context: u16,
+        how: u8,
+        call: u32,
+    ) -> Self {
+        let exchange = (call as u64) << 32;
+        let kind = kind::RPC_ANYWHERE;
+        Self::of_rpc(packet, is_client, kind, (context, how), exchange)
     }
 
     /// That the call was answered.

@@ -105,6 +105,6 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
         eprintln!("{line}");
     }
     let comments = left_out.iter().map(|line| format!("# {line}\n"));
-    output::print(comments.collect::<String>() + &text)?;
+    output::print(comments.collect::<String>() + text.as_str())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -56,7 +56,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 25] {
+fn documents() -> [Document; 26] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -88,7 +88,10 @@ fn documents() -> [Document; 25] {
             "openings",
             "`sccm-agent openings --read FILE -o json` prints",
         ),
-        Document::new::<openings::live::Live>("openings-live", "`sccm-agent openings -o json` prints"),
+        Document::new::<openings::live::Live>(
+            "openings-live",
+            "`sccm-agent openings -o json` prints",
+        ),
         Document::new::<Outcome>(
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",

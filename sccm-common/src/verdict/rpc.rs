@@ -225,7 +225,7 @@ pub fn units<T: Tables>(tables: &T, room: &Room, packet: &Packet, asks: bool) {
     let mut at = 0;
     for _ in 0..UNITS {
         let left = packet.payload.wrapping_sub(at);
-        if left > packet.payload || left < CALL_HEADER || at >= room::BYTES {
+        if left > packet.payload || left < CALL_HEADER || at + CALL_HEADER > room::BYTES {
             return;
         }
         let [version, minor, kind, flags, order, ..] = *room.at::<8>(at);
@@ -273,6 +273,8 @@ fn question<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order:
             let exchange = (call, packet.tcp_acknowledgement);
             let asked = QuestionKey::rpc_call(packet, true, context, how as u8, exchange);
             tables.note_question(&asked);
+            let anywhere = QuestionKey::rpc_call_anywhere(packet, true, context, how as u8, call);
+            tables.note_question(&anywhere);
         }
     }
 }
@@ -293,7 +295,8 @@ fn proposals<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order
     let count = room.u8(at + 24);
     let mut at = at + 28;
     for number in 0..PROPOSALS {
-        if number >= count || at + 24 > packet.payload || at >= room::BYTES {
+        let is_there = at + 24 <= packet.payload && at + 24 <= room::BYTES;
+        if number >= count || !is_there {
             return;
         }
         let context = room.u16(at, order);
@@ -325,6 +328,8 @@ struct Asked(u32);
 
 impl Asked {
     const NOTHING: Self = Self(1 << 9);
+    /// A question whose answer is awaited at another place in the stream.
+    const ELSEWHERE: Self = Self(1 << 10);
     const AGAIN: u32 = 1 << 8;
 
     #[inline(always)]
@@ -343,10 +348,17 @@ impl Asked {
 #[inline(never)]
 fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Order) {
     let asked = asked(tables, room, packet, at, order);
-    if asked.0 == Asked::NOTHING.0 {
-        return;
-    }
     let refused = |why| tables.count_rpc(Outcome::refused(why));
+    if asked.0 == Asked::ELSEWHERE.0 {
+        return refused(Refusal::OutOfWindow);
+    }
+    if asked.0 == Asked::NOTHING.0 {
+        // Most answers name no port.
+        return match names_port(room, packet, at, order) {
+            true => refused(Refusal::NoRequest),
+            false => {}
+        };
+    }
     if room.u8(at + 2) == FAULT {
         return refused(Refusal::Fault);
     }
@@ -418,7 +430,27 @@ fn asked<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Or
             return Asked(how as u32 | if again { Asked::AGAIN } else { 0 });
         }
     }
+    let anywhere = |how| QuestionKey::rpc_call_anywhere(packet, false, context, how as u8, call);
+    for how in How::ALL {
+        if tables.was_asked(&anywhere(how), MAX_AGE) {
+            return Asked::ELSEWHERE;
+        }
+    }
     Asked::NOTHING
+}
+
+/// Whether a unit is the answer of `ept_map` with a port, by its looks.
+#[inline(always)]
+fn names_port(room: &Room, packet: &Packet, at: u32, order: Order) -> bool {
+    let size = u32::from(room.u16(at + 8, order));
+    let length = size.wrapping_sub(CALL_HEADER);
+    let is_there = at + size <= packet.payload && at + size <= room::BYTES;
+    let first = match (Layout::NDR32.towers(length), Layout::NDR64.towers(length)) {
+        (Some(count), _) => Layout::NDR32.first(count),
+        (_, Some(count)) => Layout::NDR64.first(count),
+        _ => return false,
+    };
+    is_there && [1, 0, 0x07, 2, 0] == *room.at(at + CALL_HEADER + first + 59)
 }
 
 /// Where the parts of an answer of `ept_map` are, in NDR32 and NDR64 (DCE 1.1: RPC, Appendix L).
@@ -453,6 +485,12 @@ impl Layout {
         let (rest, each) = (length.wrapping_sub(self.head + 4), self.stride + self.word);
         (1..=MOST_TOWERS).find(|count| rest == each * count)
     }
+
+    /// Where the first of so many begins.
+    #[inline(always)]
+    const fn first(&self, count: u32) -> u32 {
+        self.head + self.word * count + self.sizes
+    }
 }
 
 /// Towers that clients ask for.
@@ -486,7 +524,7 @@ fn towers<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) {
     if room.u32(end.wrapping_sub(4), order) != 0 {
         return refused(Refusal::CallFailed);
     }
-    let mut at = stub + layout.head + layout.word * count;
+    let mut at = stub + layout.first(count) - layout.sizes;
     for number in 0..MOST_TOWERS {
         if number >= count {
             return;

@@ -99,7 +99,7 @@ fn a_key_is_set_once_in_a_file() {
 
 #[test]
 fn a_name_is_for_one_rule_of_either_kind() {
-    let text = with_entry(&(rule("a") + &rule("a").replace("allow", "management.allow")));
+    let text = with_entry(&(rule("a") + rule("a").replace("allow", "management.allow").as_str()));
     refused(&text, "8:8", &["`a` is given already, at policy.toml:2:8"]);
 }
 

@@ -435,6 +435,12 @@ fn an_answer_counts_only_for_the_question_that_it_answers() {
         assert!(none());
         say(&mut talk, 2, 0, 0);
         assert_eq!(world.state.openings.borrow().len(), 1);
+        let expected = [
+            (Ok(How::Map), 1),
+            (Err(Refusal::OutOfWindow), 2),
+            (Err(Refusal::NoRequest), 6),
+        ];
+        assert_eq!(outcomes(&world), expected);
     }
 }
 
