@@ -372,7 +372,7 @@ fn tracking_opens_nothing_and_says_what_is_opened_on_demand() {
     let none = side(
         "none",
         &RPC.replace("MODE", "static")
-            .replace("distribution-point", "proxy-management-point"),
+            .replace("distribution-point", "software-update-point"),
     );
     let difference = Difference::new(&none, &tracked).unwrap();
     let told = told(&difference);
