@@ -88,7 +88,10 @@ fn documents() -> [Document; 25] {
             "openings",
             "`sccm-agent openings --read FILE -o json` prints",
         ),
-        Document::new::<openings::live::Live>("openings-live", "`sccm-agent openings -o json` prints"),
+        Document::new::<openings::live::Live>(
+            "openings-live",
+            "`sccm-agent openings -o json` prints",
+        ),
         Document::new::<Outcome>(
             "outcome",
             "`reload`, `promote`, `confirm` and `rollback` print with `-o json`",
