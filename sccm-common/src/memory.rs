@@ -268,8 +268,9 @@ impl Tables for MemoryTables<'_> {
     }
 
     fn note_opening(&self, key: &OpeningKey, how: How, interface: &[u8; 16]) {
-        let is_used = self.opening(key).is_used();
-        let opening = Opening::of(is_used, self.now());
+        let (known, now) = (self.opening(key), self.now());
+        let is_used = known.is_used() && known.is_alive(&self.policy.timeouts, now);
+        let opening = Opening::of(is_used, now);
         let told = (opening, how, *interface);
         self.state.openings.borrow_mut().insert(*key, told);
     }

@@ -257,7 +257,9 @@ impl Words<'_> {
         }
         let at = as_written::and::<MASK>(first) as usize;
         let before = Opening(self.0[at].get());
-        let is_used = before.is_of(fingerprint) && before.is_used();
+        // One that has ended begins anew: nobody has connected to it since.
+        let is_known = before.is_of(fingerprint) && before.is_alive(timeouts, now);
+        let is_used = is_known && before.is_used();
         self.0[at].set(Opening::new(fingerprint, is_used, now).0);
         at
     }
@@ -299,6 +301,10 @@ mod tests {
         // Handed out again, it is still one that is used.
         words.note(fingerprint, &TIMEOUTS, NOW + 20);
         assert!(words.find(fingerprint).is_used());
+        let ended = NOW + 21 + TIMEOUTS.rpc_used;
+        words.note(fingerprint, &TIMEOUTS, ended);
+        let anew = words.find(fingerprint);
+        assert!(!anew.is_used() && anew.is_alive(&TIMEOUTS, ended));
         // Nobody opens a port by connecting to it.
         words.renew(Fingerprint(8), NOW);
         assert_eq!(words.find(Fingerprint(8)), Opening::NONE);

@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use sccm_agent::catalog::{Catalog, Edition};
 use serde::{Deserialize, Serialize};
 
+use super::{Carrier, Span};
+
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -120,6 +122,9 @@ pub struct Site {
     /// `LOW-HIGH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rpc_range: Option<String>,
+    /// `static` or `tracked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<String>,
     /// `LOW-HIGH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multicast_range: Option<String>,
@@ -185,6 +190,9 @@ pub struct Entry {
     /// Whether it is behind another gateway.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elsewhere: bool,
+    /// As in [`Site`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<String>,
 }
 
 /// `[management]`.
@@ -302,6 +310,23 @@ impl Document {
             .iter()
             .filter_map(|peers| peers.get("dhcp-relay"));
         relays.any(|relays| relays.iter().any(|prefix| prefix.addr().is_ipv6()))
+    }
+
+    /// Whether ports of some system are open only once its endpoint mapper hands them out.
+    #[must_use]
+    pub fn tracks(&self) -> bool {
+        let mut entries = self.protect.iter();
+        entries.any(|entry| self.tracked_range(entry).is_some())
+    }
+
+    /// The dynamic range of RPC, if only what the mapper hands out of it is open at the systems of an
+    /// entry.
+    #[must_use]
+    pub(super) fn tracked_range(&self, entry: &Entry) -> Option<Span> {
+        let mode = entry.rpc.as_ref().or(self.site.rpc.as_ref());
+        let (first, last) = self.site.dynamic();
+        mode.is_some_and(|mode| mode == "tracked")
+            .then(|| Span::new(Carrier::Tcp, first, last))
     }
 
     /// The port table of its edition.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use sccm_agent::catalog::{Catalog, Direction, Link};
 use sccm_agent::policy::Surroundings;
 
-use super::{Carrier, Document, Ends, OutRule, Publish, Rule, Span};
+use super::{Carrier, Document, Ends, Entry, OutRule, Publish, Rule, Span};
 
 /// A packet's way, as far as rights are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +21,9 @@ pub enum Way {
 pub const THIS_MACHINE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(
     0x100, 0, 0, 0, 0xdead, 0xbeef, 0xfeed, 1,
 ));
+
+/// The rows of the ports that the endpoint mapper of RPC hands out.
+const RPC_DYNAMIC: &str = "rpc-dynamic";
 
 /// What answers.
 pub struct Interpreter<'a> {
@@ -319,11 +322,42 @@ impl Interpreter<'_> {
         open
     }
 
-    /// What links let pass between some entries and a peer.
+    /// What links let pass between some entries and a peer: those of each.
     fn linked(&self, entries: &[usize], way: Way, peer: IpAddr) -> Vec<Span> {
-        let mut open = Vec::new();
         let entries = entries.iter().map(|entry| &self.document.protect[*entry]);
-        let roles: Vec<&String> = entries.flat_map(|entry| &entry.roles).collect();
+        let opened = entries.flat_map(|entry| {
+            let range = self.document.tracked_range(entry);
+            let spans = self.linked_to(entry, way, peer).into_iter();
+            spans.flat_map(move |(service, span)| match (service, range) {
+                (RPC_DYNAMIC, Some(range)) => span.without(range),
+                _ => vec![span],
+            })
+        });
+        opened.collect()
+    }
+
+    /// Whether a port of the dynamic range is open this way once who listens there hands it out.
+    #[must_use]
+    pub fn hands_out(&self, way: Way, local: Option<IpAddr>, peer: IpAddr) -> bool {
+        let for_itself = |local| {
+            self.is_own(Some(local)) || self.ends_here(local) || self.stands_for_many(local)
+        };
+        if local.is_some_and(for_itself) || self.is_for_many(peer) {
+            return false;
+        }
+        let entries = self.entries(local);
+        let mut entries = entries.iter().map(|entry| &self.document.protect[*entry]);
+        entries.any(|entry| {
+            let mut spans = self.linked_to(entry, way, peer).into_iter();
+            self.document.tracked_range(entry).is_some()
+                && spans.any(|(service, _)| service == RPC_DYNAMIC)
+        })
+    }
+
+    /// What links let pass between an entry and a peer, by the names of services.
+    fn linked_to(&self, entry: &Entry, way: Way, peer: IpAddr) -> Vec<(&str, Span)> {
+        let mut open = Vec::new();
+        let roles = &entry.roles;
         let links = self.catalog.all_links();
         for link in links.filter(|link| self.document.site.applies(link)) {
             for (opener, listener) in self.openings(link) {
@@ -339,14 +373,14 @@ impl Interpreter<'_> {
                         Way::Out => reaches,
                     };
                     if opens {
-                        open.push(span);
+                        open.push((service, span));
                     }
                 }
                 // A relay that is named speaks DHCPv6, too, where DHCP is asked for boot service.
                 let boots = offered && listener == "pxe-service-point" && opener == "client";
                 let relays = self.document.asks_dhcpv6() && self.holds("dhcp-relay", peer);
                 if way == Way::In && boots && relays {
-                    open.push(Span::new(Carrier::Udp, 547, 547));
+                    open.push(("dhcpv6", Span::new(Carrier::Udp, 547, 547)));
                 }
             }
         }

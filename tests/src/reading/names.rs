@@ -14,6 +14,7 @@ const MORE: &str = "+more";
 /// The names of one policy.
 pub struct Names {
     spans: Vec<(String, Span)>,
+    dynamic: (u16, u16),
     known: RefCell<HashMap<(Carrier, u16), Rc<str>>>,
 }
 
@@ -41,8 +42,17 @@ impl Names {
                 )
                 .chain(document.publish.iter().map(super::Publish::named))
                 .collect(),
+            dynamic: document.site.dynamic(),
             known: RefCell::default(),
         }
+    }
+
+    /// Whether a TCP port is one that the endpoint mapper of RPC may hand out: of its range, and of no
+    /// other service.
+    #[must_use]
+    pub fn is_dynamic(&self, port: u16) -> bool {
+        let (first, last) = self.dynamic;
+        (first..=last).contains(&port) && &*self.of(Carrier::Tcp, port) == "tcp rpc-dynamic"
     }
 
     /// `tcp http`, `udp none`, `gre gre`.

@@ -118,6 +118,11 @@ impl Document {
                 roles: pick(random, &all_roles[..system_roles], 3),
                 addresses: prefixes(random, 3),
                 elsewhere: random.u8(..4) == 0,
+                rpc: match random.u8(..6) {
+                    0 => Some("static".to_owned()),
+                    1 => Some("tracked".to_owned()),
+                    _ => None,
+                },
             })
             .collect();
         if random.u8(..3) == 0 {
@@ -192,6 +197,7 @@ impl Site {
             sql_port,
             wake_on_lan_port: wake,
             amt_provisioning_port: amt,
+            rpc: chance(2).then(|| "tracked".to_owned()),
             rpc_range: chance(4).then(|| "1025-5000".to_owned()),
             multicast_range: chance(4).then(|| "62000-62010".to_owned()),
             site_server_initiated_only: chance(4),
@@ -278,9 +284,14 @@ fn timeouts(random: &mut Rng) -> BTreeMap<String, u32> {
         ("other", 40),
         ("tcp-opening", 110),
         ("tcp-half-closed", 400),
+        ("rpc-unused", 40),
+        ("rpc-used", 110),
     ];
     let timeouts = timeouts.map(|(key, seconds)| (key.to_owned(), seconds));
-    timeouts.into_iter().collect()
+    // Of RPC's, neither, one or both.
+    let left_out = random.usize(..3);
+    let count = timeouts.len() - left_out;
+    timeouts.into_iter().take(count).collect()
 }
 
 fn rules(random: &mut Rng, name: &str, most: usize, to: &[IpNet]) -> Vec<Rule> {

@@ -62,6 +62,17 @@ impl Span {
     pub fn has(&self, carrier: Carrier, number: u16) -> bool {
         self.carrier == carrier && (self.first..=self.last).contains(&number)
     }
+
+    /// What is left of this one without another.
+    pub(super) fn without(self, other: Self) -> Vec<Self> {
+        if self.carrier != other.carrier || self.last < other.first || other.last < self.first {
+            return vec![self];
+        }
+        let of = |first, last| Self::new(self.carrier, first, last);
+        let below = (self.first < other.first).then(|| of(self.first, other.first - 1));
+        let above = (self.last > other.last).then(|| of(other.last + 1, self.last));
+        below.into_iter().chain(above).collect()
+    }
 }
 
 const ECHO: u16 = 8;
@@ -112,7 +123,8 @@ impl Site {
         }
     }
 
-    fn dynamic(&self) -> (u16, u16) {
+    /// The ports that the endpoint mapper hands out.
+    pub(super) fn dynamic(&self) -> (u16, u16) {
         self.rpc_range.as_deref().map_or((49152, 65535), pair)
     }
 

@@ -12,6 +12,7 @@ use sccm_agent::policy::{Compiled, Request, ServiceNames, SitePolicy, compile};
 use sccm_common::address::Family;
 use sccm_common::flow::FlowKey;
 use sccm_common::fragment::FragmentKey;
+use sccm_common::opening::OpeningKey;
 use sccm_common::packet::Protocol;
 use sccm_common::tftp::TransferKey;
 use sccm_common::{Address, Reason, ServiceClass, Verdict};
@@ -20,7 +21,7 @@ use sccm_tests::datapath::Action;
 use crate::case::{Setting, Step};
 use crate::kernel::Kernel;
 use crate::native::Native;
-use crate::oracle::{Oracle, PolicyRights, Said};
+use crate::oracle::{How, Oracle, PolicyRights, Said};
 
 /// A policy that is compiled and being enforced, and the oracle's reading of it.
 pub struct Stage<'a> {
@@ -31,14 +32,37 @@ pub struct Stage<'a> {
     labels: HashMap<u8, String>,
 }
 
-/// How often each reason was right.
+/// What was seen, and all three agreed about.
 #[derive(Debug, Clone, Default)]
-pub struct Coverage(pub HashMap<Reason, u64>);
+pub struct Coverage {
+    /// How often each reason was right.
+    pub reasons: HashMap<Reason, u64>,
+    /// How many ports were handed out by each kind of call, and how many of them were used.
+    pub handed_out: HashMap<How, [u64; 2]>,
+}
 
 impl Coverage {
     pub fn add(&mut self, other: &Self) {
-        for (reason, count) in &other.0 {
-            *self.0.entry(*reason).or_default() += count;
+        for (reason, count) in &other.reasons {
+            *self.reasons.entry(*reason).or_default() += count;
+        }
+        for (how, [learned, used]) in &other.handed_out {
+            let counts = self.handed_out.entry(*how).or_default();
+            counts[0] += learned;
+            counts[1] += used;
+        }
+    }
+
+    /// How many ports were handed out so, and how many of them were used.
+    pub fn of(&self, how: How) -> [u64; 2] {
+        self.handed_out.get(&how).copied().unwrap_or_default()
+    }
+
+    fn add_openings(&mut self, oracle: &Oracle<'_>) {
+        for (_, opening, _) in oracle.openings() {
+            let counts = self.handed_out.entry(opening.how).or_default();
+            counts[0] += 1;
+            counts[1] += u64::from(opening.is_used);
         }
     }
 }
@@ -145,7 +169,7 @@ impl<'a> Stage<'a> {
                 return told(format!("native {of_native:?}, oracle {of_oracle:?}"));
             }
             if let Some(said) = &said {
-                *coverage.0.entry(said.reason).or_default() += 1;
+                *coverage.reasons.entry(said.reason).or_default() += 1;
             }
             let (Step::Arrives(_, frame) | Step::Leaves(_, frame)) = step else {
                 continue;
@@ -175,6 +199,7 @@ impl<'a> Stage<'a> {
         if let Err(error) = kernel.check_memory(&native) {
             return Ok(Some(format!("memory: {error:#}")));
         }
+        coverage.add_openings(&oracle);
         Ok(remembered(&native, &oracle))
     }
 
@@ -213,7 +238,19 @@ fn remembered(native: &Native<'_>, oracle: &Oracle<'_>) -> Option<String> {
         client_port: transfer.client_port,
         family: family(transfer.server) as u32,
     });
-    unlike("flows", &native.tables.state.flows.borrow(), flows)
+    let openings = oracle.openings().map(|(handed, opening, age)| {
+        let ends = (address(handed.client), address(handed.server));
+        let key = OpeningKey::new(family(handed.client), ends.0, ends.1, handed.port);
+        (key, (opening.is_used, age, opening.how as u8))
+    });
+    let now = native.tables.state.now.get();
+    let of_native = native.tables.state.openings.borrow();
+    let of_native = of_native.iter().map(|(key, (opening, how, _))| {
+        let age = u64::from(now - opening.seen());
+        ((*key, (opening.is_used(), age, *how as u8)), ())
+    });
+    unlike("openings", &of_native.collect(), openings)
+        .or_else(|| unlike("flows", &native.tables.state.flows.borrow(), flows))
         .or_else(|| unlike("fragments", &native.tables.state.fragments.borrow(), firsts))
         .or_else(|| {
             unlike(

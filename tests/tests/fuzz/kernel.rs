@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun as _, TestRunOptions};
-use sccm_agent::kernel::{IngressAt, Loader, Maps, PinDir, Programs};
-use sccm_agent::policy::Compiled;
+use sccm_agent::kernel::{HandedOut, IngressAt, Loader, Maps, OpeningTable, PinDir, Programs};
+use sccm_agent::policy::{Compiled, address_of};
 use sccm_common::Place;
 use sccm_common::abi::map;
 use sccm_common::counter::{
@@ -21,6 +21,7 @@ use sccm_common::counter::{
 };
 use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::FragmentKey;
+use sccm_common::opening::{OpeningKey, SETS, Set};
 use sccm_common::question::{BUCKETS, Words};
 use sccm_common::tftp::TransferKey;
 use sccm_common::trunk::VlanTable;
@@ -48,6 +49,8 @@ pub struct Kernel {
     fragments: HashMap<MapData, FragmentKey, u64>,
     transfers: HashMap<MapData, TransferKey, u64>,
     questions: Array<MapData, Words>,
+    opening_sets: Array<MapData, Set>,
+    openings: OpeningTable,
     /// By page and place, those by peer behind the others: what was counted before, or will have
     /// been.
     counted: Vec<Vec<Counter>>,
@@ -91,6 +94,8 @@ impl Kernel {
             fragments: open(&pins, map::FRAGMENTS.name)?,
             transfers: open(&pins, map::TRANSFERS.name)?,
             questions: open(&pins, map::QUESTIONS.name)?,
+            opening_sets: open(&pins, map::OPENINGS.name)?,
+            openings: OpeningTable::open(&pins)?,
             counted: vec![vec![Counter::default(); PAGE_COUNTERS + PEER_COUNTERS]; PAGES as usize],
             _mount: mount,
         })
@@ -208,6 +213,12 @@ impl Kernel {
             }
             words[0] = written - seconds;
         })?;
+        self.change_openings(native, |set| {
+            for word in set.words.iter_mut().filter(|word| **word != 0) {
+                // The highest 29 bits are the time.
+                *word -= u64::from(seconds) << 35;
+            }
+        })?;
         for key in native.tables.state.transfers.borrow().keys() {
             let mut state = self
                 .transfers
@@ -252,6 +263,8 @@ impl Kernel {
             self.transfers.remove(key)?;
         }
         self.questions(native, |words| words.fill(0))?;
+        self.check_openings(native)?;
+        self.change_openings(native, |set| set.words.fill(0))?;
         let more = (
             keys(&self.flows)?,
             keys(&self.fragments)?,
@@ -275,6 +288,46 @@ impl Kernel {
         Ok(())
     }
 
+    /// Compares the ports that are open because they were handed out.
+    fn check_openings(&self, native: &Native<'_>) -> Result<()> {
+        let state = &native.tables.state;
+        let timeouts = &native.tables.policy.timeouts;
+        let known = state.openings.borrow();
+        let alive = known.iter().filter_map(|(key, (opening, how, _))| {
+            let is_alive = opening.is_alive(timeouts, state.now.get());
+            is_alive.then_some((*key, (opening.is_used(), *how)))
+        });
+        let expected: std::collections::HashMap<_, _> = alive.collect();
+        // What only a shadow has opened, this process knows nothing of.
+        let found = self.openings.read()?.into_iter();
+        let found = found.filter(|one| !one.of_candidate);
+        let found = found.map(|one| (key_of(&one), (one.used.is_some(), one.how)));
+        let found: std::collections::HashMap<_, _> = found.collect();
+        ensure!(
+            found == expected,
+            "openings are {found:?}, not {expected:?}"
+        );
+        Ok(())
+    }
+
+    /// Changes the sets of all openings that were noted, also of those that only a shadow knows.
+    fn change_openings(
+        &mut self,
+        native: &Native<'_>,
+        mut change: impl FnMut(&mut Set),
+    ) -> Result<()> {
+        let keys = native.tables.state.openings.borrow();
+        let found: Vec<OpeningKey> = self.openings.read()?.iter().map(key_of).collect();
+        let keys = keys.keys().chain(&found);
+        let sets: BTreeSet<u32> = keys.map(|key| key.place(SECRET).0).collect();
+        for number in sets {
+            let mut set = self.opening_sets.get(&number, 0)?;
+            change(&mut set);
+            self.opening_sets.set(number, set, 0)?;
+        }
+        Ok(())
+    }
+
     /// Forgets everything, after a difference.
     pub fn forget(&mut self) -> Result<()> {
         // Told or not, the next case begins with what is.
@@ -291,6 +344,11 @@ impl Kernel {
         for bucket in 0..BUCKETS {
             self.questions.set(bucket, [0; size_of::<Words>() / 4], 0)?;
         }
+        for number in 0..SETS {
+            let mut set = self.opening_sets.get(&number, 0)?;
+            set.words.fill(0);
+            self.opening_sets.set(number, set, 0)?;
+        }
         Ok(())
     }
 
@@ -298,6 +356,15 @@ impl Kernel {
         let mut programs = self.programs.iter_mut();
         let found = programs.find(|(at, _)| *at == spot);
         Ok(&mut found.context("a program for each spot")?.1)
+    }
+}
+
+fn key_of(one: &HandedOut) -> OpeningKey {
+    let ((family, client), (_, server)) = (address_of(one.client), address_of(one.server));
+    let key = OpeningKey::new(family, client, server, one.port);
+    match one.of_candidate {
+        true => key.of_candidate(),
+        false => key,
     }
 }
 

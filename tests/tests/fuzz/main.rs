@@ -39,6 +39,7 @@ use sccm_common::Reason;
 use case::Case;
 use compare::{Coverage, Stage};
 use kernel::Kernel;
+use oracle::How;
 use run::{Goal, fuzz};
 
 /// Frames of one run of the tests.
@@ -90,8 +91,15 @@ fn all_three_agree() -> Result<()> {
     println!("{report}");
     for reason in Reason::ALL {
         // Without tables nothing can be compared.
-        let reached = *reason == Reason::NoPolicy || report.coverage.0.contains_key(reason);
+        let reached = *reason == Reason::NoPolicy || report.coverage.reasons.contains_key(reason);
         ensure!(reached, "no frame ended as {reason:?}");
+    }
+    for how in How::ALL {
+        let [learned, used] = report.coverage.of(how);
+        ensure!(
+            learned > 0 && used > 0,
+            "{how:?}: {learned} learned, {used} used"
+        );
     }
     Ok(())
 }

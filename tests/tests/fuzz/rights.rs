@@ -5,7 +5,9 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sccm_agent::config;
 use sccm_agent::policy::{Request, ServiceNames, Surroundings, compile};
-use sccm_tests::reading::{Carrier, Document, Interpreter, Outbound, Way};
+use sccm_common::ServiceClass;
+use sccm_common::service::ServiceSet;
+use sccm_tests::reading::{Carrier, Document, Interpreter, Names, Outbound, Way};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Policies that are tried, and questions to each.
@@ -16,10 +18,10 @@ const QUESTIONS: usize = 25;
 const PORTS_ASKED: usize = 8;
 
 /// Ports of the document and of rules, with their neighbours.
-const PORTS: [u16; 42] = [
+const PORTS: [u16; 47] = [
     9, 21, 22, 67, 68, 69, 79, 80, 81, 135, 139, 389, 443, 445, 547, 636, 1433, 1434, 1723, 3268,
     4011, 4022, 4999, 5000, 5010, 5011, 8003, 8004, 8005, 8080, 8530, 8531, 10123, 10124, 10125,
-    10139, 25536, 49152, 49250, 63000, 64000, 65535,
+    10139, 25536, 49152, 49250, 63000, 64000, 65535, 1025, 3000, 49200, 49201, 50000,
 ];
 
 /// What is asked about beside them.
@@ -38,7 +40,7 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
     let own = ["10.1.2.3".parse()?, "fd00:1:2:3::a".parse()?];
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("policy.toml");
-    let (mut yes, mut no) = (0, 0);
+    let (mut yes, mut no, mut tracked) = (0, 0, 0);
     for seed in 0..POLICIES {
         let mut random = Rng::with_seed(seed);
         let document = Document::random(&mut random);
@@ -71,6 +73,18 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
             own: &machine.own,
             machine: &machine,
         };
+        let names = Names::new(document.catalog(), &document);
+        let is_tracked = compiled.policy.dynamic != ServiceSet::default();
+        for port in PORTS {
+            let class = compiled.policy.tcp[usize::from(port)];
+            let is_dynamic = compiled.policy.dynamic.contains(class);
+            assert_eq!(
+                is_dynamic,
+                is_tracked && names.is_dynamic(port),
+                "seed {seed}: tcp/{port}, by\n{}",
+                document.toml()
+            );
+        }
         for _ in 0..QUESTIONS {
             let local = *random.choice(&addresses).unwrap();
             let peer = *random.choice(&addresses).unwrap();
@@ -79,6 +93,20 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
             }
             let access = compiled.access(local, peer);
             let ways = [(Way::In, access.inbound), (Way::Out, access.outbound)];
+            for (way, set) in &ways {
+                let expected = interpreter.hands_out(*way, Some(local), peer);
+                // The gateway itself may open everything.
+                let found = set.contains(ServiceClass::HANDED_OUT) && *set != ServiceSet::ALL;
+                assert_eq!(
+                    found,
+                    expected,
+                    "seed {seed}: {way:?} between {local} (protected) and {peer}, by\n{}",
+                    document.toml()
+                );
+                if expected {
+                    tracked += 1;
+                }
+            }
             let ways = ways.map(|(way, set)| (way, set, interpreter.open(way, Some(local), peer)));
             for port in random.choose_multiple(PORTS, PORTS_ASKED) {
                 let classes = [
@@ -112,6 +140,7 @@ fn compiled_rights_are_those_that_the_file_states() -> Result<()> {
     }
     // A test that only ever saw one answer has shown nothing.
     assert!(yes > 1_000 && no > 1_000, "{yes} allowed, {no} refused");
+    assert!(tracked > 100, "{tracked} handed out");
     Ok(())
 }
 

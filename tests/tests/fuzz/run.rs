@@ -17,6 +17,7 @@ use crate::compare::{self, Coverage, Stage};
 use crate::generate;
 use crate::kernel::Kernel;
 use crate::minimise::minimise;
+use crate::oracle::How;
 
 /// Cases under one policy, and steps of each.
 const CASES: usize = 20;
@@ -202,8 +203,17 @@ impl fmt::Display for Report {
             self.frames as f64 / seconds
         )?;
         for reason in Reason::ALL {
-            let count = self.coverage.0.get(reason).copied().unwrap_or_default();
+            let count = self
+                .coverage
+                .reasons
+                .get(reason)
+                .copied()
+                .unwrap_or_default();
             writeln!(f, "{count:>12}  {}", reason.label())?;
+        }
+        for how in How::ALL {
+            let [learned, used] = self.coverage.of(how);
+            writeln!(f, "{learned:>12}  ports handed out by {how:?}, {used} used")?;
         }
         Ok(())
     }

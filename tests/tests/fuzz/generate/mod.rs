@@ -11,6 +11,7 @@ mod mutate;
 mod places;
 mod talk;
 mod talk_more;
+mod talk_rpc;
 
 use fastrand::Rng;
 use ipnet::IpNet;

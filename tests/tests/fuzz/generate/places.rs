@@ -55,6 +55,10 @@ pub struct Places {
     outside: [Vec<IpAddr>; 2],
     ports: Vec<u16>,
     is_gateway: bool,
+    /// Some ports are open only once they are handed out.
+    pub tracks: bool,
+    /// The dynamic range is that of old systems.
+    pub has_low_range: bool,
 }
 
 /// Two ends of one family, and ports.
@@ -106,6 +110,8 @@ impl Places {
             outside: few(&holders),
             ports: [OFFERED.to_vec(), random.choose_multiple(PORTS, 8)].concat(),
             is_gateway: setting.machine.is_gateway,
+            tracks: document.tracks(),
+            has_low_range: document.site.rpc_range.is_some(),
         }
     }
 

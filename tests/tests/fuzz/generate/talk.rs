@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::frame::{self, ACK, FIN, Ip, RST, SYN};
 use super::places::{Ends, Places};
-use super::{link, talk_more};
+use super::{link, talk_more, talk_rpc};
 
 /// A frame, and whether it goes away from the protected system.
 #[derive(Debug, Clone)]
@@ -51,6 +51,12 @@ impl Ends {
 pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> {
     let ends = places.ends(random);
     let outward = random.bool();
+    if places.tracks && random.u8(..4) == 0 {
+        return match random.u8(..4) {
+            0 => talk_rpc::stranger(random, places, &ends, outward),
+            _ => talk_rpc::conversation(random, places, &ends, outward),
+        };
+    }
     match random.u8(..34) {
         0..8 => tcp(random, &ends, outward),
         8..14 => udp(random, &ends, outward),
@@ -75,17 +81,42 @@ pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> 
 }
 
 /// Both streams of a connection, as far as they have come.
-struct Streams<'a> {
+pub struct Streams<'a> {
     ends: &'a Ends,
     outward: bool,
     /// The next byte of who opened it, and of the other.
-    next: [u32; 2],
-    talk: Vec<Said>,
+    pub next: [u32; 2],
+    pub talk: Vec<Said>,
 }
 
-impl Streams<'_> {
+impl<'a> Streams<'a> {
+    /// A connection that `outward` opens, of which nothing has been said.
+    pub fn new(random: &mut Rng, ends: &'a Ends, outward: bool) -> Self {
+        let near = random.bool();
+        let mut first = || {
+            if near {
+                0_u32.wrapping_sub(40)
+            } else {
+                random.u32(..)
+            }
+        };
+        Self {
+            ends,
+            outward,
+            next: [first(), first()],
+            talk: Vec::new(),
+        }
+    }
+
+    /// Both sides open it.
+    pub fn open(&mut self) {
+        self.say(true, SYN, &[]);
+        self.say(false, SYN | ACK, &[]);
+        self.say(true, ACK, &[]);
+    }
+
     /// The next segment of a side, `forth` that of who opened it.
-    fn say(&mut self, forth: bool, flags: u8, data: &[u8]) {
+    pub fn say(&mut self, forth: bool, flags: u8, data: &[u8]) {
         self.say_ahead(forth, flags, data, (0, 0));
         let next = &mut self.next[usize::from(!forth)];
         let ends = [SYN, FIN].into_iter().filter(|flag| flags & flag != 0);
@@ -93,7 +124,7 @@ impl Streams<'_> {
     }
 
     /// The same with numbers that are so many bytes off.
-    fn say_ahead(&mut self, forth: bool, flags: u8, data: &[u8], off: (u32, u32)) {
+    pub fn say_ahead(&mut self, forth: bool, flags: u8, data: &[u8], off: (u32, u32)) {
         let Ends { client, server, .. } = *self.ends;
         let (ports, mine, other) = match forth {
             true => ((client, server), self.next[0], self.next[1]),
@@ -109,20 +140,7 @@ impl Streams<'_> {
 
 /// A connection that `outward` opens, with more or less of everything.
 fn tcp(random: &mut Rng, ends: &Ends, outward: bool) -> Vec<Said> {
-    let near = random.bool();
-    let mut first = || {
-        if near {
-            0_u32.wrapping_sub(40)
-        } else {
-            random.u32(..)
-        }
-    };
-    let mut streams = Streams {
-        ends,
-        outward,
-        next: [first(), first()],
-        talk: Vec::new(),
-    };
+    let mut streams = Streams::new(random, ends, outward);
     if random.u8(..4) != 0 {
         let refused = random.u8(..8) == 0;
         streams.say(true, SYN, &[]);

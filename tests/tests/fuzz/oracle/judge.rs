@@ -19,6 +19,12 @@ pub(super) const REASSEMBLY: u64 = 30;
 impl Oracle<'_> {
     /// Towards the protected end `local`.
     pub(super) fn inbound(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
+        let end = self.enters_or_answers(packet, local);
+        self.hear(packet, Way::In, local, end.0);
+        end
+    }
+
+    fn enters_or_answers(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
         if packet.part == Part::Later {
             return self.later(packet);
         }
@@ -43,6 +49,10 @@ impl Oracle<'_> {
             }
             return (Reason::Service, Some(self.rights.name(asked)));
         }
+        let may_be_handed_out = self.may_be_handed_out(Way::In, local, packet.source, asked);
+        if may_be_handed_out && self.uses_opening(packet, true) {
+            return (Reason::Service, Some(self.rights.name(asked)));
+        }
         if self.answers_a_flow(packet) || self.follows_transfer(packet) {
             return (Reason::Reply, Some(self.rights.name(answered(packet))));
         }
@@ -51,6 +61,9 @@ impl Oracle<'_> {
         }
         if self.is_probe(packet, local) {
             return (Reason::Probe, None);
+        }
+        if may_be_handed_out {
+            return (Reason::RpcNotNamed, None);
         }
         self.refused(Reason::NotAllowed, local, asked)
     }
@@ -89,6 +102,7 @@ impl Oracle<'_> {
     /// From the protected end `local`.
     pub(super) fn outbound(&mut self, packet: &Seen<'_>, local: Option<IpAddr>) -> End {
         let end = self.opens_or_answers(packet, local);
+        self.hear(packet, Way::Out, local, end.0);
         // Whoever may ask for an address is answered.
         if packet.part != Part::Later && end.0.passes() && essential::is_from_dhcp_client(packet) {
             if packet.is_v4() {
@@ -125,7 +139,8 @@ impl Oracle<'_> {
             };
         }
         let (asked, answered) = (asked(packet), answered(packet));
-        let passes = |what| (Reason::Outbound, Some(self.rights.name(what)));
+        let rights = self.rights;
+        let passes = |what| (Reason::Outbound, Some(rights.name(what)));
         if self.mode() == Outbound::Off {
             return passes(asked);
         }
@@ -150,7 +165,7 @@ impl Oracle<'_> {
                 return (self.unless_removed(Reason::DhcpRequest), None);
             }
         }
-        let may = |way, what| self.rights.may(way, local, packet.destination, what);
+        let may = |way, what| rights.may(way, local, packet.destination, what);
         if is_group(packet.destination) {
             // A group asked nothing and answers nothing.
             return match !enforce || may(Way::Out, asked) {
@@ -173,7 +188,17 @@ impl Oracle<'_> {
         let flow = flow_of(packet, packet.source, packet.destination, ends(packet));
         // A tunnel is opened by its control connection.
         let tunnel = packet.protocol == GRE && self.is_alive(&flow);
-        let allowed = !enforce || tunnel || may(Way::Out, asked);
+        let may_out = may(Way::Out, asked);
+        // What the mapper of either end has handed out, or may hand out.
+        let peer = packet.destination;
+        let to_handed = self.may_be_handed_out(Way::Out, local, peer, asked);
+        let from_handed =
+            is_answer(packet) && self.may_be_handed_out(Way::In, local, peer, answered);
+        let opened = to_handed && self.uses_opening(packet, true);
+        let serves = from_handed && self.uses_opening(packet, false);
+        // A connection outlives its opening.
+        let outlives = (to_handed || from_handed) && !begins(packet) && self.is_alive(&flow);
+        let allowed = !enforce || tunnel || may_out || opened || serves || outlives;
         // ICMP without an identifier belongs to no flow.
         let has_flow = match packet.transport {
             Transport::Control { .. } => !matches!(packet.protocol, 1 | 58) || opens(packet),
@@ -190,6 +215,9 @@ impl Oracle<'_> {
                 return passes(answered);
             }
             let what = if opens(packet) { asked } else { answered };
+            if !allowed && to_handed && opens(packet) {
+                return (Reason::RpcNotNamed, None);
+            }
             if !allowed {
                 return self.refused(Reason::OutboundNotAllowed, local, what);
             }
@@ -202,7 +230,7 @@ impl Oracle<'_> {
         self.flows.insert(flow, state);
         self.open_tunnel(packet);
         self.note_request(packet);
-        passes(asked)
+        passes(if serves { answered } else { asked })
     }
 
     /// Whether a router would send it on: then a system behind a gateway needs it for no link. To a

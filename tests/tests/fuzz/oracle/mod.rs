@@ -5,7 +5,7 @@
 //! ([`sccm_tests::reading`]), and what is remembered lies in plain hash maps ([`state`]).
 //!
 //! What it does not judge, and the generator therefore leaves out:
-//! - a full table: it never forgets what is not too old;
+//! - a full table, or a full set of openings: it never forgets what is not too old;
 //! - seconds: time passes in steps of 25, and no timeout of a policy is near a sum of them, so
 //!   that the kernel's own clock may run on a little beside it;
 //! - headers that do not lie in a frame's first buffer: only short ones are in long frames;
@@ -19,10 +19,14 @@ pub mod parse;
 mod questions;
 mod quote;
 mod rights;
+mod rpc;
+mod rpc_answer;
+mod rpc_unit;
 mod source;
 mod state;
 
 pub use rights::Rights as PolicyRights;
+pub use rpc::{Handed, How, Opening};
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -79,6 +83,7 @@ pub struct Oracle<'a> {
     firsts: HashMap<Datagram, (u64, usize)>,
     transfers: HashMap<Transfer, Progress>,
     questions: HashMap<Question, u64>,
+    heard: rpc::Heard,
 }
 
 /// A reason, with a service where it has one.
@@ -94,6 +99,7 @@ impl<'a> Oracle<'a> {
             firsts: HashMap::new(),
             transfers: HashMap::new(),
             questions: HashMap::new(),
+            heard: rpc::Heard::default(),
         }
     }
 
@@ -137,6 +143,12 @@ impl<'a> Oracle<'a> {
         impl Iterator<Item = &Transfer>,
     ) {
         (self.flows.keys(), self.firsts.keys(), self.transfers.keys())
+    }
+
+    /// What was handed out, and how many seconds ago it was used last.
+    pub fn openings(&self) -> impl Iterator<Item = (&Handed, &Opening, u64)> {
+        let all = self.heard.openings.iter();
+        all.map(|(handed, opening)| (handed, opening, self.now - opening.seen))
     }
 
     fn arriving(&mut self, place: Spot, frame: &[u8]) -> End {

@@ -17,6 +17,7 @@ pub struct Rights<'a> {
     interpreter: Interpreter<'a>,
     names: Names,
     open: RefCell<HashMap<Ends, Rc<[Span]>>>,
+    handed_out: RefCell<HashMap<Ends, bool>>,
     tells_apart: bool,
     has_rest: bool,
 }
@@ -35,6 +36,7 @@ impl<'a> Rights<'a> {
             interpreter,
             names: Names::new(catalog, &setting.document),
             open: RefCell::default(),
+            handed_out: RefCell::default(),
             has_rest: entries.any(|entry| entry.addresses.is_empty()),
         }
     }
@@ -52,6 +54,20 @@ impl<'a> Rights<'a> {
             .entry((way, local, peer))
             .or_insert_with(|| self.interpreter.open(way, local, peer).into());
         open.iter().any(|span| span.has(carrier, number))
+    }
+
+    /// Whether the ports of RPC's range are open that are handed out.
+    pub fn hands_out(&self, way: Way, local: Option<IpAddr>, peer: IpAddr) -> bool {
+        let mut known = self.handed_out.borrow_mut();
+        let ends = (way, local, peer);
+        *known
+            .entry(ends)
+            .or_insert_with(|| self.interpreter.hands_out(way, local, peer))
+    }
+
+    /// Whether a TCP port may be handed out.
+    pub fn is_dynamic(&self, port: u16) -> bool {
+        self.names.is_dynamic(port)
     }
 
     /// Whether a DHCP server may answer at `peer` because a relay says so.
