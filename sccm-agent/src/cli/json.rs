@@ -88,7 +88,7 @@ fn documents() -> [Document; 26] {
             "openings",
             "`sccm-agent openings --read FILE -o json` prints",
         ),
-        Document::new::<openings::live::Live>(
+        Document::new::<super::openings::live::Live>(
             "openings-live",
             "`sccm-agent openings -o json` prints",
         ),

@@ -4,7 +4,7 @@
 use super::talk::{CLIENT, SERVER, Talk};
 use super::{HOST, learn, reader};
 use fastrand::Rng;
-use sccm_tests::packet::rpc::{self, Unit};
+use sccm_tests::packet::rpc::{self as wire, Unit};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

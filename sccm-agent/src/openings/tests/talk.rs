@@ -1,6 +1,6 @@
 //! Both ends of a connection, as frames.
 
-use sccm_tests::packet::rpc::{self, Name, Unit};
+use sccm_tests::packet::rpc::{self as wire, Name, Unit};
 use sccm_tests::packet::{Packet, tcp_flag};
 
 /// Where each end begins to count.
