@@ -108,6 +108,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "blocked",
             "interface",
             "kernel",
+            "openings",
             "policy",
             "record",
             "state",

@@ -69,6 +69,7 @@ pub(crate) fn check_output(command: &[String], finished: &Finished) -> Result<()
     let name = match (names.next(), names.next()) {
         (Some("reload" | "promote" | "confirm" | "rollback"), _) => "outcome",
         (Some("catalog"), Some("diff")) => "catalog-diff",
+        (Some("openings"), _) if !command.iter().any(|word| word == "--read") => "openings-live",
         (Some("roles"), Some(role)) if !role.starts_with('-') => "role",
         (name, _) => name.unwrap_or_default(),
     };
