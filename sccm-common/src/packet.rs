@@ -180,7 +180,8 @@ pub struct Packet {
     /// Of a first fragment: where in its datagram the transport header ends, in bytes, counted
     /// as fragment offsets are. Of a later one: where it begins. Otherwise of no meaning.
     pub fragment_edge: u16,
-    /// Where in the frame the transport header ends; 0 if none was read.
+    /// Where in the frame the transport header ends, that of TCP without its options; 0 if none was
+    /// read.
     pub payload_offset: u32,
     /// TCP, UDP, ICMP and IGMP: bytes behind the transport header, by the headers' own account;
     /// otherwise 0.

@@ -50,7 +50,7 @@ pub use essential::is_icmp_error;
 pub use fast::fast_ingress;
 pub use icmp_error::{About, about};
 pub use place::Place;
-pub use rpc::{Outcome, units as read_rpc};
+pub use rpc::{Outcome, UNITS as RPC_UNITS, unit as rpc_unit};
 pub use tables::Tables;
 pub use translated::leaves_by_uplink;
 

@@ -100,11 +100,11 @@ pub fn room(number: u32) -> Option<&'static mut Room> {
     Some(unsafe { &mut *room })
 }
 
-/// Orders that it be read after the decision.
+/// Orders that it be read after the decision, as what.
 #[inline(always)]
-pub fn order_rpc(number: u32, asks: bool) {
+pub fn order_rpc(number: u32, order: u32) {
     if let Some(room) = room(number) {
-        room.order = if asks { Room::QUESTIONS } else { Room::ANSWERS };
+        room.order = order;
     }
 }
 

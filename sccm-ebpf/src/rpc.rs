@@ -4,7 +4,8 @@
 use sccm_common::rpc::MAPPER;
 use sccm_common::rpc::room::Room;
 use sccm_common::rpc::scan::{self, Scan};
-use sccm_common::{Hook, Packet, as_written, verdict};
+use sccm_common::verdict::{RPC_UNITS, rpc_unit};
+use sccm_common::{Hook, Packet, as_written};
 
 use crate::judge::turn;
 use crate::{cursor, parse};
@@ -14,26 +15,34 @@ use crate::{cursor, parse};
 pub fn read(bank: u32, hook: Hook) {
     let concerns =
         |packet: &mut Packet| packet.source_port == MAPPER || packet.destination_port == MAPPER;
-    if parse::packet(hook).is_some_and(concerns) {
-        rpc_read(bank, hook as u32);
+    if !parse::packet(hook).is_some_and(concerns) {
+        return;
     }
+    let mut at = 0;
+    for _ in 0..RPC_UNITS {
+        at = rpc_read(bank, hook as u32, at);
+        if at == 0 {
+            break;
+        }
+    }
+    cursor::order_rpc(hook as u32, Room::NOTHING);
 }
 
+/// Reads the unit at a place of the segment. Says where the next one begins; 0: nowhere.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn rpc_read(bank: u32, hook: u32) -> u32 {
+extern "C" fn rpc_read(bank: u32, hook: u32, at: u32) -> u32 {
     let hook = parse::hook_of(hook);
     let (Some(turn), Some(packet), Some(room)) =
         (turn(bank), parse::packet(hook), cursor::room(hook as u32))
     else {
         return 0;
     };
-    let order = room.order;
-    room.order = Room::NOTHING;
-    if order != Room::NOTHING {
-        verdict::read_rpc(&turn, room, packet, order == Room::QUESTIONS);
+    match room.order {
+        Room::QUESTIONS => rpc_unit(&turn, room, packet, true, at),
+        Room::ANSWERS => rpc_unit(&turn, room, packet, false, at),
+        _ => 0,
     }
-    0
 }
 
 /// Scans a few words of the segment for string bindings. With global linkage: the verifier follows it

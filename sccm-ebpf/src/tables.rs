@@ -282,7 +282,8 @@ impl Tables for Bank {
 
     #[inline(always)]
     fn read_rpc(&self, room: &Room, _packet: &Packet, asks: bool) {
-        cursor::order_rpc(room.number, asks);
+        let order = if asks { Room::QUESTIONS } else { Room::ANSWERS };
+        cursor::order_rpc(room.number, order);
     }
 
     #[inline(always)]

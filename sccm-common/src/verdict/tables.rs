@@ -66,7 +66,13 @@ pub trait Tables {
     where
         Self: Sized,
     {
-        rpc::units(self, room, packet, asks);
+        let mut at = 0;
+        for _ in 0..rpc::UNITS {
+            at = rpc::unit(self, room, packet, asks, at);
+            if at == 0 {
+                return;
+            }
+        }
     }
     /// A scan after a few more words ([`scan::some`]). The kernel program has a function of its own for
     /// it, which the verifier follows once.

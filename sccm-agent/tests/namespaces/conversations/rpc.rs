@@ -173,7 +173,7 @@ fn what_a_port_was_handed_out_for_is_told() -> Result<()> {
     let mapper = Mapper::start(&stage.client, &stage.server, SERVER[0])?;
     mapper.hand_out(&[OPEN[0], 445])?;
     mapper.is_open(OPEN[0]);
-    println!("{}", run(stage.command("blocked")?)?.stdout);
+    println!("{}", run(stage.command("openings -o json")?)?.stdout);
     println!("{}", run(stage.command("explain tcp 49700")?)?.stdout);
     assert!(mapper.is_open(OPEN[0]));
     let mut talk = mapper.connect()?;

@@ -10,6 +10,7 @@ use crate::verdict::Outcome;
 use crate::{Reason, ServiceClass};
 use sccm_packets::rpc::{self, Name, Unit};
 use sccm_packets::tcp_flag::{ACK, PSH, RST, SYN};
+use std::vec;
 use std::vec::Vec;
 
 const MAPPER: ServiceClass = ServiceClass(30);
@@ -81,7 +82,11 @@ impl<'a> Talk<'a> {
         let packet = packet
             .sequence(mine.wrapping_add(ahead))
             .acknowledgement(other);
-        let frame = packet.data(data).build();
+        // With a time stamp, as most stacks write it; those who open the connection may leave it out.
+        let options = if self.serves { vec![1; 12] } else { Vec::new() };
+        let words = 5 + options.len() / 4;
+        let packet = packet.data_offset(words as u8);
+        let frame = packet.data([options.as_slice(), data].concat()).build();
         match of_client == self.serves {
             true => self.world.arrives(&frame),
             false => self.world.leaves(&frame),
