@@ -191,6 +191,8 @@ pub(super) fn note<T: Tables, P: Payload + ?Sized>(
         || packet.payload == 0
         || !may_concern(policy, packet.source_port, packet.destination_port)
         || !matches!(packet.fragment, Fragment::Whole | Fragment::Atomic)
+        // No receiver takes other data of an open connection (RFC 9293, 3.10.7.4).
+        || !packet.tcp_flags.acknowledges()
     {
         return;
     }
@@ -202,10 +204,11 @@ pub(super) fn note<T: Tables, P: Payload + ?Sized>(
         true => &access.inbound,
         false => &access.outbound,
     };
-    // Whoever is not protected answers only where he was asked.
-    let counts = match of_peer && !asks {
-        true => matches!(verdict.reason, Reason::Reply),
-        false => verdict.reason.passes(),
+    // Whoever is not protected asks where he may open, and answers where he was asked.
+    let counts = match (of_peer, asks) {
+        (true, true) => matches!(verdict.reason, Reason::Service),
+        (true, false) => matches!(verdict.reason, Reason::Reply),
+        (false, _) => verdict.reason.passes(),
     };
     if counts && rights.contains(ServiceClass::HANDED_OUT) {
         read(tables, payload, packet, asks);

@@ -444,6 +444,41 @@ fn an_answer_counts_only_for_the_question_that_it_answers() {
     }
 }
 
+/// What no receiver takes is no part of the conversation.
+#[test]
+fn data_that_acknowledges_nothing_is_not_read() {
+    for (world, link, serves, _) in sides() {
+        let mut talk = Talk::new(&world, link, serves);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        let asks = rpc::request(Unit::new(0, 2), 0, 3, &[0; 40]);
+        let [mine, other] = talk.said;
+        let packet = link.packet().tcp(talk.port, 135).flags(PSH);
+        let packet = packet.sequence(mine).acknowledgement(other);
+        let frame = packet.data(&*asks).build();
+        match serves {
+            true => world.arrives(&frame),
+            false => world.leaves(&frame),
+        };
+        let answer = rpc::response(Unit::new(2, 2), 0, &answer(false, &[49_700]));
+        talk.says(false, &answer);
+        assert!(world.state.openings.borrow().is_empty());
+    }
+}
+
+/// A peer goes on in a connection that it may not open: what it says opens nothing.
+#[test]
+fn whoever_may_not_open_the_mapper_asks_it_nothing() {
+    let link = Link::new(Family::V4, PEER, PROTECTED);
+    let world = tracking().inbound(&[ServiceClass::HANDED_OUT]);
+    let mut talk = Talk::new(&world, link, true);
+    // As of a connection that was there before the policy.
+    assert_eq!(talk.says(false, &[0; 4]), Outbound);
+    assert_eq!(talk.says(true, &[0; 4]), Reply);
+    talk.binds(rpc::MAPPER, rpc::NDR64);
+    talk.calls(0, 3, &answer(false, &[49_700]));
+    assert_eq!(connects(&world, link, true, 49_700), RpcNotNamed);
+}
+
 #[test]
 fn a_segment_that_comes_again_opens_nothing_else() {
     for (world, link, serves, _) in sides() {
