@@ -102,6 +102,7 @@ pub(super) fn may_be_handed_out(
     rights.contains(ServiceClass::HANDED_OUT)
         && protocol == Protocol::TCP
         && policy.dynamic.contains(service)
+        && !rights.contains(service)
 }
 
 /// Whether a packet between these ports may ask the mapper something, or answer it.
@@ -357,10 +358,10 @@ fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: O
     }
     if asked.0 == Asked::NOTHING.0 {
         // Most answers name no port.
-        return match names_port(room, packet, at, order) {
-            true => refused(Refusal::NoRequest),
-            false => {}
-        };
+        if names_port(room, packet, at, order) {
+            refused(Refusal::NoRequest);
+        }
+        return;
     }
     if room.u8(at + 2) == FAULT {
         return refused(Refusal::Fault);

@@ -136,6 +136,8 @@ impl Oracle<'_> {
         carrier == Carrier::Tcp
             && self.rights.is_dynamic(port)
             && self.rights.hands_out(way, local, peer)
+            // Where another entry opens the whole range, nothing depends on it.
+            && !self.rights.may(way, local, peer, (carrier, port))
     }
 
     /// Whether a packet goes by an opening, from its client or from its server, which renews it.
