@@ -105,6 +105,7 @@ pub(super) fn may_be_handed_out(
     rights.contains(ServiceClass::HANDED_OUT)
         && protocol == Protocol::TCP
         && policy.dynamic.contains(service)
+        && !rights.contains(service)
 }
 
 /// Whether a packet between these ports may ask the mapper something, or answer it.
@@ -194,6 +195,8 @@ pub(super) fn note<T: Tables, P: Payload + ?Sized>(
         || packet.payload == 0
         || !may_concern(policy, packet.source_port, packet.destination_port)
         || !matches!(packet.fragment, Fragment::Whole | Fragment::Atomic)
+        // No receiver takes other data of an open connection (RFC 9293, 3.10.7.4).
+        || !packet.tcp_flags.acknowledges()
     {
         return;
     }
@@ -205,10 +208,11 @@ pub(super) fn note<T: Tables, P: Payload + ?Sized>(
         true => &access.inbound,
         false => &access.outbound,
     };
-    // Whoever is not protected answers only where he was asked.
-    let counts = match of_peer && !asks {
-        true => matches!(verdict.reason, Reason::Reply),
-        false => verdict.reason.passes(),
+    // Whoever is not protected asks where he may open, and answers where he was asked.
+    let counts = match (of_peer, asks) {
+        (true, true) => matches!(verdict.reason, Reason::Service),
+        (true, false) => matches!(verdict.reason, Reason::Reply),
+        (false, _) => verdict.reason.passes(),
     };
     if counts && rights.contains(ServiceClass::HANDED_OUT) {
         read(tables, payload, packet, asks);
@@ -361,10 +365,10 @@ fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: O
     }
     if asked.0 == Asked::NOTHING.0 {
         // Most answers name no port.
-        return match names_port(room, packet, at, order) {
-            true => refused(Refusal::NoRequest),
-            false => {}
-        };
+        if names_port(room, packet, at, order) {
+            refused(Refusal::NoRequest);
+        }
+        return;
     }
     if room.u8(at + 2) == FAULT {
         return refused(Refusal::Fault);

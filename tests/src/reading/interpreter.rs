@@ -342,7 +342,7 @@ impl Interpreter<'_> {
         let for_itself = |local| {
             self.is_own(Some(local)) || self.ends_here(local) || self.stands_for_many(local)
         };
-        if local.is_some_and(for_itself) || self.is_for_many(peer) {
+        if local.is_some_and(for_itself) || way == Way::Out && self.is_for_many(peer) {
             return false;
         }
         let entries = self.entries(local);

@@ -440,13 +440,66 @@ fn an_answer_counts_only_for_the_question_that_it_answers() {
         assert!(none());
         say(&mut talk, 2, 0, 0);
         assert_eq!(world.state.openings.borrow().len(), 1);
+        // What a peer says on a connection that nobody has opened does not even pass.
+        let unasked = if serves { 6 } else { 5 };
         let expected = [
             (Ok(How::Map), 1),
             (Err(Refusal::OutOfWindow), 2),
-            (Err(Refusal::NoRequest), 6),
+            (Err(Refusal::NoRequest), unasked),
         ];
         assert_eq!(outcomes(&world), expected);
     }
+}
+
+/// Of two entries with one address, one is static: nothing depends on the opening, and the fast path
+/// does not look for it.
+#[test]
+fn a_static_right_uses_no_opening() {
+    let world = tracking().inbound(&[MAPPER, ServiceClass::HANDED_OUT, RANGE]);
+    let link = Link::new(Family::V4, PEER, PROTECTED);
+    let mut talk = Talk::new(&world, link, true);
+    talk.binds(rpc::MAPPER, rpc::NDR64);
+    talk.calls(0, 3, &answer(false, &[49_700]));
+    for port in [49_700, 49_701] {
+        assert_eq!(connects(&world, link, true, port), Passes);
+    }
+    let openings = world.state.openings.borrow();
+    assert!(openings.values().all(|(opening, ..)| !opening.is_used()));
+}
+
+/// What no receiver takes is no part of the conversation.
+#[test]
+fn data_that_acknowledges_nothing_is_not_read() {
+    for (world, link, serves, _) in sides() {
+        let mut talk = Talk::new(&world, link, serves);
+        talk.binds(rpc::MAPPER, rpc::NDR64);
+        let asks = rpc::request(Unit::new(0, 2), 0, 3, &[0; 40]);
+        let [mine, other] = talk.said;
+        let packet = link.packet().tcp(talk.port, 135).flags(PSH);
+        let packet = packet.sequence(mine).acknowledgement(other);
+        let frame = packet.data(&*asks).build();
+        match serves {
+            true => world.arrives(&frame),
+            false => world.leaves(&frame),
+        };
+        let answer = rpc::response(Unit::new(2, 2), 0, &answer(false, &[49_700]));
+        talk.says(false, &answer);
+        assert!(world.state.openings.borrow().is_empty());
+    }
+}
+
+/// A peer goes on in a connection that it may not open: what it says opens nothing.
+#[test]
+fn whoever_may_not_open_the_mapper_asks_it_nothing() {
+    let link = Link::new(Family::V4, PEER, PROTECTED);
+    let world = tracking().inbound(&[ServiceClass::HANDED_OUT]);
+    let mut talk = Talk::new(&world, link, true);
+    // As of a connection that was there before the policy.
+    assert_eq!(talk.says(false, &[0; 4]), Outbound);
+    assert_eq!(talk.says(true, &[0; 4]), Reply);
+    talk.binds(rpc::MAPPER, rpc::NDR64);
+    talk.calls(0, 3, &answer(false, &[49_700]));
+    assert_eq!(connects(&world, link, true, 49_700), RpcNotNamed);
 }
 
 #[test]

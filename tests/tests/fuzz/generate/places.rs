@@ -136,6 +136,12 @@ impl Places {
         }
     }
 
+    /// Whether one of them is the gateway.
+    pub fn is_gateways(&self, ends: &Ends) -> bool {
+        let mut own = OWN.iter().map(|text| parsed(text));
+        self.is_gateway && own.any(|own| own == ends.inside || own == ends.outside)
+    }
+
     /// Two more of the same family.
     pub fn others(&self, random: &mut Rng, ends: &Ends) -> Ends {
         loop {

@@ -51,7 +51,7 @@ impl Ends {
 pub fn random(random: &mut Rng, places: &Places, seen: &[Vec<u8>]) -> Vec<Said> {
     let ends = places.ends(random);
     let outward = random.bool();
-    if places.tracks && random.u8(..4) == 0 {
+    if places.tracks && !places.is_gateways(&ends) && random.u8(..4) == 0 {
         return match random.u8(..4) {
             0 => talk_rpc::stranger(random, places, &ends, outward),
             _ => talk_rpc::conversation(random, places, &ends, outward),

@@ -42,6 +42,8 @@ impl Oracle<'_> {
             return (self.unless_removed(Reason::DhcpReply), None);
         }
         let asked = asked(packet);
+        let may_be_handed_out = self.may_be_handed_out(Way::In, local, packet.source, asked);
+        let is_open = may_be_handed_out && self.uses_opening(packet, true);
         if self.rights.may(Way::In, local, packet.source, asked) {
             self.note_request(packet);
             if self.mode() == Outbound::Enforce {
@@ -49,8 +51,7 @@ impl Oracle<'_> {
             }
             return (Reason::Service, Some(self.rights.name(asked)));
         }
-        let may_be_handed_out = self.may_be_handed_out(Way::In, local, packet.source, asked);
-        if may_be_handed_out && self.uses_opening(packet, true) {
+        if is_open {
             return (Reason::Service, Some(self.rights.name(asked)));
         }
         if self.answers_a_flow(packet) || self.follows_transfer(packet) {
@@ -141,6 +142,13 @@ impl Oracle<'_> {
         let (asked, answered) = (asked(packet), answered(packet));
         let rights = self.rights;
         let passes = |what| (Reason::Outbound, Some(rights.name(what)));
+        let peer = packet.destination;
+        // What the mapper of either end has handed out, or may hand out.
+        let to_handed = self.may_be_handed_out(Way::Out, local, peer, asked);
+        let from_handed =
+            is_answer(packet) && self.may_be_handed_out(Way::In, local, peer, answered);
+        let opened = to_handed && self.uses_opening(packet, true);
+        let serves = from_handed && self.uses_opening(packet, false);
         if self.mode() == Outbound::Off {
             return passes(asked);
         }
@@ -189,13 +197,6 @@ impl Oracle<'_> {
         // A tunnel is opened by its control connection.
         let tunnel = packet.protocol == GRE && self.is_alive(&flow);
         let may_out = may(Way::Out, asked);
-        // What the mapper of either end has handed out, or may hand out.
-        let peer = packet.destination;
-        let to_handed = self.may_be_handed_out(Way::Out, local, peer, asked);
-        let from_handed =
-            is_answer(packet) && self.may_be_handed_out(Way::In, local, peer, answered);
-        let opened = to_handed && self.uses_opening(packet, true);
-        let serves = from_handed && self.uses_opening(packet, false);
         // A connection outlives its opening.
         let outlives = (to_handed || from_handed) && !begins(packet) && self.is_alive(&flow);
         let allowed = !enforce || tunnel || may_out || opened || serves || outlives;

@@ -11,6 +11,7 @@
 //! - headers that do not lie in a frame's first buffer: only short ones are in long frames;
 //! - the table of blocked flows, which forgets by seconds and by hash: `tests/blocked.rs` and the
 //!   tests beside its source hold it;
+//! - what a mapper hands out to a gateway itself, which may open everything;
 //! - what a shadow says: some policies are judged with one beside them, which must change nothing.
 
 mod essential;

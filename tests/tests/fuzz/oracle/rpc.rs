@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use sccm_common::Reason;
-use sccm_tests::reading::{Carrier, Outbound, Way};
+use sccm_tests::reading::{Carrier, Way};
 
 use super::Oracle;
 use super::parse::{Part, Seen, Transport};
 use super::rpc_answer;
-use super::rpc_unit::{Unit, long, units, uuid, word};
+use super::rpc_unit::{Unit, units};
 
 const MAPPER: u16 = 135;
 
@@ -134,9 +134,10 @@ impl Oracle<'_> {
         (carrier, port): (Carrier, u16),
     ) -> bool {
         carrier == Carrier::Tcp
-            && (way == Way::In || self.mode() == Outbound::Enforce)
             && self.rights.is_dynamic(port)
             && self.rights.hands_out(way, local, peer)
+            // Where another entry opens the whole range, nothing depends on it.
+            && !self.rights.may(way, local, peer, (carrier, port))
     }
 
     /// Whether a packet goes by an opening, from its client or from its server, which renews it.
@@ -187,7 +188,8 @@ impl Oracle<'_> {
         let Transport::Tcp {
             ports,
             sequence,
-            acknowledged,
+            // Without, it is no data of an open connection.
+            acknowledged: Some(acknowledged),
             data,
             ..
         } = packet.transport
@@ -225,10 +227,10 @@ impl Oracle<'_> {
             Way::In => reason == Reason::Reply,
             Way::Out => reason == Reason::Outbound,
         };
-        let concerns = (opens == Way::In || self.mode() == Outbound::Enforce)
-            && self.rights.hands_out(opens, local, peer)
-            && self.rights.may(opens, local, peer, (Carrier::Tcp, MAPPER));
-        if !passed || !concerns || !matches!(packet.part, Part::Whole | Part::Atomic) {
+        if !passed
+            || !self.rights.hands_out(opens, local, peer)
+            || !matches!(packet.part, Part::Whole | Part::Atomic)
+        {
             return;
         }
         // Of a whole packet, this is the size of the header, of which all but options is left out.
@@ -238,11 +240,9 @@ impl Oracle<'_> {
         };
         for unit in units(data) {
             match (of_client, unit.kind) {
-                (true, 11 | 14) => self.proposed(connection, unit.bytes),
-                (true, 0) => {
-                    if let Some(answer) = acknowledged {
-                        self.called(connection, &unit, answer);
-                    }
+                (true, 11 | 14) => self.proposed(connection, &unit),
+                (true, 0) if unit.flags & 1 != 0 => {
+                    self.called(connection, &unit, acknowledged);
                 }
                 (false, 2 | 3) => {
                     let place = sequence.wrapping_add(unit.at as u32);
@@ -255,17 +255,15 @@ impl Oracle<'_> {
         }
     }
 
-    fn proposed(&mut self, connection: Connection, bytes: &[u8]) {
-        let Some(count) = bytes.get(24) else {
-            return;
-        };
-        let mut rest = bytes.get(28..).unwrap_or_default();
-        for _ in 0..usize::from(*count).min(CONTEXTS) {
+    fn proposed(&mut self, connection: Connection, unit: &Unit<'_>) {
+        let mut rest = unit.bytes.get(28..).unwrap_or_default();
+        for _ in 0..usize::from(unit.bytes[24..].first().copied().unwrap_or_default()).min(CONTEXTS)
+        {
             let Some((context, behind)) = rest.split_at_checked(24) else {
                 return;
             };
-            let (number, syntaxes) = (word(context, 0), usize::from(context[2]));
-            let name = (uuid(&context[4..20]), long(context, 20));
+            let (number, syntaxes) = (unit.word(context, 0), usize::from(context[2]));
+            let name = (unit.uuid(&context[4..20]), unit.long(context, 20));
             for (uuid, version, service) in SERVICES {
                 if name == (uuid, version) {
                     let key = (connection, number, service);
@@ -277,21 +275,16 @@ impl Oracle<'_> {
     }
 
     fn called(&mut self, connection: Connection, unit: &Unit<'_>, answer: u32) {
-        if unit.bytes.len() < 24 || unit.flags & 1 == 0 {
-            return;
-        }
-        let (context, operation) = (word(unit.bytes, 20), word(unit.bytes, 22));
+        let (context, operation) = (unit.word(unit.bytes, 20), unit.word(unit.bytes, 22));
+        let now = self.now;
         for (.., service) in SERVICES {
             let key = (connection, context, service);
-            let now = self.now;
-            let Some(seen) = self.heard.contexts.get_mut(&key) else {
+            let seen = self.heard.contexts.get_mut(&key);
+            let Some(seen) = seen.filter(|seen| now - **seen <= KNOWN) else {
                 continue;
             };
-            if now - *seen > KNOWN {
-                continue;
-            }
-            *seen = now;
             if let Some(how) = service.how(operation) {
+                *seen = now;
                 let call = Call {
                     connection,
                     context,
@@ -311,35 +304,33 @@ impl Oracle<'_> {
         unit: &Unit<'_>,
         answer: u32,
     ) -> Vec<(u16, How)> {
-        if unit.bytes.len() < 24 {
-            return Vec::new();
-        }
         let now = self.now;
         let is_known = |seen: Option<&u64>| seen.is_some_and(|seen| now - seen <= KNOWN);
-        let mut named = Vec::new();
-        for how in How::ALL {
-            let call = Call {
-                connection,
-                context: word(unit.bytes, 20),
-                number: unit.call,
-                answer,
-                how,
-            };
-            if !is_known(self.heard.calls.get(&call)) || is_known(self.heard.answered.get(&call)) {
-                continue;
-            }
-            self.heard.answered.insert(call, now);
-            if unit.kind != 2 || unit.flags & 3 != 3 || unit.is_private {
-                continue;
-            }
-            let stub = &unit.bytes[24..];
-            let ports = match how {
-                How::Map => rpc_answer::of_towers(stub),
-                _ => rpc_answer::of_bindings(stub),
-            };
-            named.extend(ports.into_iter().map(|port| (port, how)));
+        let calls = How::ALL.map(|how| Call {
+            connection,
+            context: unit.word(unit.bytes, 20),
+            number: unit.call,
+            answer,
+            how,
+        });
+        let mut calls = calls.into_iter();
+        let Some(call) = calls.find(|call| is_known(self.heard.calls.get(call))) else {
+            return Vec::new();
+        };
+        let before = self.heard.answered.insert(call, now);
+        if is_known(before.as_ref()) || unit.kind != 2 {
+            return Vec::new();
         }
-        named
+        let Some(stub) = unit.stub() else {
+            return Vec::new();
+        };
+        let ports = match call.how {
+            How::Map => rpc_answer::of_towers(stub),
+            // An HRESULT fails by its highest bit.
+            How::Activation | How::LegacyActivation => rpc_answer::of_bindings(stub, 1 << 31),
+            How::Resolve | How::Resolve2 => rpc_answer::of_bindings(stub, u32::MAX),
+        };
+        ports.into_iter().map(|port| (port, call.how)).collect()
     }
 
     fn hand_out(&mut self, connection: Connection, (port, how): (u16, How)) {
@@ -355,7 +346,7 @@ impl Oracle<'_> {
         };
         // One that has ended is nobody's: it begins anew.
         let known = self.heard.openings.get(&handed);
-        let is_used = known.is_some_and(|opening| opening.is_used);
+        let is_used = self.is_open(&handed) && known.is_some_and(|opening| opening.is_used);
         let opening = Opening {
             seen: self.now,
             is_used,

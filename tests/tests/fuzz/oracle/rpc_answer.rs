@@ -7,6 +7,7 @@ pub fn of_towers(stub: &[u8]) -> Vec<u16> {
             stub,
             at: 20,
             is_64,
+            upper: 0,
         }
         .towers()
     };
@@ -18,6 +19,8 @@ struct Layout<'a> {
     stub: &'a [u8],
     at: usize,
     is_64: bool,
+    /// The upper half of what was read last.
+    upper: u32,
 }
 
 impl<'a> Layout<'a> {
@@ -43,8 +46,10 @@ impl<'a> Layout<'a> {
             return self.long();
         }
         self.aligned(8);
-        let bytes = self.take(8)?.try_into().ok()?;
-        Some(u64::from_le_bytes(bytes))
+        // Nobody looks at the upper half, but for the size of a tower.
+        let half = self.take(4)?.try_into().ok()?;
+        self.upper = u32::from_le_bytes(self.take(4)?.try_into().ok()?);
+        Some(u32::from_le_bytes(half).into())
     }
 
     fn towers(&mut self) -> Option<Vec<u16>> {
@@ -54,19 +59,17 @@ impl<'a> Layout<'a> {
             return None;
         }
         for _ in 0..count {
-            let pointer = self.native()?;
-            if pointer == 0 {
-                return None;
-            }
+            self.native()?;
         }
+        // Each tower stands for itself, if all are as long as those of TCP over IP.
         let mut ports = Vec::new();
         for _ in 0..count {
+            self.upper = 0;
             let (most, length) = (self.native()?, self.long()?);
-            let tower = self.take(usize::try_from(length).ok()?)?;
-            if most != length {
-                return None;
+            let tower = self.take(75)?;
+            if (most, length, self.upper) == (75, 75, 0) {
+                ports.extend(port(tower));
             }
-            ports.push(port(tower)?);
         }
         let status = self.long()?;
         (status == 0 && self.at == self.stub.len()).then_some(ports)
@@ -104,9 +107,12 @@ fn port(mut tower: &[u8]) -> Option<u16> {
     is_usual.then_some(port)
 }
 
-/// That of string bindings, if the call was a success and all of them name the same.
-pub fn of_bindings(stub: &[u8]) -> Vec<u16> {
-    if !stub.ends_with(&[0; 4]) {
+/// That of string bindings, if the status has none of these bits and all of them name the same.
+pub fn of_bindings(stub: &[u8], failures: u32) -> Vec<u16> {
+    let Some(status) = stub.last_chunk() else {
+        return Vec::new();
+    };
+    if u32::from_le_bytes(*status) & failures != 0 {
         return Vec::new();
     }
     let words: Vec<u16> = stub
@@ -124,11 +130,13 @@ pub fn of_bindings(stub: &[u8]) -> Vec<u16> {
     }
 }
 
-/// The port at the end of a text, before its null.
+/// The port at the end of a text, before its null. Empty brackets name port 0, which nobody has.
 fn in_text(words: &[u16]) -> Option<u16> {
     let end = words.iter().position(|word| *word == 0)?;
     let text = String::from_utf16_lossy(&words[..end]);
     let (_, port) = text.strip_suffix(']')?.rsplit_once('[')?;
-    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| port.parse().ok())?
+    match port {
+        "" => Some(0),
+        _ => port.parse().ok().filter(|_| !port.starts_with('+')),
+    }
 }

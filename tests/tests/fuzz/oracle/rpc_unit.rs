@@ -4,77 +4,96 @@
 const UNITS: usize = 3;
 const BYTES: usize = 2_048;
 
-/// A whole unit of little endian.
+/// Bytes of the header of a call and of an answer.
+const HEADER: usize = 24;
+
+/// The beginning of a unit.
 pub struct Unit<'a> {
     pub kind: u8,
     pub flags: u8,
     pub call: u32,
-    /// All of it but the security trailer.
+    /// From its first byte to the end of what is read of its segment: a header at least.
     pub bytes: &'a [u8],
-    pub is_private: bool,
     /// Where it begins in its segment.
     pub at: usize,
+    /// By its own account.
+    size: usize,
+    is_big: bool,
 }
 
-/// The first whole units of a segment.
+/// The first units of a segment. The last one may go on in the next segment.
 pub fn units(segment: &[u8]) -> Vec<Unit<'_>> {
+    let segment = &segment[..segment.len().min(BYTES)];
     let mut units = Vec::new();
     let mut at = 0;
     while units.len() < UNITS {
-        let Some(header) = segment.get(at..at + 16) else {
-            break;
-        };
-        let is_little = header[4] >> 4 == 1;
-        let size = usize::from(word(header, 8));
-        let end = at + size;
-        if header[0] != 5 || header[1] > 1 || !is_little || size < 16 {
+        let bytes = segment.get(at..).unwrap_or_default();
+        if bytes.len() < HEADER || bytes[0] != 5 || bytes[1] > 1 || bytes[4] >> 4 > 1 {
             break;
         }
-        if end > segment.len().min(BYTES) {
-            break;
-        }
-        let (mut bytes, mut is_private) = (&segment[at..end], false);
-        let credentials = usize::from(word(header, 10));
-        if credentials != 0 {
-            // Type, level, padding, a reserved byte, a context.
-            let Some(trailer) = size.checked_sub(credentials + 8) else {
-                break;
-            };
-            is_private = bytes[trailer + 1] == 6;
-            let padding = usize::from(bytes[trailer + 2]);
-            let Some(left) = trailer.checked_sub(padding) else {
-                break;
-            };
-            bytes = &bytes[..left];
-        }
-        units.push(Unit {
-            kind: header[2],
-            flags: header[3],
-            call: long(header, 12),
+        let mut unit = Unit {
+            kind: bytes[2],
+            flags: bytes[3],
+            call: 0,
             bytes,
-            is_private,
             at,
-        });
-        at = end;
+            size: 0,
+            is_big: bytes[4] >> 4 == 0,
+        };
+        unit.call = unit.long(bytes, 12);
+        unit.size = usize::from(unit.word(bytes, 8));
+        if unit.size < 16 {
+            break;
+        }
+        at += unit.size;
+        units.push(unit);
     }
     units
 }
 
-/// An integer of two bytes, little endian.
-pub fn word(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
+impl<'a> Unit<'a> {
+    /// The parameters of an answer that is whole, little endian and not encrypted.
+    pub fn stub(&self) -> Option<&'a [u8]> {
+        let whole = self.bytes.get(..self.size)?;
+        let credentials = usize::from(self.word(self.bytes, 10));
+        let mut end = self.size;
+        let mut is_private = false;
+        if credentials != 0 {
+            // Type, level, padding, a reserved byte, a context.
+            let trailer = self.size.checked_sub(credentials + 8)?;
+            is_private = whole[trailer + 1] == 6;
+            end = trailer.checked_sub(whole[trailer + 2].into())?;
+        }
+        let is_read = !self.is_big && self.flags & 3 == 3 && !is_private;
+        whole
+            .get(HEADER..end)
+            .filter(|stub| is_read && !stub.is_empty())
+    }
 
-/// An integer of four bytes.
-pub fn long(bytes: &[u8], at: usize) -> u32 {
-    u32::from(word(bytes, at)) | u32::from(word(bytes, at + 2)) << 16
-}
+    /// An integer of two bytes.
+    pub fn word(&self, bytes: &[u8], at: usize) -> u16 {
+        let bytes = [bytes[at], bytes[at + 1]];
+        match self.is_big {
+            true => u16::from_be_bytes(bytes),
+            false => u16::from_le_bytes(bytes),
+        }
+    }
 
-/// Three integers and eight bytes.
-pub fn uuid(bytes: &[u8]) -> u128 {
-    let rest = bytes[8..16].iter();
-    let first = u128::from(long(bytes, 0)) << 32
-        | u128::from(word(bytes, 4)) << 16
-        | u128::from(word(bytes, 6));
-    rest.fold(first, |number, byte| number << 8 | u128::from(*byte))
+    /// An integer of four bytes.
+    pub fn long(&self, bytes: &[u8], at: usize) -> u32 {
+        let (first, second) = (self.word(bytes, at), self.word(bytes, at + 2));
+        match self.is_big {
+            true => u32::from(first) << 16 | u32::from(second),
+            false => u32::from(second) << 16 | u32::from(first),
+        }
+    }
+
+    /// Three integers and eight bytes.
+    pub fn uuid(&self, bytes: &[u8]) -> u128 {
+        let first = u128::from(self.long(bytes, 0)) << 32
+            | u128::from(self.word(bytes, 4)) << 16
+            | u128::from(self.word(bytes, 6));
+        let rest = bytes[8..16].iter();
+        rest.fold(first, |number, byte| number << 8 | u128::from(*byte))
+    }
 }
