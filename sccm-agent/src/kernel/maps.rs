@@ -94,13 +94,16 @@ impl Maps {
         })
     }
 
-    /// Marks fresh maps as finished, once a policy is in them.
+    /// Marks fresh maps as finished, once a policy is in them. Others stay as they are: by another
+    /// key, nobody would find what was asked and handed out before.
     pub fn finish(&mut self) -> Result<()> {
-        // The standard library draws its keys from the kernel's random numbers.
-        let secret = RandomState::new().hash_one(0);
-        self.secret
-            .set(0, secret, 0)
-            .context("writing the key of the question table's hash")?;
+        if self.secret.get(&0, 0)? == 0 {
+            // The standard library draws its keys from the kernel's random numbers.
+            let secret = RandomState::new().hash_one(0).max(1);
+            self.secret
+                .set(0, secret, 0)
+                .context("writing the key by which questions and openings are found")?;
+        }
         self.abi
             .set(0, abi::VERSION, 0)
             .context("writing the layout version")

@@ -172,9 +172,6 @@ fn what_a_port_was_handed_out_for_is_told() -> Result<()> {
     let _agent = stage.enforce(role, arguments)?;
     let mapper = Mapper::start(&stage.client, &stage.server, SERVER[0])?;
     mapper.hand_out(&[OPEN[0], 445])?;
-    mapper.is_open(OPEN[0]);
-    println!("{}", run(stage.command("openings -o json")?)?.stdout);
-    println!("{}", run(stage.command("explain tcp 49700")?)?.stdout);
     assert!(mapper.is_open(OPEN[0]));
     let mut talk = mapper.connect()?;
     talk.bind(rpc::ACTIVATOR)?;
@@ -258,10 +255,12 @@ fn a_shadow_tells_what_no_mapper_has_named() -> Result<()> {
     let candidate = tempfile::NamedTempFile::with_suffix(".toml")?;
     std::fs::write(
         candidate.path(),
-        "[site]\nrpc = \"tracked\"\n[[protect]]\nroles = [\"distribution-point\"]\n",
+        "[site]\nrpc = \"tracked\"\n[[protect]]\nname = \"points\"\nroles = [\"distribution-point\"]\n",
     )?;
     let shadow = format!("--shadow-config {}", candidate.path().display());
     let _agent = stage.enforce(role, &shadow)?;
+    let begun = run(stage.command("reload --shadow")?)?;
+    ensure!(begun.code == Some(0), "{begun:?}");
     let mapper = Mapper::start(&stage.client, &stage.server, SERVER[0])?;
     mapper.hand_out(&OPEN[..1])?;
     mapper.assert_open(&[OPEN[0], OPEN[1], CLOSED]);
