@@ -163,7 +163,7 @@ pub fn ingress<T: Tables, P: Payload + ?Sized>(
         Direction::Outbound => Relay::Protected,
     };
     questions::note(tables, payload, packet, asker, &verdict);
-    rpc::note(tables, payload, packet, (direction, pair), &verdict);
+    rpc::note(tables, payload, packet, direction, &verdict);
     remember_first(tables, packet, verdict)
 }
 
@@ -227,7 +227,7 @@ pub fn outgoing<T: Tables, P: Payload + ?Sized>(
     );
     let verdict = tables.opaque_verdict(verdict);
     questions::note(tables, payload, packet, Relay::behind(local), &verdict);
-    rpc::note(tables, payload, packet, (direction, pair), &verdict);
+    rpc::note(tables, payload, packet, direction, &verdict);
     remember_first(tables, packet, verdict)
 }
 

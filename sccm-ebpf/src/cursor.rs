@@ -100,11 +100,19 @@ pub fn room(number: u32) -> Option<&'static mut Room> {
     Some(unsafe { &mut *room })
 }
 
-/// Orders that it be read after the decision, as what.
+/// Orders that it be read after the decision, as what, and for whom.
 #[inline(always)]
-pub fn order_rpc(number: u32, order: u32) {
+pub fn order_rpc(number: u32, order: u32, for_candidate: bool) {
     if let Some(room) = room(number) {
-        room.order = order;
+        room.order(order, for_candidate);
+    }
+}
+
+/// Forgets what was ordered.
+#[inline(always)]
+pub fn forget_orders(hook: Hook) {
+    if let Some(room) = room(hook as u32) {
+        room.orders = Room::NOTHING;
     }
 }
 

@@ -13,7 +13,6 @@ use sccm_common::{Hook, Reason};
 use crate::cursor::{Bytes, Frame};
 use crate::incoming::Incoming;
 use crate::parse::{self, End};
-use crate::rpc;
 use crate::tables::Bank;
 use crate::word::Word;
 
@@ -24,9 +23,7 @@ pub fn ingress<F: Incoming>(ctx: *mut F::Raw, bank: u32, end: End, place: Place)
         true => F::about(ctx, bank, place as u32),
         false => About::Nothing as u32,
     };
-    let said = Word(F::judge(ctx, bank, end.0, place as u32, about));
-    rpc::read(bank, Hook::Ingress);
-    said
+    Word(F::judge(ctx, bank, end.0, place as u32, about))
 }
 
 /// Judges a frame at the XDP hook.
@@ -81,15 +78,11 @@ pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded:
         Departure::Unjudged => Word::NOT_JUDGED,
         Departure::Inbound => {
             let about = about(Direction::Inbound);
-            let said = Word(judge_passing(ctx, bank, end.0, about));
-            rpc::read(bank, Hook::Egress);
-            said.headed(Direction::Inbound)
+            Word(judge_passing(ctx, bank, end.0, about)).headed(Direction::Inbound)
         }
         Departure::Outbound(local) => {
             let about = about(Direction::Outbound);
-            let said = Word(judge_outgoing(ctx, bank, local.into(), about));
-            rpc::read(bank, Hook::Egress);
-            said.headed(Direction::Outbound)
+            Word(judge_outgoing(ctx, bank, local.into(), about)).headed(Direction::Outbound)
         }
         Departure::Passes => {
             let passes = Verdict::without_service(Reason::Outbound);
@@ -121,7 +114,6 @@ extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: 
 #[inline(always)]
 pub fn remember_passing(ctx: *mut __sk_buff, bank: u32, end: End) {
     judge_passing(ctx, bank, end.0, About::Nothing as u32);
-    rpc::read(bank, Hook::Egress);
 }
 
 /// Judges what leaves into a segment as the uplink would have.

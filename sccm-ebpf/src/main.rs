@@ -212,6 +212,7 @@ fn ingress<F: Incoming, I: Interface>(
     let said = shadow::in_turns(&tables, Hook::Ingress, |bank| {
         judge::ingress::<F>(ctx, bank, end, place)
     });
+    rpc::read(&tables, Hook::Ingress);
     let said = said.headed(Hook::Ingress.direction(place)).at(slot);
     let said = said.linked(I::HAS_LINK);
     F::conclude(ctx, said.0, tables.number())
@@ -310,6 +311,7 @@ fn egress<I: Interface>(
     if said.verdict().is_none() {
         return TC_ACT_UNSPEC;
     }
+    rpc::read(&tables, Hook::Egress);
     let said = said.at(interface.slot()).linked(I::HAS_LINK);
     conclude_egress(ctx, said.0, tables.number())
 }

@@ -1,6 +1,7 @@
 //! What a packet asks the endpoint mapper of RPC, or answers: read after the decision, which orders it.
 //! Within the decision, functions are called too deep already.
 
+use sccm_common::policy::SHADOW_BANK;
 use sccm_common::rpc::MAPPER;
 use sccm_common::rpc::room::Room;
 use sccm_common::rpc::scan::{self, Scan};
@@ -8,24 +9,33 @@ use sccm_common::verdict::{RPC_UNITS, rpc_unit};
 use sccm_common::{Hook, Packet, as_written};
 
 use crate::judge::turn;
+use crate::tables::Bank;
 use crate::{cursor, parse};
 
-/// Reads a packet, if the decision has ordered it.
+/// Reads a packet, if the decision of the active policy, or of the candidate, has ordered it.
 #[inline(always)]
-pub fn read(bank: u32, hook: Hook) {
+pub fn read(tables: &Bank, hook: Hook) {
     let concerns =
         |packet: &mut Packet| packet.source_port == MAPPER || packet.destination_port == MAPPER;
     if !parse::packet(hook).is_some_and(concerns) {
         return;
     }
+    read_for(tables.number(), hook);
+    if tables.is_shadowed() {
+        read_for(SHADOW_BANK, hook);
+    }
+    cursor::forget_orders(hook);
+}
+
+#[inline(always)]
+fn read_for(bank: u32, hook: Hook) {
     let mut at = 0;
     for _ in 0..RPC_UNITS {
         at = rpc_read(bank, hook as u32, at);
         if at == 0 {
-            break;
+            return;
         }
     }
-    cursor::order_rpc(hook as u32, Room::NOTHING);
 }
 
 /// Reads the unit at a place of the segment. Says where the next one begins; 0: nowhere.
@@ -38,7 +48,7 @@ extern "C" fn rpc_read(bank: u32, hook: u32, at: u32) -> u32 {
     else {
         return 0;
     };
-    match room.order {
+    match room.ordered(turn.is_candidate) {
         Room::QUESTIONS => rpc_unit(&turn, room, packet, true, at),
         Room::ANSWERS => rpc_unit(&turn, room, packet, false, at),
         _ => 0,

@@ -18,7 +18,7 @@ use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::opening::{self, Opening, OpeningKey};
 use sccm_common::packet::Packet;
-use sccm_common::policy::{Policy, SHADOWED, flag};
+use sccm_common::policy::{Policy, SHADOW_BANK, SHADOWED, flag};
 use sccm_common::probe;
 use sccm_common::question::{self, Bucket, Fingerprint, QuestionKey};
 use sccm_common::rpc::How;
@@ -283,7 +283,7 @@ impl Tables for Bank {
     #[inline(always)]
     fn read_rpc(&self, room: &Room, _packet: &Packet, asks: bool) {
         let order = if asks { Room::QUESTIONS } else { Room::ANSWERS };
-        cursor::order_rpc(room.number, order);
+        cursor::order_rpc(room.number, order, self.number == SHADOW_BANK);
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use crate::cursor::Bytes;
 use crate::interface::Interface;
 use crate::judge::{self, turn};
 use crate::parse::{self, End};
+use crate::rpc;
 use crate::tables::Bank;
 
 /// Remembers a frame if it crosses from one side to the other and the machine translates.
@@ -54,6 +55,7 @@ extern "C" fn remember_crossing(ctx: *mut __sk_buff, by_uplink: u32, end: u32) -
         judge::remember_passing(ctx, SHADOW_BANK, end);
     }
     judge::remember_passing(ctx, tables.number(), end);
+    rpc::read(&tables, Hook::Egress);
     0
 }
 

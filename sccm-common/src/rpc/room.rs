@@ -18,8 +18,9 @@ pub struct Room {
     pub bytes: [u8; BYTES as usize + SLACK],
     /// Which room it is, for who has several.
     pub number: u32,
-    /// What is to be read of it, for who reads it later.
-    pub order: u32,
+    /// What is to be read of it, for who reads it later: two bits of the active policy, two of the
+    /// candidate.
+    pub orders: u32,
 }
 
 impl Room {
@@ -27,7 +28,7 @@ impl Room {
     pub const EMPTY: Self = Self {
         bytes: [0; BYTES as usize + SLACK],
         number: 0,
-        order: Self::NOTHING,
+        orders: Self::NOTHING,
     };
 
     /// Nothing is to be read.
@@ -36,6 +37,19 @@ impl Room {
     pub const QUESTIONS: u32 = 1;
     /// What a server answers.
     pub const ANSWERS: u32 = 2;
+
+    /// Orders one of them.
+    #[inline(always)]
+    pub const fn order(&mut self, what: u32, for_candidate: bool) {
+        self.orders |= what << if for_candidate { 2 } else { 0 };
+    }
+
+    /// What was ordered.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ordered(&self, for_candidate: bool) -> u32 {
+        self.orders >> if for_candidate { 2 } else { 0 } & 3
+    }
 
     /// `N` bytes, at most 32, from a place on.
     #[inline(always)]

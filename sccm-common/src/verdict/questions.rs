@@ -59,19 +59,48 @@ pub(super) fn answered<T: Tables, P: Payload + ?Sized>(
     receiver: u16,
     pair: Pair,
 ) -> Answers {
-    // Three functions, one after the other, whose parts of the stack are their own.
-    let question = tables.opaque(look_up(tables, payload, packet, direction).into());
+    // Functions, one after the other, whose parts of the stack are their own.
+    let question = look_up(tables, packet, direction)
+        || look_up_transaction(tables, payload, packet, direction);
+    let question = tables.opaque(question.into());
     let relay = match direction {
         Direction::Inbound => Relay::behind(receiver),
         Direction::Outbound => Relay::Peer,
     };
     let relay = tables.opaque(look_up_relay(tables, payload, packet, relay).into());
-    let handed_out = tables.opaque(rpc::handed_out(tables, packet, direction, pair));
-    Answers((question * Answers::QUESTION) | (relay * Answers::RELAY) | handed_out)
+    let of_client = tables.opaque(rpc::of_client(tables, packet, direction, pair));
+    let of_server = tables.opaque(match direction {
+        Direction::Inbound => 0,
+        Direction::Outbound => rpc::of_server(tables, packet, pair),
+    });
+    Answers((question * Answers::QUESTION) | (relay * Answers::RELAY) | of_client | of_server)
 }
 
+/// Whether a packet answers by its ends: to who asked DHCP, or to who asked a protected system.
 #[inline(never)]
-fn look_up<T: Tables, P: Payload + ?Sized>(
+fn look_up<T: Tables>(tables: &T, packet: &Packet, direction: Direction) -> bool {
+    if packet.fragment == Fragment::Later {
+        return false;
+    }
+    match direction {
+        Direction::Inbound => {
+            let asker = || QuestionKey::dhcp_asker(packet.destination, packet.family);
+            dhcp::is_to_client(packet) && tables.was_asked(&asker(), DHCP_AGE)
+        }
+        Direction::Outbound => {
+            let policy = tables.policy();
+            let within = policy.timeouts.answer;
+            packet.protocol != Protocol::TCP
+                && policy.has(flag::OUTBOUND_ENFORCE)
+                && (tables.was_asked(&QuestionKey::of_answer(packet, false), within)
+                    || tables.was_asked(&QuestionKey::of_answer(packet, true), within))
+        }
+    }
+}
+
+/// Whether a packet answers a transaction of DHCP.
+#[inline(never)]
+fn look_up_transaction<T: Tables, P: Payload + ?Sized>(
     tables: &T,
     payload: &P,
     packet: &Packet,
@@ -80,26 +109,16 @@ fn look_up<T: Tables, P: Payload + ?Sized>(
     if packet.fragment == Fragment::Later {
         return false;
     }
-    match direction {
-        Direction::Inbound => {
-            let asker = || QuestionKey::dhcp_asker(packet.destination, packet.family);
-            dhcp::is_to_client(packet)
-                && (tables.was_asked(&asker(), DHCP_AGE)
-                    || dhcp::transaction(payload, packet, false)
-                        .is_some_and(|key| tables.was_asked(&key, DHCP_AGE)))
-        }
+    let of_peer = matches!(direction, Direction::Outbound);
+    let may_answer = match direction {
+        Direction::Inbound => dhcp::is_to_client(packet),
         Direction::Outbound => {
-            let policy = tables.policy();
-            let within = policy.timeouts.answer;
-            packet.protocol != Protocol::TCP
-                && policy.has(flag::OUTBOUND_ENFORCE)
-                && (tables.was_asked(&QuestionKey::of_answer(packet, false), within)
-                    || tables.was_asked(&QuestionKey::of_answer(packet, true), within)
-                    || dhcp::is_from_server(packet)
-                        && dhcp::transaction(payload, packet, true)
-                            .is_some_and(|key| tables.was_asked(&key, DHCP_AGE)))
+            dhcp::is_from_server(packet) && tables.policy().has(flag::OUTBOUND_ENFORCE)
         }
-    }
+    };
+    may_answer
+        && dhcp::transaction(payload, packet, of_peer)
+            .is_some_and(|key| tables.was_asked(&key, DHCP_AGE))
 }
 
 /// Whether a packet answers what this relay has asked. Relays of peers are noted only under

@@ -12,8 +12,8 @@
 //! [`question`]: crate::question
 
 use super::questions::Answers;
-use super::{Tables, Verdict};
-use crate::address::{Address, Family};
+use super::{Tables, Verdict, class_of};
+use crate::address::{Address, Family, LOCAL_SELF};
 use crate::counter::Direction;
 use crate::cursor::Payload;
 use crate::opening::OpeningKey;
@@ -115,56 +115,53 @@ pub(super) fn may_concern(policy: &Policy, source_port: u16, destination_port: u
         && policy.dynamic.0 != ServiceSet::default().0
 }
 
-/// Which ports that may be handed out a packet concerns, and whether they were: bits of
-/// [`Answers`]. Each packet of a connection keeps its port open.
+/// Whether the port that a packet is to may be handed out, and whether it was: bits of [`Answers`].
+/// Each packet of a connection keeps its port open.
 #[inline(never)]
-pub(super) fn handed_out<T: Tables>(
+pub(super) fn of_client<T: Tables>(
     tables: &T,
     packet: &Packet,
     direction: Direction,
     pair: Pair,
 ) -> u64 {
     let policy = tables.policy();
-    if packet.protocol != Protocol::TCP || packet.fragment == Fragment::Later {
-        return 0;
-    }
     let access = policy.access(pair);
+    let rights = match direction {
+        Direction::Inbound => &access.inbound,
+        Direction::Outbound => &access.outbound,
+    };
     let wanted = policy.tcp[packet.destination_port as usize];
-    match direction {
-        // A peer is a server only in a flow that the protected system has opened.
-        Direction::Inbound => of_end(tables, packet, &access.inbound, wanted, true),
-        Direction::Outbound => {
-            let client = of_end(tables, packet, &access.outbound, wanted, true);
-            let answered = policy.tcp[packet.source_port as usize];
-            match packet.tcp_flags.is_bare_syn() {
-                true => client,
-                false => client | of_end(tables, packet, &access.inbound, answered, false),
-            }
-        }
-    }
-}
-
-/// The bits for one of the two ends. `to_server`: the packet would be the client's.
-#[inline(always)]
-fn of_end<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    rights: &ServiceSet,
-    service: ServiceClass,
-    to_server: bool,
-) -> u64 {
-    if !may_be_handed_out(tables.policy(), packet.protocol, rights, service) {
+    if packet.fragment == Fragment::Later
+        || !may_be_handed_out(policy, packet.protocol, rights, wanted)
+    {
         return 0;
     }
-    match (to_server, is_open(tables, packet, to_server)) {
-        (true, true) => Answers::MAYBE_CLIENT | Answers::CLIENT,
-        (true, false) => Answers::MAYBE_CLIENT,
-        (false, true) => Answers::MAYBE_SERVER | Answers::SERVER,
-        (false, false) => Answers::MAYBE_SERVER,
+    match is_open(tables, packet, true) {
+        true => Answers::MAYBE_CLIENT | Answers::CLIENT,
+        false => Answers::MAYBE_CLIENT,
     }
 }
 
+/// The same for the port that a packet is from, which leaves the protected system. A peer is a server
+/// only in a flow that the protected system has opened.
 #[inline(never)]
+pub(super) fn of_server<T: Tables>(tables: &T, packet: &Packet, pair: Pair) -> u64 {
+    let policy = tables.policy();
+    let rights = &policy.access(pair).inbound;
+    let answered = policy.tcp[packet.source_port as usize];
+    if packet.fragment == Fragment::Later
+        || packet.tcp_flags.is_bare_syn()
+        || !may_be_handed_out(policy, packet.protocol, rights, answered)
+    {
+        return 0;
+    }
+    match is_open(tables, packet, false) {
+        true => Answers::MAYBE_SERVER | Answers::SERVER,
+        false => Answers::MAYBE_SERVER,
+    }
+}
+
+#[inline(always)]
 fn is_open<T: Tables>(tables: &T, packet: &Packet, to_server: bool) -> bool {
     let (client, server, port) = match to_server {
         true => (packet.source, packet.destination, packet.destination_port),
@@ -187,40 +184,47 @@ pub(super) fn note<T: Tables, P: Payload + ?Sized>(
     tables: &T,
     payload: &P,
     packet: &Packet,
-    (direction, pair): (Direction, Pair),
+    direction: Direction,
     verdict: &Verdict,
 ) {
-    let policy = tables.policy();
     if packet.protocol != Protocol::TCP
         || packet.payload == 0
-        || !may_concern(policy, packet.source_port, packet.destination_port)
-        || !matches!(packet.fragment, Fragment::Whole | Fragment::Atomic)
-        // No receiver takes other data of an open connection (RFC 9293, 3.10.7.4).
+        || !may_concern(tables.policy(), packet.source_port, packet.destination_port)
+    {
+        return;
+    }
+    let asks = packet.destination_port == MAPPER;
+    // Whoever is not protected asks where he may open, and answers where he was asked.
+    let counts = match (direction, asks) {
+        (Direction::Inbound, true) => matches!(verdict.reason, Reason::Service),
+        (Direction::Inbound, false) => matches!(verdict.reason, Reason::Reply),
+        (Direction::Outbound, _) => verdict.reason.passes(),
+    };
+    if counts {
+        read(tables, payload, packet, direction);
+    }
+}
+
+/// Reads a packet, if the two ends have a right to what is handed out. The classes of their addresses
+/// are looked up once more: kept from the decision on, they would take room on the stack from every
+/// packet.
+#[inline(never)]
+fn read<T: Tables, P: Payload + ?Sized>(
+    tables: &T,
+    payload: &P,
+    packet: &Packet,
+    direction: Direction,
+) {
+    // No receiver takes other data of an open connection than with ACK (RFC 9293, 3.10.7.4).
+    if !matches!(packet.fragment, Fragment::Whole | Fragment::Atomic)
         || !packet.tcp_flags.acknowledges()
     {
         return;
     }
     let asks = packet.destination_port == MAPPER;
-    let of_peer = matches!(direction, Direction::Inbound);
-    let access = policy.access(pair);
-    // The protected system is the server where a peer asks, and where it answers itself.
-    let rights = match asks == of_peer {
-        true => &access.inbound,
-        false => &access.outbound,
-    };
-    // Whoever is not protected asks where he may open, and answers where he was asked.
-    let counts = match (of_peer, asks) {
-        (true, true) => matches!(verdict.reason, Reason::Service),
-        (true, false) => matches!(verdict.reason, Reason::Reply),
-        (false, _) => verdict.reason.passes(),
-    };
-    if counts && rights.contains(ServiceClass::HANDED_OUT) {
-        read(tables, payload, packet, asks);
+    if !may_hand_out(tables, packet, direction, asks) {
+        return;
     }
-}
-
-#[inline(never)]
-fn read<T: Tables, P: Payload + ?Sized>(tables: &T, payload: &P, packet: &Packet, asks: bool) {
     // The parser stops behind the fixed part of the header, whose 13th byte says where options end.
     // With the byte behind it: of one alone, the compiler makes a comparison that the verifier does not
     // follow.
@@ -231,6 +235,26 @@ fn read<T: Tables, P: Payload + ?Sized>(tables: &T, payload: &P, packet: &Packet
     payload.show(packet.payload_offset + options, packet.payload, |room| {
         tables.read_rpc(room, packet, asks);
     });
+}
+
+/// Whether the pair of a packet's ends has the right, in this role of the protected system. A gateway
+/// is handed nothing itself: it may open everything.
+#[inline(always)]
+fn may_hand_out<T: Tables>(tables: &T, packet: &Packet, direction: Direction, asks: bool) -> bool {
+    let source = class_of(tables, packet.family, &packet.source);
+    let destination = class_of(tables, packet.family, &packet.destination);
+    let (local, peer) = match direction {
+        Direction::Inbound => (destination.local, source.peer),
+        Direction::Outbound => (source.local, destination.peer),
+    };
+    let policy = tables.policy();
+    let access = policy.access(policy.pair(local, peer));
+    // The protected system is the server where a peer asks, and where it answers itself.
+    let rights = match asks == matches!(direction, Direction::Inbound) {
+        true => &access.inbound,
+        false => &access.outbound,
+    };
+    local != LOCAL_SELF && rights.contains(ServiceClass::HANDED_OUT)
 }
 
 /// Reads the unit at a place of a segment. Says where the next one begins; 0: nowhere.
