@@ -5,7 +5,9 @@ use super::answers::address_of;
 use super::rows::WantedRow;
 use super::services::{self, ServiceNames};
 use super::vocabulary::Vocabulary;
-use super::{Outbound, SitePolicy, Surroundings, ethertype, hash, publish, rights, rows, scopes};
+use super::{
+    Outbound, SitePolicy, Surroundings, ethertype, handed_out, hash, publish, rights, rows, scopes,
+};
 use crate::catalog::RoleId;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
@@ -112,6 +114,7 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
     let writer = rows::Writer::new(request.policy, &policy);
     let others: Vec<_> = peers.iter().map(|(peer, _)| writer.peer(peer)).collect();
     let mut rowed = Vec::new();
+    let dynamic = vocabulary.dynamic(&request.policy.site, &classes);
     let (mut pair, mut hands_out) = (0, false);
     for local in scopes.locals(&sorted.locals) {
         let system = writer.system(&local);
@@ -130,12 +133,13 @@ pub fn compile(request: &Request<'_>, names: ServiceNames) -> Result<Compiled> {
             }
             policy.peer_of[pair] = *number;
             let ends = ((&local, &system), (peer, other));
-            rowed.extend(writer.rows_of(pair, ends.0, ends.1, &policy.access[pair]));
+            let counted = handed_out::counted(policy.access[pair], dynamic);
+            rowed.extend(writer.rows_of(pair, ends.0, ends.1, &counted));
             pair += 1;
         }
     }
     if hands_out {
-        policy.dynamic = vocabulary.dynamic(&request.policy.site, &classes);
+        policy.dynamic = dynamic;
     }
     let rows = rows::number(rowed, &services.rows, &mut policy);
     let info = PolicyInfo {

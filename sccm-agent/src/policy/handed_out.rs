@@ -63,6 +63,20 @@ pub(crate) fn is_of_rpc(service: &Service) -> bool {
     service.ports.contains(&PortSpec::Dynamic)
 }
 
+/// Rights as packets are counted by them: of a port that was handed out, by the port's own class.
+pub(super) fn counted(rights: Access, dynamic: ServiceSet) -> Access {
+    let mut mark = ServiceSet::default();
+    mark.insert(ServiceClass::HANDED_OUT);
+    let counted = |set: ServiceSet| match set.contains(ServiceClass::HANDED_OUT) {
+        true => minus(set, mark).union(dynamic),
+        false => set,
+    };
+    Access {
+        inbound: counted(rights.inbound),
+        outbound: counted(rights.outbound),
+    }
+}
+
 /// The classes of the first set that are not in the other.
 pub(super) fn minus(set: ServiceSet, other: ServiceSet) -> ServiceSet {
     let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (set.0, other.0);

@@ -206,6 +206,20 @@ fn entries_are_tracked_one_by_one() {
     assert_ne!(compiled.info.hash, self::compiled(&other).info.hash);
 }
 
+#[test]
+fn what_is_handed_out_is_a_right_of_which_the_use_is_counted() {
+    let role = RoleId::from("distribution-point");
+    let rows = |rpc| {
+        let compiled = compiled(&of_role(&Site::default(), &role, rpc));
+        let rows = compiled.rows.into_iter();
+        let rows: Vec<_> = rows.map(|row| (row.identity, row.granted)).collect();
+        rows
+    };
+    let tracked = rows(Rpc::Tracked);
+    assert!(!tracked.is_empty());
+    assert_eq!(tracked, rows(Rpc::Static));
+}
+
 /// What the operator writes stays as it is written.
 #[test]
 fn a_rule_of_the_site_is_a_service_of_its_own() {
