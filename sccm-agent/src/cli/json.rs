@@ -1,7 +1,7 @@
 //! The shapes of what `-o json` prints and of what the control socket speaks: `docs/schemas` and
 //! `docs/json.md` are written from the types.
 
-use super::{Failure, blocked, definition, doctor, import, openings, roles, status, version};
+use super::{Failure, blocked, definition, doctor, import, roles, status, version};
 use crate::bundle::{Counters, KernelFacts};
 use crate::catalog::{Catalog, Diff};
 use crate::check::Report;

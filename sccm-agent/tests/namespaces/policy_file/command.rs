@@ -45,7 +45,7 @@ fn check_explains_a_good_policy() -> Result<()> {
     assert_eq!(json["protect"][1]["roles"][0], "pxe-service-point");
     let smb = serde_json::json!({
         "peer": "client", "holders": "2 prefixes", "service": "smb", "protocol": "tcp",
-        "ports": "445", "links": ["15"],
+        "ports": "445", "if_handed_out": false, "links": ["15"],
     });
     let rights = json["protect"][0]["inbound"].as_array().expect("a list");
     assert!(rights.contains(&smb), "{rights:?}");
