@@ -75,8 +75,8 @@ impl Metrics {
         let table = OpeningTable::open(&self.machine.pins)?;
         scrape.single(&table::RPC_OPENINGS, table.read()?.len() as f64)?;
         let mut answers = Series::new(&table::RPC_ANSWERS);
-        for (outcome, count) in openings::labelled(&table.outcomes()?) {
-            answers.add(&[outcome], count as f64)?;
+        for one in openings::by_label(&table.outcomes()?) {
+            answers.add(&[one.outcome], one.count as f64)?;
         }
         scrape.export(answers);
         Ok(())

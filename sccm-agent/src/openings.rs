@@ -8,10 +8,12 @@
 mod connection;
 mod connections;
 mod interfaces;
+mod live;
 mod segment;
 mod stream;
 
 pub use interfaces::name_of;
+pub use live::{Counted, Live, Open, by_label};
 
 use connections::Connections;
 use sccm_common::rpc::{How, Limits, Named, Refusal, Uuid};
@@ -109,25 +111,7 @@ pub struct Learned {
     pub left_out: u64,
 }
 
-/// How often each outcome of the mapper's answers happened, by its label: the way in which a port was
-/// opened, or why none was.
-#[must_use]
-pub fn labelled(outcomes: &[(Result<How, Refusal>, u64)]) -> Vec<(&'static str, u64)> {
-    let mut all: Vec<(&'static str, u64)> = Vec::new();
-    for (outcome, count) in outcomes {
-        let label = match outcome {
-            Ok(how) => Way::from(*how).label(),
-            Err(why) => why.label(),
-        };
-        match all.iter_mut().find(|(known, _)| *known == label) {
-            Some((_, known)) => *known += count,
-            None => all.push((label, *count)),
-        }
-    }
-    all
-}
-
-pub(crate) fn as_text<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(uuid)
 }
 

@@ -13,23 +13,34 @@ mod machine;
 pub mod package;
 mod selection;
 
-use std::env;
+use std::path::PathBuf;
+use std::{env, thread};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::debian::{self, Missing};
 use crate::process::step;
 use crate::setup;
+use package::Kernel;
 
 /// Tells the test of the verifier budget to record what it measures.
 const UPDATE: &str = "UPDATE_BUDGET";
 
-/// Runs the selection on Debian's newest kernel of each version, such as `6.1`.
+/// A kernel that waits to be booted, with the tests.
+pub struct Trial<'a> {
+    version: &'a str,
+    kernel: Kernel,
+    initramfs: PathBuf,
+}
+
+/// Gets Debian's newest kernel of each version, such as `6.1`, and builds the selection.
 ///
 /// # Errors
-/// No such kernel, a failed build, or the kernels on which a test failed, all of
-/// them after all have run.
-pub fn test(versions: &[String], missing: Missing) -> Result<()> {
+/// No such kernel, or a failed build.
+pub fn prepare<'v>(versions: &'v [String], missing: Missing) -> Result<Vec<Trial<'v>>> {
+    if versions.is_empty() {
+        return Ok(Vec::new());
+    }
     // First, because everything else takes a while.
     let mut kernels = Vec::new();
     for version in versions {
@@ -38,18 +49,41 @@ pub fn test(versions: &[String], missing: Missing) -> Result<()> {
     let busybox = package::busybox()?;
     setup::all(debian::EMULATOR, missing)?;
     let programs = selection::build()?;
-
-    let update = env::var_os(UPDATE).is_some();
-    let mut failed = Vec::new();
-    for (version, kernel) in kernels {
-        let release = kernel.release();
-        step(&format!("testing on Linux {release}, emulated (minutes)"));
+    let trial = |(version, kernel): (&'v String, Kernel)| {
         let initramfs = initramfs::build(&kernel, &busybox, &programs)?;
-        match machine::run(&kernel, &initramfs, update) {
-            Ok(()) => step(&format!("Linux {release}: all passed")),
-            Err(error) => {
-                step(&format!("Linux {release}: {error:#}"));
-                failed.push(version.as_str());
+        Ok(Trial {
+            version,
+            kernel,
+            initramfs,
+        })
+    };
+    kernels.into_iter().map(trial).collect()
+}
+
+/// Runs the selection on each kernel, side by side.
+///
+/// # Errors
+/// The kernels on which a test failed, all of them after all have run.
+pub fn run(trials: &[Trial]) -> Result<()> {
+    let update = env::var_os(UPDATE).is_some();
+    // The budget is one file, which a recording machine takes along and brings back.
+    let at_once = if update { 1 } else { trials.len().max(1) };
+    let mut failed = Vec::new();
+    for trials in trials.chunks(at_once) {
+        let results = thread::scope(|scope| {
+            let start = |trial| scope.spawn(move || test(trial, update));
+            let running: Vec<_> = trials.iter().map(start).collect();
+            let ended = running.into_iter().map(|one| one.join());
+            ended.collect::<Vec<_>>()
+        });
+        for (trial, result) in trials.iter().zip(results) {
+            let release = trial.kernel.release();
+            match result.unwrap_or_else(|_| Err(anyhow!("the test panicked"))) {
+                Ok(()) => step(&format!("Linux {release}: all passed")),
+                Err(error) => {
+                    step(&format!("Linux {release}: {error:#}"));
+                    failed.push(trial.version);
+                }
             }
         }
     }
@@ -57,4 +91,14 @@ pub fn test(versions: &[String], missing: Missing) -> Result<()> {
         bail!("the tests failed on Linux {}", failed.join(" and "));
     }
     Ok(())
+}
+
+/// Boots one kernel, and shows what it said when it has ended: others speak at the same time.
+fn test(trial: &Trial, update: bool) -> Result<()> {
+    let release = trial.kernel.release();
+    step(&format!("testing on Linux {release}, emulated (minutes)"));
+    let result = machine::run(&trial.kernel, &trial.initramfs, update);
+    step(&format!("what Linux {release} said:"));
+    machine::show(&trial.kernel)?;
+    result
 }

@@ -57,11 +57,17 @@ pub struct Order<'a> {
     pub before: Option<&'a Path>,
 }
 
-/// Tries the package on each machine.
+/// A machine that waits to be booted, with the package.
+pub struct Trial(Given);
+
+/// Makes the machines and the packages that are tried on them.
 ///
 /// # Errors
-/// A machine that cannot be made, or what was otherwise than the manual says.
-pub fn test(order: &Order, missing: Missing) -> Result<()> {
+/// A machine or a package that cannot be made.
+pub fn prepare(order: &Order, missing: Missing) -> Result<Vec<Trial>> {
+    if order.machines.is_empty() {
+        return Ok(Vec::new());
+    }
     let known = |name: &String| {
         let found = DISTRIBUTIONS.iter().find(|one| one.name == name);
         let names = DISTRIBUTIONS.map(|one| one.name).join(", ");
@@ -78,26 +84,35 @@ pub fn test(order: &Order, missing: Missing) -> Result<()> {
         None => package.clone(),
     };
     let newest = newer::than(&before, package)?;
-    let mut failed = Vec::new();
-    for distribution in machines {
+    let made = |distribution: &Distribution| {
         step(&format!(
             "{}: making the machine (minutes, the first time)",
             distribution.name
         ));
         let kernel = kernels::kernel(distribution.kernel)?;
-        let image = root::image(distribution, &kernel, &before, &newest)?;
-        let given = Given {
+        Ok(Trial(Given {
             name: distribution.name,
             kernel: kernel.image(),
-            image,
-        };
+            image: root::image(distribution, &kernel, &before, &newest)?,
+        }))
+    };
+    machines.into_iter().map(made).collect()
+}
+
+/// Tries the package on one machine after the other.
+///
+/// # Errors
+/// What was otherwise than the manual says, all of it after all have run.
+pub fn run(trials: &[Trial]) -> Result<()> {
+    let mut failed = Vec::new();
+    for Trial(given) in trials {
         // A thread of its own, because it leaves this network for good.
-        let result = thread::spawn(move || scenarios::all(&given)).join();
+        let result = thread::scope(|scope| scope.spawn(|| scenarios::all(given)).join());
         match result.unwrap_or_else(|_| Err(anyhow!("the test panicked"))) {
-            Ok(()) => step(&format!("{}: all as the manual says", distribution.name)),
+            Ok(()) => step(&format!("{}: all as the manual says", given.name)),
             Err(error) => {
-                step(&format!("{}: {error:#}", distribution.name));
-                failed.push(distribution.name);
+                step(&format!("{}: {error:#}", given.name));
+                failed.push(given.name);
             }
         }
     }

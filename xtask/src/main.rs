@@ -27,8 +27,9 @@ mod toolchain;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand};
 
 use debian::Missing;
@@ -70,19 +71,15 @@ enum Command {
     Test {
         /// Runs a selection on Debian's kernel of this version instead, such as 6.1.
         ///
-        /// May be given several times. The kernel is downloaded and emulated; nothing of it is
-        /// installed.
+        /// May be given several times: all run side by side, and beside `--machine`. The kernel is
+        /// downloaded and emulated; nothing of it is installed.
         #[arg(long = "kernel", value_name = "VERSION", conflicts_with = "arguments")]
         kernels: Vec<String>,
         /// Tries the package on this whole machine instead: debian-12 or debian-13.
         ///
         /// May be given several times. The machine is made by debootstrap, emulated, and booted;
         /// nothing of it is installed here.
-        #[arg(
-            long = "machine",
-            value_name = "NAME",
-            conflicts_with_all = ["arguments", "kernels"]
-        )]
+        #[arg(long = "machine", value_name = "NAME", conflicts_with = "arguments")]
         machines: Vec<String>,
         /// Tries this Debian package, and makes none.
         #[arg(long, value_name = "FILE", requires = "machines")]
@@ -180,19 +177,19 @@ fn run(command: Command, missing: Missing) -> Result<()> {
         Command::Demo => demo(missing),
         Command::Bench { arguments } => bench(&arguments, missing),
         Command::Soak { arguments } => soak(&arguments, missing),
-        Command::Test { kernels, .. } if !kernels.is_empty() => kernel::test(&kernels, missing),
         Command::Test {
+            kernels,
             machines,
             package,
             before,
             ..
-        } if !machines.is_empty() => {
+        } if !kernels.is_empty() || !machines.is_empty() => {
             let order = machine::Order {
                 machines: &machines,
                 package: package.as_deref(),
                 before: before.as_deref(),
             };
-            machine::test(&order, missing)
+            test_emulated(&kernels, &order, missing)
         }
         Command::Test {
             hook: Some(hook), ..
@@ -260,6 +257,19 @@ fn test(arguments: &[String], missing: Missing) -> Result<()> {
     process::step("testing (the first build takes a few minutes)");
     // The default members: all but the eBPF crate, which the agent's build script builds.
     process::replace(process::cargo().arg("test").args(arguments))
+}
+
+/// Kernels and whole machines, side by side: most of the time, each waits for its one busy processor.
+fn test_emulated(kernels: &[String], order: &machine::Order, missing: Missing) -> Result<()> {
+    let kernels = kernel::prepare(kernels, missing)?;
+    let machines = machine::prepare(order, missing)?;
+    thread::scope(|scope| {
+        let kernels = scope.spawn(|| kernel::run(&kernels));
+        let machines = machine::run(&machines);
+        let kernels = kernels.join();
+        let kernels = kernels.unwrap_or_else(|_| Err(anyhow!("the test panicked")));
+        kernels.and(machines)
+    })
 }
 
 /// The tests of the agent between hosts that a hook could change: what is enforced, observed, counted,

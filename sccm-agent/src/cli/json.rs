@@ -88,7 +88,7 @@ fn documents() -> [Document; 26] {
             "openings",
             "`sccm-agent openings --read FILE -o json` prints",
         ),
-        Document::new::<super::openings::live::Live>(
+        Document::new::<crate::openings::Live>(
             "openings-live",
             "`sccm-agent openings -o json` prints",
         ),

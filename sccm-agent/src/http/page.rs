@@ -24,6 +24,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/policy.js"),
     include_str!("page/state.js"),
     include_str!("page/flows.js"),
+    include_str!("page/ports.js"),
     include_str!("page/live.js"),
 );
 

@@ -8,6 +8,7 @@ use super::{InterfaceState, Overall, PolicyStatus, ShadowStatus, interfaces};
 use crate::blocked::{Change, Explainer, Flow, Names, Refused};
 use crate::interface::Interface;
 use crate::kernel::{Clock, Maps, PinDir, Reading, Unnoted};
+use crate::openings::Live;
 use crate::policy::Advice;
 use anyhow::Result;
 use sccm_common::Disposition;
@@ -17,7 +18,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Blocked flows that are listed by each order.
+/// Blocked flows that are listed by each order, and ports that were handed out.
 const FLOWS: usize = 50;
 
 /// All that is true at one moment. As JSON it is the event `snapshot` of `/events`.
@@ -43,6 +44,18 @@ pub struct Snapshot {
     pub counts: Vec<Count>,
     /// What was refused to whom.
     pub blocked: Blocked,
+    /// Ports that an endpoint mapper has handed out; null before one has said anything.
+    pub handed_out: Option<HandedOut>,
+}
+
+/// Ports that an endpoint mapper has handed out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HandedOut {
+    /// How many are open.
+    pub open: usize,
+    /// The 50 that were handed out last, and what became of all answers.
+    #[serde(flatten)]
+    pub latest: Live,
 }
 
 /// A candidate, and how often it would have judged otherwise.
@@ -149,6 +162,16 @@ impl Snapshot {
             file_differs: false,
             shadow,
             counts: counts(&maps.counters()?),
+            handed_out: HandedOut::of(Live::read(pins)?),
+        })
+    }
+}
+
+impl HandedOut {
+    fn of(live: Live) -> Option<Self> {
+        (!live.is_empty()).then(|| Self {
+            open: live.openings.len(),
+            latest: live.latest(FLOWS),
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::{Series, Snapshot};
 use crate::blocked::Names;
 use crate::kernel::Clock;
+use crate::openings::Live;
 use crate::policy::{ServiceName, ServiceNames};
 use crate::state::{InterfaceState, State};
 use sccm_common::abi::{PolicyInfo, ROLES_BYTES};
@@ -135,5 +136,6 @@ pub(crate) fn snapshot(at: Instant) -> Snapshot {
             labels: std::sync::Arc::default(),
         },
         suppressed: 0,
+        handed_out: Live::default(),
     }
 }

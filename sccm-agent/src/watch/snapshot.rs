@@ -3,6 +3,7 @@
 use crate::blocked::Names;
 use crate::interface::Netlink;
 use crate::kernel::{Clock, PinDir, Reading};
+use crate::openings::Live;
 use crate::policy::{Labels, ServiceName};
 use crate::state::{self, InterfaceState};
 use anyhow::Result;
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub names: Names,
     /// Blocked packets of flows that were not noted.
     pub suppressed: u64,
+    /// Ports that an endpoint mapper has handed out.
+    pub handed_out: Live,
 }
 
 impl Snapshot {
@@ -75,6 +78,7 @@ impl Snapshot {
             flows: flows.map(|flow| (flow.key, flow)).collect(),
             names: Names::read(&maps, labels)?,
             suppressed: maps.unnoted()?.iter().map(|one| one.suppressed).sum(),
+            handed_out: Live::read(pins)?,
         })
     }
 }

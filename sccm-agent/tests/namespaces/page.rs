@@ -4,7 +4,7 @@
 //! to ask. The page is looked at as its readers do: by what is written in it.
 
 mod access;
-mod browser;
+pub mod browser;
 mod figures;
 mod looks;
 mod restart;

@@ -12,8 +12,9 @@ use crate::traffic::{
     Outcome, PATIENCE, Server, tcp_connect_many, tcp_server, udp_echo_server, udp_exchange_many,
 };
 
-/// How long to wait for what must arrive, even on a busy machine.
-pub const LONG: Duration = Duration::from_secs(10);
+/// How long to wait for what must arrive, even on a busy machine that emulates another one: there
+/// TCP may have to repeat a segment, after seconds.
+pub const LONG: Duration = Duration::from_secs(30);
 
 /// A TCP port that a distribution point's role needs.
 pub const ALLOWED: u16 = 80;

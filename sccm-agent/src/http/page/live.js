@@ -40,6 +40,7 @@ function show(totals) {
   showTraffic(last, totals);
   showBlocked(last);
   showChanges(last);
+  showPorts(last);
 }
 
 function contact(name, words) {

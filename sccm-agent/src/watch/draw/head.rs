@@ -35,6 +35,7 @@ pub(crate) fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
         );
         labelled("Shadow", text.into())
     }));
+    lines.extend(handed_out(scene));
     lines.extend(
         scene
             .problem
@@ -119,6 +120,17 @@ fn trial(scene: &Scene<'_>) -> Option<Line<'static>> {
         "Trial",
         Span::styled(text, scene.palette.unusual()),
     ))
+}
+
+/// What the endpoint mapper has handed out, once it has said anything.
+fn handed_out(scene: &Scene<'_>) -> Option<Line<'static>> {
+    let live = &scene.now.handed_out;
+    let (opened, refused) = live.totals();
+    let text = format!(
+        "{} ports open now; {opened} handed out, {refused} times nothing was opened",
+        live.openings.len()
+    );
+    (!live.is_empty()).then(|| labelled("RPC", text.into()))
 }
 
 fn totals(scene: &Scene<'_>) -> Line<'static> {

@@ -2,6 +2,7 @@
 
 use super::{Palette, Scene, draw};
 use crate::blocked::Explainer;
+use crate::openings::Counted;
 use crate::policy::{Labels, SitePolicy};
 use crate::watch::fixture::snapshot;
 use crate::watch::{Rates, Snapshot, View};
@@ -178,6 +179,15 @@ fn what_is_unusual_is_said() {
     now.shadow = Some(now.policy);
     now.agent_runs = false;
     now.suppressed = 17;
+    let counted = |outcome, why, count| Counted {
+        outcome,
+        why,
+        count,
+    };
+    now.handed_out.outcomes = vec![
+        counted("ept_map", None, 9),
+        counted("privacy", Some("the answer is encrypted"), 4),
+    ];
     let view = View {
         paused: true,
         filter: "445".to_owned(),
@@ -198,6 +208,7 @@ fn what_is_unusual_is_said() {
         "/ filter: 445",
         "p go on",
         "17 packets of unlisted flows",
+        "RPC     0 ports open now; 9 handed out, 4 times nothing was opened",
     ] {
         assert!(screen.contains(part), "no {part} in {screen}");
         assert!(!usual.contains(part), "{part} in {usual}");

@@ -13,6 +13,8 @@ use sccm_tests::shape;
 use sccm_tests::traffic::{Outcome, Server, tcp_connect_many, tcp_exchange, tcp_server};
 use serde_json::Value;
 
+use crate::page::browser::Browser;
+
 use super::support::{LONG, PATIENCE, Told, curl, in_url};
 
 const TOPOLOGIES: [Topology; 3] = [Topology::Routed, Topology::Bridged, Topology::Host];
@@ -199,19 +201,37 @@ fn what_a_port_was_handed_out_for_is_told() -> Result<()> {
     assert_eq!(openings[0]["client"], CLIENT[0].to_string());
     assert_eq!(openings[0]["server"], SERVER[0].to_string());
     let expected = serde_json::json!([
-        {"outcome": "ept_map", "count": 1},
-        {"outcome": "activation", "count": 1},
-        {"outcome": "forbidden-port", "count": 1},
+        {"outcome": "ept_map", "why": null, "count": 1},
+        {"outcome": "activation", "why": null, "count": 1},
+        {"outcome": "forbidden-port", "why": FORBIDDEN_PORT, "count": 1},
     ]);
     assert_eq!(told["outcomes"], expected);
     let text = listed(&stage, "")?.stdout;
     assert!(text.contains("service control (367abb81"), "{text}");
-    assert!(
-        text.contains("forbidden-port: the port belongs to another service"),
-        "{text}"
-    );
+    let refused = format!("forbidden-port: {FORBIDDEN_PORT}");
+    assert!(text.contains(&refused), "{text}");
+
+    let browser = Browser::start(stage.gateway())?;
+    browser.open()?;
+    let is_listed = || browser.is("document.querySelectorAll('#ports tbody tr').length === 2");
+    browser.wait_for("the ports", is_listed)?;
+    let text = browser.text("#ports-section")?;
+    for part in [
+        "49700",
+        "65535",
+        "2 open now, 2 opened since counting began",
+        "forbidden-port: 1",
+        FORBIDDEN_PORT,
+        "service control",
+        "never",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     Ok(())
 }
+
+/// Why a port of another service stays closed.
+const FORBIDDEN_PORT: &str = "the port belongs to another service";
 
 fn listed(stage: &Stage, arguments: &str) -> Result<Finished> {
     run(stage.command(&format!("openings {arguments}"))?)
