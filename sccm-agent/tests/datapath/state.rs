@@ -14,6 +14,7 @@ mod groups;
 mod outbound;
 mod probes;
 mod questions;
+mod rpc;
 mod tftp;
 
 use anyhow::Result;

@@ -35,6 +35,8 @@ pub struct Settings {
     pub machine: Surroundings,
     /// What the protected systems may open.
     pub outbound: Outbound,
+    /// How the ports are opened that an endpoint mapper hands out.
+    pub rpc: Rpc,
     /// How long flows live.
     pub timeouts: Timeouts,
     /// Pass later fragments whose first was not seen.
@@ -78,7 +80,7 @@ impl Settings {
             name: "protected".to_owned(),
             roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
             addresses: parsed_prefixes(&self.addresses)?,
-            rpc: Rpc::Static,
+            rpc: self.rpc,
             elsewhere: false,
         };
         let mut peers = BTreeMap::<RoleId, Vec<IpNet>>::new();
