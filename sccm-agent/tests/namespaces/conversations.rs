@@ -33,6 +33,7 @@ mod pxe;
 mod relays;
 mod routers;
 mod rpc;
+mod rpc_tunnel;
 mod smb;
 mod spoofing;
 mod support;

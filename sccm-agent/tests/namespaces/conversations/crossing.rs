@@ -63,9 +63,14 @@ impl Crossing {
 
     /// Sends a packet from the client with a mark as its payload; whether it arrives.
     pub fn reaches(&self, packet: Packet) -> Result<bool> {
-        self.send(&packet.data(MARK))?;
+        self.carries(packet, MARK)
+    }
+
+    /// The same with this payload, which nothing else here has.
+    pub fn carries(&self, packet: Packet, data: &[u8]) -> Result<bool> {
+        self.send(&packet.data(data))?;
         let arrived = self.inside.receive(PATIENCE, |frame| {
-            frame.windows(MARK.len()).any(|bytes| bytes == MARK)
+            frame.windows(data.len()).any(|bytes| bytes == data)
         })?;
         Ok(arrived.is_some())
     }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::page::browser::Browser;
 
 use super::support::{LONG, PATIENCE, Told, curl, in_url};
+use super::translation::{MASQUERADE, to_pool, translate};
 
 const TOPOLOGIES: [Topology; 3] = [Topology::Routed, Topology::Bridged, Topology::Host];
 
@@ -323,4 +324,26 @@ fn nobody_else_uses_what_was_handed_to_a_client() -> Result<()> {
     agent
         .metrics()?
         .tells_dropped(&[("reason", "rpc-not-named")])
+}
+
+/// The answer comes to an address of the router, and is read where it leaves for the client.
+#[test]
+fn a_port_is_open_to_a_client_whose_address_the_router_translates() -> Result<()> {
+    for chains in [MASQUERADE.to_owned(), to_pool()] {
+        let stage = Stage::new(Topology::Routed)?;
+        translate(&stage, &chains)?;
+        let (_, role, arguments) = PROTECTS[1];
+        let agent = stage.enforce(role, arguments)?;
+        let (of_client, of_server, hosts) = ends(&stage, false);
+        for family in FAMILIES {
+            let mapper = Mapper::start(of_client, of_server, hosts[family])?;
+            mapper.assert_open(&[]);
+            mapper.hand_out(&OPEN[..1])?;
+            mapper.assert_open(&OPEN[..1]);
+        }
+        let metrics = agent.metrics()?;
+        metrics.tells_dropped(&[("reason", "rpc-not-named"), ("interface", "seg0")])?;
+        assert_eq!(metrics.sum("sccm_rpc_openings", &[]), 2.0);
+    }
+    Ok(())
 }

@@ -36,7 +36,7 @@ fn stage() -> Result<Stage> {
 }
 
 /// Replaces the router's rules by chains of one table.
-fn translate(stage: &Stage, chains: &str) -> Result<()> {
+pub(super) fn translate(stage: &Stage, chains: &str) -> Result<()> {
     let mut file = NamedTempFile::new()?;
     write!(
         file,
@@ -49,10 +49,10 @@ fn translate(stage: &Stage, chains: &str) -> Result<()> {
     Ok(())
 }
 
-const MASQUERADE: &str = "chain out { type nat hook postrouting priority srcnat;
+pub(super) const MASQUERADE: &str = "chain out { type nat hook postrouting priority srcnat;
     oifname \"up0\" masquerade\n }";
 
-fn to_pool() -> String {
+pub(super) fn to_pool() -> String {
     format!(
         "chain out {{ type nat hook postrouting priority srcnat;
     oifname \"up0\" meta nfproto ipv4 snat ip to {}

@@ -8,6 +8,7 @@ use anyhow::Result;
 use sccm_tests::agent::{Agent, mode};
 use sccm_tests::gateway::{CLIENT, FAMILIES, SERVER, Stage, Topology};
 use sccm_tests::packet::Packet;
+use sccm_tests::packet::rpc::{self, Unit};
 use sccm_tests::scrape::Metrics;
 
 use super::crossing::{Crossing, packet};
@@ -196,5 +197,45 @@ fn what_leaves_is_told_apart_by_its_tag_wherever_that_is() -> Result<()> {
         assert!(back.reaches(opens().vlan(30))?);
     }
     assert_eq!(told(&agent, "eth0.20")?, [(0, TWO), (0, 0)]);
+    Ok(())
+}
+
+/// The programs of a trunk read what a mapper says behind the tag, and only of the VLAN that was named.
+#[test]
+fn a_mapper_of_a_named_vlan_opens_ports() -> Result<()> {
+    const HANDED_OUT: u16 = 49_700;
+    let stage = Stage::new(Topology::Bridged)?;
+    let agent = stage.enforce_cards("--uplink up0.20 --segment seg0.20 --rpc tracked")?;
+    let (there, back) = (Crossing::new(&stage)?, Crossing::back(&stage)?);
+    for family in FAMILIES {
+        let (client, server) = (CLIENT[family], SERVER[family]);
+        let asks = |vlan, data: &[u8]| {
+            let packet = packet(client, server).vlan(vlan).tcp(OWN, 135).psh().ack();
+            there.carries(packet.sequence(100).acknowledgement(900), data)
+        };
+        let answers = |vlan, data: &[u8]| {
+            let packet = packet(server, client).vlan(vlan).tcp(135, OWN).psh().ack();
+            back.carries(packet.sequence(900).acknowledgement(100), data)
+        };
+        let is_open = || there.reaches(to(family, HANDED_OUT).vlan(20));
+        let contexts: [rpc::Context<'_>; 1] = [(0, rpc::MAPPER, &[rpc::NDR32])];
+        let question = [
+            rpc::proposal(Unit::new(11, 1), &contexts),
+            rpc::request(Unit::new(0, 2), 0, 3, &[0; 40]),
+        ]
+        .concat();
+        let towers = rpc::towers(false, false, &[rpc::tower(7, HANDED_OUT, [0; 4])], 0);
+        let answer = rpc::response(Unit::new(2, 2), 0, &towers);
+        for (vlan, opens) in [(30, false), (20, true)] {
+            assert!(asks(vlan, &question)? && answers(vlan, &answer)?);
+            assert_eq!(is_open()?, opens, "VLAN {vlan}");
+        }
+    }
+    let metrics = agent.metrics()?;
+    assert_eq!(
+        told(&metrics, "up0.20", "inbound", "rpc-not-named"),
+        (0, TWO)
+    );
+    assert_eq!(metrics.sum("sccm_rpc_openings", &[]), 2.0);
     Ok(())
 }
