@@ -7,6 +7,7 @@
 
 mod binl;
 mod cards;
+mod controller;
 mod crossing;
 mod dhcp;
 mod dhcpv6;
@@ -33,6 +34,7 @@ mod pxe;
 mod relays;
 mod routers;
 mod rpc;
+mod rpc_domain;
 mod rpc_tunnel;
 mod smb;
 mod spoofing;

@@ -1,19 +1,12 @@
 //! A member of a real Active Directory domain behind a gateway that enforces both directions: with the
 //! set `domain-member` it lives, and without one of its services the right step fails.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use sccm_tests::agent::{Finished, PolicyFile, run};
+use sccm_tests::agent::{PolicyFile, run};
 use sccm_tests::gateway::{CLIENT, SERVER, Stage, Topology};
-use tempfile::TempDir;
 
-use super::programs::Daemon;
-
-const PASSWORD: &str = "Passw0rd.of.the.lab";
+use super::controller::{Controller, Member};
 
 const PASSWORD_CHANGE: &str = "change its password";
 
@@ -108,122 +101,6 @@ const SERVICES: [(&str, &str); 15] = [
     ("icmp", "echo-request"),
 ];
 
-/// The domain controller: samba, and chrony for the time.
-struct Controller {
-    _samba: Daemon,
-    _chrony: Daemon,
-}
-
-impl Controller {
-    fn start(stage: &Stage) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let own = |name: &str| directory.path().join(name).display().to_string();
-        let mut provision = stage.client.command("samba-tool");
-        provision
-            .args([
-                "domain",
-                "provision",
-                "--realm=CORP.EXAMPLE",
-                "--domain=CORP",
-            ])
-            .args([
-                "--server-role=dc",
-                "--dns-backend=SAMBA_INTERNAL",
-                "--host-name=dc1",
-            ])
-            .arg(format!("--host-ip={}", CLIENT[0]))
-            .arg(format!("--targetdir={}", own("")))
-            .arg(format!("--adminpass={PASSWORD}"))
-            .args([
-                "--option=interfaces=lo eth0",
-                "--option=bind interfaces only=yes",
-            ])
-            .arg(format!("--option=pid directory={}", own("")))
-            .arg(format!("--option=ncalrpc dir={}", own("ncalrpc")));
-        let made = run(provision)?;
-        assert_eq!(made.code, Some(0), "{made:?}");
-        let mut samba = stage.client.command("samba");
-        samba.args(["-i", "--debug-stdout", "-s", &own("etc/smb.conf")]);
-        let sockets = [
-            ("tcp", 135),
-            ("tcp", 389),
-            ("tcp", 445),
-            ("udp", 88),
-            ("udp", 53),
-        ];
-        let samba = Daemon::start(samba, directory, &sockets)?;
-
-        let directory = tempfile::tempdir()?;
-        let conf = directory.path().join("chrony.conf");
-        let path = |name: &str| directory.path().join(name).display().to_string();
-        let text = format!(
-            "local stratum 8\nallow all\ncmdport 0\npidfile {}\nbindcmdaddress /\n",
-            path("pid")
-        );
-        fs::write(&conf, text)?;
-        let mut chrony = stage.client.command("chronyd");
-        chrony.args(["-d", "-x", "-u", "root", "-f"]).arg(&conf);
-        Ok(Self {
-            _samba: samba,
-            _chrony: Daemon::start(chrony, directory, &[("udp", 123)])?,
-        })
-    }
-}
-
-/// The member's own files.
-struct Member(TempDir);
-
-impl Member {
-    fn new() -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let path = directory.path();
-        let write = |name: &str, text: &str| fs::write(path.join(name), text);
-        write(
-            "resolv.conf",
-            &format!(
-                "search corp.example\nnameserver {}\noptions timeout:2 attempts:1\n",
-                CLIENT[0]
-            ),
-        )?;
-        write(
-            "krb5.conf",
-            "[libdefaults]\ndefault_realm = CORP.EXAMPLE\ndns_lookup_kdc = true\n\
-             dns_lookup_realm = false\nrdns = false\n",
-        )?;
-        let mut samba = "[global]\nworkgroup = CORP\nrealm = CORP.EXAMPLE\nsecurity = ads\n\
-                         netbios name = SITE1\n\
-                         disable netbios = yes\nname resolve order = host\n"
-            .to_owned();
-        for (setting, name) in [
-            ("private dir", "private"),
-            ("lock directory", "lock"),
-            ("state directory", "state"),
-            ("cache directory", "cache"),
-        ] {
-            fs::create_dir(path.join(name))?;
-            samba += &format!("{setting} = {}\n", path.join(name).display());
-        }
-        write("smb.conf", &samba)?;
-        Ok(Self(directory))
-    }
-
-    /// Runs a line in the member, which sees its own resolv.conf and has its own name.
-    fn does(&self, stage: &Stage, line: &str) -> Result<Finished> {
-        let path: &Path = self.0.path();
-        let mut shell: Command = stage.server.command("unshare");
-        shell
-            .args(["--mount", "--uts", "sh", "-c"])
-            .arg(format!(
-                "mount --bind resolv.conf /etc/resolv.conf && hostname site1 && {line}"
-            ))
-            .current_dir(path)
-            .env("PASSWORD", PASSWORD)
-            .env("KRB5_CONFIG", path.join("krb5.conf"))
-            .env("KRB5CCNAME", format!("FILE:{}", path.join("cc").display()));
-        run(shell)
-    }
-}
-
 /// A site system behind a gateway, which may open this besides what its roles may.
 fn policy(site: &str, rules: &[(&str, &str)]) -> String {
     let ([dc, dc6], [own, own6]) = (CLIENT, SERVER);
@@ -244,8 +121,8 @@ fn policy(site: &str, rules: &[(&str, &str)]) -> String {
 #[test]
 fn a_member_lives_by_the_set_and_by_nothing_less() -> Result<()> {
     let stage = Stage::new(Topology::Routed)?;
-    let _controller = Controller::start(&stage)?;
-    let member = Member::new()?;
+    let _controller = Controller::start(&stage.client, CLIENT[0])?;
+    let member = Member::new(&stage.server, CLIENT[0])?;
     let file = PolicyFile::allowing(&[])?;
     file.write(&policy("sets = [\"domain-member\"]", &[]))?;
     let agent = stage.start(&format!(
@@ -253,11 +130,11 @@ fn a_member_lives_by_the_set_and_by_nothing_less() -> Result<()> {
         file.path().display()
     ))?;
     let join = "net ads join -s smb.conf -U Administrator%$PASSWORD --no-dns-updates";
-    let joined = member.does(&stage, join)?;
+    let joined = member.does(join)?;
     assert_eq!(joined.code, Some(0), "{joined:?}");
     let lives = |steps: &[&Step]| -> Result<()> {
         for step in steps {
-            let done = member.does(&stage, step.line)?;
+            let done = member.does(step.line)?;
             let blocked = run(stage.command("blocked")?)?.stdout;
             assert_eq!(
                 done.code,
@@ -281,7 +158,7 @@ fn a_member_lives_by_the_set_and_by_nothing_less() -> Result<()> {
             .filter(|one| !step.needs.contains(one))
             .collect();
         lets_out(&rest)?;
-        let done = member.does(&stage, step.line)?;
+        let done = member.does(step.line)?;
         assert_ne!(
             done.code,
             Some(0),
