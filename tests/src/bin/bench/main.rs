@@ -25,6 +25,7 @@ mod life;
 mod live;
 mod machine;
 mod many;
+mod mapper;
 mod opening;
 mod packets;
 mod plot;

@@ -22,9 +22,9 @@ const FLOWS: u32 = 100_000;
 
 /// Where an IPv4 frame without tags names the peer, but for the first byte, which would soon be that
 /// of an address that nobody has: the destination of what leaves ...
-const PEER_EGRESS: i16 = 31;
+pub const PEER_EGRESS: i16 = 31;
 /// ... and the source of what arrives.
-const PEER_XDP: i16 = 27;
+pub const PEER_XDP: i16 = 27;
 
 /// The measurements of this module.
 pub struct Opening {
@@ -102,7 +102,7 @@ impl Opening {
 }
 
 /// Runs a walk whose packets are all to pass, and returns the nanoseconds of each.
-fn walk_on(walk: &Walk, hook: Hook, packet: &Packet, count: u32) -> Result<u32> {
+pub fn walk_on(walk: &Walk, hook: Hook, packet: &Packet, count: u32) -> Result<u32> {
     let run = sys::test_run(walk.program(), &packet.build(), count)?;
     ensure!(
         run.returned == floor::returned(hook, true),

@@ -15,6 +15,7 @@ use crate::case::Case;
 use crate::cases;
 use crate::control::Control;
 use crate::many::{self, Peers};
+use crate::mapper;
 use crate::opening::Opening;
 use crate::scrape::Scrape;
 use crate::series::Series;
@@ -72,11 +73,14 @@ impl Packets {
             ),
             (World::new(&peers)?, measured(cases::of_peers())),
             (World::new(&many)?, measured(many::cases())),
+            (World::new(&role)?, measured(mapper::untracked())),
+            (World::new(&mapper::tracked())?, measured(mapper::cases())),
         ];
         /// Where the last of them stands.
         const MANY: usize = 6;
         let mut cold = Peers::new();
         let mut opening = Opening::new();
+        let mut first = mapper::First::new();
         for round in 1..=rounds {
             eprintln!("==> packets: round {round} of {rounds}");
             for (world, cases) in &mut worlds {
@@ -89,6 +93,7 @@ impl Packets {
             interrupt.check()?;
             cold.round(&mut worlds[MANY].0)?;
             opening.round(&role)?;
+            first.round()?;
         }
         let memory = worlds[0].0.memory()?;
         eprintln!("==> compiling and publishing");
@@ -101,6 +106,7 @@ impl Packets {
             series: steady
                 .chain(cold.series())
                 .chain(opening.series())
+                .chain(first.series())
                 .collect(),
             memory,
             control,

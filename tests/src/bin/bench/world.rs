@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::MapInfo;
-use sccm_agent::kernel::{IngressAt, Loader, Maps, PinDir, Programs};
+use sccm_agent::kernel::{IngressAt, Loader, Maps, OpeningTable, PinDir, Programs};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::flow::DEFAULT_CAPACITY;
@@ -87,6 +87,13 @@ impl World {
         let readings = self.maps.counters()?;
         let readings = readings.iter().filter(|reading| reading.reason == reason);
         Ok(readings.map(|reading| reading.count.packets).sum())
+    }
+
+    /// How many answers of a mapper opened a port.
+    pub fn handed_out(&self) -> Result<u64> {
+        let outcomes = OpeningTable::open(&self.pins)?.outcomes()?;
+        let opened = outcomes.iter().filter(|(outcome, _)| outcome.is_ok());
+        Ok(opened.map(|(_, count)| count).sum())
     }
 
     /// The kernel memory of each map: name, bytes.
