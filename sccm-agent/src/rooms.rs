@@ -45,11 +45,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // Which cards carry the programs.
     ("plan", &["catalog", "interface"]),
-    // What the RPC endpoint mapper handed out.
-    ("openings", &[]),
     // The kernel, and what is read back from it.
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
+    // What the RPC endpoint mapper handed out.
+    ("openings", &["kernel"]),
     ("blocked", &["coverage", "kernel", "policy"]),
     ("unused", &["kernel", "output", "policy", "units"]),
     // What is enforced where.
@@ -59,7 +59,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "state",
-        &["blocked", "hooks", "interface", "kernel", "plan", "policy"],
+        &[
+            "blocked",
+            "hooks",
+            "interface",
+            "kernel",
+            "openings",
+            "plan",
+            "policy",
+        ],
     ),
     (
         "capture",
@@ -77,7 +85,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "watch",
-        &["blocked", "interface", "kernel", "policy", "state", "units"],
+        &[
+            "blocked",
+            "interface",
+            "kernel",
+            "openings",
+            "policy",
+            "state",
+            "units",
+        ],
     ),
     // The one owner of the running policy.
     ("record", &["kernel", "policy"]),

@@ -14,7 +14,6 @@ function showPorts({ handed_out: all }) {
     list.replaceChildren(...refused.flatMap((one, at) => [element("dt", terms[at]), element("dd", one.why)]));
   }
   byId("ports-region").hidden = all.openings.length === 0;
-  write(byId("ports-caption"), `${integer.format(all.openings.length)} of ${integer.format(all.open)} open ports, the latest first`);
   const ago = (seconds) => (seconds === null ? "never" : `${duration(seconds)} ago`);
   fill(byId("ports").tBodies[0], all.openings.map((one) => ({
     data: { port: one.port },
