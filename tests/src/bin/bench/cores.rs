@@ -1,7 +1,8 @@
 //! What a second processor costs the first: the same packets on one processor, then on two at once.
 //!
 //! Counters, and what is noted of refused flows, each processor has for itself. Flows all share. A run
-//! counts only if the two were really at work at the same time.
+//! counts only if the two were really at work at the same time. All of it is measured at TC: before a run
+//! at XDP the kernel waits for a grace period, and the two would not begin together.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Barrier;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use sccm_common::Hook;
+use sccm_agent::kernel::IngressAt;
+use sccm_common::{Hook, Place};
 use sccm_tests::datapath::Settings;
 use sccm_tests::packet::Packet;
 use sccm_tests::signals::Interrupt;
@@ -53,12 +55,13 @@ impl Cores {
         if thread::available_parallelism()?.get() < BOTH.len() {
             return Ok(Vec::new());
         }
-        let mut world = World::new(&Settings::roles(&cases::ROLES))?;
+        let role = Settings::roles(&cases::ROLES);
+        let mut world = World::at(&role, Place::Host, IngressAt::Tc)?;
         let mut all = kinds();
         for packet in openings() {
             world.run(Hook::Egress, &packet, 1)?;
         }
-        let empty = floor::empty(Hook::Ingress)?;
+        let empty = floor::empty(world.kind(Hook::Ingress))?;
         for round in 1..=rounds {
             eprintln!("==> two processors: round {round} of {rounds}");
             for cores in &mut all {
@@ -153,12 +156,12 @@ fn kinds() -> Vec<Cores> {
         same("reply: the same flow on both", &reply(&one)),
         apart("reply: a flow for each", [reply(&one), reply(&other)]),
         Cores::new(
-            "goes out (TC): the same flow on both",
+            "goes out: the same flow on both",
             Hook::Egress,
             [&leaves, &leaves],
         ),
         Cores::new(
-            "goes out (TC): a flow for each",
+            "goes out: a flow for each",
             Hook::Egress,
             [&leaves, &leaves_too],
         ),
