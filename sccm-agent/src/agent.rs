@@ -108,7 +108,6 @@ impl Agent {
             &settings.policies.interfaces,
             &present,
             settings.wait_for_interfaces,
-            settings.how.hook,
         )?;
         plan.translates = settings.policies.is_gateway() && interface::translation()?.is_any();
         let record = Arc::new(Record::default());
@@ -159,14 +158,18 @@ impl Agent {
             settings.policies.clone(),
             pins.clone(),
             netlink,
-            (Arc::clone(&record), Arc::clone(&supervisor)),
+            (
+                Arc::clone(&record),
+                Arc::clone(&supervisor),
+                Arc::clone(&begun.attachments),
+            ),
             server.web_config(),
             begun.policy,
         ));
         let watcher = Watcher::new(
             watcher::Settings {
                 pins,
-                how: settings.how,
+                attachments: begun.attachments,
                 interfaces: settings.policies.interfaces.clone(),
             },
             (
@@ -174,9 +177,9 @@ impl Agent {
                 Arc::clone(&record),
                 Arc::clone(&policies),
             ),
-            (plan, begun.slots, begun.programs),
+            (plan, begun.slots),
             &present,
-        )?;
+        );
         Ok(Self {
             settings,
             machine,

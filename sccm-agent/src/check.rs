@@ -19,7 +19,7 @@ pub use warnings::Warning;
 use crate::catalog::Edition;
 use crate::diff::Difference;
 use crate::policy::hash_text;
-use crate::policy::{self, Request, ServiceNames, SitePolicy, Surroundings};
+use crate::policy::{self, Hooks, Request, ServiceNames, SitePolicy, Surroundings};
 use anyhow::Result;
 use rows::View;
 use serde::Serialize;
@@ -48,6 +48,8 @@ pub struct Report {
     /// Who may open what.
     #[serde(flatten)]
     pub matrix: Matrix,
+    /// Where what comes in at these cards is judged; elsewhere as the flag `--hook` says.
+    pub hooks: Hooks,
     /// What it takes in the kernel.
     pub size: Size,
     /// What is allowed and may be a mistake.
@@ -79,6 +81,7 @@ impl Report {
             edition: policy.site.catalog.edition,
             hash: hash_text(&compiled.info.hash),
             matrix: Matrix::of(&view),
+            hooks: policy.hooks.clone(),
             size: Size::new(&compiled),
             warnings,
             notes: notes::of(&view),

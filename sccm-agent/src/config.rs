@@ -11,6 +11,7 @@ mod context;
 mod except;
 mod expect;
 mod files;
+mod hooks;
 mod labels;
 mod lists;
 mod location;
@@ -246,6 +247,8 @@ fn read_tree(mut tree: Table<'_>, catalog: &'static Catalog, cx: &mut Context<'_
     policy.allow = rules.allow;
     policy.outbound_allow = rules.outbound;
     policy.management = rules.management;
+    let hooks = tree.table("hooks", cx);
+    policy.hooks = hooks::read(hooks, cx);
     let labels = tree.table("names", cx);
     policy.names = labels::read(labels, cx);
     let expected = tree.tables("expect", "[[expect]]", cx);

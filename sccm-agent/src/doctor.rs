@@ -8,7 +8,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-use crate::hooks::HookChoice;
+use crate::hooks::How;
 use crate::interface::Netlink;
 use crate::kernel::PinDir;
 use crate::plan::NamedInterface;
@@ -105,7 +105,7 @@ pub struct Wish {
     /// The interfaces that are to be enforced; none: all that carry frames.
     pub interfaces: Vec<NamedInterface>,
     /// How the programs are to be attached.
-    pub hook: HookChoice,
+    pub how: How,
     /// Flows that are to be remembered.
     pub flow_capacity: u32,
     /// Where programs and maps are, or will be.
@@ -126,9 +126,14 @@ pub async fn examine(wish: &Wish) -> Result<Vec<Finding>> {
     let netlink = Netlink::connect()?;
     let present = netlink.interfaces().await?;
     let mut findings = machine::examine(wish);
-    findings.extend(cards::examine(wish, &present));
-    if let Some(settings) = &wish.policy {
-        findings.extend(policy::examine(settings, wish.hook, &netlink, &present).await);
+    let policy = wish.policy.as_ref().map(|settings| settings.written.load());
+    let how = match &policy {
+        Some(Ok(policy)) => wish.how.with(&policy.hooks),
+        _ => wish.how.clone(),
+    };
+    findings.extend(cards::examine((wish, &how), &present));
+    if let (Some(settings), Some(policy)) = (&wish.policy, policy) {
+        findings.extend(policy::examine(settings, policy, &netlink, &present).await);
     }
     if wish.live {
         findings.extend(live::examine(&wish.pins, &present));

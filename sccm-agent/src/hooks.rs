@@ -1,14 +1,19 @@
 //! Puts a compiled policy and the programs where they belong, all or nothing.
 
+mod attachments;
+mod change;
 mod choice;
+pub mod fit;
 pub mod memory;
 mod mode;
 pub mod offload;
 mod reach;
 pub mod slots;
 
-pub use choice::{Chosen, ONE_BUFFER, choose};
-pub use mode::{HookChoice, How};
+pub use attachments::{Attachments, SharedAttachments};
+pub use change::{tell_unmatched, unmatched};
+pub use choice::{Chosen, ONE_BUFFER, Why, choose, suits};
+pub use mode::How;
 pub use reach::{ingress_of, reach};
 
 use crate::changed::Changed;
@@ -46,7 +51,7 @@ pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Re
 /// be the first; hooks and policy are then as before. [`Changed`] if they are not.
 pub fn attach_all(
     pins: &PinDir,
-    how: How,
+    how: &How,
     mut loader: Loader,
     plan: &Plan,
     compiled: Option<&Compiled>,
@@ -89,31 +94,27 @@ pub fn attach_all(
 ///
 /// # Errors
 /// The kernel or the driver refuses.
-pub fn attach_one(pins: &PinDir, how: How, slot: u32, card: &Card) -> Result<Programs> {
+fn attach_one(pins: &PinDir, how: &How, slot: u32, card: &Card) -> Result<Programs> {
     for direction in [Direction::Inbound, Direction::Outbound] {
         if !Attached::hangs_on(pins, slot, direction, card.index)? {
             Attached::detach_one(pins, slot, direction)?;
         }
     }
-    let chosen = choose(how.hook, card);
+    let chosen = choose(how, card);
     let mut programs = load(&mut Loader::new(pins), slot, card, &chosen)?;
     hook(how, pins, slot, (&card.name, &chosen), &mut programs)?.pin(&mut programs)?;
     Ok(programs)
 }
 
 fn hook_all(
-    (pins, how): (&PinDir, How),
+    (pins, how): (&PinDir, &How),
     loader: &mut Loader,
     maps: &mut Maps,
     (plan, compiled): (&Plan, Option<&Compiled>),
     ready: impl FnOnce(),
 ) -> Result<(Vec<u32>, Vec<Programs>)> {
     let slots = slots::assign(maps, pins, plan)?;
-    let chosen: Vec<Chosen> = plan
-        .cards
-        .iter()
-        .map(|card| choose(how.hook, card))
-        .collect();
+    let chosen: Vec<Chosen> = plan.cards.iter().map(|card| choose(how, card)).collect();
     let seats = slots.iter().zip(plan.cards.iter().zip(&chosen));
     let mut programs = seats
         .clone()
@@ -180,7 +181,7 @@ fn load(loader: &mut Loader, slot: u32, card: &Card, chosen: &Chosen) -> Result<
 }
 
 fn hook(
-    how: How,
+    how: &How,
     pins: &PinDir,
     slot: u32,
     (interface, chosen): (&str, &Chosen),
@@ -191,12 +192,11 @@ fn hook(
         Attached::attach(programs, pins, slot, interface, ingress, order)
     };
     let ingress = chosen.ingress;
-    let Some(why) = &chosen.why else {
-        return attach(programs, ingress);
-    };
+    let why = &chosen.why;
     tracing::info!("{interface}: judging at {} ({why})", ingress.flag());
     attach(programs, ingress).or_else(|error| {
-        if ingress == Ingress::Tc {
+        let may_be_another = matches!(why, Why::Found(_));
+        if !may_be_another || ingress == Ingress::Tc {
             return Err(error);
         }
         tracing::warn!("{error:#}");

@@ -6,6 +6,7 @@
 //! ends, nothing else is published.
 
 mod drift;
+mod in_force;
 mod machine;
 mod order;
 mod other_files;
@@ -25,7 +26,7 @@ pub use trial::{Ended, confirm_by};
 pub use written::Written;
 
 use crate::decisions::{Decisions, Saving};
-use crate::hooks;
+use crate::hooks::{self, SharedAttachments};
 use crate::interface::Netlink;
 use crate::kernel::{Maps, PinDir, since_boot};
 use crate::plan::Plan;
@@ -48,6 +49,7 @@ pub struct Policies {
     record: Arc<Record>,
     other_files: Arc<dyn OtherFiles>,
     supervisor: Arc<Supervisor>,
+    attachments: Arc<SharedAttachments>,
     held: Mutex<Held>,
     reading: Mutex<()>,
     /// For how long the machine is up when the trial ends; `None` without one. Written under the lock only.
@@ -100,7 +102,7 @@ impl Policies {
         settings: Settings,
         pins: PinDir,
         netlink: Netlink,
-        (record, supervisor): (Arc<Record>, Arc<Supervisor>),
+        (record, supervisor, attachments): (Arc<Record>, Arc<Supervisor>, Arc<SharedAttachments>),
         other_files: Arc<dyn OtherFiles>,
         started: Started,
     ) -> Self {
@@ -137,6 +139,7 @@ impl Policies {
             record,
             other_files,
             supervisor,
+            attachments,
             held: Mutex::new(held),
             reading: Mutex::default(),
             deadline: watch::Sender::new(trial.map(|trial| since_boot() + trial)),
@@ -244,7 +247,8 @@ impl Policies {
             machine,
         };
         let active = held.maps.info()?;
-        if compiled.info.tables == active.tables {
+        let same_hooks = self.attachments.lock().how().by_card == policy.hooks;
+        if compiled.info.tables == active.tables && same_hooks {
             if order.confirm_within.is_some() {
                 bail!(not_on_trial(&active));
             }
@@ -258,12 +262,14 @@ impl Policies {
         let trial = order.confirm_within.map(Duration::from_secs);
         match trial {
             Some(trial) => {
-                publish(held, compiled, Some(trial))?;
+                self.put_in_force(held, compiled, Some(trial), &policy.hooks)
+                    .await?;
                 held.before_trial = Some(self.run(held, next(policy)));
                 self.deadline.send_replace(Some(since_boot() + trial));
             }
             None => {
-                publish(held, compiled, None)?;
+                self.put_in_force(held, compiled, None, &policy.hooks)
+                    .await?;
                 held.decisions.confirm(&policy);
                 self.run(held, next(policy));
             }
@@ -304,7 +310,8 @@ impl Policies {
         let (machine, mut compiled) = self.compile(&held, &policy).await?;
         self.guard(&compiled, &held.plan, accept_lockout).await?;
         compiled.info.withdrawn = held.maps.info()?.hash;
-        publish(&mut held, compiled, None)?;
+        self.put_in_force(&mut held, compiled, None, &policy.hooks)
+            .await?;
         held.decisions.roll_back_to(&policy);
         save(&mut held);
         let policy = Some(policy);

@@ -55,7 +55,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What is enforced where.
     (
         "hooks",
-        &["changed", "interface", "kernel", "plan", "policy", "units"],
+        &[
+            "changed",
+            "heap",
+            "interface",
+            "kernel",
+            "plan",
+            "policy",
+            "units",
+        ],
     ),
     (
         "state",
@@ -141,7 +149,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "watcher",
         &[
-            "heap",
             "hooks",
             "interface",
             "kernel",

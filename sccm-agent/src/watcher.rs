@@ -7,10 +7,9 @@
 
 mod renamed;
 
-use crate::heap;
-use crate::hooks::{self, How, offload, slots};
+use crate::hooks::{self, Attachments, SharedAttachments, offload, slots};
 use crate::interface::{self, Changes, Interface, Translation};
-use crate::kernel::{Attached, Held, Ingress, PinDir, Programs};
+use crate::kernel::{Attached, Ingress, PinDir};
 use crate::plan::{self, Card, NamedInterface, Plan};
 use crate::policies::Policies;
 use crate::policy;
@@ -51,14 +50,15 @@ struct Watched {
     before: Vec<String>,
     /// Its programs are of another shape than the plan asks.
     outdated: bool,
-    /// `None` before they are attached.
-    programs: Option<Held>,
+    /// Why it does not have the hook yet that is asked.
+    refused: Option<String>,
 }
 
 /// What the watcher is told when the agent starts.
 pub struct Settings {
     pub pins: PinDir,
-    pub how: How,
+    /// Its cards' programs.
+    pub attachments: Arc<SharedAttachments>,
     /// By the names that they have now.
     pub interfaces: Vec<NamedInterface>,
 }
@@ -85,26 +85,17 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of what has just been attached: the cards of the plan, at these slots, with
-    /// these programs.
-    ///
-    /// # Errors
-    /// What the programs say cannot be read.
+    /// A watcher of what has just been attached: the cards of the plan, at these slots.
+    #[must_use]
     pub fn new(
         settings: Settings,
         (machine, record, policies): (Arc<Machine>, Arc<Record>, Arc<Policies>),
-        (plan, slots, programs): (Plan, Vec<u32>, Vec<Programs>),
+        (plan, slots): (Plan, Vec<u32>),
         present: &[Interface],
-    ) -> Result<Self> {
-        let mut cards = Vec::new();
-        for ((card, slot), programs) in plan.cards.iter().zip(slots).zip(programs) {
-            let programs = Some(programs.hold()?);
-            cards.push(Watched {
-                programs,
-                ..Watched::new(card, slot)
-            });
-        }
-        Ok(Self {
+    ) -> Self {
+        let cards = plan.cards.iter().zip(slots);
+        let cards = cards.map(|(card, slot)| Watched::new(card, slot)).collect();
+        Self {
             settings,
             machine,
             record,
@@ -118,7 +109,7 @@ impl Watcher {
             translation: Translation::default(),
             misfit: None,
             compared: None,
-        })
+        }
     }
 
     /// Follows changes until the process ends. The first look is at once: the machine may have
@@ -149,13 +140,39 @@ impl Watcher {
     }
 
     async fn look(&mut self) -> Result<()> {
-        let present = self.machine.netlink.interfaces().await?;
-        self.follow_names(&present)?;
+        let attachments = Arc::clone(&self.settings.attachments);
+        loop {
+            let changes = attachments.lock().changes();
+            let present = self.machine.netlink.interfaces().await?;
+            self.look_at_machine(&present).await?;
+            let mut attachments = attachments.lock();
+            // Of hooks that were exchanged meanwhile, `present` does not know.
+            if attachments.changes() == changes {
+                self.look_at_cards(&mut attachments, &present)?;
+                drop(attachments);
+                self.look_who_else_forwards(&present)?;
+                break;
+            }
+        }
+        // The machine's own addresses are part of its policy, and so is who is behind it.
+        self.policies.follow_machine(&self.plan).await
+    }
+
+    async fn look_at_machine(&mut self, present: &[Interface]) -> Result<()> {
+        self.follow_names(present)?;
         // What was known before holds, and cards are looked after all the same.
         if let Err(error) = self.follow_translation().await {
             tracing::error!("reading this machine's NAT rules: {error:#}");
         }
-        let trouble = match self.follow_plan(&present) {
+        Ok(())
+    }
+
+    fn look_at_cards(
+        &mut self,
+        attachments: &mut Attachments,
+        present: &[Interface],
+    ) -> Result<()> {
+        let trouble = match self.follow_plan(attachments, present) {
             Ok(()) => None,
             Err(error) => Some(format!("{error:#}")),
         };
@@ -164,7 +181,8 @@ impl Watcher {
         }
         self.trouble = trouble;
         for watched in &mut self.cards {
-            if watched.look_after(&self.settings, &self.record.gaps, &present) {
+            let (pins, gaps) = (&self.settings.pins, &self.record.gaps);
+            if watched.look_after(attachments, (pins, gaps), present) {
                 let mut maps = self.machine.maps.lock();
                 slots::attached(&mut maps, &watched.card, watched.slot)?;
             }
@@ -177,9 +195,7 @@ impl Watcher {
             drop(maps);
             self.attached = attached;
         }
-        self.look_who_else_forwards(&present)?;
-        // The machine's own addresses are part of its policy, and so is who is behind it.
-        self.policies.follow_machine(&self.plan).await
+        Ok(())
     }
 
     /// Says once by which interfaces the machine forwards without judging what comes in.
@@ -252,7 +268,7 @@ impl Watcher {
     }
 
     /// Hooks that are to be, let go of those that are not, and VLANs as they are now.
-    fn follow_plan(&mut self, present: &[Interface]) -> Result<()> {
+    fn follow_plan(&mut self, attachments: &mut Attachments, present: &[Interface]) -> Result<()> {
         let named = plan::those_that_exist(&self.settings.interfaces, present);
         let mut plan = plan::of(&named, present)?;
         plan.translates = self.translation.is_any();
@@ -296,6 +312,7 @@ impl Watcher {
         {
             tracing::info!("{} left: not enforcing it any more", gone.card.name);
             Attached::detach(&self.settings.pins, gone.slot)?;
+            attachments.forget(gone.slot);
         }
         Ok(())
     }
@@ -310,7 +327,7 @@ impl Watched {
             trouble: None,
             before: Vec::new(),
             outdated: false,
-            programs: None,
+            refused: None,
         }
     }
 
@@ -324,10 +341,15 @@ impl Watched {
     }
 
     /// Attaches where something is missing, counts for how long it was, and says whether it was.
-    fn look_after(&mut self, settings: &Settings, gaps: &Gaps, present: &[Interface]) -> bool {
+    fn look_after(
+        &mut self,
+        attachments: &mut Attachments,
+        (pins, gaps): (&PinDir, &Gaps),
+        present: &[Interface],
+    ) -> bool {
         let before = self.trouble.take();
         let name = self.card.name.clone();
-        let mended = self.mend(settings, present);
+        let mended = self.mend(attachments, pins, present);
         let was_missing = matches!(mended, Ok(true));
         match mended {
             Ok(mended) => {
@@ -338,7 +360,7 @@ impl Watched {
                     tracing::warn!("{name} is enforced again, after at most {gap} without");
                 }
                 self.whole = Instant::now();
-                if let Err(error) = self.look_who_is_first(&settings.pins) {
+                if let Err(error) = self.look_who_is_first(pins) {
                     tracing::error!("reading the order of the TC programs of {name}: {error:#}");
                 }
             }
@@ -374,7 +396,12 @@ impl Watched {
     }
 
     /// Whether anything was missing and is there now.
-    fn mend(&mut self, settings: &Settings, present: &[Interface]) -> Result<bool> {
+    fn mend(
+        &mut self,
+        attachments: &mut Attachments,
+        pins: &PinDir,
+        present: &[Interface],
+    ) -> Result<bool> {
         let same = present.iter().find(|one| one.index == self.card.index);
         let anew = || present.iter().find(|one| one.name == self.card.name);
         let Some(interface) = same.or_else(anew) else {
@@ -385,11 +412,10 @@ impl Watched {
             index: interface.index,
             ..self.card.clone()
         };
-        let pins = &settings.pins;
         let ingress = hooks::ingress_of(pins, self.slot, interface)?;
         let at_tc = match ingress {
             Some(ingress) => ingress == Ingress::Tc,
-            None => hooks::choose(settings.how.hook, &card).ingress == Ingress::Tc,
+            None => hooks::choose(attachments.how(), &card).ingress == Ingress::Tc,
         };
         if self.card.is_trunk() && !at_tc {
             offload::check(&self.card, present)?;
@@ -400,14 +426,28 @@ impl Watched {
         }
         let leaves = Attached::hangs_on(pins, self.slot, Direction::Outbound, interface.index)?;
         if arrives && leaves && !self.outdated {
+            self.change_hook(attachments, &card);
             return Ok(false);
         }
-        let programs = hooks::attach_one(pins, settings.how, self.slot, &card)?;
-        self.programs = Some(programs.hold()?);
-        // The kernel's types take more than the agent itself.
-        heap::give_back();
+        attachments.attach(self.slot, &card)?;
         let was_only_outdated = arrives && leaves;
         self.outdated = false;
         Ok(!was_only_outdated)
+    }
+
+    /// Gives the card the hook that is asked, if it does not have it yet. It is enforced meanwhile.
+    fn change_hook(&mut self, attachments: &mut Attachments, card: &Card) {
+        if !attachments.is_late(self.slot) {
+            self.refused = None;
+            return;
+        }
+        let refused = match attachments.attach(self.slot, card) {
+            Ok(()) => None,
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if let Some(refused) = refused.as_ref().filter(|_| self.refused != refused) {
+            tracing::error!("{} keeps the hook that it has: {refused}", card.name);
+        }
+        self.refused = refused;
     }
 }

@@ -1,14 +1,13 @@
 //! The part of a start that changes the kernel.
 
 use super::Settings;
-use super::cards;
 use super::older::Older;
 use super::takeover::{self, Chosen, Start, Taken};
 use crate::changed::Changed;
 use crate::decisions::Decisions;
-use crate::hooks::{self, memory};
+use crate::hooks::{self, SharedAttachments, fit, memory};
 use crate::interface::{Interface, Netlink};
-use crate::kernel::{Clock, Found, Loader, Maps, Programs};
+use crate::kernel::{Clock, Found, Loader, Maps};
 use crate::plan::Plan;
 use crate::policies::prepare::{check_sessions, compile, surroundings};
 use crate::policies::{self, Applied};
@@ -17,12 +16,13 @@ use crate::policy::{
 };
 use crate::units;
 use anyhow::{Context as _, Result, bail, ensure};
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// What a start has put into the kernel.
 pub(crate) struct Begun {
-    pub programs: Vec<Programs>,
-    /// The slots of the programs, in the order of the plan.
+    pub attachments: Arc<SharedAttachments>,
+    /// The slots of the cards, in the order of the plan.
     pub slots: Vec<u32>,
     /// What the owner of the policy takes charge of.
     pub policy: policies::Started,
@@ -56,7 +56,13 @@ pub(crate) async fn begin(
     } = taken.choose(settings, &decisions, given, |policy| {
         compile(&settings.policies, policy, &machine, names.clone())
     })?;
-    cards::check(&settings.pins, settings.how.hook, plan, present)?;
+    let how = match &policy {
+        Some(policy) => settings.how.with(&policy.hooks),
+        // Another agent's: what it asked is not known.
+        None => settings.how.clone(),
+    };
+    fit::check(&settings.pins, &how, &plan.cards, present)?;
+    hooks::tell_unmatched(&how.by_card, plan);
     if start != Start::Keep && !settings.accept_lockout {
         check_sessions(&settings.policies, &compiled, netlink, plan, &plan.reach).await?;
     }
@@ -94,7 +100,7 @@ pub(crate) async fn begin(
         decisions.try_out(given_hash);
         decisions.save().wait().await;
     }
-    let hooked = hooks::attach_all(&settings.pins, settings.how, loader, plan, published, ready);
+    let hooked = hooks::attach_all(&settings.pins, &how, loader, plan, published, ready);
     if hooked.is_err() && new_trial.is_some() {
         decisions.end_trial();
         decisions.save().wait().await;
@@ -148,8 +154,10 @@ pub(crate) async fn begin(
             units::describe(trial.as_secs())
         );
     }
+    let attachments =
+        SharedAttachments::new(settings.pins.clone(), how, &hooked.slots, hooked.programs);
     Ok(Begun {
-        programs: hooked.programs,
+        attachments: Arc::new(attachments.context(Changed)?),
         slots: hooked.slots,
         policy: policies::Started {
             maps: hooked.maps,

@@ -4,7 +4,7 @@ use super::matrix::{Narrowed, Published, Right, Rules, shown};
 use super::{Report, System, Warning};
 use crate::diff::Difference;
 use crate::output;
-use crate::policy::INTERNET;
+use crate::policy::{Hooks, INTERNET};
 use crate::units::KIB;
 use comfy_table::ColumnConstraint;
 use ipnet::IpNet;
@@ -48,6 +48,9 @@ impl Report {
         }
         if !matrix.publish.is_empty() {
             parts.push(published(&matrix.publish));
+        }
+        if !self.hooks.is_empty() {
+            parts.push(hooks(&self.hooks));
         }
         parts.push(self.summary());
         parts.extend(listed("Warnings", "!", &self.warnings));
@@ -207,6 +210,17 @@ fn published(list: &[Published]) -> String {
     }
     format!(
         "Published ports, for whoever may open them behind the gateway\n{}",
+        output::lines(&table)
+    )
+}
+
+fn hooks(hooks: &Hooks) -> String {
+    let mut table = output::table(["Card", "Hook"]);
+    for (card, hook) in hooks {
+        table.add_row([card.as_str(), hook.label()]);
+    }
+    format!(
+        "Where what comes in is judged; at all other cards as --hook says\n{}",
         output::lines(&table)
     )
 }

@@ -4,10 +4,11 @@ use super::PinArgs;
 use super::enforce::MAX_FLOWS;
 use super::interface_args::InterfaceArgs;
 use crate::doctor::{self, Finding, Grade, Wish};
-use crate::hooks::HookChoice;
+use crate::hooks::How;
 use crate::http::{DEFAULT_LISTEN, listen_address};
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::policies::{Settings, Written};
+use crate::policy::HookChoice;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use sccm_common::flow::DEFAULT_CAPACITY;
@@ -38,7 +39,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     live: bool,
 
-    /// Where packets that come in are to be judged
+    /// Where packets that come in are to be judged, at cards that [hooks] of the policy does not name
     #[arg(long, value_enum, default_value_t)]
     hook: HookChoice,
 
@@ -90,7 +91,10 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     });
     let wish = Wish {
         interfaces,
-        hook: args.hook,
+        how: How {
+            hook: args.hook,
+            ..How::default()
+        },
         flow_capacity: args.flow_capacity,
         pins: args.pins.pins(),
         listen: args.metrics_listen,

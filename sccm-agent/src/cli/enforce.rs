@@ -7,10 +7,11 @@ use crate::agent::{Agent, OnExit, Settings};
 use crate::decisions::DEFAULT_STATE_DIR;
 use crate::files;
 use crate::heap;
-use crate::hooks::{HookChoice, How};
+use crate::hooks::How;
 use crate::http::HttpArgs;
 use crate::kernel::TcOrder;
 use crate::policies;
+use crate::policy::{HookChoice, Hooks};
 use crate::privileges;
 use crate::units;
 use anyhow::{Context as _, Result};
@@ -53,7 +54,7 @@ pub struct EnforceArgs {
           value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS))]
     flow_capacity: u32,
 
-    /// Where to judge packets that come in
+    /// Where to judge packets that come in, at cards that [hooks] of the policy does not name
     #[arg(long, value_enum, default_value_t, alias = "xdp-mode")]
     hook: HookChoice,
 
@@ -126,6 +127,7 @@ pub fn run(args: &EnforceArgs) -> Result<ExitCode> {
         flow_capacity: args.flow_capacity,
         how: How {
             hook: args.hook,
+            by_card: Hooks::new(),
             tc_order: match args.behind_tc_programs {
                 true => TcOrder::Last,
                 false => TcOrder::First,

@@ -5,6 +5,8 @@
 //! interface is observing, warming up, in generic mode, lost, or behind another TC program; 5 the maps are of another
 //! layout.
 
+mod hooks;
+
 use super::PinArgs;
 use crate::config;
 use crate::decisions::{DEFAULT_STATE_DIR, StateFile};
@@ -12,11 +14,12 @@ use crate::files;
 use crate::interface::Netlink;
 use crate::kernel::{Found, Maps, PinDir};
 use crate::output::{self, OutputArgs, OutputFormat};
-use crate::policy::{hash_of, hash_text};
+use crate::policy::{Hooks, hash_of, hash_text};
 use crate::state::{self, InterfaceState, PolicyStatus, ShadowStatus, State};
 use crate::units;
 use anyhow::{Context as _, Result};
 use clap::Args;
+use hooks::CardHook;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +57,10 @@ pub(super) struct Status {
     policy_file: Option<PolicyFile>,
     /// Interfaces that are or were enforced.
     interfaces: Vec<InterfaceState>,
+    /// Where what comes in is judged, and why there; of interfaces that are cards and have programs.
+    hooks: Vec<CardHook>,
+    /// Names in `[hooks]` of the policy's file that no card has now.
+    hooks_awaited: Vec<String>,
     /// Interfaces by which a gateway forwards, and that are not enforced.
     not_enforced: Vec<String>,
 }
@@ -66,6 +73,9 @@ struct PolicyFile {
     path: PathBuf,
     /// It holds something else than what is enforced, or cannot be read.
     differs: bool,
+    /// The hooks of cards that it names.
+    #[serde(skip)]
+    hooks: Hooks,
 }
 
 /// Prints the state and returns its exit code.
@@ -81,6 +91,9 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode> {
         Some(active) => runtime.block_on(PolicyFile::look(args, active)),
         None => None,
     };
+    if let Some(file) = &status.policy_file {
+        status.hooks_awaited = hooks::add_policy(&mut status.hooks, &file.hooks);
+    }
     match args.output.output {
         OutputFormat::Json => output::print_json(&status)?,
         OutputFormat::Table => print(&status)?,
@@ -95,6 +108,8 @@ async fn read(pins: &PinDir) -> Result<Status> {
         shadow: None,
         policy_file: None,
         interfaces: Vec::new(),
+        hooks: Vec::new(),
+        hooks_awaited: Vec::new(),
         not_enforced: Vec::new(),
     };
     match pins.look()? {
@@ -111,6 +126,8 @@ async fn read(pins: &PinDir) -> Result<Status> {
         shadow: maps.shadow()?.map(ShadowStatus::from),
         policy_file: None,
         interfaces: state::interfaces(pins, &maps, &present)?,
+        hooks: hooks::read(pins, &maps, &present)?,
+        hooks_awaited: Vec::new(),
         not_enforced: state::not_enforced(&maps, &present)?,
     })
 }
@@ -120,8 +137,15 @@ impl PolicyFile {
         let path = StateFile::new(&args.state_dir, &args.pins.pins()).policy_file()?;
         let file = path.clone();
         let policy = files::in_time(move || config::load(&file)).await.ok();
-        let differs = policy.is_none_or(|policy| hash_text(&hash_of(&policy)) != active);
-        Some(Self { path, differs })
+        let differs = policy
+            .as_ref()
+            .is_none_or(|policy| hash_text(&hash_of(policy)) != active);
+        let hooks = policy.map(|policy| policy.hooks).unwrap_or_default();
+        Some(Self {
+            path,
+            differs,
+            hooks,
+        })
     }
 }
 
@@ -146,7 +170,7 @@ fn print(status: &Status) -> Result<()> {
     }
     let lines = output::lines(&table);
     output::print(format!(
-        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{}{}{}{lines}",
+        "Roles:  {}\nPolicy: generation {}, {}, {}, published {} ago\n{}{}{}{}{}{}{}{lines}",
         policy.roles.join(", "),
         policy.generation,
         &policy.hash[..12],
@@ -156,6 +180,7 @@ fn print(status: &Status) -> Result<()> {
         warm_up(policy, now),
         drift(status.policy_file.as_ref()),
         shadow(status.shadow.as_ref(), now),
+        hooks::text(&status.hooks, &status.hooks_awaited),
         before(&status.interfaces),
         not_enforced(&status.not_enforced),
     ))

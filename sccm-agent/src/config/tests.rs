@@ -3,6 +3,7 @@
 mod bad_rules;
 mod bad_values;
 mod good;
+mod hooks;
 mod merging;
 
 use super::*;

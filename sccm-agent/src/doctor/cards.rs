@@ -2,7 +2,7 @@
 
 use super::{Finding, Wish, live};
 use crate::agent::cards;
-use crate::hooks::{self, Chosen, HookChoice, ONE_BUFFER, choose, offload};
+use crate::hooks::{self, Chosen, How, ONE_BUFFER, Why, choose, fit, offload};
 use crate::interface::{self, Interface, Kind, XdpFeatures};
 use crate::kernel::{CardFacts, Ingress, PinDir, describe_program, tc_programs};
 use crate::plan::{self, Card, Lane, NamedInterface, Plan};
@@ -10,15 +10,16 @@ use sccm_common::{Hook, Place};
 use std::collections::BTreeMap;
 use std::fs;
 
-pub(super) fn examine(wish: &Wish, present: &[Interface]) -> Vec<Finding> {
+pub(super) fn examine((wish, how): (&Wish, &How), present: &[Interface]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for named in &wish.interfaces {
-        findings.extend(named_interface(wish.hook, named, present));
+        findings.extend(named_interface(how, named, present));
     }
     let there = plan::those_that_exist(&wish.interfaces, present);
     let cards: Vec<Card> = match plan::of(&there, present) {
         Ok(plan) if !there.is_empty() => {
             findings.extend(forwarding(wish, &plan, present));
+            findings.extend(unmatched(how, &plan));
             plan.cards
         }
         Ok(_) if wish.interfaces.is_empty() => present.iter().filter_map(candidate).collect(),
@@ -32,7 +33,7 @@ pub(super) fn examine(wish: &Wish, present: &[Interface]) -> Vec<Finding> {
     for card in &cards {
         let one = present.iter().find(|one| one.index == card.index);
         if let Some(one) = one {
-            findings.extend(card_findings(wish, card, one, present, &features));
+            findings.extend(card_findings((wish, how), card, one, present, &features));
         }
     }
     findings
@@ -65,18 +66,29 @@ fn candidate(one: &Interface) -> Option<Card> {
 }
 
 /// Whether what the operator named is there, is up, and stands for cards.
-fn named_interface(
-    hook: HookChoice,
-    named: &NamedInterface,
-    present: &[Interface],
-) -> Option<Finding> {
+fn named_interface(how: &How, named: &NamedInterface, present: &[Interface]) -> Option<Finding> {
     let one = std::slice::from_ref(named);
-    let error = cards::plan(one, present, false, hook).err()?;
+    let checked = cards::plan(one, present, false).and_then(|plan| {
+        let mut cards = plan.cards.iter();
+        cards.try_for_each(|card| fit::check_frames(how, card, present).map(drop))
+    });
+    let error = checked.err()?;
     Some(Finding::blocker("interface", format!("{error:#}")).on(&named.name))
 }
 
+/// Names of `[hooks]` that mean nothing here yet.
+fn unmatched(how: &How, plan: &Plan) -> Vec<Finding> {
+    let names = hooks::unmatched(&how.by_card, plan);
+    let finding = |name: &String| {
+        let text =
+            "the policy names a hook for it, and no card that is to be enforced is called so";
+        Finding::warning("hooks", text).on(name)
+    };
+    names.iter().map(finding).collect()
+}
+
 fn card_findings(
-    wish: &Wish,
+    (wish, how): (&Wish, &How),
     card: &Card,
     one: &Interface,
     present: &[Interface],
@@ -85,7 +97,7 @@ fn card_findings(
     let name = &card.name;
     let mut findings = Vec::new();
     let facts = CardFacts::of(name).unwrap_or_default();
-    let chosen = choose(wish.hook, card);
+    let chosen = choose(how, card);
     findings.push(driver(&facts, features.get(&card.index).copied(), &chosen));
     if card.is_trunk() && chosen.ingress != Ingress::Tc {
         findings.push(match offload::check(card, present) {
@@ -137,14 +149,16 @@ pub(super) fn driver(facts: &CardFacts, features: Option<XdpFeatures>, chosen: &
         queues => format!(", {queues} queues"),
     };
     let about = format!("{driver}{queues}, MTU {}", facts.mtu);
-    let flag = chosen.ingress.flag();
-    if let Some(why) = &chosen.why {
-        return Finding::fine(TOPIC, format!("{about}: judged at {flag} ({why})"));
-    }
+    let (flag, why) = (chosen.ingress.flag(), &chosen.why);
+    let about = format!("{about}: judged at {flag} ({why})");
+    let tc = match why {
+        Why::Found(_) => return Finding::fine(TOPIC, about),
+        Why::Flag => "give --hook tc",
+        Why::Policy => "give it the hook tc in the policy",
+    };
     if chosen.ingress != Ingress::Native {
-        return Finding::fine(TOPIC, format!("{about}: {flag} works with every driver"));
+        return Finding::fine(TOPIC, format!("{about}, which works with every driver"));
     }
-    let tc = "give --hook tc";
     let refused =
         |why: &str, remedy: &str| Finding::blocker(TOPIC, format!("{about}: {why}")).mend(remedy);
     match features {

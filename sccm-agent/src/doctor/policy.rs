@@ -3,7 +3,6 @@
 use super::Finding;
 use crate::agent::cards;
 use crate::check::Report;
-use crate::hooks::HookChoice;
 use crate::interface::{self, Interface, Netlink};
 use crate::policies::Settings;
 use crate::policies::prepare::{check_policy, check_sessions, compile, surroundings};
@@ -14,11 +13,11 @@ const TOPIC: &str = "policy";
 
 pub(super) async fn examine(
     settings: &Settings,
-    hook: HookChoice,
+    policy: Result<SitePolicy>,
     netlink: &Netlink,
     present: &[Interface],
 ) -> Vec<Finding> {
-    let policy = match settings.written.load() {
+    let policy = match policy {
         Ok(policy) => policy,
         Err(error) => return vec![Finding::blocker(TOPIC, format!("{error:#}"))],
     };
@@ -26,7 +25,7 @@ pub(super) async fn examine(
     findings.extend(misfit(&policy));
     findings.push(Finding::of(
         "ssh-sessions",
-        sessions((settings, hook), &policy, netlink, present).await,
+        sessions(settings, &policy, netlink, present).await,
         "no established session would be cut",
     ));
     findings
@@ -53,13 +52,13 @@ fn misfit(policy: &SitePolicy) -> Option<Finding> {
 
 /// As `enforce` does before it changes anything.
 async fn sessions(
-    (settings, hook): (&Settings, HookChoice),
+    settings: &Settings,
     policy: &SitePolicy,
     netlink: &Netlink,
     present: &[Interface],
 ) -> Result<()> {
     check_policy(settings, policy)?;
-    let plan = cards::plan(&settings.interfaces, present, true, hook)?;
+    let plan = cards::plan(&settings.interfaces, present, true)?;
     let machine = surroundings(settings, netlink, &plan).await?;
     let compiled = compile(settings, policy, &machine, ServiceNames::default())?;
     check_sessions(settings, &compiled, netlink, &plan, &plan.reach).await

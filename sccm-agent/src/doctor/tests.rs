@@ -1,6 +1,6 @@
 use super::Grade::{Blocker, Fine, Warning};
 use super::*;
-use crate::hooks::Chosen;
+use crate::hooks::{Chosen, Why};
 use crate::interface::XdpFeatures;
 use crate::kernel::Ingress::{Generic, Native, Tc};
 use crate::kernel::{CardFacts, Features};
@@ -21,7 +21,10 @@ fn a_driver_is_judged_by_what_it_says_it_can() {
             several_buffers,
         })
     };
-    let asked = |ingress| Chosen { ingress, why: None };
+    let asked = |ingress| Chosen {
+        ingress,
+        why: Why::Policy,
+    };
     for (mtu, told, ingress, grade) in [
         (1500, None, Native, Fine),
         (1500, features(true, false), Native, Fine),

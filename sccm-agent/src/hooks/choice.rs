@@ -4,10 +4,12 @@
 //! allocated nothing for it yet. But some drivers then take no large packets any more: each of the 45
 //! segments of one goes through the machine by itself.
 
-use super::HookChoice;
-use crate::interface::{self, XdpFeatures};
+use super::How;
+use crate::interface::{self, Interface, Kind, XdpFeatures};
 use crate::kernel::{CardFacts, Ingress, VlanOffload};
 use crate::plan::Card;
+use crate::policy::HookChoice;
+use std::fmt;
 use std::fs;
 
 /// The largest MTU of frames that fit into one page, with the headroom of XDP before them
@@ -39,23 +41,55 @@ const LOSES: [(&str, &str); 4] = [
 /// (include/uapi/linux/virtio_net.h).
 const GUEST_TSO: [usize; 2] = [7, 8];
 
-/// The hook of a card, and why it was chosen; `None`: the operator did.
+/// The hook of a card, and why it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     pub ingress: Ingress,
-    pub why: Option<String>,
+    pub why: Why,
+}
+
+/// Who or what chose a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// `auto`, for what it found of the card.
+    Found(String),
+    /// The flag `--hook`.
+    Flag,
+    /// The policy, which names the card.
+    Policy,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Found(why) => why,
+            Self::Flag => "--hook says so",
+            Self::Policy => "[hooks] of the policy says so",
+        })
+    }
 }
 
 /// The hook for a card.
 #[must_use]
-pub fn choose(choice: HookChoice, card: &Card) -> Chosen {
-    let ingress = match choice {
+pub fn choose(how: &How, card: &Card) -> Chosen {
+    let ingress = match how.of(&card.name) {
         HookChoice::Xdp => Ingress::Native,
         HookChoice::Tc => Ingress::Tc,
         HookChoice::XdpGeneric => Ingress::Generic,
         HookChoice::Auto => return automatic(&Facts::of(card)),
     };
-    Chosen { ingress, why: None }
+    let why = match how.by_card.contains_key(&card.name) {
+        true => Why::Policy,
+        false => Why::Flag,
+    };
+    Chosen { ingress, why }
+}
+
+/// What `auto` chooses for this interface, if it is a card; `is_trunk`: its VLANs are told apart.
+#[must_use]
+pub fn suits(one: &Interface, is_trunk: bool) -> Chosen {
+    let is_tunnel = one.kind == Kind::Tunnel;
+    automatic(&Facts::read(&one.name, one.index, (is_trunk, is_tunnel)))
 }
 
 /// What of a card decides.
@@ -75,7 +109,10 @@ struct Facts {
 
 impl Facts {
     fn of(card: &Card) -> Self {
-        let name = &card.name;
+        Self::read(&card.name, card.index, (card.is_trunk(), !card.ethernet))
+    }
+
+    fn read(name: &str, index: u32, (is_trunk, is_tunnel): (bool, bool)) -> Self {
         let facts = CardFacts::of(name).unwrap_or_default();
         let features = interface::xdp_features().unwrap_or_default();
         let strips = || VlanOffload::of(name).is_ok_and(|offload| offload.strips);
@@ -83,9 +120,9 @@ impl Facts {
             takes_large: virtio_takes_large(name),
             driver: facts.driver,
             mtu: facts.mtu,
-            xdp: features.get(&card.index).copied(),
-            hides_tags: card.is_trunk() && strips(),
-            is_tunnel: !card.ethernet,
+            xdp: features.get(&index).copied(),
+            hides_tags: is_trunk && strips(),
+            is_tunnel,
         }
     }
 }
@@ -103,7 +140,7 @@ fn virtio_takes_large(name: &str) -> bool {
 fn automatic(facts: &Facts) -> Chosen {
     let chosen = |ingress, why: String| Chosen {
         ingress,
-        why: Some(why),
+        why: Why::Found(why),
     };
     if facts.is_tunnel {
         let why = "its frames have no Ethernet header";
@@ -142,6 +179,7 @@ fn automatic(facts: &Facts) -> Chosen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Hooks;
 
     const NATIVE: Option<XdpFeatures> = features(true, true);
 
@@ -163,9 +201,13 @@ mod tests {
 
     #[track_caller]
     fn suits(facts: Facts, ingress: Ingress, part: &str) {
-        let chosen = automatic(&facts);
-        assert_eq!(chosen.ingress, ingress, "{facts:?}");
-        let why = chosen.why.unwrap();
+        suits_why(&automatic(&facts), ingress, part);
+    }
+
+    #[track_caller]
+    fn suits_why(chosen: &Chosen, ingress: Ingress, part: &str) {
+        assert_eq!(chosen.ingress, ingress, "{chosen:?}");
+        let why = chosen.why.to_string();
         assert!(why.contains(part), "{why}");
     }
 
@@ -217,20 +259,35 @@ mod tests {
 
     #[test]
     fn what_the_operator_says_is_done() {
-        let card = Card {
-            name: "no-such-card".to_owned(),
+        let card = |name: &str| Card {
+            name: name.to_owned(),
             index: 0,
             lanes: Vec::new(),
             given: true,
             ethernet: true,
+        };
+        let tunnel = Card {
+            ethernet: false,
+            ..card("found")
         };
         for (choice, ingress) in [
             (HookChoice::Xdp, Ingress::Native),
             (HookChoice::Tc, Ingress::Tc),
             (HookChoice::XdpGeneric, Ingress::Generic),
         ] {
-            let chosen = choose(choice, &card);
-            assert_eq!(chosen, Chosen { ingress, why: None });
+            let by_flag = How {
+                hook: choice,
+                by_card: Hooks::from([("found".to_owned(), HookChoice::Auto)]),
+                ..How::default()
+            };
+            let of = |how: &How, card: &Card| choose(how, card);
+            let (flag, policy) = (Why::Flag, Why::Policy);
+            let chosen = |why| Chosen { ingress, why };
+            assert_eq!(of(&by_flag, &card("no-such-card")), chosen(flag));
+            // The policy's word about a card goes before the flag.
+            suits_why(&of(&by_flag, &tunnel), Ingress::Tc, "no Ethernet header");
+            let by_policy = by_flag.with(&Hooks::from([("no-such-card".to_owned(), choice)]));
+            assert_eq!(of(&by_policy, &card("no-such-card")), chosen(policy));
         }
     }
 }

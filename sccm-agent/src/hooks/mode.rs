@@ -1,27 +1,31 @@
 //! How the operator lets the programs be attached.
 
 use crate::kernel::TcOrder;
-use clap::ValueEnum;
+use crate::policy::{HookChoice, Hooks};
 
 /// How the programs of a card are attached.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct How {
+    /// By the flags: the hook of all cards but those that the policy names.
     pub hook: HookChoice,
+    /// By the policy.
+    pub by_card: Hooks,
     pub tc_order: TcOrder,
 }
 
-/// Where packets that come in are judged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum HookChoice {
-    /// At XDP, unless the card would lose more by it than it wins: then at TC
-    #[default]
-    Auto,
-    /// At XDP in the driver: the fastest drops
-    #[value(alias = "native")]
-    Xdp,
-    /// At TC ingress: every driver, and the large packets that driver and kernel put together
-    Tc,
-    /// At XDP in the kernel's network stack: every driver
-    #[value(alias = "generic")]
-    XdpGeneric,
+impl How {
+    /// The same flags, with the hooks of this policy.
+    #[must_use]
+    pub fn with(&self, by_card: &Hooks) -> Self {
+        Self {
+            by_card: by_card.clone(),
+            ..*self
+        }
+    }
+
+    /// What the operator asks for the card of this name.
+    #[must_use]
+    pub fn of(&self, card: &str) -> HookChoice {
+        self.by_card.get(card).copied().unwrap_or(self.hook)
+    }
 }

@@ -12,13 +12,14 @@ use std::collections::BTreeSet;
 /// # Errors
 /// A pin cannot be read.
 pub fn ingress_of(pins: &PinDir, slot: u32, card: &Interface) -> Result<Option<Ingress>> {
-    if !Attached::is_at_xdp(pins, slot)? {
-        let hangs = Attached::hangs_on(pins, slot, Direction::Inbound, card.index)?;
-        return Ok(hangs.then_some(Ingress::Tc));
+    if !Attached::hangs_on(pins, slot, Direction::Inbound, card.index)? {
+        return Ok(None);
     }
-    let ours = Attached::program_id(pins, slot, Direction::Inbound)?;
-    let there = card.xdp.filter(|there| Some(there.id) == ours);
-    Ok(there.map(|there| match there.generic {
+    if !Attached::is_at_xdp(pins, slot)? {
+        return Ok(Some(Ingress::Tc));
+    }
+    // The pin says that it is there. `card` may have been read before, when a reload began.
+    Ok(Some(match card.xdp.is_some_and(|there| there.generic) {
         true => Ingress::Generic,
         false => Ingress::Native,
     }))

@@ -126,6 +126,7 @@ impl Policies {
         save(held);
         if let Some(before) = held.before_trial.take() {
             self.run(held, before);
+            self.return_to_hooks(held).await;
         }
         self.deadline.send_replace(None);
         let generation = held.maps.info().map(|info| info.generation).ok();

@@ -3,7 +3,7 @@
 //! The model speaks the operator's language: roles, addresses, rules with a
 //! reason. The compiler turns it into tables; nothing here depends on how.
 
-use super::{Essential, Ethertype, Expectation, Target};
+use super::{Essential, Ethertype, Expectation, Hooks, Target};
 use crate::catalog::{ANY, Link, RoleId};
 use crate::site::Site;
 use clap::ValueEnum;
@@ -75,6 +75,8 @@ pub struct SitePolicy {
     pub management: Vec<Rule>,
     /// Ports of the gateway that it sends on to protected systems.
     pub publish: Vec<Publish>,
+    /// Where what comes in at these cards is judged. It decides nothing about what passes.
+    pub hooks: Hooks,
     /// What people call addresses. It decides nothing.
     pub names: BTreeMap<String, Vec<IpNet>>,
     /// What the operator expects of it. It decides nothing, either.
@@ -180,6 +182,7 @@ impl Default for SitePolicy {
             outbound_allow: Vec::new(),
             management: Vec::new(),
             publish: Vec::new(),
+            hooks: Hooks::new(),
             names: BTreeMap::new(),
             expect: Vec::new(),
         }

@@ -3,7 +3,7 @@
 //! Whatever is in it is the operator's word, lists of addresses read in; nothing of the machine is.
 
 use super::{
-    Ends, Essential, Expectation, Must, Outbound, Protected, Publish, Rpc, Rule, SitePolicy,
+    Ends, Essential, Expectation, Hooks, Must, Outbound, Protected, Publish, Rpc, Rule, SitePolicy,
     parse_target,
 };
 use crate::catalog::{Catalog, Edition, PortSetting, RoleId};
@@ -67,6 +67,9 @@ pub struct WrittenPolicy {
     /// The names of the rules whose peers include the Internet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     internet: BTreeSet<String>,
+    /// The hooks of cards that have one of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    hooks: Hooks,
     /// Names of addresses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     names: BTreeMap<String, Vec<IpNet>>,
@@ -119,6 +122,7 @@ impl WrittenPolicy {
             outbound_allow,
             management,
             publish,
+            hooks,
             names,
             expect,
         } = policy.clone();
@@ -199,6 +203,7 @@ impl WrittenPolicy {
             publish: publish.into_iter().map(written_port).collect(),
             outbound_allow: outbound_allow.into_iter().map(written_rule).collect(),
             internet,
+            hooks,
             names,
             expect: expect.into_iter().map(written_expectation).collect(),
             tracked,
@@ -290,6 +295,7 @@ impl WrittenPolicy {
             outbound_allow: all(self.outbound_allow, rule)?,
             management: all(self.management, rule)?,
             publish: all(self.publish, port)?,
+            hooks: self.hooks,
             names: self.names,
             expect: all(self.expect, expectation)?,
         })

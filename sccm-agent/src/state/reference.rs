@@ -25,7 +25,7 @@ const fn explanation(state: State) -> (&'static str, &'static str) {
             "Nothing.",
         ),
         State::Generic => (
-            "The kernel's stack runs the XDP program, because `--hook xdp-generic` says so.",
+            "The kernel's stack runs the XDP program, because `--hook xdp-generic` or `[hooks]` says so.",
             "`--hook auto` chooses the hook that suits the card.",
         ),
         State::Observing => (

@@ -203,19 +203,22 @@ fn a_tunnel_without_ethernet_headers_is_enforced() -> Result<()> {
         Packet::ipv4("198.51.100.1", "198.51.100.2"),
         Packet::ipv6("2001:db8:7::1", "2001:db8:7::2"),
     ];
-    let answers = |port: u16| -> Result<[bool; 2]> {
+    let answers_to = |from: u16, port: u16| -> Result<[bool; 2]> {
         let mut answered = [false; 2];
         for (packet, answered) in packets.iter().zip(&mut answered) {
-            tun.send(&packet.clone().tcp(40000, port).syn().build())?;
+            tun.send(&packet.clone().tcp(from, port).syn().build())?;
             // From the port, and to the one that asked.
-            let ports = [port, 40000].map(u16::to_be_bytes).concat();
+            let ports = [port, from].map(u16::to_be_bytes).concat();
             let is_it = |bytes: &[u8]| bytes.windows(4).any(|window| window == ports);
             let patience = if port == ALLOWED { LONG } else { PATIENCE };
             *answered = tun.receive(patience, is_it)?.is_some();
         }
         Ok(answered)
     };
-    assert_eq!(answers(FORBIDDEN)?, [true; 2], "nothing is enforced yet");
+    // Another port than below: the server repeats this answer for as long as nobody takes it.
+    let before = answers_to(40001, FORBIDDEN)?;
+    assert_eq!(before, [true; 2], "nothing is enforced yet");
+    let answers = |port| answers_to(40000, port);
     let agent = hosts.enforce(&format!("{POINT} --interface tun0 --hook auto"))?;
     assert!(
         agent

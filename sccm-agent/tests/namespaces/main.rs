@@ -12,6 +12,7 @@ mod bad_input;
 mod big_tcp;
 mod blocked;
 mod capture;
+mod card_hooks;
 mod clocks;
 mod clsact;
 mod control;

@@ -1,7 +1,7 @@
 //! `bench`: what the agent costs, beside an empty program and beside its peers.
 //!
-//! Four parts, each of which says in its own file how it measures: single *packets* in the real
-//! programs, *live* frames dropped by us and by others, throughput *through* a router, and the
+//! Five parts, each of which says in its own file how it measures: single *packets* in the real
+//! programs, the same on two *cores* at once, *live* frames dropped by us and by others, throughput *through* a router, and the
 //! *life* of the agent itself. Whatever is compared takes turns, round by round, so that a
 //! disturbance hits one round of some rather than all rounds of one. All traffic stays in network
 //! namespaces made here, and nothing stays behind, also on Ctrl-C.
@@ -19,6 +19,7 @@ mod cases;
 mod child;
 mod claims;
 mod control;
+mod cores;
 mod docs;
 mod floor;
 mod life;
@@ -44,6 +45,7 @@ use clap::{Parser, ValueEnum};
 use sccm_tests::program;
 use sccm_tests::signals::Interrupt;
 
+use cores::Cores;
 use life::Life;
 use live::Live;
 use machine::{Machine, OneProcessor};
@@ -74,6 +76,8 @@ struct Arguments {
 enum Part {
     /// Single packets in the programs; memory, compiling and publishing
     Packets,
+    /// The same packets on two processors at once
+    Cores,
     /// Frames dropped at the end of a cable, by us and by others
     Live,
     /// Throughput and latency through a router
@@ -99,12 +103,16 @@ fn main() -> ExitCode {
 fn measure(parts: &[Part], interrupt: &Interrupt) -> Result<Report> {
     let wanted = |part| parts.is_empty() || parts.contains(&part);
     let machine = Machine::look()?;
-    let (mut life, mut through, mut live, mut packets) = (None, None, None, None);
+    let (mut life, mut through, mut live) = (None, None, None);
+    let (mut packets, mut cores) = (None, None);
     if wanted(Part::Life) {
         life = Some(Life::measure(ROUNDS, interrupt)?);
     }
     if wanted(Part::Through) {
         through = Some(Through::measure(ROUNDS, interrupt)?);
+    }
+    if wanted(Part::Cores) {
+        cores = Some(Cores::measure(ROUNDS, interrupt)?);
     }
     let _one = OneProcessor::stay()?;
     if wanted(Part::Live) {
@@ -117,6 +125,7 @@ fn measure(parts: &[Part], interrupt: &Interrupt) -> Result<Report> {
         machine,
         rounds: ROUNDS,
         packets,
+        cores,
         live,
         through,
         life,

@@ -2,7 +2,8 @@
 //!
 //! The JSON: `machine`, the object of the header; `rounds`; then one field for each part that was
 //! measured. `cases`: a list of `group`, `name`, and nanoseconds; `memory`: bytes by map; `control`:
-//! nanoseconds by number of prefixes; `scrape`: sizes and nanoseconds; `live`: nanoseconds per
+//! nanoseconds by number of prefixes; `scrape`: sizes and nanoseconds; `cores`: nanoseconds on one processor and on
+//! two at once; `live`: nanoseconds per
 //! dropped frame, by filter; `claims`;
 //! `through`: rates and latencies, by filter; `life`. Names stay; fields may be added.
 
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::claims::Claim;
 use crate::control::Control;
+use crate::cores::Cores;
 use crate::life::Life;
 use crate::live::{Filter, Live};
 use crate::machine::Machine;
@@ -33,6 +35,8 @@ pub struct Report {
     pub rounds: u32,
     /// Single packets.
     pub packets: Option<Packets>,
+    /// Single packets on two processors.
+    pub cores: Option<Vec<Cores>>,
     /// Live frames.
     pub live: Option<Vec<Live>>,
     /// Through a router.
@@ -55,6 +59,9 @@ impl Report {
             text += &tables::memory(&packets.memory, MEMORY_AT_MOST);
             text += &tables::control(&packets.control);
             text += &tables::scrape(&packets.scrape);
+        }
+        if let Some(cores) = &self.cores {
+            text += &tables::cores(cores);
         }
         if let Some((live, floor)) = self.live() {
             text += &tables::live(live, floor);
@@ -99,6 +106,9 @@ impl Report {
             report["memory"] = json!({ "maps": maps, "total": total, "at_most": MEMORY_AT_MOST });
             report["control"] = packets.control.iter().map(Control::json).collect();
             report["scrape"] = packets.scrape.each_ref().map(Scrape::json).into();
+        }
+        if let Some(cores) = &self.cores {
+            report["cores"] = cores.iter().map(Cores::json).collect();
         }
         if let Some((live, floor)) = self.live() {
             report["live"] = live.iter().map(|live| live.json(floor)).collect();

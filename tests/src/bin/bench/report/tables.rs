@@ -7,6 +7,7 @@ use sccm_agent::output;
 
 use crate::claims::Claim;
 use crate::control::Control;
+use crate::cores::Cores;
 use crate::life::Life;
 use crate::live::Live;
 use crate::scrape::Scrape;
@@ -81,6 +82,21 @@ pub fn scrape(scrapes: &[Scrape]) -> String {
             format!("{best:.1}"),
             format!("{median:.1}"),
             at_most.to_owned(),
+        ]);
+    }
+    lines(table) + "\n"
+}
+
+/// What a packet costs while another processor is at work, too.
+pub fn cores(all: &[Cores]) -> String {
+    let title = "two processors at once, ns a packet";
+    let mut table = output::list([title, "one alone", "both", "rate of two"]);
+    for cores in all {
+        table.add_row([
+            cores.name.to_owned(),
+            cores.alone.to_string(),
+            format!("{:.1}", cores.both),
+            format!("{:.2}", cores.gain()),
         ]);
     }
     lines(table) + "\n"
