@@ -13,7 +13,7 @@ mod tcx;
 mod xdp;
 
 use super::pinned::Pinned;
-use super::unhook::unhook;
+use super::unhook::{give_way, unhook};
 use super::{PinDir, Programs, bpf, filter, order};
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::links::FdLink;
@@ -230,8 +230,7 @@ impl Attached {
             }
         }
         for path in self.make_way {
-            unhook(&path)?;
-            clsact::rename(&clsact::successor(&path), &path)?;
+            give_way(&path, &clsact::successor(&path))?;
         }
         Ok(())
     }

@@ -189,6 +189,6 @@ fn leave_attached(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> R
     Ok(())
 }
 
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("renaming {}", from.display()))
 }
