@@ -13,10 +13,10 @@ mod machine;
 pub mod package;
 mod selection;
 
+use std::env;
 use std::path::PathBuf;
-use std::{env, thread};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use crate::debian::{self, Missing};
 use crate::process::step;
@@ -60,30 +60,21 @@ pub fn prepare<'v>(versions: &'v [String], missing: Missing) -> Result<Vec<Trial
     kernels.into_iter().map(trial).collect()
 }
 
-/// Runs the selection on each kernel, side by side.
+/// Runs the selection on one kernel after the other: two machines of two processors on a small one
+/// would make each other late.
 ///
 /// # Errors
 /// The kernels on which a test failed, all of them after all have run.
 pub fn run(trials: &[Trial]) -> Result<()> {
     let update = env::var_os(UPDATE).is_some();
-    // The budget is one file, which a recording machine takes along and brings back.
-    let at_once = if update { 1 } else { trials.len().max(1) };
     let mut failed = Vec::new();
-    for trials in trials.chunks(at_once) {
-        let results = thread::scope(|scope| {
-            let start = |trial| scope.spawn(move || test(trial, update));
-            let running: Vec<_> = trials.iter().map(start).collect();
-            let ended = running.into_iter().map(|one| one.join());
-            ended.collect::<Vec<_>>()
-        });
-        for (trial, result) in trials.iter().zip(results) {
-            let release = trial.kernel.release();
-            match result.unwrap_or_else(|_| Err(anyhow!("the test panicked"))) {
-                Ok(()) => step(&format!("Linux {release}: all passed")),
-                Err(error) => {
-                    step(&format!("Linux {release}: {error:#}"));
-                    failed.push(trial.version);
-                }
+    for trial in trials {
+        let release = trial.kernel.release();
+        match test(trial, update) {
+            Ok(()) => step(&format!("Linux {release}: all passed")),
+            Err(error) => {
+                step(&format!("Linux {release}: {error:#}"));
+                failed.push(trial.version);
             }
         }
     }
@@ -93,7 +84,7 @@ pub fn run(trials: &[Trial]) -> Result<()> {
     Ok(())
 }
 
-/// Boots one kernel, and shows what it said when it has ended: others speak at the same time.
+/// Boots one kernel, and shows what it said when it has ended: a whole machine speaks at the same time.
 fn test(trial: &Trial, update: bool) -> Result<()> {
     let release = trial.kernel.release();
     step(&format!("testing on Linux {release}, emulated (minutes)"));

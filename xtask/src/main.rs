@@ -71,8 +71,8 @@ enum Command {
     Test {
         /// Runs a selection on Debian's kernel of this version instead, such as 6.1.
         ///
-        /// May be given several times: all run side by side, and beside `--machine`. The kernel is
-        /// downloaded and emulated; nothing of it is installed.
+        /// May be given several times, and beside `--machine`. The kernel is downloaded and
+        /// emulated; nothing of it is installed.
         #[arg(long = "kernel", value_name = "VERSION", conflicts_with = "arguments")]
         kernels: Vec<String>,
         /// Tries the package on this whole machine instead: debian-12 or debian-13.
@@ -259,7 +259,7 @@ fn test(arguments: &[String], missing: Missing) -> Result<()> {
     process::replace(process::cargo().arg("test").args(arguments))
 }
 
-/// Kernels and whole machines, side by side: most of the time, each waits for its one busy processor.
+/// The kernels one after the other, and beside them the whole machines, which wait most of the time.
 fn test_emulated(kernels: &[String], order: &machine::Order, missing: Missing) -> Result<()> {
     let kernels = kernel::prepare(kernels, missing)?;
     let machines = machine::prepare(order, missing)?;

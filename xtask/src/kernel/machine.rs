@@ -16,8 +16,8 @@ use super::UPDATE;
 use super::package::{self, Kernel};
 use crate::process::{command, line, workspace};
 
-/// How long everything may take. Beside two other machines it took twenty-five minutes.
-const LIMIT: Duration = Duration::from_secs(45 * 60);
+/// How long everything may take. Beside other builds it took twenty minutes.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What every machine has.
 const MACHINE: &[&str] = &[

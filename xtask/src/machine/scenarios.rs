@@ -27,7 +27,7 @@ pub struct Given {
 }
 
 /// How long something may take until it is so, on an emulated machine beside other builds.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The machine, and the hosts beside it.
 struct Trial {
