@@ -120,7 +120,8 @@ fn a_reboot_ends_a_trial_too() -> Result<()> {
 fn a_trial_goes_on_after_its_agent_was_killed() -> Result<()> {
     let stage = Stage::new()?;
     let agent = stage.start()?;
-    stage.open("reload --confirm-within 4s")?;
+    // On a busy machine the next start takes seconds.
+    stage.open("reload --confirm-within 10s")?;
     let began = Instant::now();
     let witness = Witness::start(&stage.hosts)?;
     agent.end(Signal::SIGKILL)?;
@@ -131,7 +132,7 @@ fn a_trial_goes_on_after_its_agent_was_killed() -> Result<()> {
         ensure!(began.elapsed() < LONG, "nobody takes it back");
         sleep(Duration::from_millis(50));
     }
-    assert!(began.elapsed() > Duration::from_secs(2));
+    assert!(began.elapsed() > Duration::from_secs(8));
     stage.hosts.assert_enforced();
 
     // And what is confirmed after a start is confirmed.
