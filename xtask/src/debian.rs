@@ -137,10 +137,7 @@ pub const SERVERS: &[Program] = &[
     },
     Program::plain("kinit", "krb5-user"),
     // Another client of RPC.
-    Program::plain(
-        "/usr/share/doc/python3-impacket/copyright",
-        "python3-impacket",
-    ),
+    Program::plain("impacket-rpcdump", "python3-impacket"),
     Program::plain("dig", "bind9-dnsutils"),
     Program::plain("ping", "iputils-ping"),
     // A client of SQL Server.
