@@ -21,7 +21,7 @@ use crate::control::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{self, Changes, Netlink};
 use crate::kernel::{Events, FlowTable, Found, Loader, Lock};
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::plan;
 use crate::policies::prepare::check_policy;
 use crate::policies::{Policies, Reload};
@@ -50,7 +50,6 @@ pub struct Agent {
     watcher: Watcher,
     changes: Changes,
     events: Events,
-    flows: FlowTable,
     signals: Signals,
     supervisor: Arc<Supervisor>,
     _lock: Lock,
@@ -146,12 +145,12 @@ impl Agent {
         };
         *changed = true;
         let events = Events::open(&pins, &lock)?;
-        let flows = FlowTable::open(&pins)?;
         let machine = Arc::new(Machine::open(pins.clone(), netlink.clone())?);
         record.reloads.note(begun.obeyed);
         let metrics = Metrics {
             machine: Arc::clone(&machine),
             record: Arc::clone(&record),
+            flows: FlowTable::open(&pins)?,
             top_flows: settings.metrics_top_flows as usize,
         };
         let policies = Arc::new(Policies::new(
@@ -191,7 +190,6 @@ impl Agent {
             watcher,
             changes,
             events,
-            flows,
             signals,
             supervisor,
             _lock: lock,
@@ -233,7 +231,6 @@ impl Agent {
         let work = async {
             tokio::join!(
                 self.watcher.follow(self.changes),
-                metrics::count_flows(self.flows, record()),
                 blocked::log::follow(self.events, &self.machine.maps, log, inform, failed),
                 self.control.serve(policies()),
                 self.policies.look_at_file(),

@@ -5,7 +5,6 @@
 
 mod blocked;
 mod counted;
-mod flows;
 mod format;
 mod openmetrics;
 mod process;
@@ -13,11 +12,10 @@ pub mod reference;
 mod series;
 mod uses;
 
-pub use flows::follow as count_flows;
 pub use format::Format;
 
 use crate::interface::Interface;
-use crate::kernel::{Clock, Maps, OpeningTable};
+use crate::kernel::{Clock, FlowTable, Maps, OpeningTable};
 use crate::openings;
 use crate::policy::{edition_text, hash_text, roles_text};
 use crate::record::{Part, Record};
@@ -33,6 +31,7 @@ use std::sync::Arc;
 pub struct Metrics {
     pub machine: Arc<Machine>,
     pub record: Arc<Record>,
+    pub flows: FlowTable,
     /// How many of the most blocked flows are metrics of their own.
     pub top_flows: usize,
 }
@@ -68,6 +67,10 @@ impl Metrics {
         uses::export(scrape, &maps)?;
         let capacity = self.machine.pins.flow_capacity()?;
         scrape.single(&table::FLOW_CAPACITY, f64::from(capacity))?;
+        let count = self.flows.count()?;
+        scrape.single(&table::FLOW_ENTRIES, count.alive as f64)?;
+        scrape.single(&table::FLOW_EVICTIONS, count.evicted as f64)?;
+        scrape.single(&table::FLOWS_MISSED, count.missed as f64)?;
         self.export_openings(scrape)
     }
 
@@ -105,10 +108,6 @@ impl Metrics {
 
     /// What the kernel does not know.
     fn export_record(&self, scrape: &mut Scrape) -> Result<()> {
-        if let Some(count) = self.record.flows.last() {
-            scrape.single(&table::FLOW_ENTRIES, count.alive as f64)?;
-            scrape.single(&table::FLOW_EVICTIONS, count.evicted as f64)?;
-        }
         let reloads = &self.record.reloads;
         scrape.single(&table::LAST_RELOAD_SUCCESSFUL, is(reloads.last_succeeded()))?;
         scrape.single(&table::LAST_RELOAD_SUCCESS, reloads.last_success() as f64)?;

@@ -1,13 +1,11 @@
 //! What only the agent knows, and the kernel does not: gaps, reloads, the reasons of rules, what
-//! the policy's file says, the last count of flows, errors that it went on after, and when its certificate
-//! expires.
+//! the policy's file says, errors that it went on after, and when its certificate expires.
 //!
 //! Those who do or see such a thing write it down here; the metrics read it.
 
 mod certificate;
 mod drift;
 mod errors;
-mod flows;
 mod gaps;
 mod reloads;
 mod rules;
@@ -15,7 +13,6 @@ mod rules;
 pub use certificate::Certificate;
 pub use drift::Drift;
 pub use errors::{Errors, Part};
-pub use flows::Flows;
 pub use gaps::Gaps;
 pub use reloads::Reloads;
 pub use rules::Rules;
@@ -26,7 +23,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Default)]
 pub struct Record {
     pub gaps: Gaps,
-    pub flows: Flows,
     pub reloads: Reloads,
     pub rules: Rules,
     pub drift: Drift,

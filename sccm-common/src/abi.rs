@@ -7,7 +7,7 @@ pub mod map;
 
 /// Raised whenever a program gets another name, or a map, its key, its value or the meaning of one
 /// changes.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Names of the programs.
 pub mod program {

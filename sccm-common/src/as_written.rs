@@ -67,3 +67,45 @@ pub fn opaque(word: u64, key: u64) -> u64 {
         word ^ key ^ key
     }
 }
+
+/// The same reference, through which memory is read once more: the compiler does not know that it is
+/// the same.
+#[inline(always)]
+#[must_use]
+pub fn same<T>(reference: &T) -> &T {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut pointer = core::ptr::from_ref(reference);
+        // SAFETY: it moves a register to itself.
+        unsafe {
+            core::arch::asm!("{0} = {0}", inout(reg) pointer, options(readonly, nostack));
+        }
+        // SAFETY: it is the reference.
+        unsafe { &*pointer }
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    reference
+}
+
+/// Writes a word of memory that others write, too, if it is still the one before, and all that was
+/// written earlier before that. Returns what it was. The compiler makes no such instruction of
+/// [`core::sync::atomic`] for this target.
+///
+/// # Safety
+/// The pointer is to an aligned word, and nobody has a reference to it.
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+pub unsafe fn exchange(word: *mut u64, before: u64, after: u64) -> u64 {
+    let found;
+    // SAFETY: the caller's promise; it changes the one register that it says.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64({word} + 0, r0, {after})",
+            word = in(reg) word,
+            after = in(reg) after,
+            inlateout("r0") before => found,
+            options(nostack),
+        );
+    }
+    found
+}

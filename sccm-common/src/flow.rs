@@ -5,6 +5,8 @@
 //! answers whoever forged the SYN. Packets of the other side may refresh or
 //! close an entry that exists, nothing more.
 
+pub mod table;
+
 use crate::address::{Address, Family};
 use crate::packet::{Packet, Protocol, TcpFlags};
 use crate::policy::Timeouts;
@@ -164,9 +166,9 @@ impl Phase {
 /// The state of a flow in one word: 3 bits of the phase, 29 of seconds, 32 of the number that the
 /// protected side acknowledged last (TCP; 0 if it is not known).
 ///
-/// Several CPUs write it without a lock, so it is read and replaced as a whole. Whoever writes
-/// last wins. If an older number wins, a true reset may be overlooked until the next packet of the
-/// protected side; if an older phase wins, the flow lives longer. Neither lets it end early.
+/// Several CPUs write it without a lock, so it is read and replaced as a whole, and only by whoever
+/// knows what it was. If a number is lost, a true reset may be overlooked until the next packet of the
+/// protected side; if a phase is lost, the flow lives longer. Neither lets it end early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct FlowState(u64);
@@ -187,6 +189,18 @@ impl FlowState {
     const fn with(phase: Phase, now: u32, acknowledged: u32) -> Self {
         let seen = (now & SEEN) as u64;
         Self((phase as u64) << PHASE_SHIFT | seen << SEEN_SHIFT | acknowledged as u64)
+    }
+
+    /// The state that is this word.
+    #[inline(always)]
+    pub const fn of(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// The word that it is.
+    #[inline(always)]
+    pub const fn word(self) -> u64 {
+        self.0
     }
 
     /// A flow of which nothing is known: its packets go on like those of an open one.
@@ -274,14 +288,14 @@ impl FlowState {
 pub trait FlowSlot {
     /// Reads the word.
     fn load(&self) -> FlowState;
-    /// Replaces the word.
-    fn store(&self, state: FlowState);
+    /// Writes the word, if it is still `before`.
+    fn exchange(&self, before: FlowState, after: FlowState);
 
-    /// Replaces the word if it differs, so that the cache line stays shared.
+    /// Replaces the word if it changes, so that the cache line stays shared.
     #[inline(always)]
-    fn note(&self, state: FlowState) {
-        if self.load() != state {
-            self.store(state);
+    fn replace(&self, before: FlowState, after: FlowState) {
+        if before != after {
+            self.exchange(before, after);
         }
     }
 }

@@ -203,8 +203,9 @@ impl FlowSlot for SharedSlot {
         self.0.get()
     }
 
-    fn store(&self, state: FlowState) {
-        self.0.set(state);
+    fn exchange(&self, before: FlowState, after: FlowState) {
+        debug_assert_eq!(self.0.get(), before);
+        self.0.set(after);
     }
 }
 
@@ -219,9 +220,9 @@ impl Tables for MemoryTables<'_> {
         Some(self.trie)
     }
 
-    fn flow(&self, key: &FlowKey) -> Option<SharedSlot> {
+    fn flow(&self, key: impl Fn() -> FlowKey) -> Option<SharedSlot> {
         let flows = self.state.flows.borrow();
-        flows.get(key).map(|state| SharedSlot(Rc::clone(state)))
+        flows.get(&key()).map(|state| SharedSlot(Rc::clone(state)))
     }
 
     fn open_flow(&self, key: &FlowKey, state: FlowState) {

@@ -4,7 +4,7 @@ use crate::abi::{InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord};
 use crate::blocked::{BlockedFlow, Bucket};
 use crate::capture::{Desk, Order};
 use crate::counter::Counter;
-use crate::flow::{FlowKey, FlowState};
+use crate::flow::table;
 use crate::fragment::{FragmentKey, FragmentState};
 use crate::policy::Policy;
 use crate::tftp::{TransferKey, TransferState};
@@ -18,11 +18,11 @@ unsafe impl aya::Pod for Lane {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Counter {}
 // SAFETY: as above.
-unsafe impl aya::Pod for FlowKey {}
+unsafe impl aya::Pod for table::Set {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Policy {}
 // SAFETY: as above.
-unsafe impl aya::Pod for FlowState {}
+unsafe impl aya::Pod for table::Hash {}
 // SAFETY: as above.
 unsafe impl aya::Pod for ServiceRecord {}
 // SAFETY: as above.

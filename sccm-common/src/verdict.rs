@@ -49,6 +49,7 @@ pub use departure::{Departure, departure};
 pub use essential::is_icmp_error;
 pub use fast::fast_ingress;
 pub use icmp_error::{About, about};
+pub use inbound::answers;
 pub use place::Place;
 pub use rpc::{Outcome, UNITS as RPC_UNITS, unit as rpc_unit};
 pub use tables::Tables;

@@ -48,7 +48,8 @@ pub extern "C" fn judge_tc(
 
 #[inline(always)]
 fn judge_incoming(frame: &impl Frame, bank: u32, end: u32, place: u32, about: u32) -> u64 {
-    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Ingress)) else {
+    let (Some(turn), Some(packet)) = (turn(bank, Hook::Ingress), parse::packet(Hook::Ingress))
+    else {
         return Word::of(Verdict::without_service(Reason::NoPolicy), false).0;
     };
     let (end, place) = (End(end).reason(), Place::from_number(place));
@@ -67,7 +68,7 @@ fn judge_incoming(frame: &impl Frame, bank: u32, end: u32, place: u32, about: u3
 /// Judges a frame that goes out, if it is judged here. Says the direction with the verdict.
 #[inline(always)]
 pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded: bool) -> Word {
-    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
+    let (Some(turn), Some(packet)) = (turn(bank, Hook::Egress), parse::packet(Hook::Egress)) else {
         return Word::NOT_JUDGED;
     };
     let about = |direction| match end.reason().is_none() && is_icmp_error(Hook::Egress) {
@@ -95,7 +96,7 @@ pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded:
 #[inline(never)]
 extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: u32) -> u64 {
     let ctx = TcContext::new(ctx);
-    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
+    let (Some(turn), Some(packet)) = (turn(bank, Hook::Egress), parse::packet(Hook::Egress)) else {
         return Word::NOT_JUDGED.0;
     };
     let about = About::from_number(about);
@@ -121,7 +122,7 @@ pub fn remember_passing(ctx: *mut __sk_buff, bank: u32, end: End) {
 #[inline(never)]
 extern "C" fn judge_passing(ctx: *mut __sk_buff, bank: u32, end: u32, about: u32) -> u64 {
     let ctx = TcContext::new(ctx);
-    let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) else {
+    let (Some(turn), Some(packet)) = (turn(bank, Hook::Egress), parse::packet(Hook::Egress)) else {
         return Word::NOT_JUDGED.0;
     };
     let (end, about) = (End(end).reason(), About::from_number(about));
@@ -194,9 +195,9 @@ extern "C" fn about_egress(ctx: *mut __sk_buff, bank: u32, direction: u32) -> u3
 }
 
 #[inline(always)]
-pub fn turn(bank: u32) -> Option<Turn<Bank>> {
+pub fn turn(bank: u32, hook: Hook) -> Option<Turn<Bank>> {
     Some(Turn {
-        tables: Bank::of(bank)?,
+        tables: Bank::of(bank)?.at(hook),
         is_candidate: bank == SHADOW_BANK,
     })
 }

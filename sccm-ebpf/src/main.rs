@@ -9,6 +9,7 @@ mod account;
 mod blocked;
 mod capture;
 mod cursor;
+mod flows;
 mod incoming;
 mod interface;
 mod judge;

@@ -12,6 +12,10 @@ pub const fn array<V>(map: &Map<map::Array<V>>) -> Array<V> {
     Array::with_max_entries(map.entries(), 0)
 }
 
+pub const fn mapped_array<V>(map: &Map<map::MappedArray<V>>) -> Array<V> {
+    Array::with_max_entries(map.entries(), map.shape().flags)
+}
+
 pub const fn per_cpu_array<V>(map: &Map<map::PerCpuArray<V>>) -> PerCpuArray<V> {
     PerCpuArray::with_max_entries(map.entries(), 0)
 }

@@ -43,9 +43,11 @@ fn read_for(bank: u32, hook: Hook) {
 #[inline(never)]
 extern "C" fn rpc_read(bank: u32, hook: u32, at: u32) -> u32 {
     let hook = parse::hook_of(hook);
-    let (Some(turn), Some(packet), Some(room)) =
-        (turn(bank), parse::packet(hook), cursor::room(hook as u32))
-    else {
+    let (Some(turn), Some(packet), Some(room)) = (
+        turn(bank, hook),
+        parse::packet(hook),
+        cursor::room(hook as u32),
+    ) else {
         return 0;
     };
     match room.ordered(turn.is_candidate) {

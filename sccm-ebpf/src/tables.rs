@@ -1,20 +1,19 @@
 //! The maps behind safe accessors: the kernel's side of [`Tables`].
 
 use core::cell::Cell;
-use core::ptr::{self, NonNull};
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::{BPF_EXIST, BPF_NOEXIST};
 use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray};
+use sccm_common::Hook;
 use sccm_common::abi::{
     InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, TICK_FRACTION_BITS, map,
 };
 use sccm_common::address::trie::{Entry, Next};
 use sccm_common::address::{self, Address, AddressClass, Family, Trie};
 use sccm_common::as_written;
-use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
+use sccm_common::flow::{FlowKey, FlowState};
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::opening::{self, Opening, OpeningKey};
 use sccm_common::packet::Packet;
@@ -28,7 +27,8 @@ use sccm_common::tftp::{TransferKey, TransferState};
 use sccm_common::verdict::{Outcome, Tables, Verdict};
 
 use crate::cursor;
-use crate::maps::{array, lru_hash_map, per_cpu_array};
+use crate::flows::{self, Flow};
+use crate::maps::{array, lru_hash_map, mapped_array, per_cpu_array};
 use crate::rpc;
 use crate::word::Word;
 
@@ -42,13 +42,6 @@ static POLICIES: Array<Policy> = array(&map::POLICIES);
 static TRIES: Array<Trie> = array(&map::TRIES);
 
 #[map]
-static FLOWS: LruHashMap<FlowKey, FlowState> = lru_hash_map(&map::FLOWS);
-
-/// Flows that this CPU has added, ever.
-#[map]
-static FLOWS_OPENED: PerCpuArray<u64> = per_cpu_array(&map::FLOWS_OPENED);
-
-#[map]
 static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = lru_hash_map(&map::FRAGMENTS);
 
 #[map]
@@ -58,7 +51,7 @@ static TRANSFERS: LruHashMap<TransferKey, TransferState> = lru_hash_map(&map::TR
 static QUESTIONS: Array<question::Words> = array(&map::QUESTIONS);
 
 #[map]
-static OPENINGS: Array<opening::Set> = array(&map::OPENINGS);
+static OPENINGS: Array<opening::Set> = mapped_array(&map::OPENINGS);
 
 #[map]
 static RPC_OUTCOMES: PerCpuArray<u64> = per_cpu_array(&map::RPC_OUTCOMES);
@@ -96,6 +89,7 @@ pub struct Bank {
     number: u32,
     policy: &'static Policy,
     shadowed: bool,
+    hook: Hook,
 }
 
 impl Bank {
@@ -134,7 +128,14 @@ impl Bank {
             number,
             policy: POLICIES.get(number)?,
             shadowed: false,
+            hook: Hook::Ingress,
         })
+    }
+
+    /// The same, for the packet at a hook.
+    #[inline(always)]
+    pub fn at(self, hook: Hook) -> Self {
+        Self { hook, ..self }
     }
 
     /// Whether refused flows are noted.
@@ -150,27 +151,8 @@ impl Bank {
     }
 }
 
-/// The state of a flow, in the map. An element that is evicted and reused meanwhile
-/// is still a valid word; at worst one packet is judged by the age of another flow.
-pub struct MapSlot(NonNull<FlowState>);
-
-impl FlowSlot for MapSlot {
-    #[inline(always)]
-    fn load(&self) -> FlowState {
-        // SAFETY: the pointer is a map value, valid while the program runs; the
-        // volatile access is one aligned word, so it is never torn.
-        unsafe { self.0.as_ptr().read_volatile() }
-    }
-
-    #[inline(always)]
-    fn store(&self, state: FlowState) {
-        // SAFETY: as in `load`.
-        unsafe { self.0.as_ptr().write_volatile(state) }
-    }
-}
-
 impl Tables for Bank {
-    type Flow = MapSlot;
+    type Flow = Flow;
 
     #[inline(always)]
     fn policy(&self) -> &Policy {
@@ -189,18 +171,23 @@ impl Tables for Bank {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<MapSlot> {
-        FLOWS.get_ptr_mut(key).and_then(NonNull::new).map(MapSlot)
+    fn flow(&self, key: impl Fn() -> FlowKey) -> Option<Flow> {
+        flows::find(key)
     }
 
     #[inline(always)]
-    fn flow_apart(&self, packet: &Packet) -> Option<MapSlot> {
-        NonNull::new(known_flow(packet)).map(MapSlot)
+    fn flow_apart(&self, _packet: &Packet) -> Option<Flow> {
+        flows::find_leaving(self.hook)
+    }
+
+    #[inline(always)]
+    fn answers_apart(&self, _packet: &Packet, writes: bool) -> bool {
+        flows::answers(self.hook, self.number, writes)
     }
 
     #[inline(always)]
     fn open_flow(&self, key: &FlowKey, state: FlowState) {
-        open(key, state);
+        flows::open(key, state, self.number);
     }
 
     #[inline(always)]
@@ -444,30 +431,6 @@ fn one_more(word: u32, now: u32, of_all: bool) -> bool {
         unsafe { *count = more };
     }
     more.is_some()
-}
-
-/// The state of the flow that a leaving packet belongs to, or null. An `Option` would be a type that
-/// the kernel does not know: it would refuse all types, and with them the global linkage.
-#[inline(never)]
-fn known_flow(packet: &Packet) -> *mut FlowState {
-    let state = FLOWS.get_ptr_mut(FlowKey::of_outbound(packet));
-    state.unwrap_or(ptr::null_mut())
-}
-
-/// Writes a flow, and counts it if it is new. Not inlined: the verifier would follow each of its
-/// branches together with every path before it and behind it.
-#[inline(never)]
-fn open(key: &FlowKey, state: FlowState) {
-    if FLOWS.insert(key, state, BPF_NOEXIST.into()).is_err() {
-        // The flow is there already and begins anew. Or there is no memory: then this fails, too,
-        // and the answers are dropped and counted.
-        let _ = FLOWS.insert(key, state, BPF_EXIST.into());
-        return;
-    }
-    if let Some(count) = FLOWS_OPENED.get_ptr_mut(0) {
-        // SAFETY: the word is this CPU's. If one program interrupts another, a count may be lost.
-        unsafe { *count += 1 };
-    }
 }
 
 /// Seconds of the program's clock.

@@ -63,7 +63,7 @@ extern "C" fn remember_crossing(ctx: *mut __sk_buff, by_uplink: u32, end: u32) -
 #[inline(never)]
 extern "C" fn leave_by_uplink(ctx: *mut __sk_buff, bank: u32) -> u32 {
     let ctx = TcContext::new(ctx);
-    if let (Some(turn), Some(packet)) = (turn(bank), parse::packet(Hook::Egress)) {
+    if let (Some(turn), Some(packet)) = (turn(bank, Hook::Egress), parse::packet(Hook::Egress)) {
         verdict::leaves_by_uplink(&turn, packet, &Bytes(&ctx, Hook::Egress));
     }
     0

@@ -26,7 +26,7 @@ use sccm_common::abi::map;
 use sccm_common::blocked::BlockedFlow;
 use sccm_common::capture::Order;
 use sccm_common::counter::Direction;
-use sccm_common::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
+use sccm_common::flow::DEFAULT_CAPACITY;
 use sccm_common::fragment::{FragmentKey, FragmentState};
 use sccm_common::policy::BANKS;
 use sccm_common::question::{BUCKETS, Words};
@@ -39,6 +39,7 @@ pub use judged::{Action, Judged, OnHost};
 pub use settings::Settings;
 
 use crate::bpffs::BpfMount;
+use crate::flows::Flows;
 use crate::ingress;
 
 /// The interface that the frames seem to come through.
@@ -214,7 +215,7 @@ impl Datapath {
 
     /// How many flows the kernel remembers.
     pub fn flows(&self) -> Result<usize> {
-        self.entries::<FlowKey, FlowState>(map::FLOWS.name)
+        Ok(Flows::open(&self.pins)?.all().len())
     }
 
     /// How many flows are alive, and how many have made way, as metrics tell.
@@ -224,12 +225,10 @@ impl Datapath {
 
     /// The flows and their phases, in the order of their keys.
     pub fn flow_phases(&self) -> Result<Vec<String>> {
-        let flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS.name)?;
-        let mut phases = Vec::new();
-        for flow in flows.iter() {
-            let (key, state) = flow?;
-            phases.push(format!("{key:?} {:?}", state.phase()));
-        }
+        let flows = Flows::open(&self.pins)?.all().into_iter();
+        let mut phases: Vec<_> = flows
+            .map(|(key, state)| format!("{key:?} {:?}", state.phase()))
+            .collect();
         phases.sort();
         Ok(phases)
     }
@@ -287,12 +286,11 @@ impl Datapath {
     /// # Errors
     /// When the map cannot be written, or the kernel has not been up for as long.
     pub fn age_flows(&mut self, seconds: u32) -> Result<()> {
-        let mut flows: HashMap<MapData, FlowKey, FlowState> = self.open(map::FLOWS.name)?;
-        let known: Vec<_> = flows.iter().collect::<Result<_, _>>()?;
-        for (key, state) in known {
+        let flows = Flows::open(&self.pins)?;
+        for (key, state) in flows.all() {
             let seen = state.seen().checked_sub(seconds);
             let seen = seen.context("the kernel came up only just now")?;
-            flows.insert(key, state.at(seen), 0)?;
+            flows.set(&key, state.at(seen))?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod agent;
 pub mod bpffs;
 pub mod datapath;
 pub mod document;
+pub mod flows;
 pub mod foreign;
 pub mod gateway;
 pub mod hooks;

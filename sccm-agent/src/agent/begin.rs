@@ -16,6 +16,7 @@ use crate::policy::{
 };
 use crate::units;
 use anyhow::{Context as _, Result, bail, ensure};
+use sccm_common::flow::table::sets;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -206,7 +207,7 @@ fn service_names(settings: &Settings, found: Found) -> Result<ServiceNames> {
         Found::Maps => {
             let capacity = pins.flow_capacity()?;
             ensure!(
-                capacity == settings.flow_capacity,
+                sets(capacity) == sets(settings.flow_capacity),
                 "the flow table that exists has room for {capacity}: give --flow-capacity \
                  {capacity}, or run `sccm-agent detach` first"
             );

@@ -4,7 +4,7 @@
 //! does not tell, the start goes on all the same: `--warm-up` is for that.
 
 use crate::connections::{self, Connection};
-use crate::kernel::{self, KnownFlow, PinDir};
+use crate::kernel::{FlowTable, KnownFlow, PinDir};
 use crate::policy::Compiled;
 use anyhow::Result;
 use std::collections::HashSet;
@@ -36,7 +36,7 @@ impl Older<'_> {
             Ok(own) => known.extend(own),
             Err(error) => tracing::warn!("cannot read the open connections: {error:#}"),
         }
-        match self.write(known, true) {
+        match self.write(known) {
             Ok(0) => {}
             Ok(flows) => tracing::info!(flows, "open connections keep passing"),
             Err(error) => tracing::warn!("adding open connections to the flow table: {error:#}"),
@@ -51,14 +51,14 @@ impl Older<'_> {
             let tracked = connections::tracked().ok().flatten();
             known.extend(tracked.unwrap_or_default());
         }
-        if let Err(error) = self.write(known, false) {
+        if let Err(error) = self.write(known) {
             tracing::warn!(
                 "adding connections that were opened during the start to the flow table: {error:#}"
             );
         }
     }
 
-    fn write(&self, known: Vec<Connection>, counted: bool) -> Result<u64> {
+    fn write(&self, known: Vec<Connection>) -> Result<u64> {
         let of_protected =
             |one: &Connection| self.compiled.lets_open(one.protocol, one.from, one.to);
         let known: HashSet<Connection> = known.into_iter().filter(of_protected).collect();
@@ -71,6 +71,6 @@ impl Older<'_> {
             );
         }
         let flows: Vec<KnownFlow> = known.iter().take(self.most).map(Connection::flow).collect();
-        kernel::remember(self.pins, &flows, counted)
+        FlowTable::open(self.pins)?.remember(&flows)
     }
 }

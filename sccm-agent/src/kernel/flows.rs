@@ -1,29 +1,31 @@
-//! How full the table of flows is.
-//!
-//! The kernel counts neither the elements of an LRU table nor what it evicts. So the agent walks
-//! the table now and then, independently of scrapes. Expired flows stay in the table until new
-//! ones need the space; they are not counted as alive.
+//! The table of flows, as the agent reads and fills it.
 
 use super::batch::Table;
-use super::{Clock, PinDir, maps};
+use super::{Clock, Mapped, PinDir, maps};
 use crate::policy::address_of;
 use anyhow::{Context as _, Result};
-use aya::maps::{MapError, PerCpuValues};
 use sccm_common::Policy;
 use sccm_common::abi::map;
-use sccm_common::flow::Phase;
-use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::flow::table::{self, Added, Hash, Lost, Set, WAYS};
+use sccm_common::flow::{FlowKey, FlowState, Phase};
 use sccm_common::packet::Protocol;
 use sccm_common::policy::{SHADOWED, Timeouts};
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 
-/// How many flows the table has, and has evicted.
+/// Sets that are looked at for a count. Of more, one in so many: a keyed hash chooses the set of a
+/// flow, so none is fuller than others.
+const SAMPLE: usize = 1 << 15;
+
+/// How many flows the table has, and has lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlowCount {
     /// Flows that have not expired by the timeouts of the active policy.
     pub alive: u64,
-    /// Flows that the kernel evicted for new ones since the maps were made; some had expired.
+    /// Flows that had not, and made way for new ones, since the maps were made.
     pub evicted: u64,
+    /// Flows that found no place, because other processors were writing there.
+    pub missed: u64,
 }
 
 /// A flow of which somebody else knows.
@@ -39,43 +41,14 @@ pub struct KnownFlow {
     pub phase: Phase,
 }
 
-/// `BPF_NOEXIST`: what the programs have written stays.
-const NO_EXIST: u64 = 1;
-
-/// Writes flows that the table does not have, as if they had spoken just now, and returns how many
-/// these are. `counted`: as opened ones; only before any program runs, which counts them itself.
-///
-/// # Errors
-/// A map cannot be opened, or the kernel has no memory.
-pub fn remember(pins: &PinDir, known: &[KnownFlow], counted: bool) -> Result<u64> {
-    let mut flows = maps::open(pins, map::FLOWS)?;
-    let now = Clock::read()?.program();
-    let mut new = 0;
-    for flow in known {
-        let ((family, local), (peers, peer)) =
-            (address_of(flow.local.ip()), address_of(flow.peer.ip()));
-        if family != peers {
-            continue;
-        }
-        let ports = (flow.local.port(), flow.peer.port());
-        let key = FlowKey::new(family, local, peer, ports, Protocol(flow.protocol));
-        match flows.insert(key, FlowState::new(flow.phase, now), NO_EXIST) {
-            Ok(()) => new += 1,
-            Err(MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(libc::EEXIST) => {}
-            Err(error) => return Err(error).context("writing a flow"),
-        }
+impl KnownFlow {
+    fn key(&self) -> Option<FlowKey> {
+        let (family, local) = address_of(self.local.ip());
+        let (peers, peer) = address_of(self.peer.ip());
+        let ports = (self.local.port(), self.peer.port());
+        let protocol = Protocol(self.protocol);
+        (family == peers).then(|| FlowKey::new(family, local, peer, ports, protocol))
     }
-    if counted && new > 0 {
-        let mut opened = maps::open(pins, map::FLOWS_OPENED)?;
-        let mut cpus: Vec<u64> = opened.get(&0, 0)?.iter().copied().collect();
-        if let Some(first) = cpus.first_mut() {
-            *first += new;
-        }
-        let cpus = PerCpuValues::try_from(cpus).context("counting flows")?;
-        opened.set(0, cpus, 0).context("counting flows")?;
-    }
-    Ok(new)
 }
 
 /// The active policy, of which little is wanted: aya would copy the whole of it on the stack.
@@ -111,44 +84,97 @@ impl ActivePolicy {
     }
 }
 
-/// The maps that a count needs.
+/// The flows, and what is needed to find and to count them.
 pub struct FlowTable {
-    flows: Table<FlowKey, FlowState>,
-    opened: Table<u32, u64>,
+    sets: Mapped<Set>,
+    hash: Hash,
+    lost: Table<u32, u64>,
     active: ActivePolicy,
 }
 
 impl FlowTable {
     /// Opens the pins.
+    ///
+    /// # Errors
+    /// A pin is missing or has another shape.
     pub fn open(pins: &PinDir) -> Result<Self> {
         Ok(Self {
-            flows: Table::open(pins, map::FLOWS)?,
-            opened: Table::open(pins, map::FLOWS_OPENED)?,
+            sets: Mapped::open(pins, map::FLOWS)?,
+            hash: maps::open(pins, map::FLOW_HASH)?.get(&0, 0)?,
+            lost: Table::open(pins, map::FLOWS_LOST)?,
             active: ActivePolicy::open(pins)?,
         })
     }
 
-    /// Walks the table. That takes some tens of milliseconds if a table of the default size is
-    /// full.
+    /// Counts them, some milliseconds long. A table of more than [`DEFAULT_CAPACITY`] flows is
+    /// estimated from a part of its sets.
+    ///
+    /// [`DEFAULT_CAPACITY`]: sccm_common::flow::DEFAULT_CAPACITY
     ///
     /// # Errors
     /// The kernel refuses a read, or the active policy is missing.
     pub fn count(&self) -> Result<FlowCount> {
         let timeouts = self.active.timeouts()?;
-        // Read before the walk, so that a flow that is opened meanwhile is not taken for an
-        // evicted one.
-        let mut opened = 0;
-        self.opened.each(|_, cpus| opened = cpus.iter().sum())?;
         let now = Clock::read()?.program();
-        let (mut present, mut alive) = (0_u64, 0);
-        self.flows.each(|key, state| {
-            present += 1;
-            let lives = |state: &FlowState| state.is_alive(key.protocol(), &timeouts, now);
-            alive += u64::from(state.first().is_some_and(lives));
+        let step = self.sets.len().div_ceil(SAMPLE).max(1);
+        let (mut seen, mut alive) = (0_u64, 0_u64);
+        for set in (0..self.sets.len()).step_by(step) {
+            let Some(set) = self.sets.words(set) else {
+                break;
+            };
+            seen += 1;
+            alive += living(set, &timeouts, now).count() as u64;
+        }
+        let mut count = FlowCount {
+            alive: (alive * self.sets.len() as u64)
+                .checked_div(seen)
+                .unwrap_or(0),
+            ..FlowCount::default()
+        };
+        self.lost.each(|number, cpus| {
+            let all = cpus.iter().sum();
+            match *number {
+                number if number == Lost::Evicted as u32 => count.evicted = all,
+                _ => count.missed = all,
+            }
         })?;
-        Ok(FlowCount {
-            alive,
-            evicted: opened.saturating_sub(present),
-        })
+        Ok(count)
     }
+
+    /// Writes flows that the table does not have, as if they had spoken just now, and returns how many
+    /// these are. None makes way for them.
+    ///
+    /// # Errors
+    /// The kernel refuses a read.
+    pub fn remember(&self, known: &[KnownFlow]) -> Result<u64> {
+        let timeouts = self.active.timeouts()?;
+        let now = Clock::read()?.program();
+        let mut new = 0;
+        for flow in known {
+            let Some(key) = flow.key() else {
+                continue;
+            };
+            let place = self.hash.place(&key);
+            let Some(set) = self.sets.words(place.set as usize) else {
+                continue;
+            };
+            let is_full = living(set, &timeouts, now).count() == WAYS;
+            if is_full || table::find(set, place, || key).is_some() {
+                continue;
+            }
+            let state = FlowState::new(flow.phase, now);
+            let lives =
+                |state: FlowState, protocol| state.is_alive(Protocol(protocol), &timeouts, now);
+            new += u64::from(table::add(set, place, &key, state, lives) == Added::Fresh);
+        }
+        Ok(new)
+    }
+}
+
+/// The flows of a set that still count.
+fn living(set: &[AtomicU64], timeouts: &Timeouts, now: u32) -> impl Iterator<Item = FlowKey> {
+    let flows = (0..WAYS).filter_map(|way| table::flow_at(set, way));
+    flows
+        .filter(move |(key, state)| state.is_alive(key.protocol(), timeouts, now))
+        .map(|(key, _)| key)
 }

@@ -15,6 +15,7 @@ use sccm_common::abi::{self, InterfaceRecord, PeerRecord, PolicyInfo, ServiceRec
 use sccm_common::address::Trie;
 use sccm_common::blocked::{Bucket, Set};
 use sccm_common::counter::{Page, PeerPage};
+use sccm_common::flow::table;
 use sccm_common::policy::{LIVE_BANKS, SHADOWED};
 use sccm_common::trunk::VlanTable;
 use sccm_common::usage::{RowRecord, Uses};
@@ -33,7 +34,7 @@ pub(super) fn abi_version(pins: &PinDir) -> Result<u32> {
 
 /// The capacity of the pinned table of flows.
 pub(super) fn flow_capacity(pins: &PinDir) -> Result<u32> {
-    Ok(info(pins, map::FLOWS.name)?.max_entries())
+    Ok(table::capacity(info(pins, map::FLOWS.name)?.max_entries()))
 }
 
 /// The maps that an agent reads and writes. Only the program uses the others.

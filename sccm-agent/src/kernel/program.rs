@@ -2,11 +2,14 @@
 
 use super::{PinDir, clock, object};
 use anyhow::{Context as _, Result, anyhow, ensure};
+use aya::maps::Array;
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use sccm_common::Place;
 use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, TICK_GLOBAL, map, program};
 use sccm_common::counter::MAX_INTERFACES;
+use sccm_common::flow::table::{self, Hash};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;
 use std::thread;
 
@@ -34,11 +37,21 @@ impl Loader {
 
     /// Creates and pins the maps, with room for `flow_capacity` flows, without a program.
     pub fn create_maps(&mut self, flow_capacity: u32) -> Result<()> {
-        self.loader
-            .map_max_entries(map::FLOWS.name, flow_capacity)
+        let sets = table::sets(flow_capacity);
+        let mut made = self
+            .loader
+            .map_max_entries(map::FLOWS.name, sets)
             .load(object::object())
             .context("creating the kernel's maps")?;
-        Ok(())
+        // The standard library draws its keys from the kernel's random numbers.
+        let random = RandomState::new();
+        let hash = Hash {
+            sets: sets.into(),
+            keys: [0, 1, 2, 3, 4].map(|number| random.hash_one(number)),
+        };
+        let map = made.map_mut(map::FLOW_HASH.name);
+        let mut map: Array<_, Hash> = map.context("the object lacks a map")?.try_into()?;
+        map.set(0, hash, 0).context("writing how flows are found")
     }
 
     /// Loads the programs for the card at `slot`, over the pinned maps.

@@ -162,9 +162,11 @@ families! {
         "Since when it does.";
 
     FLOW_ENTRIES = Gauge "sccm_flow_entries", &[],
-        "Flows in the kernel's table that have not expired, counted every quarter of a minute.";
+        "Flows in the kernel's table that have not expired; of a table for more than 131,072, estimated from a part.";
     FLOW_EVICTIONS = Counter "sccm_flow_evictions_total", &[],
-        "Flows, expired or not, that made way for new ones in the kernel's table.";
+        "Flows that had not expired and made way for new ones in the kernel's table.";
+    FLOWS_MISSED = Counter "sccm_flows_missed_total", &[],
+        "Flows that are not remembered, because other processors were writing at their place.";
     FLOW_CAPACITY = Gauge "sccm_flow_capacity", &[],
         "Flows that the kernel's table has room for.";
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     BlockedLog,
-    FlowCount,
     Metrics,
     Page,
     Trial,
@@ -14,9 +13,8 @@ pub enum Part {
 }
 
 impl Part {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 5] = [
         Self::BlockedLog,
-        Self::FlowCount,
         Self::Metrics,
         Self::Page,
         Self::Trial,
@@ -28,7 +26,6 @@ impl Part {
     pub const fn label(self) -> &'static str {
         match self {
             Self::BlockedLog => "blocked-log",
-            Self::FlowCount => "flow-count",
             Self::Metrics => "metrics",
             Self::Page => "page",
             Self::Trial => "trial",

@@ -8,7 +8,7 @@ use crate::address::Trie;
 use crate::blocked::{self, Bucket, Set};
 use crate::capture::{self, Desk, Order};
 use crate::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
-use crate::flow::{DEFAULT_CAPACITY, FlowKey, FlowState};
+use crate::flow::{DEFAULT_CAPACITY, table};
 use crate::fragment::{self, FragmentKey, FragmentState};
 use crate::opening;
 use crate::policy::BANKS;
@@ -19,7 +19,7 @@ use crate::trunk::VlanTable;
 use crate::usage::{Row, RowRecord, Uses};
 use crate::verdict::Outcome;
 use crate::{Peer, Policy, ServiceClass};
-use Size::{Entries, FlowCapacity};
+use Size::{Entries, FlowSets};
 use core::marker::PhantomData;
 
 macro_rules! maps {
@@ -67,9 +67,11 @@ maps! {
     PEERS: Array<PeerRecord> = Entries(Peer::COUNT as u32);
 
     /// The flows that protected systems have opened.
-    FLOWS: LruHashMap<FlowKey, FlowState> = FlowCapacity;
-    /// How many flows each CPU has added to that table.
-    FLOWS_OPENED: PerCpuArray<u64> = Entries(1);
+    FLOWS: MappedArray<table::Set> = FlowSets;
+    /// How they find their sets.
+    FLOW_HASH: Array<table::Hash> = Entries(1);
+    /// How many of them have made way, and how many found no place, by [`Lost`](table::Lost).
+    FLOWS_LOST: PerCpuArray<u64> = Entries(table::Lost::COUNT);
     /// The first fragments that passed.
     FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = Entries(fragment::CAPACITY);
     /// TFTP requests that passed, and the transfers that followed.
@@ -81,7 +83,7 @@ maps! {
     SECRET: Array<u64> = Entries(1);
 
     /// The ports that the endpoint mapper of RPC has handed out.
-    OPENINGS: Array<opening::Set> = Entries(opening::SETS);
+    OPENINGS: MappedArray<opening::Set> = Entries(opening::SETS);
     /// What became of its answers, by [`Outcome`].
     RPC_OUTCOMES: PerCpuArray<u64> = Entries(Outcome::COUNT);
 
@@ -137,8 +139,8 @@ pub enum Kind {
 pub enum Size {
     /// So many elements, or bytes of a ring buffer.
     Entries(u32),
-    /// As many elements as the agent was told (`--flow-capacity`).
-    FlowCapacity,
+    /// As many sets as the flows need that the agent was told of (`--flow-capacity`).
+    FlowSets,
 }
 
 impl Size {
@@ -147,7 +149,7 @@ impl Size {
     pub const fn entries(self, flow_capacity: u32) -> u32 {
         match self {
             Entries(entries) => entries,
-            FlowCapacity => flow_capacity,
+            FlowSets => table::sets(flow_capacity),
         }
     }
 }
@@ -163,14 +165,21 @@ pub struct Shape {
     pub key: u32,
     /// Bytes of a value.
     pub value: u32,
+    /// Flags, by the kernel's own numbers.
+    pub flags: u32,
     /// How many there are.
     pub size: Size,
 }
+
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): agents have the map in their memory.
+pub const MAPPED: u32 = 1 << 10;
 
 /// Kind, key and value of a map, as a type.
 pub trait Layout {
     /// How the kernel keeps the map.
     const KIND: Kind;
+    /// Flags, by the kernel's own numbers.
+    const FLAGS: u32 = 0;
     /// A key.
     type Key;
     /// A value.
@@ -182,6 +191,9 @@ pub struct HashMap<K, V>(PhantomData<(K, V)>);
 
 /// [`Kind::Array`]; keys are indices.
 pub struct Array<V>(PhantomData<V>);
+
+/// [`Kind::Array`]; agents have it in their memory.
+pub struct MappedArray<V>(PhantomData<V>);
 
 /// [`Kind::PerCpuArray`]; keys are indices.
 pub struct PerCpuArray<V>(PhantomData<V>);
@@ -200,6 +212,13 @@ impl<K, V> Layout for HashMap<K, V> {
 
 impl<V> Layout for Array<V> {
     const KIND: Kind = Kind::Array;
+    type Key = u32;
+    type Value = V;
+}
+
+impl<V> Layout for MappedArray<V> {
+    const KIND: Kind = Kind::Array;
+    const FLAGS: u32 = MAPPED;
     type Key = u32;
     type Value = V;
 }
@@ -254,6 +273,7 @@ impl<L: Layout> Map<L> {
             kind: L::KIND,
             key: size_of::<L::Key>() as u32,
             value: size_of::<L::Value>() as u32,
+            flags: L::FLAGS,
             size: self.size,
         }
     }

@@ -37,9 +37,9 @@ impl<S: FlowSlot> FlowSlot for Seen<S> {
     }
 
     #[inline(always)]
-    fn store(&self, state: FlowState) {
+    fn exchange(&self, before: FlowState, after: FlowState) {
         if !self.is_candidate {
-            self.slot.store(state);
+            self.slot.exchange(before, after);
         }
     }
 }
@@ -91,13 +91,22 @@ impl<T: Tables> Tables for Turn<T> {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<Self::Flow> {
+    fn flow(&self, key: impl Fn() -> FlowKey) -> Option<Self::Flow> {
         self.tables.flow(key).map(|slot| self.seen(slot))
     }
 
     #[inline(always)]
     fn flow_apart(&self, packet: &Packet) -> Option<Self::Flow> {
         self.tables.flow_apart(packet).map(|slot| self.seen(slot))
+    }
+
+    #[inline(always)]
+    fn answers_apart(&self, packet: &Packet, writes: bool) -> bool
+    where
+        Self: Sized,
+    {
+        let writes = writes && !self.is_candidate;
+        self.tables.answers_apart(packet, writes)
     }
 
     #[inline(always)]

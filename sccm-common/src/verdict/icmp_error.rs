@@ -172,7 +172,9 @@ fn about_received<T: Tables>(
 /// Not inlined, like the next: its part of the stack is then its own.
 #[inline(never)]
 fn is_alive<T: Tables>(tables: &T, flow: &FlowKey) -> bool {
-    tables.flow(flow).is_some_and(|slot| {
+    // Or the compiler hands over what it points to, which is more than a function may be handed.
+    let flow = black_box(flow);
+    tables.flow(|| *flow).is_some_and(|slot| {
         let state = slot.load();
         state.is_alive(flow.protocol(), &tables.policy().timeouts, tables.now())
     })

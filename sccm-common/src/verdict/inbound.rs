@@ -54,7 +54,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     if answers.any(Answers::CLIENT) {
         return Verdict::of_service(Reason::Service, service).by_right(policy.rows(pair).inbound);
     }
-    if is_reply_apart(tables, packet) || tftp::follows(tables, payload, packet) {
+    if tables.answers_apart(packet, true) || tftp::follows(tables, payload, packet) {
         return Verdict::of_service(Reason::Reply, answered_service(policy, packet));
     }
     if answers.a_relay() {
@@ -131,8 +131,11 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
     if packet.transport.flags().is_bare_syn() {
         return refused();
     }
-    let packet = packet.to_packet();
-    if is_reply(tables, &packet) {
+    // Nothing that was read is kept over the look-up: there is no room for it.
+    let read_again = || packet.again().to_packet();
+    let is_answer = answers(tables, read_again, true);
+    let packet = read_again();
+    if is_answer {
         let service = answered_service(policy, &packet);
         return Some(Verdict::of_service(Reason::Reply, service));
     }
@@ -146,33 +149,30 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
     refused()
 }
 
-/// [`is_reply`] on the slow path. Not inlined: its part of the stack is then its own.
-#[inline(never)]
-fn is_reply_apart<T: Tables>(tables: &T, packet: &Packet) -> bool {
-    is_reply(tables, packet)
-}
-
-/// Whether a packet is an answer in a flow that the protected system opened. It keeps the flow
-/// alive, or closes it.
+/// Whether a packet is an answer in a flow that the protected system opened. If it `writes`, it keeps
+/// the flow alive, or closes it.
 #[inline(always)]
-fn is_reply<T: Tables>(tables: &T, packet: &Packet) -> bool {
+pub fn answers<T: Tables>(tables: &T, packet: impl Fn() -> Packet, writes: bool) -> bool {
+    let protocol = packet().protocol;
     // A bare SYN opens, and so never answers; of ICMP only the echo reply answers.
-    let may_answer = match packet.protocol {
-        Protocol::TCP => !packet.tcp_flags.is_bare_syn(),
-        Protocol::ICMP | Protocol::ICMPV6 => packet.is_echo_reply(),
+    let may_answer = match protocol {
+        Protocol::TCP => !packet().tcp_flags.is_bare_syn(),
+        Protocol::ICMP | Protocol::ICMPV6 => packet().is_echo_reply(),
         _ => true,
     };
     if !may_answer {
         return false;
     }
-    let Some(flow) = tables.flow(&FlowKey::of_inbound(packet)) else {
+    let Some(flow) = tables.flow(|| FlowKey::of_inbound(&packet())) else {
         return false;
     };
     let now = tables.now();
     let state = flow.load();
-    if !state.is_alive(packet.protocol, &tables.policy().timeouts, now) {
+    if !state.is_alive(protocol, &tables.policy().timeouts, now) {
         return false;
     }
-    flow.note(state.after_inbound(packet, now));
+    if writes {
+        flow.replace(state, state.after_inbound(&packet(), now));
+    }
     true
 }

@@ -109,7 +109,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         .after_outbound(packet, now)
         .opaque(|word| tables.opaque(word));
     match flow {
-        Some(flow) if allowed => flow.note(state),
+        Some(flow) if allowed => flow.replace(before, state),
         // A flow without a right was opened under a policy that has changed since.
         _ => {
             if packet.protocol == Protocol::UDP && tftp::follows(tables, payload, packet) {

@@ -31,12 +31,20 @@ pub trait Tables {
             None => AddressClass::ANY,
         }
     }
-    /// The state of a flow, if it is known.
-    fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
+    /// The state of a flow, if it is known. The kernel program asks for the key twice: it has no room to
+    /// keep it.
+    fn flow(&self, key: impl Fn() -> FlowKey) -> Option<Self::Flow>;
     /// The state of the flow that a leaving packet belongs to, looked up on the slow path. The kernel
-    /// program does it in a function of its own, whose part of the stack is its own.
+    /// program does it, and the next, in functions of their own, which the verifier follows once.
     fn flow_apart(&self, packet: &Packet) -> Option<Self::Flow> {
-        self.flow(&FlowKey::of_outbound(packet))
+        self.flow(|| FlowKey::of_outbound(packet))
+    }
+    /// Whether a packet is an [answer](super::answers), found out on the slow path.
+    fn answers_apart(&self, packet: &Packet, writes: bool) -> bool
+    where
+        Self: Sized,
+    {
+        super::answers(self, || *packet, writes)
     }
     /// Remembers a flow.
     fn open_flow(&self, key: &FlowKey, state: FlowState);

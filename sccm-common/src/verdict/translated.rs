@@ -35,7 +35,7 @@ pub fn leaves_by_uplink<T: Tables, P: Payload + ?Sized>(tables: &T, packet: &Pac
     let state = before.after_outbound(packet, tables.now());
     let state = state.opaque(|word| tables.opaque(word));
     match flow {
-        Some(flow) => flow.note(state),
+        Some(flow) => flow.replace(before, state),
         None if is_service(tables, packet) => {}
         None if opens(packet) => open_flow(tables, packet, state),
         None => {}

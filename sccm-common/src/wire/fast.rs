@@ -117,6 +117,18 @@ fn visit_transport<'a, F: Contiguous, V: Visitor, L3: Network<'a>, L4: Transport
 }
 
 impl<'a, L3: Network<'a>, L4: Transport<'a>> FastPacket<L3, L4> {
+    /// The same packet. What is asked of it is read from the frame once more: the kernel program then
+    /// keeps nothing of what was read before.
+    #[inline(always)]
+    #[must_use]
+    pub fn again(self) -> Self {
+        Self {
+            network: self.network.again(),
+            transport: self.transport.again(),
+            ..self
+        }
+    }
+
     /// What [`super::parse`] makes of the same frame.
     #[inline(always)]
     pub fn to_packet(self) -> Packet {

@@ -19,7 +19,7 @@ use sccm_common::counter::{
     Counter, Direction, PAGE_COUNTERS, PAGES, PEER_COUNTERS, Page, PeerPage, describe,
     describe_peer, index, page, peer_index,
 };
-use sccm_common::flow::{FlowKey, FlowState};
+use sccm_common::flow::FlowState;
 use sccm_common::fragment::FragmentKey;
 use sccm_common::opening::{OpeningKey, SETS, Set};
 use sccm_common::question::{BUCKETS, Words};
@@ -27,13 +27,14 @@ use sccm_common::tftp::TransferKey;
 use sccm_common::trunk::VlanTable;
 use sccm_tests::bpffs::BpfMount;
 use sccm_tests::datapath::{Action, SHORTEST_FRAME, runs_at_tc};
+use sccm_tests::flows::Flows;
 
 use crate::case::{Spot, Step};
 use crate::native::{Counted, Native};
 use crate::slots::Slots;
 
 /// Flows that the table has room for; no case has nearly as many.
-const FLOWS: u32 = 65_536;
+const FLOWS: u32 = 16_384;
 
 /// Whoever does not finish the maps leaves their secret at 0.
 const SECRET: u64 = 0;
@@ -45,7 +46,7 @@ pub struct Kernel {
     pub slots: Slots,
     counters: PerCpuArray<MapData, Page>,
     peer_counters: PerCpuArray<MapData, PeerPage>,
-    flows: HashMap<MapData, FlowKey, FlowState>,
+    flows: Flows,
     fragments: HashMap<MapData, FragmentKey, u64>,
     transfers: HashMap<MapData, TransferKey, u64>,
     questions: Array<MapData, Words>,
@@ -90,7 +91,7 @@ impl Kernel {
             slots,
             counters: open(&pins, map::COUNTERS.name)?,
             peer_counters: open(&pins, map::PEER_COUNTERS.name)?,
-            flows: open(&pins, map::FLOWS.name)?,
+            flows: Flows::open(&pins)?,
             fragments: open(&pins, map::FRAGMENTS.name)?,
             transfers: open(&pins, map::TRANSFERS.name)?,
             questions: open(&pins, map::QUESTIONS.name)?,
@@ -191,13 +192,11 @@ impl Kernel {
     /// Lets everything that is noted seem as much older.
     pub fn wait(&mut self, native: &Native<'_>, seconds: u32) -> Result<()> {
         for key in native.tables.state.flows.borrow().keys() {
-            let state = self
-                .flows
-                .get(key, 0)
-                .with_context(|| format!("no {key:?}"))?;
+            let state = self.flows.get(key);
+            let state = state.with_context(|| format!("no {key:?}"))?;
             let seen = state.seen().checked_sub(seconds);
             let seen = seen.context("the kernel's clock is too young")?;
-            self.flows.insert(key, state.at(seen), 0)?;
+            self.flows.set(key, state.at(seen))?;
         }
         for key in native.tables.state.fragments.borrow().keys() {
             let seen = self
@@ -234,10 +233,8 @@ impl Kernel {
     /// Compares what is noted, and forgets it.
     pub fn check_memory(&mut self, native: &Native<'_>) -> Result<()> {
         for (key, state) in native.tables.state.flows.borrow().iter() {
-            let found = self
-                .flows
-                .get(key, 0)
-                .with_context(|| format!("no {key:?}"))?;
+            let found = self.flows.get(key);
+            let found = found.with_context(|| format!("no {key:?}"))?;
             let said = |state: FlowState| (state.phase(), state.acknowledged());
             let (found, expected) = (said(found), said(state.get()));
             ensure!(found == expected, "{key:?} is {found:?}, not {expected:?}");
@@ -266,7 +263,7 @@ impl Kernel {
         self.check_openings(native)?;
         self.change_openings(native, |set| set.words.fill(0))?;
         let more = (
-            keys(&self.flows)?,
+            self.flows.all(),
             keys(&self.fragments)?,
             keys(&self.transfers)?,
         );
@@ -332,9 +329,10 @@ impl Kernel {
     pub fn forget(&mut self) -> Result<()> {
         // Told or not, the next case begins with what is.
         let _ = self.check_counters();
-        keys(&self.flows)?
+        self.flows
+            .all()
             .iter()
-            .try_for_each(|key| self.flows.remove(key))?;
+            .try_for_each(|(key, _)| self.flows.remove(key))?;
         keys(&self.fragments)?
             .iter()
             .try_for_each(|key| self.fragments.remove(key))?;

@@ -4,7 +4,7 @@ use super::PinDir;
 use anyhow::{Context as _, Result};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray, RingBuf};
-use sccm_common::abi::map::{self, Kind, Layout, Shape, Size};
+use sccm_common::abi::map::{self, Kind, Layout, MAPPED, Shape, Size};
 
 /// Which of aya's types reads and writes a map.
 pub(crate) trait Handle: Layout {
@@ -12,6 +12,10 @@ pub(crate) trait Handle: Layout {
 }
 
 impl<V: Pod> Handle for map::Array<V> {
+    type Handle = Array<MapData, V>;
+}
+
+impl<V: Pod> Handle for map::MappedArray<V> {
     type Handle = Array<MapData, V>;
 }
 
@@ -52,7 +56,7 @@ pub(crate) fn info(pins: &PinDir, name: &str) -> Result<MapInfo> {
 /// takes from a pin.
 pub(crate) fn has_shape(info: &MapInfo, shape: &Shape) -> bool {
     let found = (info.key_size(), info.value_size(), info.max_entries());
-    fits(shape, info.map_type().ok(), found)
+    info.map_flags() & MAPPED == shape.flags && fits(shape, info.map_type().ok(), found)
 }
 
 fn fits(shape: &Shape, kind: Option<MapType>, (key, value, entries): (u32, u32, u32)) -> bool {
@@ -66,7 +70,7 @@ fn fits(shape: &Shape, kind: Option<MapType>, (key, value, entries): (u32, u32, 
     let has_size = match shape.size {
         Size::Entries(wanted) => entries == wanted,
         // Any capacity is a valid setting.
-        Size::FlowCapacity => true,
+        Size::FlowSets => true,
     };
     kind == Some(wanted) && (key, value) == (shape.key, shape.value) && has_size
 }
@@ -88,6 +92,7 @@ mod tests {
             assert_eq!(built, wanted, "{}", shape.name);
             let entries = shape.size.entries(DEFAULT_CAPACITY);
             assert_eq!(map.max_entries(), entries, "{}", shape.name);
+            assert_eq!(map.map_flags(), shape.flags, "{}", shape.name);
         }
     }
 
@@ -117,7 +122,7 @@ mod tests {
         let shape = map::FLOWS.shape();
         for entries in [1, DEFAULT_CAPACITY, u32::MAX] {
             let found = (shape.key, shape.value, entries);
-            assert!(fits(&shape, Some(MapType::LruHash), found));
+            assert!(fits(&shape, Some(MapType::Array), found));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How full the table of flows is, and what makes way in it.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use sccm_agent::kernel::FlowCount;
 use sccm_agent::policy::Outbound;
@@ -22,8 +24,11 @@ fn datapath() -> Result<Datapath> {
 #[test]
 fn what_is_alive_is_counted_and_what_has_expired_is_not() -> Result<()> {
     let mut kernel = datapath()?;
-    let count = |alive, evicted| FlowCount { alive, evicted };
-    assert_eq!(kernel.flow_count()?, count(0, 0));
+    let count = |alive| FlowCount {
+        alive,
+        ..FlowCount::default()
+    };
+    assert_eq!(kernel.flow_count()?, count(0));
     for pair in FAMILIES {
         kernel.leaves(&pair.out().tcp(40_000, 1433).syn())?;
         kernel.leaves(&pair.out().udp(40_000, 161))?;
@@ -32,11 +37,11 @@ fn what_is_alive_is_counted_and_what_has_expired_is_not() -> Result<()> {
         kernel.leaves(&pair.out().tcp(40_000, 1433).syn())?;
         kernel.leaves(&pair.out().udp(40_000, 161))?;
     }
-    assert_eq!(kernel.flow_count()?, count(4, 0));
+    assert_eq!(kernel.flow_count()?, count(4));
     kernel.age_flows(Timeouts::DEFAULT.tcp_opening + 1)?;
-    assert_eq!(kernel.flow_count()?, count(2, 0));
+    assert_eq!(kernel.flow_count()?, count(2));
     kernel.age_flows(Timeouts::DEFAULT.other + 1)?;
-    assert_eq!((kernel.flow_count()?, kernel.flows()?), (count(0, 0), 4));
+    assert_eq!((kernel.flow_count()?, kernel.flows()?), (count(0), 4));
     Ok(())
 }
 
@@ -44,20 +49,48 @@ fn what_is_alive_is_counted_and_what_has_expired_is_not() -> Result<()> {
 fn flows_that_make_way_are_counted_and_the_table_stays_bounded() -> Result<()> {
     let mut kernel = datapath()?;
     let [pair, _] = FAMILIES;
-    let opened = 3 * CAPACITY as u16;
-    for port in 0..opened {
-        let frame = pair.out().udp(20_000 + port, 161).build();
-        assert_eq!(kernel.run_outbound(&frame)?, Action::Pass);
-    }
+    let open = |kernel: &mut Datapath, ports: Range<u16>| -> Result<()> {
+        for port in ports {
+            let frame = pair.out().udp(port, 161).build();
+            assert_eq!(kernel.run_outbound(&frame)?, Action::Pass);
+        }
+        Ok(())
+    };
+    // As many as the table is made for fit, but for some whose sets are full.
+    let old = 10_000..10_000 + CAPACITY as u16;
+    open(&mut kernel, old.clone())?;
     let count = kernel.flow_count()?;
-    assert!(count.alive <= u64::from(CAPACITY), "{count:?}");
-    // Some are held free for each CPU, and made ready in batches.
-    assert!(count.alive > u64::from(CAPACITY / 2), "{count:?}");
-    assert_eq!(count.alive + count.evicted, u64::from(opened), "{count:?}");
+    assert_eq!(
+        count.alive + count.evicted,
+        u64::from(CAPACITY),
+        "{count:?}"
+    );
+    assert!(count.evicted < u64::from(CAPACITY / 50), "{count:?}");
+    // Many more fill it, and what was quiet makes way.
+    kernel.age_flows(10)?;
+    let new = 20_000..20_000 + 9 * CAPACITY as u16;
+    open(&mut kernel, new.clone())?;
+    let full = kernel.flow_count()?;
+    assert_eq!(
+        full.alive + full.evicted,
+        10 * u64::from(CAPACITY),
+        "{full:?}"
+    );
+    assert_eq!((full.alive, full.missed), (2 * u64::from(CAPACITY), 0));
     kernel.newly_counted()?;
-    // What is lost is the oldest.
-    assert_eq!(kernel.arrives(&pair.back().udp(161, 20_000))?, NotAllowed);
-    let last = pair.back().udp(161, 20_000 + opened - 1);
+    for port in old.step_by(100) {
+        assert_eq!(kernel.arrives(&pair.back().udp(161, port))?, NotAllowed);
+    }
+    let last = pair.back().udp(161, new.end - 1);
     assert_eq!(kernel.arrives(&last)?, Reply);
+    // What has expired makes way without being missed.
+    kernel.age_flows(Timeouts::DEFAULT.other + 1)?;
+    open(&mut kernel, 10_000..11_000)?;
+    let count = kernel.flow_count()?;
+    assert_eq!(
+        (count.alive, count.evicted),
+        (1_000, full.evicted),
+        "{count:?}"
+    );
     Ok(())
 }

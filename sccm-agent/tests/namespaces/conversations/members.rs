@@ -4,10 +4,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use aya::maps::{HashMap, Map, MapData};
-use sccm_common::abi::map;
-use sccm_common::flow::{FlowKey, FlowState};
+use sccm_agent::kernel::PinDir;
 use sccm_tests::agent::{Agent, FORBIDDEN, Hosts};
+use sccm_tests::flows::Flows;
 use sccm_tests::gateway::{SERVER, Stage, Topology};
 use sccm_tests::netns::{Namespace, veth_pair};
 use sccm_tests::packet::Packet;
@@ -134,10 +133,7 @@ fn members_that_have_gone_make_room() -> Result<()> {
 
 /// The flows that the kernel remembers.
 fn flows(hosts: &Hosts) -> Result<usize> {
-    let pin = hosts.pins().join("maps").join(map::FLOWS.name);
-    let map: HashMap<_, FlowKey, FlowState> =
-        Map::from_map_data(MapData::from_pin(pin)?)?.try_into()?;
-    Ok(map.keys().collect::<Result<Vec<_>, _>>()?.len())
+    Ok(Flows::open(&PinDir::new(hosts.pins()))?.all().len())
 }
 
 /// What passes from one member to another leaves by the second as it came in by the first: it

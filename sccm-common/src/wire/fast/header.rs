@@ -27,6 +27,8 @@ pub trait Network<'a>: Copy {
     fn hop_limit(self) -> u8;
     /// Identification; IPv6 has none here.
     fn id(self) -> u32;
+    /// The same header, to be read once more.
+    fn again(self) -> Self;
 }
 
 /// IPv4 without options, no fragment (RFC 791).
@@ -74,6 +76,11 @@ impl<'a> Network<'a> for Ipv4<'a> {
     fn id(self) -> u32 {
         be16(self.0, 4).into()
     }
+
+    #[inline(always)]
+    fn again(self) -> Self {
+        Self(as_written::same(self.0))
+    }
 }
 
 /// IPv6 (RFC 8200).
@@ -119,6 +126,11 @@ impl<'a> Network<'a> for Ipv6<'a> {
     fn id(self) -> u32 {
         0
     }
+
+    #[inline(always)]
+    fn again(self) -> Self {
+        Self(as_written::same(self.0))
+    }
 }
 
 /// A transport header whose own length is plausible. Sizes are in bytes.
@@ -142,6 +154,8 @@ pub trait Transport<'a>: Copy {
     fn sequence(self) -> u32;
     /// TCP: the number of the next byte that is expected; UDP: 0.
     fn acknowledgement(self) -> u32;
+    /// The same header, to be read once more.
+    fn again(self) -> Self;
     /// The size of what follows, where `behind` bytes are behind the network header.
     fn payload(self, behind: usize) -> usize;
 }
@@ -188,6 +202,11 @@ impl<'a> Transport<'a> for Tcp<'a> {
     #[inline(always)]
     fn acknowledgement(self) -> u32 {
         u32::from_be_bytes(bytes(self.0, 8))
+    }
+
+    #[inline(always)]
+    fn again(self) -> Self {
+        Self(as_written::same(self.0))
     }
 
     #[inline(always)]
@@ -238,6 +257,11 @@ impl<'a> Transport<'a> for Udp<'a> {
     #[inline(always)]
     fn acknowledgement(self) -> u32 {
         0
+    }
+
+    #[inline(always)]
+    fn again(self) -> Self {
+        Self(as_written::same(self.0))
     }
 
     #[inline(always)]

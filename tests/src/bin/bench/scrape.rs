@@ -14,7 +14,7 @@ use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::interface::Netlink;
-use sccm_agent::kernel::{Loader, Maps, PinDir};
+use sccm_agent::kernel::{FlowTable, Loader, Maps, PinDir};
 use sccm_agent::metrics::{Format, Metrics};
 use sccm_agent::policy::ServiceNames;
 use sccm_agent::record::Record;
@@ -68,8 +68,10 @@ impl Scrape {
         fill(&mut maps, &pins)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
+            let flows = FlowTable::open(&pins)?;
             let machine = Machine::open(pins, Netlink::connect()?)?;
             let metrics = Metrics {
+                flows,
                 machine: Arc::new(machine),
                 record: Arc::new(Record::default()),
                 top_flows: 100,
