@@ -104,7 +104,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // The one owner of the running policy.
-    ("record", &["kernel", "policy"]),
+    ("record", &["policy"]),
     ("lockout", &["interface", "kernel", "policy"]),
     ("decisions", &["kernel", "policy"]),
     (

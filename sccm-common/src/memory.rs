@@ -128,7 +128,10 @@ impl<'a> MemoryTables<'a> {
     /// The fast path of [`Self::ingress`]; `None` for a frame of the slow path.
     #[must_use]
     pub fn fast_ingress(&self, frame: &[u8], place: Place) -> Option<Verdict> {
-        verdict::fast_ingress(self, frame, frame, place)
+        match place {
+            Place::Segment => verdict::fast_segment(self, frame, frame),
+            place => verdict::fast_ingress(self, frame, frame, place),
+        }
     }
 
     /// The slow path of [`Self::ingress`], which judges every frame.

@@ -47,7 +47,7 @@ use crate::wire;
 pub use candidate::Turn;
 pub use departure::{Departure, departure};
 pub use essential::is_icmp_error;
-pub use fast::fast_ingress;
+pub use fast::{fast_ingress, fast_segment};
 pub use icmp_error::{About, about};
 pub use inbound::answers;
 pub use place::Place;

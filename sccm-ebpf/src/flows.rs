@@ -3,9 +3,9 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use sccm_common::abi::map;
-use sccm_common::flow::table::{self, Added, Found, Hash, Lost, Place, Set, WAYS, Words};
+use sccm_common::flow::table::{self, Added, Found, Hash, Lost, Seat, Set, WAYS, Words};
 use sccm_common::flow::{FlowKey, FlowSlot, FlowState};
-use sccm_common::packet::Protocol;
+use sccm_common::packet::{Packet, Protocol};
 use sccm_common::{Hook, Tables as _, as_written, verdict};
 
 use crate::maps::{array, mapped_array, per_cpu_array};
@@ -95,23 +95,23 @@ fn exchange(word: *mut u64, before: u64, after: u64) -> bool {
 }
 
 #[inline(always)]
-fn place(key: impl FnOnce() -> FlowKey) -> Option<(InMap, Place)> {
+fn seat(key: impl FnOnce() -> FlowKey) -> Option<(InMap, Seat)> {
     // First, because it is a call, which leaves little in registers.
     let hash = FLOW_HASH.get(0)?;
-    let place = hash.place(&key());
-    let set = FLOWS.get_ptr_mut(place.set)?;
+    let seat = hash.seat(&key());
+    let set = FLOWS.get_ptr_mut(seat.set)?;
     let words = InMap {
         words: set.cast(),
-        unknown: place.ends,
+        unknown: seat.ends,
     };
-    Some((words, place))
+    Some((words, seat))
 }
 
 /// The state of a flow, if it is known. The key is asked for twice, so that nobody must keep it.
 #[inline(always)]
 pub fn find(key: impl Fn() -> FlowKey) -> Option<Flow> {
-    let (set, place) = place(&key)?;
-    let Found { way, state } = table::find(&set, place, key)?;
+    let (set, seat) = seat(&key)?;
+    let Found { way, state } = table::find(&set, seat, key)?;
     let place = At::Word(set.words.wrapping_add(way));
     Some(Flow { state, place })
 }
@@ -174,6 +174,14 @@ pub fn open(key: &FlowKey, state: FlowState, bank: u32) {
     flow_open(key, state.word(), bank);
 }
 
+/// The same on the fast path, whose part of the stack has no room for the key.
+#[inline(never)]
+pub fn open_apart(packet: impl Fn() -> Packet, bank: u32) {
+    let packet = packet();
+    let state = FlowState::UNKNOWN.after_outbound(&packet, now());
+    open(&FlowKey::of_outbound(&packet), state, bank);
+}
+
 /// With global linkage as well.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -182,13 +190,13 @@ extern "C" fn flow_open(key: *const FlowKey, state: u64, bank: u32) -> u32 {
     let (Some(key), Some(bank)) = (unsafe { key.as_ref() }, Bank::of(bank)) else {
         return 0;
     };
-    let Some((set, place)) = place(|| *key) else {
+    let Some((set, seat)) = seat(|| *key) else {
         return 0;
     };
     let lives = |state: FlowState, protocol| {
         state.is_alive(Protocol(protocol), &bank.policy().timeouts, now())
     };
-    match table::add(&set, place, key, FlowState::of(state), lives) {
+    match table::add(&set, seat, key, FlowState::of(state), lives) {
         Added::Known | Added::Fresh => {}
         Added::Evicted => count(Lost::Evicted),
         Added::Missed => count(Lost::Missed),

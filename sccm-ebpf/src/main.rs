@@ -86,12 +86,14 @@ fn card<F: Incoming>(ctx: F) -> i32 {
     let place = Card.place();
     if place.has_fast_path()
         && let Some(tables) = Bank::active_unshadowed()
-        && let Some(verdict) =
-            verdict::fast_ingress(&tables, ctx.linear(), &Bytes(&ctx, Hook::Ingress), place)
+        && let Some(verdict) = match place {
+            Place::Segment => Word(fast_segment::<F>(ctx.raw(), tables.number())).verdict(),
+            _ => verdict::fast_ingress(&tables, ctx.linear(), &Bytes(&ctx, Hook::Ingress), place),
+        }
     {
         let judgement = Judgement {
             slot: Card.slot(),
-            direction: Direction::Inbound,
+            direction: Hook::Ingress.direction(place),
             observing: tables.observing(),
             verdict,
             length: ctx.bytes(),
@@ -117,6 +119,20 @@ fn card<F: Incoming>(ctx: F) -> i32 {
         return refused::<F>(judgement.observing);
     }
     F::slow_path(ctx.raw())
+}
+
+/// The fast path of a segment. Not inlined: with its part of the stack, the slow path would have too
+/// little.
+#[inline(never)]
+fn fast_segment<F: Incoming>(ctx: *mut F::Raw, bank: u32) -> u64 {
+    let frame = F::of(ctx);
+    let Some(tables) = Bank::of(bank) else {
+        return Word::NOT_JUDGED.0;
+    };
+    let verdict = verdict::fast_segment(&tables, frame.linear(), &Bytes(&frame, Hook::Ingress));
+    verdict
+        .map_or(Word::NOT_JUDGED, |verdict| Word::of(verdict, true))
+        .0
 }
 
 /// Notes and captures a packet that the fast path refused and counted. Reads the packet once more.

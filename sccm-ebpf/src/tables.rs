@@ -191,6 +191,11 @@ impl Tables for Bank {
     }
 
     #[inline(always)]
+    fn open_flow_apart(&self, packet: impl Fn() -> Packet) {
+        flows::open_apart(packet, self.number);
+    }
+
+    #[inline(always)]
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
         // SAFETY: an element that is evicted and reused meanwhile is still a
         // valid word of this type.

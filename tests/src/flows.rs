@@ -38,9 +38,9 @@ impl Flows {
     /// The state of a flow.
     #[must_use]
     pub fn get(&self, key: &FlowKey) -> Option<FlowState> {
-        let place = self.hash.place(key);
-        let set = self.sets.words(place.set as usize)?;
-        table::find(set, place, || *key).map(|found| found.state)
+        let seat = self.hash.seat(key);
+        let set = self.sets.words(seat.set as usize)?;
+        table::find(set, seat, || *key).map(|found| found.state)
     }
 
     /// Gives a flow another state.
@@ -48,9 +48,9 @@ impl Flows {
     /// # Errors
     /// When the table does not have it.
     pub fn set(&self, key: &FlowKey, state: FlowState) -> Result<()> {
-        let place = self.hash.place(key);
-        let set = self.sets.words(place.set as usize);
-        let had = set.map(|set| table::add(set, place, key, state, |_, _| true));
+        let seat = self.hash.seat(key);
+        let set = self.sets.words(seat.set as usize);
+        let had = set.map(|set| table::add(set, seat, key, state, |_, _| true));
         ensure!(had == Some(Added::Known), "no {key:?}");
         Ok(())
     }
@@ -60,9 +60,9 @@ impl Flows {
     /// # Errors
     /// When the table does not have it.
     pub fn remove(&self, key: &FlowKey) -> Result<()> {
-        let place = self.hash.place(key);
-        let set = self.sets.words(place.set as usize);
-        let had = set.is_some_and(|set| table::forget(set, place, key));
+        let seat = self.hash.seat(key);
+        let set = self.sets.words(seat.set as usize);
+        let had = set.is_some_and(|set| table::forget(set, seat, key));
         ensure!(had, "no {key:?}");
         Ok(())
     }

@@ -47,10 +47,10 @@ mod tests {
         let needed = |flows| memory_needed(flows).unwrap();
         let default = needed(DEFAULT_CAPACITY);
         assert!(default < 64 * MIB, "{default}");
-        // 48 bytes of the kernel's, 48 of ours, 16 of a bucket.
+        // Two places of 48 bytes.
         assert_eq!(
             needed(2 * DEFAULT_CAPACITY) - default,
-            u64::from(DEFAULT_CAPACITY) * 112
+            u64::from(DEFAULT_CAPACITY) * 96
         );
     }
 }

@@ -154,18 +154,18 @@ impl FlowTable {
             let Some(key) = flow.key() else {
                 continue;
             };
-            let place = self.hash.place(&key);
-            let Some(set) = self.sets.words(place.set as usize) else {
+            let seat = self.hash.seat(&key);
+            let Some(set) = self.sets.words(seat.set as usize) else {
                 continue;
             };
             let is_full = living(set, &timeouts, now).count() == WAYS;
-            if is_full || table::find(set, place, || key).is_some() {
+            if is_full || table::find(set, seat, || key).is_some() {
                 continue;
             }
             let state = FlowState::new(flow.phase, now);
             let lives =
                 |state: FlowState, protocol| state.is_alive(Protocol(protocol), &timeouts, now);
-            new += u64::from(table::add(set, place, &key, state, lives) == Added::Fresh);
+            new += u64::from(table::add(set, seat, &key, state, lives) == Added::Fresh);
         }
         Ok(new)
     }

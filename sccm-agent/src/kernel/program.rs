@@ -47,7 +47,7 @@ impl Loader {
         let random = RandomState::new();
         let hash = Hash {
             sets: sets.into(),
-            keys: [0, 1, 2, 3, 4].map(|number| random.hash_one(number)),
+            keys: [0, 1, 2, 3, 4, 5].map(|number| random.hash_one(number)),
         };
         let map = made.map_mut(map::FLOW_HASH.name);
         let mut map: Array<_, Hash> = map.context("the object lacks a map")?.try_into()?;
@@ -77,7 +77,7 @@ impl Loader {
     /// The same for a card with VLANs of its own, which are in the table of `slot`.
     pub fn load_trunk(&mut self, slot: u32, at: IngressAt) -> Result<Programs> {
         // Each VLAN has its own place; like this one, a trunk has no fast path.
-        let place = Place::Segment;
+        let place = Place::Loopback;
         let names = Names {
             xdp: program::XDP_TRUNK,
             tc: program::TC_TRUNK,

@@ -69,13 +69,13 @@ const FLOWS_OF_SET: u32 = WAYS as u32 / 2;
 pub struct Hash {
     /// How many sets there are; below 2^32.
     pub sets: u64,
-    /// Numbers that nobody else knows, one for each word of a key.
-    pub keys: [u64; 5],
+    /// Numbers that nobody else knows, one for each word of a key, and one for the sum.
+    pub keys: [u64; 6],
 }
 
 /// Where a flow is kept, and how it is known there.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct Seat {
     /// The number of its set.
     pub set: u32,
     /// The word that tells it from others of the set.
@@ -87,7 +87,7 @@ impl Hash {
     /// the same sum for one in 2^32 of the numbers, and no product waits for another.
     #[inline(always)]
     #[must_use]
-    pub const fn place(&self, key: &FlowKey) -> Place {
+    pub const fn seat(&self, key: &FlowKey) -> Seat {
         const fn half(word: u64, by: u64) -> u64 {
             let low = (word as u32).wrapping_add(by as u32) as u64;
             let high = ((word >> 32) as u32).wrapping_add((by >> 32) as u32) as u64;
@@ -100,8 +100,8 @@ impl Hash {
             .wrapping_add(half(addresses[2], keys[2]))
             .wrapping_add(half(addresses[3], keys[3]))
             .wrapping_add(half(key.ends, keys[4]));
-        let hash = (sum ^ sum >> 32).wrapping_mul(keys[0] | 1);
-        Place {
+        let hash = (sum ^ sum >> 32).wrapping_mul(keys[5] | 1);
+        Seat {
             set: ((hash >> 32).wrapping_mul(self.sets) >> 32) as u32,
             ends: key.ends | PRESENT | (hash << 16 >> TAG_SHIFT) << TAG_SHIFT,
         }
@@ -186,11 +186,11 @@ pub struct Found {
 #[inline(always)]
 pub fn find(
     words: &(impl Words + ?Sized),
-    place: Place,
+    seat: Seat,
     key: impl FnOnce() -> FlowKey,
 ) -> Option<Found> {
     // No two flows of a set have the same ports and the same 16 bits of the hash.
-    let way = (0..WAYS).find(|way| words.load(ENDS + way) == place.ends)?;
+    let way = (0..WAYS).find(|way| words.load(ENDS + way) == seat.ends)?;
     let way = words.way(way);
     let at = PAIRS + ADDRESSES * way;
     for (word, wanted) in addresses(&key()).into_iter().enumerate() {
@@ -199,7 +199,7 @@ pub fn find(
         }
     }
     let state = FlowState(words.load(way));
-    let is_same = words.load(ENDS + way) == place.ends;
+    let is_same = words.load(ENDS + way) == seat.ends;
     is_same.then_some(Found { way, state })
 }
 
@@ -208,12 +208,12 @@ pub fn find(
 #[inline(always)]
 pub fn add(
     words: &(impl Words + ?Sized),
-    place: Place,
+    seat: Seat,
     key: &FlowKey,
     state: FlowState,
     lives: impl Fn(FlowState, u8) -> bool,
 ) -> Added {
-    if let Some(found) = find(words, place, || *key) {
+    if let Some(found) = find(words, seat, || *key) {
         words.exchange(found.way, found.state.0, state.0);
         return Added::Known;
     }
@@ -224,11 +224,11 @@ pub fn add(
             let ends = words.load(ENDS + way);
             // Of flows of the same second, one that chance chooses: or each would take the place of the
             // one before it.
-            let chance = way as u64 ^ place.ends >> TAG_SHIFT & (WAYS as u64 - 1);
+            let chance = way as u64 ^ seat.ends >> TAG_SHIFT & (WAYS as u64 - 1);
             let rank = match ends {
                 CLAIMED => u64::MAX,
                 // Another flow that would be taken for this one.
-                ends if ends == place.ends => 0,
+                ends if ends == seat.ends => 0,
                 0 => 1,
                 _ => FlowState(words.load(way)).rank() * WAYS as u64 + chance,
             };
@@ -247,7 +247,7 @@ pub fn add(
         }
         words.store(way, state.0);
         // Nobody else writes here now. In this way all that was written is there before it.
-        words.exchange(ENDS + way, CLAIMED, place.ends);
+        words.exchange(ENDS + way, CLAIMED, seat.ends);
         return match before != 0 && lives(old, (before >> 32) as u8) {
             true => Added::Evicted,
             false => Added::Fresh,
@@ -289,7 +289,7 @@ pub fn flow_at(words: &(impl Words + ?Sized), way: usize) -> Option<(FlowKey, Fl
 }
 
 /// Takes a flow out. Says whether it was there.
-pub fn forget(words: &(impl Words + ?Sized), place: Place, key: &FlowKey) -> bool {
-    let found = find(words, place, || *key);
-    found.is_some_and(|found| words.exchange(ENDS + found.way, place.ends, 0))
+pub fn forget(words: &(impl Words + ?Sized), seat: Seat, key: &FlowKey) -> bool {
+    let found = find(words, seat, || *key);
+    found.is_some_and(|found| words.exchange(ENDS + found.way, seat.ends, 0))
 }

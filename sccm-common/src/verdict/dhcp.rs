@@ -75,6 +75,12 @@ pub(super) const fn may_answer(source: u16, destination: u16) -> bool {
     matches!(destination, CLIENT | CLIENT_V6 | SERVER_V6) || matches!(source, SERVER | SERVER_V6)
 }
 
+/// Whether a datagram between these ports may be of DHCP, whoever sends it.
+#[inline(always)]
+pub(super) const fn may_concern(source: u16, destination: u16) -> bool {
+    may_answer(source, destination) || may_answer(destination, source)
+}
+
 /// The port of servers.
 #[inline(always)]
 pub(super) const fn server_port(family: Family) -> u16 {

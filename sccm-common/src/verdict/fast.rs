@@ -1,12 +1,12 @@
 //! The fast path of what comes in.
 
-use super::{Place, Tables, Verdict, inbound, source};
-use crate::address::{self, AddressClass};
+use super::{Place, Tables, Verdict, inbound, outbound, source};
+use crate::address::{self, AddressClass, LOCAL_SELF};
 use crate::cursor::{Contiguous, Payload};
 use crate::policy::{Pair, flag};
 use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
 
-/// The fast path of a frame that comes in at `place`. `payload` is the same frame. `None`: the
+/// The fast path of a frame that comes in at `place`, a host or an uplink. `payload` is the same frame. `None`: the
 /// frame must take the slow path, which would otherwise give the same verdict.
 #[inline(always)]
 pub fn fast_ingress<T: Tables, F: Contiguous, P: Payload + ?Sized>(
@@ -15,7 +15,7 @@ pub fn fast_ingress<T: Tables, F: Contiguous, P: Payload + ?Sized>(
     payload: &P,
     place: Place,
 ) -> Option<Verdict> {
-    if !place.has_fast_path() {
+    if !matches!(place, Place::Host | Place::Uplink) {
         return None;
     }
     let judge = FastIngress {
@@ -66,5 +66,49 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastIngress<'_, T, P> {
             return None;
         }
         inbound::judge_fast(self.tables, self.payload, &packet, local, pair)
+    }
+}
+
+/// The same for what comes in at a segment, which is judged outbound, but for what is to the gateway
+/// or to a group: that is left to the slow path.
+#[inline(always)]
+pub fn fast_segment<T: Tables, F: Contiguous, P: Payload + ?Sized>(
+    tables: &T,
+    frame: F,
+    payload: &P,
+) -> Option<Verdict> {
+    fast::visit(frame, FastSegment { tables, payload })
+}
+
+/// Judges the packets of the fast path outbound.
+struct FastSegment<'a, T, P: ?Sized> {
+    tables: &'a T,
+    payload: &'a P,
+}
+
+impl<T: Tables, P: Payload + ?Sized> Visitor for FastSegment<'_, T, P> {
+    type Output = Verdict;
+
+    #[inline(always)]
+    fn visit<'a, L3: Network<'a>, L4: Transport<'a>>(
+        self,
+        packet: FastPacket<L3, L4>,
+    ) -> Option<Verdict> {
+        let policy = self.tables.policy();
+        let trie = self.tables.trie().filter(|_| policy.has(flag::ADDRESSES))?;
+        let source = address::classify(trie, L3::FAMILY, &packet.network.source());
+        if source::is_suspect(source, Place::Segment) || source.local == LOCAL_SELF {
+            return None;
+        }
+        let destination = packet.network.destination();
+        if destination.may_be_group(L3::FAMILY) {
+            return None;
+        }
+        let destination = address::classify(trie, L3::FAMILY, &destination);
+        if destination.local == LOCAL_SELF {
+            return None;
+        }
+        let pair = policy.pair(source.local, destination.peer);
+        outbound::judge_fast(self.tables, self.payload, &packet, source.local, pair)
     }
 }

@@ -4,17 +4,18 @@
 use super::icmp_error::About;
 use super::questions::Answers;
 use super::{
-    Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal,
+    Tables, Verdict, answered_service, dhcp, essential, is_unlisted, later_fragment, refusal, rpc,
     service_at,
 };
 use crate::address::LOCAL_SELF;
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
 use crate::packet::{Fragment, Packet, Protocol};
-use crate::policy::flag;
+use crate::policy::{Pair, flag};
 use crate::reason::Reason;
 use crate::service::ServiceClass;
 use crate::tftp;
+use crate::wire::fast::{FastPacket, Network, Transport};
 
 /// The control port of PPTP (RFC 2637).
 const PPTP: u16 = 1723;
@@ -147,6 +148,88 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         true => passes(answered),
         false => passes(wanted).by_right(policy.rows(pair).outbound),
     }
+}
+
+/// [`judge`] for a packet of the fast path, which is no fragment, no essential, and to no group.
+/// `None`: the slow path must decide, because DHCP, TFTP, PPTP or RPC need a look at more, or because
+/// an answer needs a question.
+#[inline(always)]
+pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4: Transport<'a>>(
+    tables: &T,
+    payload: &P,
+    packet: &FastPacket<L3, L4>,
+    local: u16,
+    pair: Pair,
+) -> Option<Verdict> {
+    let policy = tables.policy();
+    let (from, to) = (
+        packet.transport.source_port(),
+        packet.transport.destination_port(),
+    );
+    let tcp = L4::PROTOCOL == Protocol::TCP;
+    let enforcing = policy.has(flag::OUTBOUND_ENFORCE);
+    let needs_more = match tcp {
+        true => from == PPTP || to == PPTP || rpc::may_concern(policy, from, to),
+        false => enforcing || dhcp::may_concern(from, to) || to == tftp::PORT,
+    };
+    if needs_more || is_unlisted(policy, local) {
+        return None;
+    }
+    let services = match tcp {
+        true => &policy.tcp,
+        false => &policy.udp,
+    };
+    let (wanted, answered) = (services[to as usize], services[from as usize]);
+    if policy.has(flag::OUTBOUND_OFF) {
+        return Some(passes(wanted));
+    }
+    let rights = policy.access(pair);
+    if rpc::may_be_handed_out(policy, L4::PROTOCOL, &rights.outbound, wanted)
+        || rpc::may_be_handed_out(policy, L4::PROTOCOL, &rights.inbound, answered)
+    {
+        return None;
+    }
+    let flags = packet.transport.flags();
+    let begins = tcp && flags.is_bare_syn() && !flags.is_closing();
+    // Nothing that was read is kept over the look-up: there is no room for it.
+    let packet = *packet;
+    let read_again = move || packet.again().to_packet();
+    let flow = match begins {
+        true => None,
+        false => tables.flow(|| FlowKey::of_outbound(&read_again())),
+    };
+    let packet = read_again();
+    let (wanted, answered) = (
+        services[packet.destination_port as usize],
+        services[packet.source_port as usize],
+    );
+    let by_right = passes(wanted).by_right(policy.rows(pair).outbound);
+    let rights = policy.access(pair);
+    let allowed = !enforcing || rights.outbound.contains(wanted);
+    if let Some(flow) = flow
+        && allowed
+    {
+        let before = flow.load();
+        flow.replace(before, before.after_outbound(&packet, tables.now()));
+        return Some(by_right);
+    }
+    if !tcp && tftp::may_follow(payload, &packet) {
+        return None;
+    }
+    if may_answer(&packet) && rights.inbound.contains(answered) {
+        return Some(passes(answered));
+    }
+    let opens = opens(&packet);
+    let service = if opens { wanted } else { answered };
+    if !allowed {
+        let reason = Reason::OutboundNotAllowed;
+        return Some(refusal(policy, local, pair, reason, service));
+    }
+    if !opens {
+        return Some(passes(service));
+    }
+    tables.open_flow_apart(read_again);
+    Some(by_right)
 }
 
 /// The flow that a packet belongs to, if there is one to look for.

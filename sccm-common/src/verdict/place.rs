@@ -32,13 +32,13 @@ impl Place {
         matches!(self, Self::Host | Self::Loopback)
     }
 
-    /// Whether frames that come in here can take the fast path, which judges inbound only, and
-    /// leaves the machine's own addresses to the slow path.
+    /// Whether frames that come in here can take the fast path, which leaves the machine's own addresses
+    /// to the slow path.
     #[inline(always)]
     pub const fn has_fast_path(self) -> bool {
         match self {
-            Self::Host | Self::Uplink => true,
-            Self::Segment | Self::Loopback => false,
+            Self::Host | Self::Uplink | Self::Segment => true,
+            Self::Loopback => false,
         }
     }
 }

@@ -16,6 +16,7 @@ const HASH: Hash = Hash {
         0x2545_f491_4f6c_dd1d,
         0xda3e_39cb_94b9_5bdb,
         0x9fb2_1c65_1e98_df25,
+        0xcb24_d0a5_c88c_35b3,
     ],
 };
 
@@ -40,11 +41,11 @@ fn empty() -> Vec<AtomicU64> {
 }
 
 fn add_to(set: &[AtomicU64], key: FlowKey, state: FlowState) -> Added {
-    add(set, HASH.place(&key), &key, state, lives)
+    add(set, HASH.seat(&key), &key, state, lives)
 }
 
 fn state_in(set: &[AtomicU64], key: FlowKey) -> Option<FlowState> {
-    let found = find(set, HASH.place(&key), || key)?;
+    let found = find(set, HASH.seat(&key), || key)?;
     assert_eq!(flow_at(set, found.way), Some((key, found.state)));
     Some(found.state)
 }
@@ -69,8 +70,8 @@ fn a_flow_is_found_by_its_whole_key_and_nothing_else() {
     // A SYN that comes again begins anew.
     assert_eq!(add_to(set, own, open(NOW + 1)), Added::Known);
     assert_eq!(state_in(set, own), Some(open(NOW + 1)));
-    assert!(forget(set, HASH.place(&own), &own));
-    assert!(!forget(set, HASH.place(&own), &own));
+    assert!(forget(set, HASH.seat(&own), &own));
+    assert!(!forget(set, HASH.seat(&own), &own));
     assert_eq!(state_in(set, own), None);
 }
 
@@ -97,10 +98,10 @@ fn the_quietest_makes_way_and_one_that_is_closed_before_it() {
 fn of_two_flows_that_look_alike_one_makes_way() {
     let set = &*empty();
     let (one, other) = (key(1, 2, 3), key(4, 2, 3));
-    let place = HASH.place(&one);
-    assert_eq!(add(set, place, &one, open(NOW), lives), Added::Fresh);
-    assert_eq!(add(set, place, &other, open(NOW), lives), Added::Evicted);
-    assert!(find(set, place, || one).is_none() && find(set, place, || other).is_some());
+    let seat = HASH.seat(&one);
+    assert_eq!(add(set, seat, &one, open(NOW), lives), Added::Fresh);
+    assert_eq!(add(set, seat, &other, open(NOW), lives), Added::Evicted);
+    assert!(find(set, seat, || one).is_none() && find(set, seat, || other).is_some());
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn flows_spread_over_all_sets_by_a_key_that_nobody_knows() {
     let of_one = (0..capacity / 2).map(|number| key(1, 2 + u64::from(number >> 16), number as u16));
     let of_many = (0..capacity / 2).map(|number| key(u64::from(number) << 8, 2, 50_000));
     for flow in of_one.chain(of_many) {
-        full[HASH.place(&flow).set as usize] += 1;
+        full[HASH.seat(&flow).set as usize] += 1;
     }
     let beyond: usize = full.iter().map(|flows| flows.saturating_sub(WAYS)).sum();
     // Of 131,072 flows that were thrown at random, 1,060 are expected to find their set full.
@@ -133,9 +134,9 @@ fn flows_spread_over_all_sets_by_a_key_that_nobody_knows() {
     };
     let crowd: Vec<_> = (0..1_000_000_u32)
         .map(|number| key(1, u64::from(number), 40_000))
-        .filter(|flow| HASH.place(flow).set == 7)
+        .filter(|flow| HASH.seat(flow).set == 7)
         .collect();
-    let elsewhere: HashSet<_> = crowd.iter().map(|flow| other.place(flow).set).collect();
+    let elsewhere: HashSet<_> = crowd.iter().map(|flow| other.seat(flow).set).collect();
     assert!(crowd.len() > 10 && elsewhere.len() > crowd.len() - 2);
 }
 
@@ -202,16 +203,16 @@ fn halves_of_two_flows_are_never_taken_for_one() {
         let set = Modelled::with(old);
         let writer = {
             let set = Arc::clone(&set);
-            thread::spawn(move || add(&*set, HASH.place(&new), &new, open(NOW + 100), lives))
+            thread::spawn(move || add(&*set, HASH.seat(&new), &new, open(NOW + 100), lives))
         };
-        for place in [HASH.place(&old), HASH.place(&new)] {
+        for seat in [HASH.seat(&old), HASH.seat(&new)] {
             for (local, peer) in [(old.local, new.peer), (new.local, old.peer)] {
                 let mixed = FlowKey { local, peer, ..old };
-                assert_eq!(find(&*set, place, || mixed), None);
+                assert_eq!(find(&*set, seat, || mixed), None);
             }
         }
         assert_eq!(writer.join().unwrap(), Added::Evicted);
-        assert_eq!(find(&*set, HASH.place(&new), || new).unwrap().way, 0);
+        assert_eq!(find(&*set, HASH.seat(&new), || new).unwrap().way, 0);
     });
 }
 
@@ -223,9 +224,9 @@ fn a_late_state_is_not_given_to_another_flow() {
         let set = Modelled::with(old);
         let writer = {
             let set = Arc::clone(&set);
-            thread::spawn(move || add(&*set, HASH.place(&new), &new, open(NOW + 100), lives))
+            thread::spawn(move || add(&*set, HASH.seat(&new), &new, open(NOW + 100), lives))
         };
-        if let Some(Found { way, state }) = find(&*set, HASH.place(&old), || old) {
+        if let Some(Found { way, state }) = find(&*set, HASH.seat(&old), || old) {
             assert_eq!(state, open(NOW));
             set.exchange(way, state.0, FlowState::new(Phase::Closed, NOW + 60).0);
         }
@@ -245,7 +246,7 @@ fn two_that_write_at_once_leave_whole_flows() {
             thread::spawn(move || {
                 add(
                     &*set,
-                    HASH.place(&added[0]),
+                    HASH.seat(&added[0]),
                     &added[0],
                     open(NOW + 100),
                     lives,
@@ -254,14 +255,14 @@ fn two_that_write_at_once_leave_whole_flows() {
         };
         let two = add(
             &*set,
-            HASH.place(&added[1]),
+            HASH.seat(&added[1]),
             &added[1],
             open(NOW + 100),
             lives,
         );
         let one = one.join().unwrap();
         for (added, key) in [(one, added[0]), (two, added[1])] {
-            match find(&*set, HASH.place(&key), || key) {
+            match find(&*set, HASH.seat(&key), || key) {
                 Some(Found { way, state }) => {
                     assert_eq!(flow_at(&*set, way), Some((key, state)));
                     assert_eq!(state, open(NOW + 100));

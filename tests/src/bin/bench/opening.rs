@@ -70,7 +70,7 @@ impl Opening {
             .add(open(&floor, 40000, FLOWS)?, open(&ours, 40000, FLOWS)?);
         self.replies(&mut world)?;
         // One after the other, so that the table is full before the last begins.
-        open(&ours, 40001, DEFAULT_CAPACITY)?;
+        open(&ours, 40001, 4 * DEFAULT_CAPACITY)?;
         self.evicting
             .add(open(&floor, 40002, FLOWS)?, open(&ours, 40002, FLOWS)?);
         Ok(())
@@ -88,8 +88,9 @@ impl Opening {
         let run = |walk: &Walk| walk_on(walk, Hook::Ingress, &answer, FLOWS);
         self.replies.add(run(&floor)?, run(&ours)?);
         let answered = world.counted(Reason::Reply)?;
+        // Some find their set full, and one of it makes way.
         ensure!(
-            answered == u64::from(FLOWS),
+            answered > u64::from(FLOWS / 100 * 99),
             "{answered} of {FLOWS} flows were there to be answered"
         );
         Ok(())
