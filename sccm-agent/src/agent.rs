@@ -20,8 +20,9 @@ use crate::changed::Changed;
 use crate::control::ControlSocket;
 use crate::http::{self, Server};
 use crate::interface::{self, Changes, Netlink};
-use crate::kernel::{Events, FlowTable, Found, Loader, Lock};
+use crate::kernel::{Events, FlowTable, Found, Heard, Loader, Lock, Opener};
 use crate::metrics::Metrics;
+use crate::openings::{self, Listener};
 use crate::plan;
 use crate::policies::prepare::check_policy;
 use crate::policies::{Policies, Reload};
@@ -50,6 +51,8 @@ pub struct Agent {
     watcher: Watcher,
     changes: Changes,
     events: Events,
+    heard: Heard,
+    listener: Listener,
     signals: Signals,
     supervisor: Arc<Supervisor>,
     _lock: Lock,
@@ -145,6 +148,8 @@ impl Agent {
         };
         *changed = true;
         let events = Events::open(&pins, &lock)?;
+        let heard = Heard::open(&pins, &lock)?;
+        let listener = Listener::new(Opener::open(&pins, &lock)?);
         let machine = Arc::new(Machine::open(pins.clone(), netlink.clone())?);
         record.reloads.note(begun.obeyed);
         let metrics = Metrics {
@@ -190,6 +195,8 @@ impl Agent {
             watcher,
             changes,
             events,
+            heard,
+            listener,
             signals,
             supervisor,
             _lock: lock,
@@ -216,6 +223,14 @@ impl Agent {
         // On their own, so that no change of policy keeps a scrape waiting.
         let server = tokio::spawn(self.server.serve(routes.merge(page)));
         let feed = tokio::spawn(feed);
+        // A client connects right after the answer: nothing else keeps this waiting.
+        let openings = tokio::spawn(openings::follow(self.heard, self.listener, {
+            let record = record();
+            move |error| {
+                record.errors.count(Part::Rpc);
+                tracing::error!("reading what endpoint mappers answer: {error:#}");
+            }
+        }));
         let inform = async |explainer: &mut blocked::Explainer| {
             let number = self.policies.changes();
             if explainer.is_news(number) {
@@ -243,6 +258,7 @@ impl Agent {
             nobody = work => match nobody.0 {},
             broken = server => End::broken(broken),
             broken = feed => End::broken(broken),
+            broken = openings => End::broken(broken),
             () = self.policies.take_back_when_due() => End::Unconfirmed,
             _ = terminate.recv() => End::Told,
             _ = interrupt.recv() => End::Told,

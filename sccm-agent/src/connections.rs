@@ -48,7 +48,15 @@ const TRACKS: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 /// # Errors
 /// The kernel does not tell (`CONFIG_INET_DIAG`).
 pub fn of_sockets() -> Result<Vec<Connection>> {
-    sockets::read()
+    sockets::own()
+}
+
+/// The TCP connections that this machine's listening sockets have accepted.
+///
+/// # Errors
+/// As above.
+pub fn accepted() -> Result<Vec<Connection>> {
+    sockets::accepted()
 }
 
 /// What the machine has forwarded and tracked; `None` if it tracks no connections. Translated ones

@@ -78,11 +78,11 @@ impl Metrics {
         let table = OpeningTable::open(&self.machine.pins)?;
         scrape.single(&table::RPC_OPENINGS, table.read()?.len() as f64)?;
         let mut answers = Series::new(&table::RPC_ANSWERS);
-        for one in openings::by_label(&table.outcomes()?) {
-            answers.add(&[one.outcome], one.count as f64)?;
+        for one in openings::by_label(&table)? {
+            answers.add(&[one.outcome, one.by.label()], one.count as f64)?;
         }
         scrape.export(answers);
-        Ok(())
+        scrape.single(&table::RPC_SEGMENTS_LOST, table.lost()? as f64)
     }
 
     fn export_interfaces(&self, scrape: &mut Scrape, present: &[Interface]) -> Result<()> {

@@ -4,21 +4,27 @@
 //! that come in any order, more than once, or not at all. Whatever is in doubt opens nothing, and is
 //! told. A file without an end takes no memory without an end: connections, their bytes and what is
 //! told have bounds.
+//!
+//! The running agent reads in the same way what the kernel program leaves unread ([`follow`]).
 
 mod connection;
 mod connections;
+mod follow;
 mod interfaces;
 mod live;
 mod segment;
 mod stream;
 
+pub use follow::{Listener, follow};
 pub use interfaces::name_of;
-pub use live::{Counted, Live, Open, by_label};
+pub use live::{Counted, Live, Open, Reader, by_label};
 
+use crate::kernel::Said;
 use connections::Connections;
 use sccm_common::rpc::{How, Limits, Named, Refusal, Uuid};
 use segment::Segment;
 use serde::{Serialize, Serializer};
+use std::mem;
 use std::net::IpAddr;
 
 /// Openings that are told, and refusals.
@@ -41,6 +47,9 @@ pub struct Opening {
     pub interface: Uuid,
     /// What the client had asked.
     pub how: Way,
+    /// The same, by its number.
+    #[serde(skip)]
+    pub asked: How,
     /// Number of the packet with which the answer was complete, as Wireshark counts.
     pub frame: u64,
 }
@@ -56,6 +65,8 @@ pub enum Way {
     Activation,
     /// Where the exporter of a DCOM object listens.
     ResolveOxid,
+    /// Nothing that was seen: a connection to the port is older than the tracking.
+    Connected,
 }
 
 impl Way {
@@ -66,6 +77,7 @@ impl Way {
             Self::EptMap => "ept_map",
             Self::Activation => "activation",
             Self::ResolveOxid => "resolve_oxid",
+            Self::Connected => "connected",
         }
     }
 }
@@ -154,11 +166,27 @@ impl Learner {
         }
     }
 
+    /// Other bounds, from now on.
+    fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// The next frame: an Ethernet frame, of which the end may be cut off.
     pub fn see(&mut self, number: u64, frame: &[u8]) {
-        let Some(segment) = Segment::of(frame) else {
-            return;
-        };
+        if let Some(segment) = Segment::of(frame) {
+            self.see_segment(number, &segment);
+        }
+    }
+
+    /// The next segment, as the kernel program has handed it over, and what is learned from it.
+    fn hear(&mut self, number: u64, said: &Said) -> Learned {
+        if let Some(segment) = Segment::of_said(said) {
+            self.see_segment(number, &segment);
+        }
+        mem::take(&mut self.learned)
+    }
+
+    fn see_segment(&mut self, number: u64, segment: &Segment<'_>) {
         let mut teller = Teller {
             bounds: &self.bounds,
             learned: &mut self.learned,
@@ -168,7 +196,7 @@ impl Learner {
                 frame: number,
             },
         };
-        self.connections.see(number, &segment, &mut teller);
+        self.connections.see(number, segment, &mut teller);
     }
 
     /// What was learned.
@@ -235,6 +263,7 @@ impl Teller<'_> {
                 port: port.number,
                 interface: port.interface,
                 how: how.into(),
+                asked: how,
                 frame,
             };
             let has_room = self.learned.openings.len() < MOST_TOLD;

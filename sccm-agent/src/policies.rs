@@ -14,6 +14,7 @@ pub mod prepare;
 mod reload;
 mod settings;
 mod shadow;
+mod tracking;
 mod trial;
 mod written;
 
@@ -22,6 +23,7 @@ pub use order::{Outcome, Reload, What};
 pub use other_files::{OtherFiles, PutInForce};
 pub use settings::Settings;
 pub use shadow::NO_SHADOW;
+pub use tracking::keep_open;
 pub use trial::{Ended, confirm_by};
 pub use written::Written;
 

@@ -49,7 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["policy", "visible"]),
     ("connections", &["interface", "kernel"]),
     // What the RPC endpoint mapper handed out.
-    ("openings", &["kernel"]),
+    ("openings", &["kernel", "policy"]),
     ("blocked", &["coverage", "kernel", "policy"]),
     ("unused", &["kernel", "output", "policy", "units"]),
     // What is enforced where.
@@ -111,6 +111,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "policies",
         &[
             "config",
+            "connections",
             "decisions",
             "expect",
             "files",
@@ -175,6 +176,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "interface",
             "kernel",
             "metrics",
+            "openings",
             "plan",
             "policies",
             "policy",

@@ -194,8 +194,50 @@ pub struct Told {
     /// When the port was handed out last, in seconds of the clock of
     /// [`Tables::now`](crate::Tables::now).
     pub learned: u32,
-    /// How, as the number of a [`How`](crate::rpc::How).
+    /// How: the number of a [`How`](crate::rpc::How), and whether [the agent](Self::BY_AGENT) has
+    /// read the answer.
     pub how: u32,
+}
+
+impl Told {
+    /// How many words it is.
+    pub const WORDS: usize = 8;
+
+    /// In place of a number in [`how`](Self::how): nobody has handed it out, a connection to it was
+    /// there before.
+    pub const CONNECTED: u32 = 0xff;
+
+    /// A bit of [`how`](Self::how): the agent has read the answer, and not the kernel program.
+    pub const BY_AGENT: u32 = 1 << 8;
+
+    /// The same as words, as they lie in the map.
+    #[must_use]
+    pub fn words(&self) -> [u64; Self::WORDS] {
+        let OpeningKey {
+            client,
+            server,
+            details,
+        } = self.key;
+        let [first, second] = [0, 8].map(|at| {
+            let bytes = self.interface[at..].first_chunk();
+            u64::from_ne_bytes(*bytes.unwrap_or(&[0; 8]))
+        });
+        let pair = [self.learned, self.how];
+        let last = match cfg!(target_endian = "little") {
+            true => u64::from(pair[1]) << 32 | u64::from(pair[0]),
+            false => u64::from(pair[0]) << 32 | u64::from(pair[1]),
+        };
+        [
+            client.high,
+            client.low,
+            server.high,
+            server.low,
+            details,
+            first,
+            second,
+            last,
+        ]
+    }
 }
 
 /// One set, as it lies in the map.
@@ -208,6 +250,7 @@ pub struct Set {
     pub told: [Told; SLOTS],
 }
 
+const _: () = assert!(size_of::<Told>() == 8 * Told::WORDS);
 const _: () = assert!(size_of::<Told>() == 64 && size_of::<Set>() == SLOTS * (8 + 64));
 
 /// The words of a set.

@@ -46,6 +46,8 @@ unsafe impl aya::Pod for Order {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Desk {}
 // SAFETY: as above.
+unsafe impl aya::Pod for crate::rpc::heard::Desk {}
+// SAFETY: as above.
 unsafe impl aya::Pod for crate::opening::Set {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Use {}

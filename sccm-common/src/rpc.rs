@@ -13,6 +13,7 @@ pub mod answer;
 pub mod bind;
 pub mod bytes;
 pub mod conversation;
+pub mod heard;
 pub mod limits;
 pub mod pdu;
 mod refusal;

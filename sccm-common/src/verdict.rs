@@ -51,7 +51,7 @@ pub use fast::{fast_ingress, fast_segment};
 pub use icmp_error::{About, about};
 pub use inbound::answers;
 pub use place::Place;
-pub use rpc::{Outcome, UNITS as RPC_UNITS, unit as rpc_unit};
+pub use rpc::{LEFT as RPC_LEFT, Outcome, UNITS as RPC_UNITS, unit as rpc_unit};
 pub use tables::Tables;
 pub use translated::leaves_by_uplink;
 

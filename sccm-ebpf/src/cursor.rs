@@ -74,6 +74,7 @@ impl<F: Frame> Payload for Bytes<'_, F> {
         };
         // SAFETY: the element is this CPU's, and only this program's on it.
         let room = unsafe { &mut *room };
+        let is_nothing = count == 0;
         // From 1 to all that there is room for, in a form that every verifier can follow.
         let count = if count < room::BYTES {
             count
@@ -81,7 +82,7 @@ impl<F: Frame> Payload for Bytes<'_, F> {
             room::BYTES
         };
         let count = as_written::and::<{ room::BYTES - 1 }>(count.wrapping_sub(1).into()) as u32 + 1;
-        if self.0.copy_part(&mut room.bytes, offset, count) {
+        if is_nothing || self.0.copy_part(&mut room.bytes, offset, count) {
             room.number = self.1 as u32;
             to(room);
         }
@@ -106,6 +107,12 @@ pub fn order_rpc(number: u32, order: u32, for_candidate: bool) {
     if let Some(room) = room(number) {
         room.order(order, for_candidate);
     }
+}
+
+/// Whether something was ordered for the active policy.
+#[inline(always)]
+pub fn is_ordered(hook: Hook) -> bool {
+    room(hook as u32).is_some_and(|room| room.ordered(false) != Room::NOTHING)
 }
 
 /// Forgets what was ordered.

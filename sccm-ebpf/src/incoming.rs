@@ -10,7 +10,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 
 use crate::cursor::{self, Frame, Linear};
 use crate::interface::Vlan;
-use crate::{judge, parse};
+use crate::{heard, judge, parse};
 
 /// A frame at one of these hooks.
 pub trait Incoming: Frame + EbpfContext + Sized {
@@ -41,6 +41,8 @@ pub trait Incoming: Frame + EbpfContext + Sized {
     fn about(ctx: *mut Self::Raw, bank: u32, place: u32) -> u32;
     /// Judges it on the slow path, and says what becomes of it.
     fn slow_path(ctx: *mut Self::Raw) -> i32;
+    /// Hands its segment to the agent.
+    fn tell(ctx: *mut Self::Raw, marks: u32);
     /// Carries out a verdict.
     fn conclude(ctx: *mut Self::Raw, said: u64, bank: u32) -> i32;
 }
@@ -94,6 +96,11 @@ impl Incoming for XdpContext {
     #[inline(always)]
     fn slow_path(ctx: *mut xdp_md) -> i32 {
         crate::slow_path_xdp(ctx)
+    }
+
+    #[inline(always)]
+    fn tell(ctx: *mut xdp_md, marks: u32) {
+        heard::tell_xdp(ctx, marks);
     }
 
     #[inline(always)]
@@ -151,6 +158,11 @@ impl Incoming for TcContext {
     #[inline(always)]
     fn slow_path(ctx: *mut __sk_buff) -> i32 {
         crate::slow_path_tc(ctx)
+    }
+
+    #[inline(always)]
+    fn tell(ctx: *mut __sk_buff, marks: u32) {
+        heard::tell_tc(ctx, sccm_common::Hook::Ingress as u32, marks);
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ mod blocked;
 mod capture;
 mod cursor;
 mod flows;
+mod heard;
 mod incoming;
 mod interface;
 mod judge;
@@ -229,7 +230,7 @@ fn ingress<F: Incoming, I: Interface>(
     let said = shadow::in_turns(&tables, Hook::Ingress, |bank| {
         judge::ingress::<F>(ctx, bank, end, place)
     });
-    rpc::read(&tables, Hook::Ingress);
+    rpc::read(&tables, Hook::Ingress, |marks| F::tell(ctx, marks));
     let said = said.headed(Hook::Ingress.direction(place)).at(slot);
     let said = said.linked(I::HAS_LINK);
     F::conclude(ctx, said.0, tables.number())
@@ -328,7 +329,9 @@ fn egress<I: Interface>(
     if said.verdict().is_none() {
         return TC_ACT_UNSPEC;
     }
-    rpc::read(&tables, Hook::Egress);
+    rpc::read(&tables, Hook::Egress, |marks| {
+        heard::tell_egress(ctx, marks)
+    });
     let said = said.at(interface.slot()).linked(I::HAS_LINK);
     conclude_egress(ctx, said.0, tables.number())
 }

@@ -3,42 +3,60 @@
 
 use sccm_common::policy::SHADOW_BANK;
 use sccm_common::rpc::MAPPER;
+use sccm_common::rpc::heard::mark;
 use sccm_common::rpc::room::Room;
 use sccm_common::rpc::scan::{self, Scan};
-use sccm_common::verdict::{RPC_UNITS, rpc_unit};
+use sccm_common::verdict::{RPC_LEFT, RPC_UNITS, rpc_unit};
 use sccm_common::{Hook, Packet, as_written};
 
 use crate::judge::turn;
 use crate::tables::Bank;
 use crate::{cursor, parse};
 
-/// Reads a packet, if the decision of the active policy, or of the candidate, has ordered it.
+/// Reads a packet, if the decision of the active policy, or of the candidate, has ordered it. `tell`
+/// hands it to the agent, with what is known of it; of what only the candidate has ordered, the agent
+/// learns nothing.
 #[inline(always)]
-pub fn read(tables: &Bank, hook: Hook) {
+pub fn read(tables: &Bank, hook: Hook, tell: impl FnOnce(u32)) {
     let concerns =
         |packet: &mut Packet| packet.source_port == MAPPER || packet.destination_port == MAPPER;
     if !parse::packet(hook).is_some_and(concerns) {
         return;
     }
-    read_for(tables.number(), hook);
+    let read = read_for(tables.number(), hook);
     if tables.is_shadowed() {
         read_for(SHADOW_BANK, hook);
+    }
+    if cursor::is_ordered(hook) {
+        let is_settled = |packet: &mut Packet| {
+            packet.source_port == MAPPER && packet.payload != 0 && packet.payload == read
+        };
+        let is_settled = parse::packet(hook).is_some_and(is_settled);
+        tell(if is_settled { mark::SETTLED } else { 0 });
     }
     cursor::forget_orders(hook);
 }
 
+/// Says behind which byte the units end that were read; 0 if anything of them is left to the agent.
 #[inline(always)]
-fn read_for(bank: u32, hook: Hook) {
-    let mut at = 0;
+fn read_for(bank: u32, hook: Hook) -> u32 {
+    let (mut at, mut left) = (0, 0);
     for _ in 0..RPC_UNITS {
-        at = rpc_read(bank, hook as u32, at);
-        if at == 0 {
-            return;
+        let said = rpc_read(bank, hook as u32, at);
+        left |= said & RPC_LEFT;
+        let next = said & !RPC_LEFT;
+        if next == 0 {
+            break;
         }
+        at = next;
+    }
+    match left {
+        0 => at,
+        _ => 0,
     }
 }
 
-/// Reads the unit at a place of the segment. Says where the next one begins; 0: nowhere.
+/// Reads the unit at a place of the segment, as [`rpc_unit`] says.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn rpc_read(bank: u32, hook: u32, at: u32) -> u32 {

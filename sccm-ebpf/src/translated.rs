@@ -7,6 +7,7 @@ use sccm_common::policy::SHADOW_BANK;
 use sccm_common::{Hook, Place, verdict};
 
 use crate::cursor::Bytes;
+use crate::heard;
 use crate::interface::Interface;
 use crate::judge::{self, turn};
 use crate::parse::{self, End};
@@ -55,7 +56,9 @@ extern "C" fn remember_crossing(ctx: *mut __sk_buff, by_uplink: u32, end: u32) -
         judge::remember_passing(ctx, SHADOW_BANK, end);
     }
     judge::remember_passing(ctx, tables.number(), end);
-    rpc::read(&tables, Hook::Egress);
+    rpc::read(&tables, Hook::Egress, |marks| {
+        heard::tell_egress(ctx, marks)
+    });
     0
 }
 

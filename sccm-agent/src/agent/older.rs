@@ -5,7 +5,8 @@
 
 use crate::connections::{self, Connection};
 use crate::kernel::{FlowTable, KnownFlow, PinDir};
-use crate::policy::Compiled;
+use crate::policies;
+use crate::policy::{Compiled, Tables};
 use anyhow::Result;
 use std::collections::HashSet;
 
@@ -51,6 +52,12 @@ impl Older<'_> {
             let tracked = connections::tracked().ok().flatten();
             known.extend(tracked.unwrap_or_default());
         }
+        policies::keep_open(
+            self.pins,
+            self.is_gateway,
+            None,
+            &Tables::from(self.compiled),
+        );
         if let Err(error) = self.write(known) {
             tracing::warn!(
                 "adding connections that were opened during the start to the flow table: {error:#}"

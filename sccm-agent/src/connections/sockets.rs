@@ -47,7 +47,17 @@ struct Described {
     remote: SocketAddr,
 }
 
-pub(super) fn read() -> Result<Vec<Connection>> {
+/// What the sockets have opened themselves.
+pub(super) fn own() -> Result<Vec<Connection>> {
+    Ok(opened(&read()?))
+}
+
+/// What listening sockets have accepted.
+pub(super) fn accepted() -> Result<Vec<Connection>> {
+    Ok(answered(&read()?))
+}
+
+fn read() -> Result<Vec<Described>> {
     let mut sockets = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
         for protocol in [TCP, UDP] {
@@ -61,7 +71,7 @@ pub(super) fn read() -> Result<Vec<Connection>> {
             .context("listing sockets (sock_diag)")?;
         }
     }
-    Ok(opened(&sockets))
+    Ok(sockets)
 }
 
 fn question(family: u8, protocol: u8) -> [u8; REQUEST] {
@@ -93,8 +103,40 @@ fn described(protocol: u8, body: &[u8]) -> Option<Described> {
     })
 }
 
-/// What the sockets have opened themselves.
 fn opened(sockets: &[Described]) -> Vec<Connection> {
+    let is_accepted = accepted_in(sockets);
+    sockets
+        .iter()
+        .filter(|socket| socket.remote.port() != 0 && !is_accepted(socket))
+        .filter_map(|socket| {
+            Some(Connection {
+                protocol: socket.protocol,
+                from: socket.local,
+                to: socket.remote,
+                phase: phase(socket)?,
+            })
+        })
+        .collect()
+}
+
+fn answered(sockets: &[Described]) -> Vec<Connection> {
+    let is_accepted = accepted_in(sockets);
+    sockets
+        .iter()
+        .filter(|socket| socket.remote.port() != 0 && is_accepted(socket))
+        .filter_map(|socket| {
+            Some(Connection {
+                protocol: socket.protocol,
+                from: socket.remote,
+                to: socket.local,
+                phase: phase(socket)?,
+            })
+        })
+        .collect()
+}
+
+/// Tells which of these sockets a listening one has accepted.
+fn accepted_in(sockets: &[Described]) -> impl Fn(&Described) -> bool {
     let listening: HashSet<SocketAddr> = sockets
         .iter()
         .filter(|socket| socket.protocol == TCP && socket.state == state::LISTEN)
@@ -105,23 +147,11 @@ fn opened(sockets: &[Described]) -> Vec<Connection> {
         let any = [[0, 0, 0, 0].into(), Ipv6Addr::UNSPECIFIED.into()];
         any.map(|any: IpAddr| SocketAddr::new(any, port))
     };
-    let accepted = |socket: &Described| {
+    move |socket: &Described| {
         let mut places = anywhere(socket.local.port()).into_iter();
         socket.protocol == TCP
             && (listening.contains(&socket.local) || places.any(|it| listening.contains(&it)))
-    };
-    sockets
-        .iter()
-        .filter(|socket| socket.remote.port() != 0 && !accepted(socket))
-        .filter_map(|socket| {
-            Some(Connection {
-                protocol: socket.protocol,
-                from: socket.local,
-                to: socket.remote,
-                phase: phase(socket)?,
-            })
-        })
-        .collect()
+    }
 }
 
 fn phase(socket: &Described) -> Option<Phase> {
@@ -150,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_accepted_is_left_out() {
+    fn what_was_accepted_is_told_apart() {
         let listening = [
             socket(state::LISTEN, "[::]:445", "[::]:0"),
             socket(state::LISTEN, "192.0.2.1:22", "0.0.0.0:0"),
@@ -181,6 +211,9 @@ mod tests {
         ];
         let expected: Vec<_> = own.iter().map(|one| one.local).zip(phases).collect();
         assert_eq!(found, expected);
+        let found = answered(&all).into_iter().map(|one| (one.from, one.to));
+        let expected = accepted.map(|one| (one.remote, one.local));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -200,7 +233,7 @@ mod tests {
             let stream = TcpStream::connect(to).unwrap();
             let datagrams = UdpSocket::bind(any).unwrap();
             datagrams.connect(to).unwrap();
-            let connections = read().unwrap();
+            let connections = own().unwrap();
             for (protocol, from) in [
                 (TCP, stream.local_addr().unwrap()),
                 (UDP, datagrams.local_addr().unwrap()),
@@ -216,6 +249,9 @@ mod tests {
             }
             // The accepted end is not among them.
             assert!(connections.iter().all(|one| one.from != to));
+            let from = stream.local_addr().unwrap();
+            let accepted = accepted().unwrap();
+            assert!(accepted.iter().any(|one| (one.from, one.to) == (from, to)));
         }
     }
 }

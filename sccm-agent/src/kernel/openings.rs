@@ -7,6 +7,7 @@ use crate::policy::ip_of;
 use anyhow::Result;
 use sccm_common::abi::map;
 use sccm_common::opening::{Opening, SLOTS, Set, Told};
+use sccm_common::rpc::heard::Desk;
 use sccm_common::rpc::{How, Refusal, Uuid, interface};
 use sccm_common::verdict::Outcome;
 use std::net::IpAddr;
@@ -22,8 +23,10 @@ pub struct HandedOut {
     pub port: u16,
     /// Who listens there; of the other ways than `ept_map`, the interface that answered.
     pub interface: Uuid,
-    /// How it was handed out.
-    pub how: How,
+    /// How it was handed out; `None`: a connection to it is older than the tracking.
+    pub how: Option<How>,
+    /// The agent has read the answer, not the kernel program.
+    pub by_agent: bool,
     /// Seconds since it was handed out last.
     pub age: u64,
     /// Seconds since a connection used it; `None` if none has.
@@ -41,6 +44,8 @@ pub type Outcomes = Vec<(Result<How, Refusal>, u64)>;
 pub struct OpeningTable {
     sets: Table<u32, Set>,
     outcomes: Table<u32, u64>,
+    read_outcomes: Table<u32, u64>,
+    desks: Table<u32, Desk>,
     secret: Table<u32, u64>,
     active: ActivePolicy,
 }
@@ -54,6 +59,8 @@ impl OpeningTable {
         Ok(Self {
             sets: Table::open(pins, map::OPENINGS)?,
             outcomes: Table::open(pins, map::RPC_OUTCOMES)?,
+            read_outcomes: Table::open(pins, map::READ_OUTCOMES)?,
+            desks: Table::open(pins, map::HEARING)?,
             secret: Table::open(pins, map::SECRET)?,
             active: ActivePolicy::open(pins)?,
         })
@@ -86,19 +93,44 @@ impl OpeningTable {
         Ok(all)
     }
 
-    /// How often each of them happened since the maps were made, also those that never did.
+    /// How often each of them happened since the maps were made, also those that never did, in what
+    /// the kernel program has read.
     ///
     /// # Errors
     /// The kernel refuses a read.
     pub fn outcomes(&self) -> Result<Outcomes> {
-        let mut all = Vec::new();
-        self.outcomes.each(|number, cpus| {
-            if let Some(outcome) = Outcome(*number).read() {
-                all.push((outcome, cpus.iter().sum()));
-            }
-        })?;
-        Ok(all)
+        counts(&self.outcomes)
     }
+
+    /// The same in what agents have read.
+    ///
+    /// # Errors
+    /// The kernel refuses a read.
+    pub fn read_outcomes(&self) -> Result<Outcomes> {
+        counts(&self.read_outcomes)
+    }
+
+    /// How many segments no agent could read, since the maps were made: the ring buffer was full.
+    ///
+    /// # Errors
+    /// The kernel refuses a read.
+    pub fn lost(&self) -> Result<u64> {
+        let mut lost = 0;
+        self.desks.each(|_, cpus| {
+            lost += cpus.iter().map(|desk| desk.lost).sum::<u64>();
+        })?;
+        Ok(lost)
+    }
+}
+
+fn counts(table: &Table<u32, u64>) -> Result<Outcomes> {
+    let mut all = Vec::new();
+    table.each(|number, cpus| {
+        if let Some(outcome) = Outcome(*number).read() {
+            all.push((outcome, cpus.iter().sum()));
+        }
+    })?;
+    Ok(all)
 }
 
 fn pairs(set: &Set) -> impl Iterator<Item = (Opening, &Told)> {
@@ -107,21 +139,21 @@ fn pairs(set: &Set) -> impl Iterator<Item = (Opening, &Told)> {
 }
 
 fn handed_out(opening: Opening, told: &Told, clock: &Clock, left: u64) -> HandedOut {
-    let how = usize::try_from(told.how).ok();
+    let how = usize::try_from(told.how & !Told::BY_AGENT).ok();
     let how = how.and_then(|how| How::ALL.get(how)).copied();
-    let how = how.unwrap_or(How::Map);
     let family = told.key.family();
     HandedOut {
         client: ip_of(family, told.key.client),
         server: ip_of(family, told.key.server),
         port: told.key.port(),
         interface: match how {
-            How::Map => Uuid::little_endian(&told.interface),
-            How::Activation => interface::ACTIVATOR,
-            How::LegacyActivation => interface::LEGACY_ACTIVATION,
-            How::ResolveOxid | How::ResolveOxid2 => interface::RESOLVER,
+            None | Some(How::Map) => Uuid::little_endian(&told.interface),
+            Some(How::Activation) => interface::ACTIVATOR,
+            Some(How::LegacyActivation) => interface::LEGACY_ACTIVATION,
+            Some(How::ResolveOxid | How::ResolveOxid2) => interface::RESOLVER,
         },
         how,
+        by_agent: told.how & Told::BY_AGENT != 0,
         age: clock.age(told.learned),
         used: opening.is_used().then(|| clock.age(opening.seen())),
         left,

@@ -60,9 +60,10 @@ labels! {
     ROLES = "roles", "the policy's roles, as `a,b`; one at a time";
     EDITION = "edition", "the product edition whose port table the policy was compiled from";
     OUTCOME = "outcome", "`ept_map`, `activation` or `resolve_oxid` for a port that was opened, else why an answer opened nothing: one of [rpc.md](rpc.md#what-opens-nothing-and-why); 29";
+    BY = "by", "`kernel`, or `agent` for answers that the kernel program left to it; 2";
     RELEASE = "version", "the agent's version; one at a time";
     ABI = "abi", "the layout version of its pinned maps; one at a time";
-    PART = "part", "a part of the agent that goes on after an error: `blocked-log`, `flow-count`, `metrics`, `page`, `trial` or `watcher`";
+    PART = "part", "a part of the agent that goes on after an error: `blocked-log`, `flow-count`, `metrics`, `page`, `rpc`, `trial` or `watcher`";
     RULE = "rule", "a rule of the running policy, by its name";
     SOURCE = "source", "an IP or hardware address; only with `--metrics-top-flows`";
     DESTINATION = "destination", "an IP or hardware address; only with `--metrics-top-flows`";
@@ -172,8 +173,10 @@ families! {
 
     RPC_OPENINGS = Gauge "sccm_rpc_openings", &[],
         "Ports that are open because the endpoint mapper of RPC handed them out.";
-    RPC_ANSWERS = Counter "sccm_rpc_answers_total", &[&OUTCOME],
+    RPC_ANSWERS = Counter "sccm_rpc_answers_total", &[&OUTCOME, &BY],
         "What became of the endpoint mapper's answers, and of the ports in them.";
+    RPC_SEGMENTS_LOST = Counter "sccm_rpc_segments_lost_total", &[],
+        "Segments to and from endpoint mappers that the agent was too slow, or not there, to read.";
 
     BUILD_INFO = Gauge "sccm_agent_build_info", &[&RELEASE, &ABI],
         "Always 1; the labels say what is running.";

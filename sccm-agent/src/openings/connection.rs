@@ -89,6 +89,14 @@ impl Connection {
         opens && !is_same
     }
 
+    /// Bytes that are kept of it.
+    pub(super) fn held(&self) -> usize {
+        match &self.state {
+            State::Open(open) => open.held(),
+            _ => 0,
+        }
+    }
+
     /// The next segment.
     pub(super) fn see(&mut self, segment: &Segment<'_>, teller: &mut Teller<'_>) {
         let result = match &mut self.state {
@@ -145,6 +153,11 @@ impl Open {
             conversation: Conversation::new(),
             parts: HashMap::new(),
         }
+    }
+
+    fn held(&self) -> usize {
+        let parts: usize = self.parts.values().map(Vec::len).sum();
+        size_of::<Self>() + self.client.held() + self.server.held() + parts
     }
 
     /// Whether this ends the connection: only with the very number that comes next (RFC 5961, 3.2).
@@ -217,7 +230,13 @@ impl Open {
             match is_question {
                 true => self.conversation.asks(&pdu)?,
                 false => match self.conversation.answers(&pdu) {
-                    Ok(step) => take(&pdu, step, &mut self.parts, teller),
+                    Ok(step) => {
+                        // Of a call that is forgotten, nothing more is read.
+                        let conversation = &self.conversation;
+                        let is_awaited = |call: &u32| pdu.is_last || conversation.has(*call);
+                        self.parts.retain(|call, _| is_awaited(call));
+                        take(&pdu, step, &mut self.parts, teller);
+                    }
                     // What cannot be read says nothing of what follows.
                     Err(refusal) => {
                         self.parts.remove(&pdu.call);

@@ -1,9 +1,9 @@
 //! What is open now, by the kernel's tables.
 
 use super::{Way, as_text, name_of};
-use crate::kernel::{HandedOut, OpeningTable, PinDir};
+use crate::kernel::{HandedOut, OpeningTable, Outcomes, PinDir};
 use anyhow::Result;
-use sccm_common::rpc::{How, Refusal, Uuid};
+use sccm_common::rpc::{Refusal, Uuid};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -37,7 +37,9 @@ pub struct Open {
     pub interface_name: Option<&'static str>,
     /// What the client had asked.
     pub how: Way,
-    /// Seconds since the port was handed out last.
+    /// Who has read the answer.
+    pub by: Reader,
+    /// Seconds since the port was handed out last, or began to be tracked.
     pub age_seconds: u64,
     /// Seconds since a connection used it; null if none has.
     pub used_seconds: Option<u64>,
@@ -47,6 +49,28 @@ pub struct Open {
     pub shadow: bool,
 }
 
+/// Who reads a mapper's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Reader {
+    /// The kernel program, before the answer has reached the client.
+    Kernel,
+    /// The agent, right after it: an answer that the kernel program has left unread.
+    Agent,
+}
+
+impl Reader {
+    /// As JSON and metrics have it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Agent => "agent",
+        }
+    }
+}
+
 /// How often an answer, or a port in one, ended so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -54,6 +78,8 @@ pub struct Counted {
     /// `ept_map`, `activation` or `resolve_oxid` for a port that was opened, else the reason why an
     /// answer opened nothing.
     pub outcome: &'static str,
+    /// Who has read the answer.
+    pub by: Reader,
     /// What that reason means; null for a port that was opened.
     pub why: Option<&'static str>,
     /// How often.
@@ -68,7 +94,11 @@ impl From<HandedOut> for Open {
             port: one.port,
             interface: one.interface,
             interface_name: name_of(one.interface),
-            how: one.how.into(),
+            how: one.how.map_or(Way::Connected, Way::from),
+            by: match one.by_agent {
+                true => Reader::Agent,
+                false => Reader::Kernel,
+            },
             age_seconds: one.age,
             used_seconds: one.used,
             left_seconds: one.left,
@@ -84,7 +114,7 @@ impl Live {
     /// Pins or maps that cannot be read.
     pub fn read(pins: &PinDir) -> Result<Self> {
         let table = OpeningTable::open(pins)?;
-        let mut outcomes = by_label(&table.outcomes()?);
+        let mut outcomes = by_label(&table)?;
         outcomes.retain(|one| one.count > 0);
         Ok(Self {
             openings: table.read()?.into_iter().map(Open::from).collect(),
@@ -98,11 +128,13 @@ impl Live {
         self.openings.is_empty() && self.outcomes.is_empty()
     }
 
-    /// Ports that were opened, and answers that opened nothing.
+    /// Ports that were opened, and answers that opened nothing. What the kernel program has left to
+    /// the agent ends as the agent says.
     #[must_use]
     pub fn totals(&self) -> (u64, u64) {
         let sum = |opened| {
             let all = self.outcomes.iter();
+            let all = all.filter(|one| one.outcome != Refusal::Unread.label());
             let all = all.filter(|one| one.why.is_none() == opened);
             all.map(|one| one.count).sum()
         };
@@ -120,8 +152,16 @@ impl Live {
 
 /// How often each outcome of the mapper's answers happened, also those that never did: the ways in
 /// which a port was opened, and the reasons why none was.
-#[must_use]
-pub fn by_label(outcomes: &[(Result<How, Refusal>, u64)]) -> Vec<Counted> {
+///
+/// # Errors
+/// The kernel refuses a read.
+pub fn by_label(table: &OpeningTable) -> Result<Vec<Counted>> {
+    let mut all = labelled(&table.outcomes()?, Reader::Kernel);
+    all.extend(labelled(&table.read_outcomes()?, Reader::Agent));
+    Ok(all)
+}
+
+fn labelled(outcomes: &Outcomes, by: Reader) -> Vec<Counted> {
     let mut all: Vec<Counted> = Vec::new();
     for (outcome, count) in outcomes {
         let (label, why) = match outcome {
@@ -132,6 +172,7 @@ pub fn by_label(outcomes: &[(Result<How, Refusal>, u64)]) -> Vec<Counted> {
             Some(known) => known.count += count,
             None => all.push(Counted {
                 outcome: label,
+                by,
                 why,
                 count: *count,
             }),
@@ -143,18 +184,26 @@ pub fn by_label(outcomes: &[(Result<How, Refusal>, u64)]) -> Vec<Counted> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sccm_common::rpc::How;
 
     #[test]
     fn ways_with_one_label_are_one_outcome() {
-        let outcomes = [
+        let outcomes = vec![
             (Ok(How::Activation), 2),
             (Ok(How::LegacyActivation), 3),
             (Err(Refusal::Privacy), 4),
+            (Err(Refusal::Unread), 7),
             (Ok(How::Map), 0),
         ];
-        let counted = by_label(&outcomes);
+        let counted = labelled(&outcomes, Reader::Kernel);
         let counts: Vec<_> = counted.iter().map(|one| (one.outcome, one.count)).collect();
-        assert_eq!(counts, [("activation", 5), ("privacy", 4), ("ept_map", 0)]);
+        let expected = [
+            ("activation", 5),
+            ("privacy", 4),
+            ("unread", 7),
+            ("ept_map", 0),
+        ];
+        assert_eq!(counts, expected);
         let live = Live {
             outcomes: counted,
             ..Live::default()
@@ -171,6 +220,7 @@ mod tests {
             interface: Uuid::little_endian(&[0; 16]),
             interface_name: None,
             how: Way::EptMap,
+            by: Reader::Kernel,
             age_seconds,
             used_seconds: None,
             left_seconds: 100,

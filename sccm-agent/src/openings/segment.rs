@@ -1,6 +1,8 @@
 //! TCP segments to and from a mapper.
 
-use etherparse::{LaxNetSlice, LaxSlicedPacket, TcpOptionElement, TransportSlice};
+use crate::kernel::Said;
+use crate::policy::ip_of;
+use etherparse::{LaxNetSlice, LaxSlicedPacket, TcpOptionElement, TcpSlice, TransportSlice};
 use sccm_common::rpc::MAPPER;
 use std::net::{IpAddr, SocketAddr};
 
@@ -47,6 +49,23 @@ impl<'a> Segment<'a> {
         let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
             return None;
         };
+        Self::of_tcp((source, destination), &tcp, is_cut)
+    }
+
+    /// Of one that the kernel program has handed over.
+    pub(super) fn of_said(said: &'a Said) -> Option<Self> {
+        let header = &said.header;
+        let ends = [header.source, header.destination].map(|end| ip_of(header.family(), end));
+        let tcp = TcpSlice::from_slice(&said.bytes).ok()?;
+        let is_cut = said.bytes.len() < header.length as usize;
+        Self::of_tcp(ends.into(), &tcp, is_cut)
+    }
+
+    fn of_tcp(
+        (source, destination): (IpAddr, IpAddr),
+        tcp: &TcpSlice<'a>,
+        is_cut: bool,
+    ) -> Option<Self> {
         let source = SocketAddr::new(source, tcp.source_port());
         let destination = SocketAddr::new(destination, tcp.destination_port());
         let (client, server, is_question) = match (source.port(), destination.port()) {

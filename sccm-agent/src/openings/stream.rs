@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 const MOST_WAITING: u64 = 64 * 1024;
 const MOST_PIECES: usize = 4096;
 
+/// Bytes that a piece takes beside its own, about.
+const PIECE: usize = 96;
+
 /// Bytes that were read and are kept, to tell whether a repetition is one.
 const KEPT: usize = 32 * 1024;
 
@@ -70,6 +73,15 @@ impl Stream {
         // The end of a stream has a number, too.
         let end = self.end.map_or(0, |end| end + 1);
         self.next().max(waiting).max(end)
+    }
+
+    /// Bytes of memory, about, and rather more.
+    pub(super) fn held(&self) -> usize {
+        let waiting = self.waiting.last_key_value();
+        let waiting = waiting.map_or(0, |(place, bytes)| {
+            (place - self.next()) as usize + bytes.len()
+        });
+        self.buffer.capacity() + waiting + self.waiting.len() * PIECE
     }
 
     /// Whether bytes may be at this place.

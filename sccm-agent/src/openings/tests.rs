@@ -4,7 +4,7 @@ mod random;
 mod reader;
 mod talk;
 
-use super::{Bounds, Learned, Learner, Way};
+use super::{Bounds, Learned, Learner, Way, connections};
 use sccm_common::rpc::Refusal;
 use sccm_tests::packet::rpc::{self as wire, PRIVACY, Unit};
 use sccm_tests::packet::{Packet, tcp_flag};
@@ -593,6 +593,46 @@ fn what_is_no_unit_ends_the_learning() {
     }
     frames.extend(again.frames);
     assert_eq!(ports(&learn(&frames)), [49700]);
+}
+
+/// Whoever is on a connection decides what is kept of it.
+#[test]
+fn what_is_never_finished_takes_bounded_memory() {
+    let mut learner = Learner::new(Bounds::default());
+    let mut see = |frames: &mut Vec<Vec<u8>>| {
+        for frame in frames.drain(..) {
+            learner.see(1, &frame);
+        }
+        learner.connections.held()
+    };
+    // Answers of which the first fragment comes, and no other.
+    let mut talk = Talk::bound();
+    for call in 2..2_000 {
+        let asks = wire::request(Unit::new(0, call), 0, 3, b"what?");
+        talk.say(CLIENT, &asks);
+        let unit = Unit {
+            flags: 1,
+            ..Unit::new(2, call)
+        };
+        talk.say(SERVER, &wire::response(unit, 0, &[0; 4_000]));
+        let held = see(&mut talk.frames);
+        assert!(held < 1 << 20, "{call}: {held}");
+    }
+    // Connections of which the first byte never comes.
+    for number in 0..2_000 {
+        let (high, low) = (number / 250, number % 250);
+        let mut talk = Talk::between(&format!("10.0.{high}.{low}"), "192.0.2.20");
+        for piece in 0..40 {
+            let bytes = talk.segment(CLIENT, 10 + 1_401 * piece, &[0; 1_400]);
+            talk.frames.push(bytes);
+        }
+        assert!(see(&mut talk.frames) <= connections::MOST_HELD);
+    }
+    // The last of them are still followed.
+    let (mut talk, answer) = asked(49_700);
+    talk.say(SERVER, &answer);
+    see(&mut talk.frames);
+    assert!(learner.connections.held() > connections::MOST_HELD / 4);
 }
 
 #[test]

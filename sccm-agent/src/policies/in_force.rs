@@ -1,9 +1,10 @@
 //! A policy's tables and its hooks come into force together.
 
+use super::tracking::{keep_open, tracks};
 use super::{Held, Policies, publish};
 use crate::hooks::Attachments;
 use crate::interface::Interface;
-use crate::policy::{Compiled, Hooks};
+use crate::policy::{Compiled, Hooks, Tables};
 use anyhow::Result;
 use std::time::Duration;
 use tokio::task::block_in_place;
@@ -24,10 +25,25 @@ impl Policies {
         block_in_place(|| {
             let mut attachments = self.attachments.lock();
             let change = attachments.begin(hooks, &held.maps, (&held.plan, &present))?;
+            self.keep_open(held, &compiled)?;
             publish(held, compiled, trial)?;
             attachments.finish(change);
             Ok(())
         })
+    }
+
+    /// Spares connections to ports that the policy begins to track.
+    fn keep_open(&self, held: &Held, compiled: &Compiled) -> Result<()> {
+        if tracks(&compiled.policy) {
+            let (before, after) = (held.maps.tables()?, Tables::from(compiled));
+            keep_open(
+                &self.pins,
+                self.settings.is_gateway(),
+                Some(&before),
+                &after,
+            );
+        }
+        Ok(())
     }
 
     /// Returns to the hooks of the running policy, which is active again. What cannot be done at once

@@ -1,6 +1,6 @@
 //! Questions to a compiled policy, answered in this process.
 
-use super::{Compiled, Target};
+use super::{Compiled, Openness, Target};
 use sccm_common::address::{self, Address, AddressClass, Family};
 use sccm_common::memory::MemoryTables;
 use sccm_common::policy::{Access, flag};
@@ -77,11 +77,10 @@ impl Compiled {
             17 => Target::Udp(port..=port),
             other => Target::Protocol(other),
         });
+        let rights = self.access(local.ip(), peer.ip()).outbound;
+        // What is handed out may have been, before.
         !policy.has(flag::OUTBOUND_ENFORCE)
-            || self
-                .access(local.ip(), peer.ip())
-                .outbound
-                .contains(service)
+            || Openness::by(policy, rights, service) != Openness::Closed
     }
 
     /// Lets packets pass whatever the verdict until these times, by the program's clock and in

@@ -3,7 +3,7 @@
 //! The candidate comes from the compiler, the running one from the maps; both are
 //! walked here in the same way, so that they can be compared.
 
-use super::{Compiled, address_of};
+use super::{Compiled, Openness, address_of};
 use sccm_common::Policy;
 use sccm_common::address::trie::{
     Entry, MAX_STEPS, NODES_END, Next, ROOT_BITS, SHORT_MATCH, Trie, WORDS, root,
@@ -85,6 +85,24 @@ impl Tables {
             peer: unnamed.peer | marks,
             ..unnamed
         }
+    }
+
+    /// How open a TCP port of `server` is to `client`: where the server is protected, and where the
+    /// client is.
+    #[must_use]
+    pub fn openness(&self, client: IpAddr, server: IpAddr, port: u16) -> [Openness; 2] {
+        let policy = &self.policy;
+        let service = policy.tcp[usize::from(port)];
+        let access = |local, peer| {
+            let (local, peer) = (self.class_at(local).local, self.class_at(peer));
+            policy.access(policy.pair(local, peer.peer_number()))
+        };
+        let inbound = access(server, client).inbound;
+        let outbound = match policy.has(flag::OUTBOUND_ENFORCE) {
+            true => Openness::by(policy, access(client, server).outbound, service),
+            false => Openness::Open,
+        };
+        [Openness::by(policy, inbound, service), outbound]
     }
 
     /// The addresses of the gateway itself.

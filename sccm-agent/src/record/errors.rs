@@ -8,15 +8,17 @@ pub enum Part {
     BlockedLog,
     Metrics,
     Page,
+    Rpc,
     Trial,
     Watcher,
 }
 
 impl Part {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::BlockedLog,
         Self::Metrics,
         Self::Page,
+        Self::Rpc,
         Self::Trial,
         Self::Watcher,
     ];
@@ -28,6 +30,7 @@ impl Part {
             Self::BlockedLog => "blocked-log",
             Self::Metrics => "metrics",
             Self::Page => "page",
+            Self::Rpc => "rpc",
             Self::Trial => "trial",
             Self::Watcher => "watcher",
         }

@@ -15,6 +15,7 @@ mod outbound;
 mod probes;
 mod questions;
 mod rpc;
+mod rpc_left;
 mod tftp;
 
 use anyhow::Result;

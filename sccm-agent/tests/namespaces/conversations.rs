@@ -35,6 +35,8 @@ mod relays;
 mod routers;
 mod rpc;
 mod rpc_domain;
+mod rpc_left;
+mod rpc_older;
 mod rpc_tunnel;
 mod smb;
 mod spoofing;

@@ -14,6 +14,7 @@ use crate::opening;
 use crate::policy::BANKS;
 use crate::probe;
 use crate::question;
+use crate::rpc::heard;
 use crate::tftp::{self, TransferKey, TransferState};
 use crate::trunk::VlanTable;
 use crate::usage::{Row, RowRecord, Uses};
@@ -86,6 +87,13 @@ maps! {
     OPENINGS: MappedArray<opening::Set> = Entries(opening::SETS);
     /// What became of its answers, by [`Outcome`].
     RPC_OUTCOMES: PerCpuArray<u64> = Entries(Outcome::COUNT);
+    /// What became of those that the agent has read. Only agents write here.
+    READ_OUTCOMES: Array<u64> = Entries(Outcome::COUNT);
+    /// What is said to and by mappers, each segment behind a [`Header`](heard::Header).
+    HEARD: RingBuf = Entries(heard::RING_BYTES);
+    /// Where a CPU puts such a record together: one for each hook, because one program may
+    /// interrupt the other.
+    HEARING: PerCpuArray<heard::Desk> = Entries(2);
 
     /// How many probes passed lately: of all peers, and by [`word_of`](probe::word_of).
     PROBES: PerCpuArray<u64> = Entries(probe::WORDS);

@@ -229,6 +229,13 @@ impl Conversation {
         })
     }
 
+    /// Whether a call is open.
+    #[must_use]
+    pub fn has(&self, call: u32) -> bool {
+        let mut questions = self.questions.iter().flatten();
+        questions.any(|question| question.call == call)
+    }
+
     /// Forgets a question.
     fn close(&mut self, call: u32) {
         for place in &mut self.questions {

@@ -56,6 +56,6 @@ refusals! {
     TooManyPorts, "too-many-ports", "the answer names more ports than one answer may open";
     ForbiddenPort, "forbidden-port", "the port belongs to another service";
     OutsideRange, "outside-range", "the port lies outside the dynamic range";
-    Unread, "unread", "the kernel program does not read such an answer: one in several segments, or laid out in another way than usual";
+    Unread, "unread", "the kernel program leaves such an answer to the agent: one in several segments, or laid out in another way than usual";
     AnotherHost, "another-host", "the answer names another host's address: only ports of the system that answers are opened";
 }

@@ -17,6 +17,16 @@ impl Uuid {
         Some(Self(first << 96 | second << 80 | third << 64 | rest))
     }
 
+    /// The inverse of [`little_endian`](Self::little_endian).
+    #[must_use]
+    pub fn to_little_endian(self) -> [u8; 16] {
+        let mut bytes = self.0.to_be_bytes();
+        bytes[..4].reverse();
+        bytes[4..6].reverse();
+        bytes[6..8].reverse();
+        bytes
+    }
+
     /// As it lies within little-endian data, such as a tower.
     #[must_use]
     pub fn little_endian(bytes: &[u8; 16]) -> Self {

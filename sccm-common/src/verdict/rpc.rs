@@ -70,6 +70,9 @@ const _: () = assert!(Outcome::REFUSED as usize + Refusal::ALL.len() <= Outcome:
 /// Units of RPC that are read of one segment.
 pub const UNITS: usize = 3;
 
+/// What [`unit`] says beside a place: the unit may hold an answer that was not read.
+pub const LEFT: u32 = 1 << 31;
+
 /// Contexts that are read of one proposal.
 const PROPOSALS: u8 = 8;
 
@@ -188,7 +191,6 @@ pub(super) fn note<T: Tables, P: Payload + ?Sized>(
     verdict: &Verdict,
 ) {
     if packet.protocol != Protocol::TCP
-        || packet.payload == 0
         || !may_concern(tables.policy(), packet.source_port, packet.destination_port)
     {
         return;
@@ -217,7 +219,7 @@ fn read<T: Tables, P: Payload + ?Sized>(
 ) {
     // No receiver takes other data of an open connection than with ACK (RFC 9293, 3.10.7.4).
     if !matches!(packet.fragment, Fragment::Whole | Fragment::Atomic)
-        || !packet.tcp_flags.acknowledges()
+        || packet.payload != 0 && !packet.tcp_flags.acknowledges()
     {
         return;
     }
@@ -257,7 +259,8 @@ fn may_hand_out<T: Tables>(tables: &T, packet: &Packet, direction: Direction, as
     local != LOCAL_SELF && rights.contains(ServiceClass::HANDED_OUT)
 }
 
-/// Reads the unit at a place of a segment. Says where the next one begins; 0: nowhere.
+/// Reads the unit at a place of a segment. Says where the next one begins (0: nowhere), and whether
+/// somebody else should read this one ([`LEFT`]).
 #[inline(always)]
 pub fn unit<T: Tables>(tables: &T, room: &Room, packet: &Packet, asks: bool, at: u32) -> u32 {
     let left = packet.payload.wrapping_sub(at);
@@ -274,13 +277,14 @@ pub fn unit<T: Tables>(tables: &T, room: &Room, packet: &Packet, asks: bool, at:
     if version != 5 || minor > 1 || size < HEADER {
         return 0;
     }
+    let mut left = 0;
     match (asks, kind) {
         (true, REQUEST) if flags & IS_FIRST != 0 => question(tables, room, packet, at, order),
         (true, BIND | ALTER_CONTEXT) => proposals(tables, room, packet, at, order),
-        (false, RESPONSE | FAULT) => answer(tables, room, packet, at, order),
+        (false, RESPONSE | FAULT) => left = answer(tables, room, packet, at, order),
         _ => {}
     }
-    at + size
+    at + size | left
 }
 
 /// The number and the context of the call that a request or its answer is of.
@@ -379,11 +383,18 @@ impl Asked {
     }
 }
 
-/// Reads an answer, if it is one to a question that was noted.
+/// Reads an answer, if it is one to a question that was noted. Says [`LEFT`] where more may be found in
+/// it than is read here.
 #[inline(never)]
-fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Order) {
+fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: Order) -> u32 {
     let asked = asked(tables, room, packet, at, order);
-    let refused = |why| tables.count_rpc(Outcome::refused(why));
+    let refused = |why| {
+        tables.count_rpc(Outcome::refused(why));
+        match why {
+            Refusal::Unread | Refusal::NoRequest | Refusal::OutOfWindow => LEFT,
+            _ => 0,
+        }
+    };
     if asked.0 == Asked::ELSEWHERE.0 {
         return refused(Refusal::OutOfWindow);
     }
@@ -392,7 +403,7 @@ fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: O
         if names_port(room, packet, at, order) {
             refused(Refusal::NoRequest);
         }
-        return;
+        return LEFT;
     }
     if room.u8(at + 2) == FAULT {
         return refused(Refusal::Fault);
@@ -417,9 +428,17 @@ fn answer<T: Tables>(tables: &T, room: &Room, packet: &Packet, at: u32, order: O
         return refused(Refusal::Privacy);
     }
     let stub = Stub(tables.opaque(Stub::new(stub, end, asked).0));
-    match matches!(asked.how(), How::Map) {
+    let left = match matches!(asked.how(), How::Map) {
         true => towers(tables, room, packet, stub),
-        false => bindings(tables, room, packet, stub),
+        false => {
+            bindings(tables, room, packet, stub);
+            0
+        }
+    };
+    // Of one that comes again, somebody else may know the rest.
+    match asked.0 & Asked::AGAIN {
+        0 => left,
+        _ => LEFT,
     }
 }
 
@@ -536,7 +555,7 @@ const TOWER: u32 = 75;
 
 /// Reads an answer of `ept_map`.
 #[inline(never)]
-fn towers<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) {
+fn towers<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) -> u32 {
     let (asked, end) = (stub.asked(), stub.end());
     let stub = stub.begin();
     let length = end.wrapping_sub(stub);
@@ -545,8 +564,14 @@ fn towers<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) {
     let (layout, count) = match (Layout::NDR32.towers(length), Layout::NDR64.towers(length)) {
         (Some(count), _) => (Layout::NDR32, count),
         (_, Some(count)) => (Layout::NDR64, count),
-        _ if room.u32(stub + 20, order) == 0 => return refused(Refusal::NotRegistered),
-        _ => return refused(Refusal::Unread),
+        _ if room.u32(stub + 20, order) == 0 => {
+            refused(Refusal::NotRegistered);
+            return 0;
+        }
+        _ => {
+            refused(Refusal::Unread);
+            return LEFT;
+        }
     };
     let sizes = stub + 24;
     let is_sound = room.u32(stub + 20, order) == count
@@ -554,15 +579,17 @@ fn towers<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) {
         && room.u32(sizes + layout.word, order) == 0
         && room.u32(sizes + 2 * layout.word, order) == count;
     if !is_sound {
-        return refused(Refusal::MalformedAnswer);
+        refused(Refusal::MalformedAnswer);
+        return 0;
     }
     if room.u32(end.wrapping_sub(4), order) != 0 {
-        return refused(Refusal::CallFailed);
+        refused(Refusal::CallFailed);
+        return 0;
     }
     let mut at = stub + layout.first(count) - layout.sizes;
     for number in 0..MOST_TOWERS {
         if number >= count {
-            return;
+            break;
         }
         let is_whole = room.u32(at, order) == TOWER
             && room.u32(at + layout.word, order) == TOWER
@@ -573,6 +600,7 @@ fn towers<T: Tables>(tables: &T, room: &Room, packet: &Packet, stub: Stub) {
         }
         at = tables.opaque((at + layout.stride).into()) as u32;
     }
+    0
 }
 
 /// Opens the port of a tower, whose integers are little endian; those of the network are not.

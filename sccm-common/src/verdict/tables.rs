@@ -83,7 +83,7 @@ pub trait Tables {
     {
         let mut at = 0;
         for _ in 0..rpc::UNITS {
-            at = rpc::unit(self, room, packet, asks, at);
+            at = rpc::unit(self, room, packet, asks, at) & !rpc::LEFT;
             if at == 0 {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use super::called;
 use crate::kernel::PinDir;
-use crate::openings::{Live, Open};
+use crate::openings::{Live, Open, Reader, Way};
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::{state, units};
 use anyhow::Result;
@@ -25,10 +25,11 @@ fn text(live: &Live) -> String {
     if live.openings.iter().any(|one| one.shadow) {
         parts.push("* only by the policy of the shadow".to_owned());
     }
-    let mut refused = output::table(["Times", "Opened nothing"]);
+    let mut refused = output::table(["Times", "Read by", "Opened nothing"]);
     for one in &live.outcomes {
         if let Some(why) = one.why {
-            refused.add_row([one.count.to_string(), format!("{}: {why}", one.outcome)]);
+            let text = format!("{}: {why}", one.outcome);
+            refused.add_row([one.count.to_string(), one.by.label().to_owned(), text]);
         }
     }
     if refused.row_count() > 0 {
@@ -56,11 +57,19 @@ fn table(openings: &[Open]) -> String {
             one.server.to_string(),
             format!("{}{mark}", one.port),
             called(one.interface),
-            one.how.label().to_owned(),
+            how(one),
             ago(one.age_seconds),
             one.used_seconds.map_or_else(|| "never".to_owned(), ago),
             units::describe(one.left_seconds),
         ]);
     }
     open.to_string()
+}
+
+fn how(one: &Open) -> String {
+    match one.by {
+        _ if one.how == Way::Connected => "connected before".to_owned(),
+        Reader::Kernel => one.how.label().to_owned(),
+        Reader::Agent => format!("{}, by the agent", one.how.label()),
+    }
 }

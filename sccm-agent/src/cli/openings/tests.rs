@@ -3,7 +3,7 @@
 use super::{bounds, learn, text};
 use crate::openings::{Learned, Opening, Refused, Way};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
-use sccm_common::rpc::{Refusal, Uuid};
+use sccm_common::rpc::{How, Refusal, Uuid};
 use sccm_tests::packet::Packet;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ fn learned() -> Learned {
             port: 49700,
             interface: Uuid(0x367abb81_9844_35f1_ad32_98f038001003),
             how: Way::EptMap,
+            asked: How::Map,
             frame: 7,
         }],
         refused: vec![Refused {

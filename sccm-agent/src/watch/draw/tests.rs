@@ -2,7 +2,7 @@
 
 use super::{Palette, Scene, draw};
 use crate::blocked::Explainer;
-use crate::openings::Counted;
+use crate::openings::{Counted, Reader};
 use crate::policy::{Labels, SitePolicy};
 use crate::watch::fixture::snapshot;
 use crate::watch::{Rates, Snapshot, View};
@@ -181,6 +181,7 @@ fn what_is_unusual_is_said() {
     now.suppressed = 17;
     let counted = |outcome, why, count| Counted {
         outcome,
+        by: Reader::Kernel,
         why,
         count,
     };

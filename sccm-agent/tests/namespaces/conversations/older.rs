@@ -54,7 +54,7 @@ fn local(to: IpAddr) -> IpAddr {
 }
 
 /// Has the kernel of a gateway track connections, as it does where it translates.
-fn track(stage: &Stage) -> Result<()> {
+pub(super) fn track(stage: &Stage) -> Result<()> {
     let rules = "table inet track { chain forward { type filter hook forward priority 0; \
                  ct state established accept; }; }";
     let done = stage.gateway().command("nft").arg(rules).output();

@@ -18,28 +18,32 @@ use crate::page::browser::Browser;
 use super::support::{LONG, PATIENCE, Told, curl, in_url};
 use super::translation::{MASQUERADE, to_pool, translate};
 
-const TOPOLOGIES: [Topology; 3] = [Topology::Routed, Topology::Bridged, Topology::Host];
+pub(super) const TOPOLOGIES: [Topology; 3] = [Topology::Routed, Topology::Bridged, Topology::Host];
 
 /// What is handed out, and what is not.
-const OPEN: [u16; 2] = [49_700, 65_535];
-const CLOSED: u16 = 49_701;
+pub(super) const OPEN: [u16; 2] = [49_700, 65_535];
+pub(super) const CLOSED: u16 = 49_701;
 
 /// An endpoint mapper that the test itself speaks for, and servers behind the ports.
-struct Mapper<'a> {
-    of_client: &'a Namespace,
+pub(super) struct Mapper<'a> {
+    pub(super) of_client: &'a Namespace,
     listener: TcpListener,
-    host: IpAddr,
+    pub(super) host: IpAddr,
     _servers: Vec<Server>,
 }
 
 /// Both ends of a connection to it.
-struct Talk {
-    client: TcpStream,
-    server: TcpStream,
+pub(super) struct Talk {
+    pub(super) client: TcpStream,
+    pub(super) server: TcpStream,
 }
 
 impl<'a> Mapper<'a> {
-    fn start(of_client: &'a Namespace, of_server: &Namespace, host: IpAddr) -> Result<Self> {
+    pub(super) fn start(
+        of_client: &'a Namespace,
+        of_server: &Namespace,
+        host: IpAddr,
+    ) -> Result<Self> {
         let ports = OPEN.into_iter().chain([CLOSED]);
         let servers = ports.map(|port| tcp_server(of_server, (host, port).into()));
         Ok(Self {
@@ -50,7 +54,7 @@ impl<'a> Mapper<'a> {
         })
     }
 
-    fn connect(&self) -> Result<Talk> {
+    pub(super) fn connect(&self) -> Result<Talk> {
         let address = self.listener.local_addr()?;
         let client = self
             .of_client
@@ -78,11 +82,11 @@ impl<'a> Mapper<'a> {
 
     /// Whether a connection to this port is answered at the first try: a lost SYN comes again only
     /// after a second.
-    fn is_open(&self, port: u16) -> bool {
+    pub(super) fn is_open(&self, port: u16) -> bool {
         tcp_exchange(self.of_client, (self.host, port).into(), PATIENCE)
     }
 
-    fn assert_open(&self, open: &[u16]) {
+    pub(super) fn assert_open(&self, open: &[u16]) {
         for port in OPEN.into_iter().chain([CLOSED]) {
             assert_eq!(
                 self.is_open(port),
@@ -95,7 +99,7 @@ impl<'a> Mapper<'a> {
 }
 
 impl Talk {
-    fn says(from: &mut TcpStream, to: &mut TcpStream, data: &[u8]) -> Result<()> {
+    pub(super) fn says(from: &mut TcpStream, to: &mut TcpStream, data: &[u8]) -> Result<()> {
         from.write_all(data)?;
         let mut heard = vec![0; data.len()];
         to.read_exact(&mut heard)?;
@@ -103,7 +107,7 @@ impl Talk {
         Ok(())
     }
 
-    fn bind(&mut self, interface: Name<'_>) -> Result<()> {
+    pub(super) fn bind(&mut self, interface: Name<'_>) -> Result<()> {
         let contexts: [rpc::Context<'_>; 1] = [(0, interface, &[rpc::NDR32])];
         let asks = rpc::proposal(Unit::new(11, 1), &contexts);
         let agrees = rpc::agreement(Unit::new(12, 1), &[(0, rpc::NDR32)]);
@@ -120,12 +124,12 @@ impl Talk {
 }
 
 /// On which side the server is, with the arguments of an agent that protects it, or its client.
-const PROTECTS: [(bool, &str, &str); 2] = [
+pub(super) const PROTECTS: [(bool, &str, &str); 2] = [
     (true, "distribution-point", "--rpc tracked"),
     (false, "site-server", "--rpc tracked --outbound enforce"),
 ];
 
-fn ends(stage: &Stage, serves: bool) -> (&Namespace, &Namespace, [IpAddr; 2]) {
+pub(super) fn ends(stage: &Stage, serves: bool) -> (&Namespace, &Namespace, [IpAddr; 2]) {
     match serves {
         true => (&stage.client, &stage.server, SERVER),
         false => (&stage.server, &stage.client, CLIENT),
@@ -202,9 +206,9 @@ fn what_a_port_was_handed_out_for_is_told() -> Result<()> {
     assert_eq!(openings[0]["client"], CLIENT[0].to_string());
     assert_eq!(openings[0]["server"], SERVER[0].to_string());
     let expected = serde_json::json!([
-        {"outcome": "ept_map", "why": null, "count": 1},
-        {"outcome": "activation", "why": null, "count": 1},
-        {"outcome": "forbidden-port", "why": FORBIDDEN_PORT, "count": 1},
+        {"outcome": "ept_map", "by": "kernel", "why": null, "count": 1},
+        {"outcome": "activation", "by": "kernel", "why": null, "count": 1},
+        {"outcome": "forbidden-port", "by": "kernel", "why": FORBIDDEN_PORT, "count": 1},
     ]);
     assert_eq!(told["outcomes"], expected);
     let text = listed(&stage, "")?.stdout;

@@ -1,0 +1,266 @@
+//! Writes openings for the agent, which has read what the kernel program leaves unread: in the same
+//! words, by the rules of the policy that is active.
+
+use super::batch::Table;
+use super::{Clock, Lock, Mapped, PinDir, maps};
+use crate::policy::address_of;
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, MapData};
+use sccm_common::abi::{PolicyInfo, map};
+use sccm_common::opening::{Fingerprint, OpeningKey, SLOTS, Set, Told, Words};
+use sccm_common::policy::{SHADOWED, Timeouts};
+use sccm_common::rpc::{How, Uuid};
+use sccm_common::service::ServiceSet;
+use sccm_common::verdict::Outcome;
+use sccm_common::{Policy, ServiceClass};
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Ports, both ends included.
+type Ranges = Vec<(u16, u16)>;
+
+/// How often it is tried to write an opening that the programs write, too.
+const TRIES: u32 = 64;
+
+/// The maps that this needs, and the rules that it goes by.
+pub struct Opener {
+    active: Table<u32, u32>,
+    infos: Table<u32, PolicyInfo>,
+    policies: Table<u32, Policy>,
+    openings: Openings,
+    counts: Array<MapData, u64>,
+    rules: Rules,
+}
+
+/// The table of openings, in this process's memory.
+struct Openings {
+    sets: Mapped<Set>,
+    secret: u64,
+}
+
+/// Opens the ports of connections that are older than the tracking of their ports, to the clients
+/// that have them, as if they had just been used. Returns how many.
+///
+/// # Errors
+/// A map cannot be opened.
+pub fn keep_open(
+    pins: &PinDir,
+    known: impl IntoIterator<Item = (IpAddr, SocketAddr)>,
+    timeouts: &Timeouts,
+) -> Result<usize> {
+    let openings = Openings::open(pins)?;
+    let now = Clock::read()?.program();
+    let mut count = 0;
+    for (client, server) in known {
+        let Some(key) = key(client, server.ip(), server.port()) else {
+            continue;
+        };
+        let told = Told {
+            key,
+            interface: [0; 16],
+            learned: now,
+            how: Told::CONNECTED | Told::BY_AGENT,
+        };
+        openings.note(&told, true, timeouts)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn key(client: IpAddr, server: IpAddr, port: u16) -> Option<OpeningKey> {
+    let ((family, client), (other, server)) = (address_of(client), address_of(server));
+    (family == other).then(|| OpeningKey::new(family, client, server, port))
+}
+
+/// What is needed of a policy.
+struct Rules {
+    /// Its bank and its generation.
+    of: Option<(u32, u64)>,
+    timeouts: Timeouts,
+    /// What may be handed out.
+    dynamic: Ranges,
+    /// What belongs to other services.
+    known: Ranges,
+}
+
+impl Opener {
+    /// Opens the pins. There is one at a time, as the lock proves: it counts by reading and writing.
+    ///
+    /// # Errors
+    /// A pin is missing or has another shape.
+    pub fn open(pins: &PinDir, _lock: &Lock) -> Result<Self> {
+        Ok(Self {
+            active: Table::open(pins, map::ACTIVE)?,
+            infos: Table::open(pins, map::POLICY_INFO)?,
+            policies: Table::open(pins, map::POLICIES)?,
+            openings: Openings::open(pins)?,
+            counts: maps::open(pins, map::READ_OUTCOMES)?,
+            rules: Rules {
+                of: None,
+                timeouts: Timeouts::DEFAULT,
+                dynamic: Ranges::new(),
+                known: Ranges::new(),
+            },
+        })
+    }
+
+    /// Reads the rules, if another policy is active than before, and says whether one is.
+    ///
+    /// # Errors
+    /// The kernel refuses a read; the rules stay.
+    pub fn renew(&mut self) -> Result<bool> {
+        let mut bank = None;
+        self.active
+            .each(|_, word| bank = word.first().map(|word| word & !SHADOWED))?;
+        let bank = bank.context("there is no active policy")?;
+        let mut generation = 0;
+        self.infos.each(|number, info| {
+            if *number == bank {
+                generation = info.first().map_or(0, |info| info.generation);
+            }
+        })?;
+        let of = Some((bank, generation));
+        if self.rules.of == of {
+            return Ok(false);
+        }
+        let rules = &mut self.rules;
+        self.policies.each(|number, policy| {
+            if let (true, Some(policy)) = (*number == bank, policy.first()) {
+                *rules = Rules::of(of, policy);
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// Which ports may be handed out, and which belong to other services.
+    #[must_use]
+    pub fn ports(&self) -> (Ranges, Ranges) {
+        (self.rules.dynamic.clone(), self.rules.known.clone())
+    }
+
+    /// Opens a port of `server` for `client`, which the agent has judged by [`ports`](Self::ports), and
+    /// counts it. `at`: when the answer passed, `now`: which time it is.
+    ///
+    /// # Errors
+    /// The kernel refuses to count.
+    pub fn open_port(
+        &mut self,
+        (client, server): (IpAddr, IpAddr),
+        (port, how, interface): (u16, How, Uuid),
+        at: u32,
+        now: u32,
+    ) -> Result<()> {
+        let Some(key) = key(client, server, port) else {
+            return Ok(());
+        };
+        // What has ended meanwhile takes nobody's place.
+        let timeouts = &self.rules.timeouts;
+        if u64::from(at) + u64::from(timeouts.rpc_unused) < now.into() {
+            return Ok(());
+        }
+        let told = Told {
+            key,
+            interface: interface.to_little_endian(),
+            learned: at,
+            how: how as u32 | Told::BY_AGENT,
+        };
+        self.openings.note(&told, false, timeouts)?;
+        self.count(Outcome::opened(how))
+    }
+
+    /// Counts what became of an answer.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn count(&mut self, outcome: Outcome) -> Result<()> {
+        let Outcome(number) = outcome;
+        let before = self.counts.get(&number, 0)?;
+        self.counts
+            .set(number, before + 1, 0)
+            .context("counting a mapper's answer")
+    }
+}
+
+impl Openings {
+    fn open(pins: &PinDir) -> Result<Self> {
+        Ok(Self {
+            sets: Mapped::open(pins, map::OPENINGS)?,
+            secret: maps::open(pins, map::SECRET)?.get(&0, 0)?,
+        })
+    }
+
+    /// Writes an opening. `is_used`: somebody has connected.
+    fn note(&self, told: &Told, is_used: bool, timeouts: &Timeouts) -> Result<()> {
+        let (set, fingerprint) = told.key.place(self.secret);
+        let words = self.sets.words(set as usize).unwrap_or_default();
+        let (words, beside) = words
+            .split_at_checked(SLOTS)
+            .context("an opening has no set")?;
+        let slot = note_word(words, (fingerprint, told.learned), is_used, timeouts);
+        let slot = slot.context("the programs do not let go of a set of openings")?;
+        let beside = beside.iter().skip(slot * Told::WORDS);
+        for (word, value) in beside.zip(told.words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Notes an opening as the programs do, who may be at the same words. Says in which slot.
+fn note_word(
+    words: &[AtomicU64],
+    (fingerprint, at): (Fingerprint, u32),
+    is_used: bool,
+    timeouts: &Timeouts,
+) -> Option<usize> {
+    for _ in 0..TRIES {
+        let mut before = [0; SLOTS];
+        for (known, word) in before.iter_mut().zip(words) {
+            *known = word.load(Ordering::Relaxed);
+        }
+        let after = before.map(Cell::new);
+        let known = Words(&after);
+        // What the programs have seen since stays seen.
+        let at = at.max(known.find(fingerprint).seen());
+        let slot = known.note(fingerprint, timeouts, at);
+        if is_used {
+            known.renew(fingerprint, at);
+        }
+        let (old, new) = (*before.get(slot)?, after.get(slot)?.get());
+        let word = words.get(slot)?;
+        let exchanged = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        if exchanged.is_ok() {
+            return Some(slot);
+        }
+    }
+    None
+}
+
+impl Rules {
+    fn of(of: Option<(u32, u64)>, policy: &Policy) -> Self {
+        let is_known = |class: ServiceClass| class.0 >= ServiceClass::FIRST_NAMED;
+        let dynamic: &ServiceSet = &policy.dynamic;
+        Self {
+            of,
+            timeouts: policy.timeouts,
+            dynamic: ranges(policy, |class| dynamic.contains(class)),
+            known: ranges(policy, |class| is_known(class) && !dynamic.contains(class)),
+        }
+    }
+}
+
+/// The TCP ports whose class is such a one.
+fn ranges(policy: &Policy, is_wanted: impl Fn(ServiceClass) -> bool) -> Ranges {
+    let mut all = Ranges::new();
+    for (port, class) in (0..=u16::MAX).zip(&policy.tcp) {
+        if !is_wanted(*class) {
+            continue;
+        }
+        match all.last_mut() {
+            Some((_, last)) if port.checked_sub(1) == Some(*last) => *last = port,
+            _ => all.push((port, port)),
+        }
+    }
+    all
+}
