@@ -25,8 +25,8 @@ const TRIES: u32 = 64;
 
 /// The maps that this needs, and the rules that it goes by.
 pub struct Opener {
-    active: Table<u32, u32>,
-    infos: Table<u32, PolicyInfo>,
+    active: Array<MapData, u32>,
+    infos: Array<MapData, PolicyInfo>,
     policies: Table<u32, Policy>,
     openings: Openings,
     counts: Array<MapData, u64>,
@@ -91,8 +91,8 @@ impl Opener {
     /// A pin is missing or has another shape.
     pub fn open(pins: &PinDir, _lock: &Lock) -> Result<Self> {
         Ok(Self {
-            active: Table::open(pins, map::ACTIVE)?,
-            infos: Table::open(pins, map::POLICY_INFO)?,
+            active: maps::open(pins, map::ACTIVE)?,
+            infos: maps::open(pins, map::POLICY_INFO)?,
             policies: Table::open(pins, map::POLICIES)?,
             openings: Openings::open(pins)?,
             counts: maps::open(pins, map::READ_OUTCOMES)?,
@@ -110,16 +110,8 @@ impl Opener {
     /// # Errors
     /// The kernel refuses a read; the rules stay.
     pub fn renew(&mut self) -> Result<bool> {
-        let mut bank = None;
-        self.active
-            .each(|_, word| bank = word.first().map(|word| word & !SHADOWED))?;
-        let bank = bank.context("there is no active policy")?;
-        let mut generation = 0;
-        self.infos.each(|number, info| {
-            if *number == bank {
-                generation = info.first().map_or(0, |info| info.generation);
-            }
-        })?;
+        let bank = self.active.get(&0, 0)? & !SHADOWED;
+        let generation = self.infos.get(&bank, 0)?.generation;
         let of = Some((bank, generation));
         if self.rules.of == of {
             return Ok(false);

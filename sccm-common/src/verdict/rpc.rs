@@ -284,7 +284,7 @@ pub fn unit<T: Tables>(tables: &T, room: &Room, packet: &Packet, asks: bool, at:
         (false, RESPONSE | FAULT) => left = answer(tables, room, packet, at, order),
         _ => {}
     }
-    at + size | left
+    (at + size) | left
 }
 
 /// The number and the context of the call that a request or its answer is of.

@@ -376,6 +376,21 @@ fn a_part_that_comes_again_with_other_bytes_opens_nothing_else() -> Result<()> {
     Ok(())
 }
 
+/// The rest was lost on its way to the programs.
+#[test]
+fn an_answer_that_comes_again_as_a_whole_is_read() -> Result<()> {
+    for world in worlds() {
+        let mut world = world?;
+        let mut talk = world.ask(40_000)?;
+        let answer = answer(PORT);
+        talk.says(SERVER, &answer[..100])?;
+        let again = talk.said[SERVER] - 100;
+        talk.segment(SERVER, again, &answer)?;
+        world.opens(PORT, How::Map)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn the_rest_of_an_answer_on_another_connection_opens_nothing() -> Result<()> {
     for world in worlds() {
