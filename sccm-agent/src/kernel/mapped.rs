@@ -72,6 +72,7 @@ impl<V> Mapped<V> {
 
     /// How many values there are.
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "`open` refuses an empty map")]
     pub const fn len(&self) -> usize {
         self.values
     }
@@ -83,11 +84,10 @@ impl<V> Mapped<V> {
             return None;
         }
         let first = self.words.cast::<AtomicU64>();
-        // SAFETY: the words of this value lie in the mapping, which lives as long as this does. An
-        // atomic word may be shared with the kernel.
-        Some(unsafe {
-            slice::from_raw_parts(first.add(number * Self::WORDS).as_ptr(), Self::WORDS)
-        })
+        // SAFETY: the words of this value lie in the mapping.
+        let first = unsafe { first.add(number * Self::WORDS) };
+        // SAFETY: the mapping lives as long as this does. An atomic word may be shared with the kernel.
+        Some(unsafe { slice::from_raw_parts(first.as_ptr(), Self::WORDS) })
     }
 }
 
