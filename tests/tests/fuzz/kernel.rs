@@ -292,7 +292,7 @@ impl Kernel {
         let known = state.openings.borrow();
         let alive = known.iter().filter_map(|(key, (opening, how, _))| {
             let is_alive = opening.is_alive(timeouts, state.now.get());
-            is_alive.then_some((*key, (opening.is_used(), *how)))
+            is_alive.then_some((*key, (opening.is_used(), Some(*how))))
         });
         let expected: std::collections::HashMap<_, _> = alive.collect();
         // What only a shadow has opened, this process knows nothing of.
