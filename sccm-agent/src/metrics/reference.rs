@@ -63,7 +63,7 @@ labels! {
     BY = "by", "`kernel`, or `agent` for answers that the kernel program left to it; 2";
     RELEASE = "version", "the agent's version; one at a time";
     ABI = "abi", "the layout version of its pinned maps; one at a time";
-    PART = "part", "a part of the agent that goes on after an error: `blocked-log`, `flow-count`, `metrics`, `page`, `rpc`, `trial` or `watcher`";
+    PART = "part", "a part of the agent that goes on after an error: `blocked-log`, `metrics`, `page`, `rpc`, `trial` or `watcher`";
     RULE = "rule", "a rule of the running policy, by its name";
     SOURCE = "source", "an IP or hardware address; only with `--metrics-top-flows`";
     DESTINATION = "destination", "an IP or hardware address; only with `--metrics-top-flows`";
