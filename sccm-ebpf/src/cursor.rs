@@ -74,7 +74,11 @@ impl<F: Frame> Payload for Bytes<'_, F> {
         };
         // SAFETY: the element is this CPU's, and only this program's on it.
         let room = unsafe { &mut *room };
-        let is_nothing = count == 0;
+        // Of nothing, any one byte, which nobody reads: to remember which it was, there is no room.
+        let (offset, count) = match count {
+            0 => (0, 1),
+            count => (offset, count),
+        };
         // From 1 to all that there is room for, in a form that every verifier can follow.
         let count = if count < room::BYTES {
             count
@@ -82,7 +86,7 @@ impl<F: Frame> Payload for Bytes<'_, F> {
             room::BYTES
         };
         let count = as_written::and::<{ room::BYTES - 1 }>(count.wrapping_sub(1).into()) as u32 + 1;
-        if is_nothing || self.0.copy_part(&mut room.bytes, offset, count) {
+        if self.0.copy_part(&mut room.bytes, offset, count) {
             room.number = self.1 as u32;
             to(room);
         }

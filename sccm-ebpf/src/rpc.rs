@@ -23,13 +23,13 @@ pub fn read(tables: &Bank, hook: Hook, tell: impl FnOnce(u32)) {
     if !parse::packet(hook).is_some_and(concerns) {
         return;
     }
-    let read = read_for(tables.number(), hook);
     if tables.is_shadowed() {
         read_for(SHADOW_BANK, hook);
     }
+    let read = read_for(tables.number(), hook);
     if cursor::is_ordered(hook) {
         let is_settled = |packet: &mut Packet| {
-            packet.source_port == MAPPER && packet.payload != 0 && packet.payload == read
+            packet.source_port == MAPPER && packet.payload != 0 && packet.payload | END == read
         };
         let is_settled = parse::packet(hook).is_some_and(is_settled);
         tell(if is_settled { mark::SETTLED } else { 0 });
@@ -37,41 +37,44 @@ pub fn read(tables: &Bank, hook: Hook, tell: impl FnOnce(u32)) {
     cursor::forget_orders(hook);
 }
 
-/// Says behind which byte the units end that were read; 0 if anything of them is left to the agent.
+/// No unit follows; in the word that goes from one to the next, because the caller has no room for two.
+const END: u32 = 1 << 30;
+
+/// Says behind which byte the units end that were read, with [`END`], and whether anything of them is
+/// left to the agent ([`RPC_LEFT`]).
 #[inline(always)]
 fn read_for(bank: u32, hook: Hook) -> u32 {
-    let (mut at, mut left) = (0, 0);
+    let mut said = 0;
     for _ in 0..RPC_UNITS {
-        let said = rpc_read(bank, hook as u32, at);
-        left |= said & RPC_LEFT;
-        let next = said & !RPC_LEFT;
-        if next == 0 {
+        said = rpc_read(bank, hook as u32, said);
+        if said & END != 0 {
             break;
         }
-        at = next;
     }
-    match left {
-        0 => at,
-        _ => 0,
-    }
+    said | END
 }
 
-/// Reads the unit at a place of the segment, as [`rpc_unit`] says.
+/// Reads the unit at the place that the last one said.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn rpc_read(bank: u32, hook: u32, at: u32) -> u32 {
+extern "C" fn rpc_read(bank: u32, hook: u32, said: u32) -> u32 {
     let hook = parse::hook_of(hook);
     let (Some(turn), Some(packet), Some(room)) = (
         turn(bank, hook),
         parse::packet(hook),
         cursor::room(hook as u32),
     ) else {
-        return 0;
+        return said | END;
     };
-    match room.ordered(turn.is_candidate) {
+    let at = said & !RPC_LEFT;
+    let now = match room.ordered(turn.is_candidate) {
         Room::QUESTIONS => rpc_unit(&turn, room, packet, true, at),
         Room::ANSWERS => rpc_unit(&turn, room, packet, false, at),
         _ => 0,
+    };
+    match now & !RPC_LEFT {
+        0 => said | now | END,
+        _ => now | said & RPC_LEFT,
     }
 }
 

@@ -217,16 +217,16 @@ fn read<T: Tables, P: Payload + ?Sized>(
     packet: &Packet,
     direction: Direction,
 ) {
-    // No receiver takes other data of an open connection than with ACK (RFC 9293, 3.10.7.4).
     if !matches!(packet.fragment, Fragment::Whole | Fragment::Atomic)
-        || packet.payload != 0 && !packet.tcp_flags.acknowledges()
+        || !may_hand_out(tables, packet, direction)
     {
         return;
     }
-    let asks = packet.destination_port == MAPPER;
-    if !may_hand_out(tables, packet, direction, asks) {
+    // No receiver takes other data of an open connection than with ACK (RFC 9293, 3.10.7.4).
+    if !packet.tcp_flags.acknowledges() && packet.payload != 0 {
         return;
     }
+    let asks = packet.destination_port == MAPPER;
     // The parser stops behind the fixed part of the header, whose 13th byte says where options end.
     // With the byte behind it: of one alone, the compiler makes a comparison that the verifier does not
     // follow.
@@ -242,7 +242,7 @@ fn read<T: Tables, P: Payload + ?Sized>(
 /// Whether the pair of a packet's ends has the right, in this role of the protected system. A gateway
 /// is handed nothing itself: it may open everything.
 #[inline(always)]
-fn may_hand_out<T: Tables>(tables: &T, packet: &Packet, direction: Direction, asks: bool) -> bool {
+fn may_hand_out<T: Tables>(tables: &T, packet: &Packet, direction: Direction) -> bool {
     let source = class_of(tables, packet.family, &packet.source);
     let destination = class_of(tables, packet.family, &packet.destination);
     let (local, peer) = match direction {
@@ -251,6 +251,7 @@ fn may_hand_out<T: Tables>(tables: &T, packet: &Packet, direction: Direction, as
     };
     let policy = tables.policy();
     let access = policy.access(policy.pair(local, peer));
+    let asks = packet.destination_port == MAPPER;
     // The protected system is the server where a peer asks, and where it answers itself.
     let rights = match asks == matches!(direction, Direction::Inbound) {
         true => &access.inbound,

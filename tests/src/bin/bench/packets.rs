@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use sccm_agent::kernel::IngressAt;
-use sccm_agent::policy::Outbound;
+use sccm_agent::policy::{Outbound, Surroundings};
 use sccm_common::Place;
 use sccm_tests::datapath::Settings;
 use sccm_tests::signals::Interrupt;
@@ -52,9 +52,14 @@ impl Packets {
             count_only: true,
             ..role.clone()
         };
+        // A gateway knows at least its own addresses.
+        let gateway = Settings {
+            machine: Surroundings::gateway(&["192.0.2.1".parse()?, "2001:db8::1".parse()?]),
+            ..role.clone()
+        };
         let enforcing = Settings {
             outbound: Outbound::Enforce,
-            ..role.clone()
+            ..gateway.clone()
         };
         let mut worlds = [
             (World::new(&role)?, measured(cases::of_a_role())),
@@ -64,7 +69,7 @@ impl Packets {
                 measured(cases::at_tc()),
             ),
             (
-                World::at(&role, Place::Segment, IngressAt::Xdp)?,
+                World::at(&gateway, Place::Segment, IngressAt::Xdp)?,
                 measured(cases::at_a_segment()),
             ),
             (
