@@ -78,6 +78,18 @@ impl FlowKey {
         Self::new(packet.family, local, peer, ports, packet.protocol)
     }
 
+    /// The flow that a leaving packet opens; `tunnel`: for its control connection, that of GRE.
+    #[inline(always)]
+    pub const fn opened_by(packet: &Packet, tunnel: bool) -> Self {
+        match tunnel {
+            true => {
+                let (local, peer) = (packet.source, packet.destination);
+                Self::new(packet.family, local, peer, (0, 0), Protocol::GRE)
+            }
+            false => Self::of_outbound(packet),
+        }
+    }
+
     /// The flow that a leaving packet belongs to.
     #[inline(always)]
     pub const fn of_outbound(packet: &Packet) -> Self {

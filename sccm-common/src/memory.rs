@@ -228,9 +228,10 @@ impl Tables for MemoryTables<'_> {
         flows.get(&key()).map(|state| SharedSlot(Rc::clone(state)))
     }
 
-    fn open_flow(&self, key: &FlowKey, state: FlowState) {
+    fn open_flow(&self, packet: &Packet, tunnel: bool, state: FlowState) {
+        let key = FlowKey::opened_by(packet, tunnel);
         let state = Rc::new(Cell::new(state));
-        self.state.flows.borrow_mut().insert(*key, state);
+        self.state.flows.borrow_mut().insert(key, state);
     }
 
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {

@@ -168,10 +168,20 @@ extern "C" fn flow_answers(hook: u32, bank: u32, writes: u32) -> u32 {
     verdict::answers(&bank, || *packet, writes != 0).into()
 }
 
-/// Writes a flow, and counts who made way for it.
+/// Writes a flow that the packet at a hook opens, as it leaves.
 #[inline(always)]
-pub fn open(key: &FlowKey, state: FlowState, bank: u32) {
-    flow_open(key, state.word(), bank);
+pub fn open(hook: Hook, tunnel: bool, state: FlowState, bank: u32) {
+    flow_opened(hook as u32, tunnel.into(), state.word(), bank);
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn flow_opened(hook: u32, tunnel: u32, state: u64, bank: u32) -> u32 {
+    if let (Some(packet), Some(bank)) = (parse::packet(parse::hook_of(hook)), Bank::of(bank)) {
+        let key = || FlowKey::opened_by(packet, tunnel != 0);
+        add(key, FlowState::of(state), &bank);
+    }
+    0
 }
 
 /// The same on the fast path, whose part of the stack has no room for the key.
@@ -179,29 +189,33 @@ pub fn open(key: &FlowKey, state: FlowState, bank: u32) {
 pub fn open_apart(packet: impl Fn() -> Packet, bank: u32) {
     let packet = packet();
     let state = FlowState::UNKNOWN.after_outbound(&packet, now());
-    open(&FlowKey::of_outbound(&packet), state, bank);
+    flow_open(&FlowKey::of_outbound(&packet), state.word(), bank);
 }
 
-/// With global linkage as well.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn flow_open(key: *const FlowKey, state: u64, bank: u32) -> u32 {
-    // SAFETY: as in `flow_find`.
-    let (Some(key), Some(bank)) = (unsafe { key.as_ref() }, Bank::of(bank)) else {
-        return 0;
-    };
-    let Some((set, seat)) = seat(|| *key) else {
-        return 0;
+    // SAFETY: the verifier takes only what points to as many bytes.
+    if let (Some(key), Some(bank)) = (unsafe { key.as_ref() }, Bank::of(bank)) {
+        add(|| *key, FlowState::of(state), &bank);
+    }
+    0
+}
+
+/// Writes a flow, and counts who made way for it.
+#[inline(always)]
+fn add(key: impl Fn() -> FlowKey, state: FlowState, bank: &Bank) {
+    let Some((set, seat)) = seat(&key) else {
+        return;
     };
     let lives = |state: FlowState, protocol| {
         state.is_alive(Protocol(protocol), &bank.policy().timeouts, now())
     };
-    match table::add(&set, seat, key, FlowState::of(state), lives) {
+    match table::add(&set, seat, key, state, lives) {
         Added::Known | Added::Fresh => {}
         Added::Evicted => count(Lost::Evicted),
         Added::Missed => count(Lost::Missed),
     }
-    0
 }
 
 #[inline(always)]

@@ -186,8 +186,8 @@ impl Tables for Bank {
     }
 
     #[inline(always)]
-    fn open_flow(&self, key: &FlowKey, state: FlowState) {
-        flows::open(key, state, self.number);
+    fn open_flow(&self, _packet: &Packet, tunnel: bool, state: FlowState) {
+        flows::open(self.hook, tunnel, state, self.number);
     }
 
     #[inline(always)]

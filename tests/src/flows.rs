@@ -50,7 +50,7 @@ impl Flows {
     pub fn set(&self, key: &FlowKey, state: FlowState) -> Result<()> {
         let seat = self.hash.seat(key);
         let set = self.sets.words(seat.set as usize);
-        let had = set.map(|set| table::add(set, seat, key, state, |_, _| true));
+        let had = set.map(|set| table::add(set, seat, || *key, state, |_, _| true));
         ensure!(had == Some(Added::Known), "no {key:?}");
         Ok(())
     }

@@ -165,7 +165,7 @@ impl FlowTable {
             let state = FlowState::new(flow.phase, now);
             let lives =
                 |state: FlowState, protocol| state.is_alive(Protocol(protocol), &timeouts, now);
-            new += u64::from(table::add(set, seat, &key, state, lives) == Added::Fresh);
+            new += u64::from(table::add(set, seat, || key, state, lives) == Added::Fresh);
         }
         Ok(new)
     }

@@ -209,11 +209,11 @@ pub fn find(
 pub fn add(
     words: &(impl Words + ?Sized),
     seat: Seat,
-    key: &FlowKey,
+    key: impl Fn() -> FlowKey,
     state: FlowState,
     lives: impl Fn(FlowState, u8) -> bool,
 ) -> Added {
-    if let Some(found) = find(words, seat, || *key) {
+    if let Some(found) = find(words, seat, &key) {
         words.exchange(found.way, found.state.0, state.0);
         return Added::Known;
     }
@@ -242,7 +242,7 @@ pub fn add(
         }
         let old = FlowState(words.load(way));
         let at = PAIRS + ADDRESSES * way;
-        for (word, address) in addresses(key).into_iter().enumerate() {
+        for (word, address) in addresses(&key()).into_iter().enumerate() {
             words.store(at + word, address);
         }
         words.store(way, state.0);

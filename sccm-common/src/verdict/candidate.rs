@@ -110,9 +110,9 @@ impl<T: Tables> Tables for Turn<T> {
     }
 
     #[inline(always)]
-    fn open_flow(&self, key: &FlowKey, state: FlowState) {
+    fn open_flow(&self, packet: &Packet, tunnel: bool, state: FlowState) {
         if !self.is_candidate {
-            self.tables.open_flow(key, state);
+            self.tables.open_flow(packet, tunnel, state);
         }
     }
 

@@ -247,7 +247,7 @@ pub(super) fn flow_of<T: Tables>(tables: &T, packet: &Packet) -> Option<T::Flow>
 /// Not inlined: its part of the stack is then its own.
 #[inline(never)]
 pub(super) fn open_flow<T: Tables>(tables: &T, packet: &Packet, state: FlowState) {
-    tables.open_flow(&FlowKey::of_outbound(packet), state);
+    tables.open_flow(packet, false, state);
 }
 
 #[inline(always)]
@@ -291,7 +291,6 @@ pub(super) fn note_pptp<T: Tables>(tables: &T, packet: &Packet) {
 /// Not inlined: its part of the stack is then its own.
 #[inline(never)]
 fn open_tunnel<T: Tables>(tables: &T, packet: &Packet) {
-    let (local, peer) = (packet.source, packet.destination);
-    let tunnel = FlowKey::new(packet.family, local, peer, (0, 0), Protocol::GRE);
-    tables.open_flow(&tunnel, FlowState::new(Phase::Open, tables.now()));
+    let state = FlowState::new(Phase::Open, tables.now());
+    tables.open_flow(packet, true, state);
 }

@@ -46,14 +46,14 @@ pub trait Tables {
     {
         super::answers(self, || *packet, writes)
     }
-    /// Remembers a flow.
-    fn open_flow(&self, key: &FlowKey, state: FlowState);
-    /// Remembers the flow that a leaving packet opens, on the fast path. The kernel program does it in a
-    /// function of its own, which has room for the key.
+    /// Remembers a flow that a leaving packet opens ([`FlowKey::opened_by`]).
+    fn open_flow(&self, packet: &Packet, tunnel: bool, state: FlowState);
+    /// The same of the packet's own flow, on the fast path. The kernel program does it in a function of
+    /// its own, which has room for the key.
     fn open_flow_apart(&self, packet: impl Fn() -> Packet) {
         let packet = packet();
         let state = FlowState::UNKNOWN.after_outbound(&packet, self.now());
-        self.open_flow(&FlowKey::of_outbound(&packet), state);
+        self.open_flow(&packet, false, state);
     }
     /// The first fragment of a datagram, if it passed.
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentState>;

@@ -41,7 +41,7 @@ fn empty() -> Vec<AtomicU64> {
 }
 
 fn add_to(set: &[AtomicU64], key: FlowKey, state: FlowState) -> Added {
-    add(set, HASH.seat(&key), &key, state, lives)
+    add(set, HASH.seat(&key), || key, state, lives)
 }
 
 fn state_in(set: &[AtomicU64], key: FlowKey) -> Option<FlowState> {
@@ -99,8 +99,8 @@ fn of_two_flows_that_look_alike_one_makes_way() {
     let set = &*empty();
     let (one, other) = (key(1, 2, 3), key(4, 2, 3));
     let seat = HASH.seat(&one);
-    assert_eq!(add(set, seat, &one, open(NOW), lives), Added::Fresh);
-    assert_eq!(add(set, seat, &other, open(NOW), lives), Added::Evicted);
+    assert_eq!(add(set, seat, || one, open(NOW), lives), Added::Fresh);
+    assert_eq!(add(set, seat, || other, open(NOW), lives), Added::Evicted);
     assert!(find(set, seat, || one).is_none() && find(set, seat, || other).is_some());
 }
 
@@ -203,7 +203,7 @@ fn halves_of_two_flows_are_never_taken_for_one() {
         let set = Modelled::with(old);
         let writer = {
             let set = Arc::clone(&set);
-            thread::spawn(move || add(&*set, HASH.seat(&new), &new, open(NOW + 100), lives))
+            thread::spawn(move || add(&*set, HASH.seat(&new), || new, open(NOW + 100), lives))
         };
         for seat in [HASH.seat(&old), HASH.seat(&new)] {
             for (local, peer) in [(old.local, new.peer), (new.local, old.peer)] {
@@ -224,7 +224,7 @@ fn a_late_state_is_not_given_to_another_flow() {
         let set = Modelled::with(old);
         let writer = {
             let set = Arc::clone(&set);
-            thread::spawn(move || add(&*set, HASH.seat(&new), &new, open(NOW + 100), lives))
+            thread::spawn(move || add(&*set, HASH.seat(&new), || new, open(NOW + 100), lives))
         };
         if let Some(Found { way, state }) = find(&*set, HASH.seat(&old), || old) {
             assert_eq!(state, open(NOW));
@@ -247,7 +247,7 @@ fn two_that_write_at_once_leave_whole_flows() {
                 add(
                     &*set,
                     HASH.seat(&added[0]),
-                    &added[0],
+                    || added[0],
                     open(NOW + 100),
                     lives,
                 )
@@ -256,7 +256,7 @@ fn two_that_write_at_once_leave_whole_flows() {
         let two = add(
             &*set,
             HASH.seat(&added[1]),
-            &added[1],
+            || added[1],
             open(NOW + 100),
             lives,
         );
