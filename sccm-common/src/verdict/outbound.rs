@@ -194,29 +194,28 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
     // Nothing that was read is kept over the look-up: there is no room for it.
     let packet = *packet;
     let read_again = move || packet.again().to_packet();
-    let flow = match begins {
-        true => None,
-        false => tables.flow(|| FlowKey::of_outbound(&read_again())),
-    };
+    let by_right = |wanted| passes(wanted).by_right(policy.rows(pair).outbound);
+    let is_allowed = |wanted| !enforcing || policy.access(pair).outbound.contains(wanted);
+    // All within the branch: older verifiers must see that the flow is there.
+    if !begins && let Some(flow) = tables.flow(|| FlowKey::of_outbound(&read_again())) {
+        let packet = read_again();
+        let wanted = services[packet.destination_port as usize];
+        if is_allowed(wanted) {
+            let before = flow.load();
+            flow.replace(before, before.after_outbound(&packet, tables.now()));
+            return Some(by_right(wanted));
+        }
+    }
     let packet = read_again();
     let (wanted, answered) = (
         services[packet.destination_port as usize],
         services[packet.source_port as usize],
     );
-    let by_right = passes(wanted).by_right(policy.rows(pair).outbound);
-    let rights = policy.access(pair);
-    let allowed = !enforcing || rights.outbound.contains(wanted);
-    if let Some(flow) = flow
-        && allowed
-    {
-        let before = flow.load();
-        flow.replace(before, before.after_outbound(&packet, tables.now()));
-        return Some(by_right);
-    }
+    let allowed = is_allowed(wanted);
     if !tcp && tftp::may_follow(payload, &packet) {
         return None;
     }
-    if may_answer(&packet) && rights.inbound.contains(answered) {
+    if may_answer(&packet) && policy.access(pair).inbound.contains(answered) {
         return Some(passes(answered));
     }
     let opens = opens(&packet);
@@ -229,7 +228,7 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         return Some(passes(service));
     }
     tables.open_flow_apart(read_again);
-    Some(by_right)
+    Some(by_right(wanted))
 }
 
 /// The flow that a packet belongs to, if there is one to look for.
