@@ -83,8 +83,13 @@ impl Words for InMap {
     }
 
     #[inline(always)]
+    fn opaque(&self, word: u64) -> u64 {
+        as_written::opaque(word, self.unknown)
+    }
+
+    #[inline(always)]
     fn way(&self, way: usize) -> usize {
-        as_written::and::<LAST_WAY>(as_written::opaque(way as u64, self.unknown)) as usize
+        as_written::and::<LAST_WAY>(self.opaque(way as u64)) as usize
     }
 }
 

@@ -121,7 +121,12 @@ pub trait Words {
     /// Writes a word if it is still the one before, after all that was written earlier; says whether
     /// it was.
     fn exchange(&self, at: usize, before: u64, after: u64) -> bool;
-    /// The number of a way. The kernel's verifier knows no more of it than that it is one.
+    /// The same word, of which the kernel's verifier knows nothing any more: it then follows what comes
+    /// next once, by whatever way the word was found.
+    fn opaque(&self, word: u64) -> u64 {
+        word
+    }
+    /// The number of a way, of which it knows no more than that it is one.
     fn way(&self, way: usize) -> usize {
         way
     }
@@ -232,9 +237,11 @@ pub fn add(
                 0 => 1,
                 _ => FlowState(words.load(way)).rank() * WAYS as u64 + chance,
             };
+            let (rank, ends) = (words.opaque(rank), words.opaque(ends));
             if rank < quietest {
                 (chosen, before, quietest) = (way, ends, rank);
             }
+            chosen = words.opaque(chosen as u64) as usize;
         }
         let way = words.way(chosen);
         if before == CLAIMED || !words.exchange(ENDS + way, before, CLAIMED) {
