@@ -40,11 +40,8 @@ pub const SELECTION: &[Selected] = &[
             "egress_order::the_next_agent",
             "egress_order::a_filter_that_stays_first",
             "enforce::exactly_the_ports",
-            "enforce::only_the_named_interfaces",
             "network::path_mtu",
-            "network::the_points_own_connections",
             "faults::generic_mode",
-            "faults::signals_detach",
             // An iterator over all open files, by what the kernel says of its structures.
             "lockout::sshd_is_recognized",
         ],
