@@ -7,7 +7,7 @@
 //! it its own rights. What leaves into a segment and was judged nowhere, because it came in
 //! at a card that nobody enforces, is judged there, inbound.
 //!
-//! A frame that comes in takes the fast path ([`fast_ingress`]) if it can, otherwise
+//! A frame that comes in takes the fast path ([`fast_ingress`], at a segment [`fast_segment`]) if it can, otherwise
 //! the slow path: [`wire::parse`](crate::wire::parse), then [`ingress`]. A frame that
 //! goes out is parsed, and [`departure()`] says how it is judged: by [`outgoing`], by [`ingress`] as at
 //! the uplink, or not at all.

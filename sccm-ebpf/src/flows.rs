@@ -67,7 +67,7 @@ impl Words for InMap {
     #[inline(always)]
     fn load(&self, at: usize) -> u64 {
         // SAFETY: the index is below `WORDS`, so the word is within the map value, which is valid
-        // while the program runs; as in `Flow::load`.
+        // while the program runs; the volatile access is one aligned word, so it is never torn.
         unsafe { self.words.wrapping_add(at).read_volatile() }
     }
 
@@ -173,7 +173,7 @@ extern "C" fn flow_answers(hook: u32, bank: u32, writes: u32) -> u32 {
     verdict::answers(&bank, || *packet, writes != 0).into()
 }
 
-/// Writes a flow that the packet at a hook opens, as it leaves.
+/// Writes a flow that the packet at a hook opens as it leaves; `tunnel`: that of GRE.
 #[inline(always)]
 pub fn open(hook: Hook, tunnel: bool, state: FlowState, bank: u32) {
     flow_opened(hook as u32, tunnel.into(), state.word(), bank);

@@ -5,7 +5,8 @@
 //! word first and once more at the end. It holds the ports and 16 bits of the hash of the whole key,
 //! so nobody takes halves of two flows for one. The state is replaced only by whoever knows what it
 //! was, so no state goes to a flow that has taken the place meanwhile. `flow/table/tests.rs` shows
-//! both for all orders of two processors.
+//! both for all orders of two processors. Two that add the same flow at once may write it twice: then
+//! the copy in the lower place is found, and the other one expires.
 
 use super::{FlowKey, FlowState, Phase};
 use crate::address::Address;
@@ -194,7 +195,7 @@ pub fn find(
     seat: Seat,
     key: impl FnOnce() -> FlowKey,
 ) -> Option<Found> {
-    // No two flows of a set have the same ports and the same 16 bits of the hash.
+    // No two flows of a set have the same ports and the same 16 bits of the hash, but for copies of one.
     let way = (0..WAYS).find(|way| words.load(ENDS + way) == seat.ends)?;
     let way = words.way(way);
     let at = PAIRS + ADDRESSES * way;

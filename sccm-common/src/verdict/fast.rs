@@ -6,8 +6,8 @@ use crate::cursor::{Contiguous, Payload};
 use crate::policy::{Pair, flag};
 use crate::wire::fast::{self, FastPacket, Network, Transport, Visitor};
 
-/// The fast path of a frame that comes in at `place`, a host or an uplink. `payload` is the same frame. `None`: the
-/// frame must take the slow path, which would otherwise give the same verdict.
+/// The fast path of a frame that comes in at `place`, a host or an uplink. `payload` is the same
+/// frame. `None`: the frame must take the slow path, which would otherwise give the same verdict.
 #[inline(always)]
 pub fn fast_ingress<T: Tables, F: Contiguous, P: Payload + ?Sized>(
     tables: &T,

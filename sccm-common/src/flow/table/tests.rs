@@ -235,6 +235,24 @@ fn a_late_state_is_not_given_to_another_flow() {
     });
 }
 
+/// Two processors that add the same flow at once find it, whether they have written it once or twice.
+#[test]
+fn a_flow_that_two_add_at_once_is_found() {
+    in_all_orders(|| {
+        let set = Modelled::with(key(1, 2, 40_000));
+        let new = key(3, 4, 40_001);
+        let one = {
+            let set = Arc::clone(&set);
+            thread::spawn(move || add(&*set, HASH.seat(&new), || new, open(NOW + 100), lives))
+        };
+        let two = add(&*set, HASH.seat(&new), || new, open(NOW + 100), lives);
+        let added = [one.join().unwrap(), two];
+        let found = find(&*set, HASH.seat(&new), || new).unwrap();
+        assert_eq!(flow_at(&*set, found.way), Some((new, open(NOW + 100))));
+        assert!(added.iter().any(|added| *added == Added::Evicted));
+    });
+}
+
 /// Two processors that add flows to the same set at once leave whole flows behind.
 #[test]
 fn two_that_write_at_once_leave_whole_flows() {
