@@ -249,7 +249,7 @@ fn a_flow_that_two_add_at_once_is_found() {
         let added = [one.join().unwrap(), two];
         let found = find(&*set, HASH.seat(&new), || new).unwrap();
         assert_eq!(flow_at(&*set, found.way), Some((new, open(NOW + 100))));
-        assert!(added.iter().any(|added| *added == Added::Evicted));
+        assert!(added.contains(&Added::Evicted));
     });
 }
 
