@@ -37,6 +37,11 @@ pub trait Cursor {
     /// Makes the verifier forget on which path through the parser the cursor came here. Otherwise
     /// it would follow what comes next once for each path. The position stays the same.
     fn forget_path(&mut self) {}
+
+    /// The same word, of which the verifier knows nothing any more, for the same reason.
+    fn opaque(&self, word: u32) -> u32 {
+        word
+    }
 }
 
 /// The most that one [`Cursor::skip`] may be asked for: the body of the

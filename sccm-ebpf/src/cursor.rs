@@ -415,4 +415,9 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
         let position = as_written::and::<LAST_HEADER>((self.at - start) as u64);
         self.at = start + position as usize;
     }
+
+    #[inline(always)]
+    fn opaque(&self, word: u32) -> u32 {
+        as_written::opaque(word.into(), self.remaining.into()) as u32
+    }
 }

@@ -88,30 +88,40 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
     transport::parse(cursor, datagram, packet)
 }
 
+/// What is known at a byte of the options: that a source route is among them, and that the byte is the
+/// length of an option.
+const SOURCE_ROUTED: u32 = 1 << 0;
+const KIND_READ: u32 = 1 << 1;
+
 /// Moves past `length` bytes of options, and finds whether a source route is among them.
 #[inline(always)]
 fn options<C: Cursor>(cursor: &mut C, length: u32) -> Parsed<bool> {
-    let mut source_routed = false;
+    // Bits of SOURCE_ROUTED and KIND_READ.
+    let mut seen = 0;
     // Bytes that belong to an option whose kind and length were read.
     let mut skip = 0;
-    let mut kind_read = false;
     let mut left = length;
     // In words, because the verifier follows no pointer that moves on by single bytes.
     for _ in 0..MAX_OPTION_WORDS {
+        (seen, skip, left) = (
+            cursor.opaque(seen),
+            cursor.opaque(skip),
+            cursor.opaque(left),
+        );
         if left == 0 {
             break;
         }
         let word: [u8; 4] = cursor.take().or_end(Reason::Ipv4Truncated)?;
         for byte in word {
             left = left.wrapping_sub(1);
-            if kind_read {
+            if seen & KIND_READ != 0 {
                 // The length counts itself and the kind.
                 let size = u32::from(byte);
                 if size < 2 || size - 2 > left {
                     return Break(Reason::Ipv4Options);
                 }
                 skip = size - 2;
-                kind_read = false;
+                seen &= !KIND_READ;
             } else if skip != 0 {
                 skip -= 1;
             } else {
@@ -119,16 +129,18 @@ fn options<C: Cursor>(cursor: &mut C, length: u32) -> Parsed<bool> {
                     option::END => skip = left,
                     option::NO_OPERATION => {}
                     _ => {
-                        source_routed |= matches!(byte, option::LOOSE_ROUTE | option::STRICT_ROUTE);
-                        kind_read = true;
+                        if matches!(byte, option::LOOSE_ROUTE | option::STRICT_ROUTE) {
+                            seen |= SOURCE_ROUTED;
+                        }
+                        seen |= KIND_READ;
                     }
                 }
             }
         }
     }
-    match kind_read {
-        true => Break(Reason::Ipv4Options),
-        false => Continue(source_routed),
+    match seen & KIND_READ {
+        0 => Continue(seen & SOURCE_ROUTED != 0),
+        _ => Break(Reason::Ipv4Options),
     }
 }
 

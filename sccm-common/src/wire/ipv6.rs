@@ -19,6 +19,17 @@ pub(crate) mod extension {
     pub(crate) const DESTINATION: u8 = 60;
 }
 
+/// What is known behind an extension header, in bits.
+mod seen {
+    pub(super) const OPTIONS: u32 = 1 << 0;
+    pub(super) const ROUTED: u32 = 1 << 1;
+    pub(super) const FIRST: u32 = 1 << 2;
+    pub(super) const LATER: u32 = 1 << 3;
+    pub(super) const ATOMIC: u32 = 1 << 4;
+    /// There was a fragment header.
+    pub(super) const FRAGMENT: u32 = FIRST | LATER | ATOMIC;
+}
+
 pub(crate) const MAX_EXTENSIONS: u32 = 6;
 const EXTENSION_UNIT: u32 = 8;
 const MORE_FRAGMENTS: u16 = 0x0001;
@@ -60,9 +71,7 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         return Break(Reason::Ipv6PayloadLength);
     }
 
-    let mut has_options = false;
-    let mut source_routed = false;
-    let mut fragment = Fragment::Whole;
+    let mut seen = 0;
     let mut offset = 0;
     let mut id = 0;
     let mut walked = 0;
@@ -79,21 +88,26 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         match next {
             extension::FRAGMENT => {
                 let field = u16::from_be_bytes([b2, b3]);
-                if fragment != Fragment::Whole {
+                if seen & seen::FRAGMENT != 0 {
                     return Break(Reason::Ipv6ExtensionOrder);
                 }
-                fragment = match fragment_of(field >> 3, field & MORE_FRAGMENTS != 0) {
-                    Fragment::Whole => Fragment::Atomic,
-                    part => part,
+                seen |= match fragment_of(field >> 3, field & MORE_FRAGMENTS != 0) {
+                    Fragment::First => seen::FIRST,
+                    Fragment::Later => seen::LATER,
+                    _ => seen::ATOMIC,
                 };
                 offset = u32::from(field & !7);
                 id = u32::from_be_bytes([b4, b5, b6, b7]);
             }
             extension::ROUTING if b2 == 0 => return Break(Reason::Ipv6RoutingHeader0),
             _ => {
-                has_options |= next == extension::HOP_BY_HOP;
+                if next == extension::HOP_BY_HOP {
+                    seen |= seen::OPTIONS;
+                }
                 // Segments left (RFC 8200, 4.4).
-                source_routed |= next == extension::ROUTING && b3 != 0;
+                if next == extension::ROUTING && b3 != 0 {
+                    seen |= seen::ROUTED;
+                }
                 size += u32::from(length) * EXTENSION_UNIT;
             }
         }
@@ -105,16 +119,27 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
             .skip(size - EXTENSION_UNIT)
             .or_end(Reason::Ipv6ExtensionTruncated)?;
         cursor.forget_path();
-        if fragment == Fragment::First && next != extension::FRAGMENT {
+        if seen & seen::FIRST != 0 && next != extension::FRAGMENT {
             // Only what is behind the fragment header is put together again.
             offset += size;
         }
         next = following;
         walked += 1;
-        if fragment == Fragment::Later {
+        (seen, offset, id) = (
+            cursor.opaque(seen),
+            cursor.opaque(offset),
+            cursor.opaque(id),
+        );
+        if seen & seen::LATER != 0 {
             break;
         }
     }
+    let fragment = match seen & seen::FRAGMENT {
+        seen::FIRST => Fragment::First,
+        seen::LATER => Fragment::Later,
+        seen::ATOMIC => Fragment::Atomic,
+        _ => Fragment::Whole,
+    };
 
     let datagram = Datagram {
         family: Family::V6,
@@ -122,8 +147,8 @@ pub fn parse<C: Cursor>(cursor: &mut C, packet: &mut Packet) -> Parsed<()> {
         destination,
         protocol: Protocol(next),
         hop_limit,
-        has_options,
-        source_routed,
+        has_options: seen & seen::OPTIONS != 0,
+        source_routed: seen & seen::ROUTED != 0,
         payload,
         before: 0,
         fragment,
