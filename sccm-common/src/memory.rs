@@ -170,6 +170,29 @@ impl<'a> MemoryTables<'a> {
         place: Place,
         forwarded: bool,
     ) -> Option<(Direction, Verdict)> {
+        match self.fast_egress(frame, place) {
+            Some(verdict) => Some((Direction::Outbound, verdict)),
+            None => self.slow_egress(frame, place, forwarded),
+        }
+    }
+
+    /// The fast path of [`Self::egress`]; `None` for a frame of the slow path.
+    #[must_use]
+    pub fn fast_egress(&self, frame: &[u8], place: Place) -> Option<Verdict> {
+        match place {
+            Place::Host => verdict::fast_departure(self, frame, frame),
+            _ => None,
+        }
+    }
+
+    /// The slow path of [`Self::egress`], which judges every frame.
+    #[must_use]
+    pub fn slow_egress(
+        &self,
+        frame: &[u8],
+        place: Place,
+        forwarded: bool,
+    ) -> Option<(Direction, Verdict)> {
         let mut packet = Packet::NONE;
         let end = match fast::parse(frame) {
             Some(fast) => {

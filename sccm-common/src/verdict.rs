@@ -8,9 +8,9 @@
 //! at a card that nobody enforces, is judged there, inbound.
 //!
 //! A frame that comes in takes the fast path ([`fast_ingress`], at a segment [`fast_segment`]) if it can, otherwise
-//! the slow path: [`wire::parse`](crate::wire::parse), then [`ingress`]. A frame that
-//! goes out is parsed, and [`departure()`] says how it is judged: by [`outgoing`], by [`ingress`] as at
-//! the uplink, or not at all.
+//! the slow path: [`wire::parse`](crate::wire::parse), then [`ingress`]. What a host sends has a fast
+//! path, too ([`fast_departure`]). Any other frame that goes out is parsed, and [`departure()`] says
+//! how it is judged: by [`outgoing`], by [`ingress`] as at the uplink, or not at all.
 
 mod candidate;
 mod departure;
@@ -47,7 +47,7 @@ use crate::wire;
 pub use candidate::Turn;
 pub use departure::{Departure, departure};
 pub use essential::is_icmp_error;
-pub use fast::{fast_ingress, fast_segment};
+pub use fast::{fast_departure, fast_ingress, fast_segment};
 pub use icmp_error::{About, about};
 pub use inbound::answers;
 pub use place::Place;

@@ -33,7 +33,7 @@ use sccm_common::verdict::{self, Verdict};
 use sccm_common::wire::fast;
 use sccm_common::{Hook, Judgement, Peer, Place, Reason};
 
-use crate::cursor::Bytes;
+use crate::cursor::{Bytes, Linear};
 use crate::incoming::Incoming;
 use crate::interface::{Card, Interface, Tunnel, Vlan};
 use crate::maps::array;
@@ -181,7 +181,38 @@ fn sccm_egress(ctx: TcContext) -> i32 {
         translated::remember(&ctx, entrance, || Some(Card), parse::egress);
         return TC_ACT_UNSPEC;
     }
+    if Card.place() == Place::Host
+        && let Some(tables) = Bank::active_unshadowed()
+        && let Some(verdict) = Word(fast_departure(ctx.skb.skb, tables.number())).verdict()
+    {
+        account::count(&Judgement {
+            slot: Card.slot(),
+            direction: Direction::Outbound,
+            observing: tables.observing(),
+            verdict,
+            length: ctx.len().into(),
+        });
+        return TC_ACT_UNSPEC;
+    }
     egress(&ctx, &Card, parse::egress)
+}
+
+/// The fast path of what a host sends and may send; what is refused takes the slow path. Not inlined:
+/// its part of the stack is then its own.
+#[inline(never)]
+fn fast_departure(ctx: *mut __sk_buff, bank: u32) -> u64 {
+    let frame = TcContext::new(ctx);
+    let Some(tables) = Bank::of(bank) else {
+        return Word::NOT_JUDGED.0;
+    };
+    verdict::fast_departure(
+        &tables,
+        Linear::of_skb(&frame),
+        &Bytes(&frame, Hook::Egress),
+    )
+    .filter(|verdict| verdict.reason.passes())
+    .map_or(Word::NOT_JUDGED, |verdict| Word::of(verdict, true))
+    .0
 }
 
 /// The egress program of a card whose frames have no Ethernet header.

@@ -242,11 +242,22 @@ impl World {
         self.egress(frame).expect("not a forwarded one").reason
     }
 
-    /// The same, with the service; `None` if it is not judged here.
+    /// The same, with the service; `None` if it is not judged here. Both paths must agree, as for what
+    /// comes in.
     pub(crate) fn egress(&self, frame: &[u8]) -> Option<Verdict> {
-        let (direction, verdict) = self.tables().egress(frame, self.place, false)?;
+        let fast = self.fast_egress(frame);
+        let (direction, verdict) = self.tables().slow_egress(frame, self.place, false)?;
+        assert!(
+            fast.is_none_or(|fast| fast == verdict),
+            "{fast:?} {verdict:?} {frame:x?}"
+        );
         assert_eq!(direction, Direction::Outbound, "{verdict:?}");
         Some(verdict)
+    }
+
+    /// What the fast path says of a frame that goes out, if it decides.
+    pub(crate) fn fast_egress(&self, frame: &[u8]) -> Option<Verdict> {
+        self.tables().fast_egress(frame, self.place)
     }
 
     /// What becomes of a frame that came in at a card that nobody enforces, and goes out here.

@@ -1,4 +1,4 @@
-//! The fast path of what comes in.
+//! The fast paths: of what comes in, and of what a host sends.
 
 use super::{Place, Tables, Verdict, inbound, outbound, source};
 use crate::address::{self, AddressClass, LOCAL_SELF};
@@ -110,5 +110,47 @@ impl<T: Tables, P: Payload + ?Sized> Visitor for FastSegment<'_, T, P> {
         }
         let pair = policy.pair(source.local, destination.peer);
         outbound::judge_fast(self.tables, self.payload, &packet, source.local, pair)
+    }
+}
+
+/// The same for what goes out at a host, but for what is to a group.
+#[inline(always)]
+pub fn fast_departure<T: Tables, F: Contiguous, P: Payload + ?Sized>(
+    tables: &T,
+    frame: F,
+    payload: &P,
+) -> Option<Verdict> {
+    fast::visit(frame, FastDeparture { tables, payload })
+}
+
+/// Judges the packets of the fast path that a host sends.
+struct FastDeparture<'a, T, P: ?Sized> {
+    tables: &'a T,
+    payload: &'a P,
+}
+
+impl<T: Tables, P: Payload + ?Sized> Visitor for FastDeparture<'_, T, P> {
+    type Output = Verdict;
+
+    #[inline(always)]
+    fn visit<'a, L3: Network<'a>, L4: Transport<'a>>(
+        self,
+        packet: FastPacket<L3, L4>,
+    ) -> Option<Verdict> {
+        let policy = self.tables.policy();
+        let destination = packet.network.destination();
+        let source = packet.network.source();
+        if destination.may_be_group(L3::FAMILY) || source.may_be_group(L3::FAMILY) {
+            return None;
+        }
+        let (mut local, mut pair) = (AddressClass::ANY.local, Pair::ANY);
+        if policy.has(flag::ADDRESSES)
+            && let Some(trie) = self.tables.trie()
+        {
+            local = address::classify(trie, L3::FAMILY, &source).local;
+            let peer = address::classify(trie, L3::FAMILY, &destination).peer;
+            pair = policy.pair(local, peer);
+        }
+        outbound::judge_fast(self.tables, self.payload, &packet, local, pair)
     }
 }

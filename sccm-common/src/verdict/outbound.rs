@@ -180,14 +180,14 @@ pub(super) fn judge_fast<'a, T: Tables, P: Payload + ?Sized, L3: Network<'a>, L4
         false => &policy.udp,
     };
     let (wanted, answered) = (services[to as usize], services[from as usize]);
-    if policy.has(flag::OUTBOUND_OFF) {
-        return Some(passes(wanted));
-    }
     let rights = policy.access(pair);
     if rpc::may_be_handed_out(policy, L4::PROTOCOL, &rights.outbound, wanted)
         || rpc::may_be_handed_out(policy, L4::PROTOCOL, &rights.inbound, answered)
     {
         return None;
+    }
+    if policy.has(flag::OUTBOUND_OFF) {
+        return Some(passes(wanted));
     }
     let flags = packet.transport.flags();
     let begins = tcp && flags.is_bare_syn() && !flags.is_closing();

@@ -107,8 +107,15 @@ impl<'a> Native<'a> {
                 "on the fast path and on the slow one"
             );
         }
+        let fast = self.tables.fast_egress(frame, place);
         // A test run comes in at no interface.
-        self.tables.egress(frame, place, false)
+        let slow = self.tables.slow_egress(frame, place, false);
+        let agree = |fast| slow == Some((Direction::Outbound, fast));
+        assert!(
+            fast.is_none_or(agree),
+            "on the fast path {fast:?}, on the slow one {slow:?}"
+        );
+        slow
     }
 }
 

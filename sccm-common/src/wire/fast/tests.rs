@@ -102,6 +102,14 @@ fn what_must_be_followed_is_judged_on_the_slow_path() {
     for frame in FAMILIES.into_iter().flat_map(followed) {
         assert!(fast::parse(&frame[..]).is_some(), "{frame:x?}");
         assert_eq!(world.fast_ingress(&frame), None, "{frame:x?}");
+        assert_eq!(world.fast_egress(&frame), None, "{frame:x?}");
+    }
+    // A question of UDP, under `enforce`, and a group.
+    let enforcing = World::host().enforcing(&[class::DNS]);
+    for link in FAMILIES.map(|family| Link::new(family, PROTECTED, PEER)) {
+        let frame = link.udp(50000, 53, b"question");
+        assert_eq!(enforcing.fast_egress(&frame), None, "{frame:x?}");
+        assert!(world.fast_egress(&frame).is_some(), "{frame:x?}");
     }
 }
 
@@ -150,7 +158,14 @@ fn both_read_and_judge_the_same_in_what_is_broken() {
         worlds[0].leaves(&link.tcp(40000, 1433, SYN));
         worlds[0].leaves(&link.udp(40000, 161, b"get"));
     }
-    let (mut read, mut judged) = (0, 0);
+    let hosts = [
+        World::host().inbound(&[class::HTTP, class::TFTP]),
+        World::host().own(PEER).inbound(&[class::HTTP]),
+        World::host()
+            .inbound(&[class::HTTP])
+            .enforcing(&[class::DNS]),
+    ];
+    let (mut read, mut judged, mut sent) = (0, 0, 0);
     for _ in 0..200_000 {
         let tags = random.below(4).saturating_sub(1);
         let frame = tagged(frames[random.below(frames.len())].clone(), tags);
@@ -164,6 +179,11 @@ fn both_read_and_judge_the_same_in_what_is_broken() {
             judged += usize::from(world.fast_ingress(&frame).is_some());
             world.ingress(&frame);
         }
+        for host in &hosts {
+            sent += usize::from(host.fast_egress(&frame).is_some());
+            host.egress(&frame);
+        }
     }
-    assert!(read > 20_000 && judged > 20_000, "{read} {judged}");
+    let all = [read, judged, sent];
+    assert!(all.into_iter().all(|count| count > 20_000), "{all:?}");
 }
