@@ -7,10 +7,10 @@
 //! case.
 
 use crate::counter::Direction;
+use crate::desk;
 use crate::judgement::{Hook, Judgement};
 
-/// The most bytes of a packet that are copied: more than a frame of the usual length has. A
-/// power of two, so that the verifier can bound it by a mask.
+/// The most bytes of a packet that are copied: more than a frame of the usual length has.
 pub const LONGEST: usize = 2048;
 
 /// Bytes of the ring buffer: some 6,000 packets of 128 bytes.
@@ -151,25 +151,8 @@ pub const HEADER: usize = 24;
 
 const _: () = assert!(size_of::<Header>() == HEADER);
 
-/// A record.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Record {
-    /// What is said of the packet.
-    pub header: Header,
-    /// Its first bytes.
-    pub bytes: [u8; LONGEST],
-}
-
 /// Where the kernel program puts a record together.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Desk {
-    /// Records for which the ring buffer had no room.
-    pub lost: u64,
-    /// The record.
-    pub record: Record,
-}
+pub type Desk = desk::Desk<Header, LONGEST>;
 
 const _: () = assert!(size_of::<Desk>() == 8 + HEADER + LONGEST);
 

@@ -20,6 +20,7 @@ pub mod blocked;
 pub mod capture;
 pub mod counter;
 pub mod cursor;
+pub mod desk;
 pub mod essential;
 pub mod ethertype;
 pub mod flow;

@@ -9,12 +9,12 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::TcContext;
-use core::hint::black_box;
 use sccm_common::abi::map;
-use sccm_common::capture::{About, Desk, HEADER, Header, LONGEST, Order};
+use sccm_common::capture::{About, Desk, Header, Order};
 use sccm_common::{Hook, Judgement};
 
 use crate::cursor::Frame;
+use crate::desk;
 use crate::incoming::Incoming;
 use crate::maps::{array, per_cpu_array, ring_buf};
 use crate::tables::now;
@@ -88,24 +88,10 @@ fn copy(frame: &impl Frame, hook: Hook, about: u32) {
         tag: frame.tag(),
         about,
     };
-    let count = if length < order.snaplen {
+    let wanted = if length < order.snaplen {
         length
     } else {
         order.snaplen
     };
-    // From 1 to LONGEST, in a form that every verifier can follow.
-    let count = (black_box(count.wrapping_sub(1)) & (LONGEST as u32 - 1)) + 1;
-    if !frame.copy_to(&mut desk.record.bytes, count) {
-        return;
-    }
-    // SAFETY: the record is one piece of memory, and has room for as many bytes.
-    let record = unsafe {
-        core::slice::from_raw_parts(
-            (&raw const desk.record).cast::<u8>(),
-            HEADER + count as usize,
-        )
-    };
-    if CAPTURED.output::<[u8]>(record, 0).is_err() {
-        desk.lost += 1;
-    }
+    desk::send(&CAPTURED, desk, frame, 0, wanted);
 }

@@ -42,12 +42,6 @@ pub trait Frame {
     /// Copies bytes from `offset` on, further buffers included.
     fn copy<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
 
-    /// Copies `count` bytes from the first on, at most as many as there is room for.
-    #[inline(always)]
-    fn copy_to<const N: usize>(&self, room: &mut [u8; N], count: u32) -> bool {
-        self.copy_part(room, 0, count)
-    }
-
     /// Copies `count` bytes from `offset` on, at most as many as there is room for.
     fn copy_part<const N: usize>(&self, room: &mut [u8; N], offset: u32, count: u32) -> bool;
 

@@ -7,12 +7,12 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use core::hint::black_box;
 use sccm_common::Hook;
 use sccm_common::abi::map;
-use sccm_common::rpc::heard::{Desk, HEADER, Header, LONGEST};
+use sccm_common::rpc::heard::{Desk, Header};
 
 use crate::cursor::Frame;
+use crate::desk;
 use crate::maps::{array, per_cpu_array, ring_buf};
 use crate::parse;
 use crate::tables::now;
@@ -75,24 +75,5 @@ fn tell(frame: &impl Frame, hook: Hook, marks: u32) {
         family: packet.family as u32,
         marks,
     };
-    let count = if length < LONGEST as u32 {
-        length
-    } else {
-        LONGEST as u32
-    };
-    // From 1 to LONGEST, in a form that every verifier can follow.
-    let count = (black_box(count.wrapping_sub(1)) & (LONGEST as u32 - 1)) + 1;
-    if !frame.copy_part(&mut desk.record.bytes, begin, count) {
-        return;
-    }
-    // SAFETY: the record is one piece of memory, and has room for as many bytes.
-    let record = unsafe {
-        core::slice::from_raw_parts(
-            (&raw const desk.record).cast::<u8>(),
-            HEADER + count as usize,
-        )
-    };
-    if HEARD.output::<[u8]>(record, 0).is_err() {
-        desk.lost += 1;
-    }
+    desk::send(&HEARD, desk, frame, begin, length);
 }

@@ -9,6 +9,7 @@ mod account;
 mod blocked;
 mod capture;
 mod cursor;
+mod desk;
 mod flows;
 mod heard;
 mod incoming;

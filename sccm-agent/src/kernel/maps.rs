@@ -19,7 +19,6 @@ use sccm_common::flow::table;
 use sccm_common::policy::{LIVE_BANKS, SHADOWED};
 use sccm_common::trunk::VlanTable;
 use sccm_common::usage::{RowRecord, Uses};
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) use open::{has_shape, info, open};
@@ -50,7 +49,6 @@ pub struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceRecord>,
     pub(super) vlans: Array<MapData, VlanTable>,
     pub(super) entrances: HashMap<MapData, u32, u32>,
-    secret: Array<MapData, u64>,
     services: Array<MapData, ServiceRecord>,
     /// The same map, to be read in one call.
     all_services: Table<u32, ServiceRecord>,
@@ -81,7 +79,6 @@ impl Maps {
             interfaces: open(pins, map::INTERFACES)?,
             vlans: open(pins, map::VLANS)?,
             entrances: open(pins, map::ENTRANCES)?,
-            secret: open(pins, map::SECRET)?,
             services: open(pins, map::SERVICES)?,
             all_services: Table::open(pins, map::SERVICES)?,
             blocked: Notes::open(pins, map::BLOCKED, map::BUCKETS)?,
@@ -95,16 +92,8 @@ impl Maps {
         })
     }
 
-    /// Marks fresh maps as finished, once a policy is in them. Others stay as they are: by another
-    /// key, nobody would find what was asked and handed out before.
+    /// Marks fresh maps as finished, once a policy is in them.
     pub fn finish(&mut self) -> Result<()> {
-        if self.secret.get(&0, 0)? == 0 {
-            // The standard library draws its keys from the kernel's random numbers.
-            let secret = RandomState::new().hash_one(0).max(1);
-            self.secret
-                .set(0, secret, 0)
-                .context("writing the key by which questions and openings are found")?;
-        }
         self.abi
             .set(0, abi::VERSION, 0)
             .context("writing the layout version")

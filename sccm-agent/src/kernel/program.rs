@@ -45,13 +45,14 @@ impl Loader {
             .context("creating the kernel's maps")?;
         // The standard library draws its keys from the kernel's random numbers.
         let random = RandomState::new();
+        let key = |number: u32| random.hash_one(number);
         let hash = Hash {
             sets: sets.into(),
-            keys: [0, 1, 2, 3, 4, 5].map(|number| random.hash_one(number)),
+            keys: [0, 1, 2, 3, 4, 5].map(key),
         };
-        let map = made.map_mut(map::FLOW_HASH.name);
-        let mut map: Array<_, Hash> = map.context("the object lacks a map")?.try_into()?;
-        map.set(0, hash, 0).context("writing how flows are found")
+        begin(&mut made, map::FLOW_HASH.name, hash)?;
+        // By another key, nobody would find what was asked and handed out.
+        begin(&mut made, map::SECRET.name, key(6))
     }
 
     /// Loads the programs for the card at `slot`, over the pinned maps.
@@ -107,6 +108,14 @@ impl Loader {
         programs.verify(&[names.ingress(at), names.egress])?;
         Ok(programs)
     }
+}
+
+/// Writes the only element of a map.
+fn begin<V: aya::Pod>(made: &mut Ebpf, name: &str, value: V) -> Result<()> {
+    let map = made.map_mut(name).context("the object lacks a map")?;
+    let mut map: Array<_, V> = map.try_into()?;
+    map.set(0, value, 0)
+        .with_context(|| format!("writing {name}"))
 }
 
 /// Both programs of one card, loaded. The programs of all cards share the pinned maps.

@@ -6,9 +6,10 @@
 //! no room is lost, and counted: the agent finds a gap there.
 
 use crate::address::{Address, Family};
+use crate::desk;
 
 /// The most bytes of a segment that are copied: an answer with the addresses of a hundred cards is
-/// shorter. A power of two, so that the verifier can bound it by a mask.
+/// shorter.
 pub const LONGEST: usize = 8192;
 
 /// Bytes of the ring buffer: some 1,000 questions with their answers.
@@ -60,24 +61,7 @@ pub const HEADER: usize = 48;
 
 const _: () = assert!(size_of::<Header>() == HEADER);
 
-/// A record.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Record {
-    /// Whose segment it is.
-    pub header: Header,
-    /// Its first bytes, from the TCP header on.
-    pub bytes: [u8; LONGEST],
-}
-
-/// Where the kernel program puts a record together.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Desk {
-    /// Records for which the ring buffer had no room.
-    pub lost: u64,
-    /// The record.
-    pub record: Record,
-}
+/// Where the kernel program puts a record together, from the segment's TCP header on.
+pub type Desk = desk::Desk<Header, LONGEST>;
 
 const _: () = assert!(size_of::<Desk>() == 8 + HEADER + LONGEST);

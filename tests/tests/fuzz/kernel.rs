@@ -36,9 +36,6 @@ use crate::slots::Slots;
 /// Flows that the table has room for; no case has nearly as many.
 const FLOWS: u32 = 16_384;
 
-/// Whoever does not finish the maps leaves their secret at 0.
-const SECRET: u64 = 0;
-
 /// Programs and maps of one thread.
 pub struct Kernel {
     programs: Vec<(Spot, Programs)>,
@@ -51,6 +48,8 @@ pub struct Kernel {
     transfers: HashMap<MapData, TransferKey, u64>,
     questions: Array<MapData, Words>,
     opening_sets: Array<MapData, Set>,
+    /// By which questions and openings find their places.
+    secret: u64,
     openings: OpeningTable,
     /// By page and place, those by peer behind the others: what was counted before, or will have
     /// been.
@@ -96,6 +95,7 @@ impl Kernel {
             transfers: open(&pins, map::TRANSFERS.name)?,
             questions: open(&pins, map::QUESTIONS.name)?,
             opening_sets: open(&pins, map::OPENINGS.name)?,
+            secret: open::<Array<MapData, u64>>(&pins, map::SECRET.name)?.get(&0, 0)?,
             openings: OpeningTable::open(&pins)?,
             counted: vec![vec![Counter::default(); PAGE_COUNTERS + PEER_COUNTERS]; PAGES as usize],
             _mount: mount,
@@ -276,7 +276,7 @@ impl Kernel {
     /// Changes the buckets of all questions that were noted.
     fn questions(&mut self, native: &Native<'_>, mut change: impl FnMut(&mut Words)) -> Result<()> {
         let keys = native.tables.state.questions.borrow();
-        let buckets: BTreeSet<u32> = keys.keys().map(|key| key.place(SECRET).0).collect();
+        let buckets: BTreeSet<u32> = keys.keys().map(|key| key.place(self.secret).0).collect();
         for bucket in buckets {
             let mut words = self.questions.get(&bucket, 0)?;
             change(&mut words);
@@ -316,7 +316,7 @@ impl Kernel {
         let keys = native.tables.state.openings.borrow();
         let found: Vec<OpeningKey> = self.openings.read()?.iter().map(key_of).collect();
         let keys = keys.keys().chain(&found);
-        let sets: BTreeSet<u32> = keys.map(|key| key.place(SECRET).0).collect();
+        let sets: BTreeSet<u32> = keys.map(|key| key.place(self.secret).0).collect();
         for number in sets {
             let mut set = self.opening_sets.get(&number, 0)?;
             change(&mut set);
