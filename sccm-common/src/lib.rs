@@ -25,6 +25,7 @@ pub mod essential;
 pub mod ethertype;
 pub mod flow;
 pub mod fragment;
+mod hash;
 pub mod judgement;
 #[cfg(any(feature = "std", test))]
 pub mod memory;

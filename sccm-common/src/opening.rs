@@ -11,6 +11,7 @@
 
 use crate::address::{Address, Family};
 use crate::as_written;
+use crate::hash::mix;
 use crate::policy::Timeouts;
 use core::cell::Cell;
 
@@ -85,11 +86,6 @@ impl OpeningKey {
     #[inline(always)]
     #[must_use]
     pub const fn place(&self, secret: u64) -> (u32, Fingerprint) {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        const fn mix(hash: u64, word: u64) -> u64 {
-            let mixed = (hash ^ word).wrapping_mul(ODD);
-            mixed ^ mixed >> 32
-        }
         let hash = mix(secret, self.client.high);
         let hash = mix(hash, self.client.low);
         let hash = mix(hash, self.server.high);

@@ -12,6 +12,7 @@
 
 use crate::address::{Address, Family, LOCAL_SELF};
 use crate::as_written;
+use crate::hash::mix;
 use crate::packet::{Packet, Protocol};
 use core::cell::Cell;
 
@@ -264,11 +265,6 @@ impl QuestionKey {
     /// Where the question is kept: the number of its bucket, and its fingerprint there.
     #[inline(always)]
     pub const fn place(&self, secret: u64) -> (u32, Fingerprint) {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        const fn mix(hash: u64, word: u64) -> u64 {
-            let mixed = (hash ^ word).wrapping_mul(ODD);
-            mixed ^ mixed >> 32
-        }
         let hash = mix(secret, self.asked.high);
         let hash = mix(hash, self.asked.low);
         let hash = mix(hash, self.asker.high);
