@@ -237,6 +237,9 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
     for card in ["eth0", "eth1"] {
         ensure!(hosts.is_hooked(card)?, "no program on {card}");
     }
+    let doctor = hosts.run("doctor --interface bond0")?.stdout;
+    let told = "eth0 membership: a member of bond0, a bond (active-backup)";
+    ensure!(doctor.contains(told), "{doctor}");
     assert_enforced(&hosts.client, &point);
     // One connection each way that outlives the failures.
     let connect = |from: &Namespace, to: SocketAddr| -> Result<TcpStream> {
