@@ -22,6 +22,7 @@ use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressMessage;
+pub use netlink_packet_route::link::BondMode;
 use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, RouteMessageBuilder};
@@ -62,7 +63,10 @@ pub enum Kind {
         id: u16,
     },
     /// Through its members: it is a bridge, bond or team.
-    Group,
+    Group {
+        /// How it spreads frames over them, if it is a bond.
+        bond: Option<BondMode>,
+    },
     /// Through its members, between which it routes.
     Vrf,
     /// Through itself, as IP packets without any link header: tun, WireGuard, PPP, IP in IP.

@@ -202,7 +202,7 @@ fn judged(
                 vec![(interface.index, judges(interface.index, None))]
             }
             Kind::OtherLink => continue,
-            Kind::Vlan { .. } | Kind::Group | Kind::Vrf => {
+            Kind::Vlan { .. } | Kind::Group { .. } | Kind::Vrf => {
                 match resolve(&interface.name, present) {
                     Ok(spots) => spots
                         .iter()
@@ -215,7 +215,7 @@ fn judged(
         // What a host routes leaves in its own name, and so opens flows for its answers; what
         // crosses one of its bridges is the business of others, unless a member comes that nobody
         // named. A gateway judges nothing twice, and follows its members.
-        let is_group = matches!(interface.kind, Kind::Group | Kind::Vrf);
+        let is_group = matches!(interface.kind, Kind::Group { .. } | Kind::Vrf);
         let follows = !is_group || named.iter().any(|one| one.name == interface.name);
         let passes_on = is_gateway(named) || interface.controller.is_some() && follows;
         if let [(_, first), ..] = spots[..]

@@ -30,6 +30,7 @@ pub const EMULATOR: &[Program] = &[
     Program::plain("qemu-system-x86_64", "qemu-system-x86"),
     Program::plain("strip", "binutils"),
     Program::plain("ethtool", "ethtool"),
+    Program::plain("wg", "wireguard-tools"),
 ];
 
 /// What makes whole machines, and boots them.

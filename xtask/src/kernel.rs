@@ -2,14 +2,16 @@
 //!
 //! What the verifier takes, and which hooks there are, differs from kernel to
 //! kernel. Debian's kernels are downloaded, not installed, and booted in an
-//! emulated machine that has nothing but memory: its whole system is an initramfs
-//! with the test programs. No hardware acceleration is asked for, so that it runs
+//! emulated machine that has nothing but memory and network cards: its whole system is
+//! an initramfs with the test programs. No hardware acceleration is asked for, so that it runs
 //! in other virtual machines too; it takes minutes where this kernel takes seconds,
 //! which is why only a [`selection`] of the tests runs.
 
+mod cards;
 mod cpio;
 mod initramfs;
 mod machine;
+pub mod modules;
 pub mod package;
 mod selection;
 
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::debian::{self, Missing};
+use crate::network;
 use crate::process::step;
 use crate::setup;
 use package::Kernel;
@@ -61,11 +64,16 @@ pub fn prepare<'v>(versions: &'v [String], missing: Missing) -> Result<Vec<Trial
 }
 
 /// Runs the selection on one kernel after the other: two machines of two processors on a small one
-/// would make each other late.
+/// would make each other late. This thread leaves its network for one with their cables.
 ///
 /// # Errors
 /// The kernels on which a test failed, all of them after all have run.
 pub fn run(trials: &[Trial]) -> Result<()> {
+    if trials.is_empty() {
+        return Ok(());
+    }
+    network::leave()?;
+    cards::lay_cables()?;
     let update = env::var_os(UPDATE).is_some();
     let mut failed = Vec::new();
     for trial in trials {

@@ -19,6 +19,7 @@ mod kernel;
 mod linker;
 mod lint;
 mod machine;
+mod network;
 mod package;
 mod process;
 mod setup;

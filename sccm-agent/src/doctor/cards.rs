@@ -3,7 +3,7 @@
 use super::{Finding, Wish, live};
 use crate::agent::cards;
 use crate::hooks::{self, Chosen, How, ONE_BUFFER, Why, choose, fit, offload};
-use crate::interface::{self, Interface, Kind, XdpFeatures};
+use crate::interface::{self, BondMode, Interface, Kind, XdpFeatures};
 use crate::kernel::{CardFacts, Ingress, PinDir, describe_program, tc_programs};
 use crate::plan::{self, Card, Lane, NamedInterface, Plan};
 use sccm_common::{Hook, Place};
@@ -182,15 +182,18 @@ fn membership(one: &Interface, present: &[Interface]) -> Option<Finding> {
     let group = present
         .iter()
         .find(|other| one.controller == Some(other.index))?;
-    let mode = fs::read_to_string(format!("/sys/class/net/{}/bonding/mode", group.name)).ok();
-    Some(member(&group.name, mode.as_deref()))
+    let mode = match group.kind {
+        Kind::Group { bond } => bond,
+        _ => None,
+    };
+    Some(member(&group.name, mode))
 }
 
-/// A card of a group, and the group's mode if it is a bond: `balance-rr 0`.
-pub(super) fn member(group: &str, mode: Option<&str>) -> Finding {
+/// A card of a group, and the group's mode if it is a bond.
+pub(super) fn member(group: &str, mode: Option<BondMode>) -> Finding {
     const TOPIC: &str = "membership";
-    const TRIED: &str = "active-backup";
-    match mode.map(|mode| mode.split(' ').next().unwrap_or(mode)) {
+    const TRIED: BondMode = BondMode::ActiveBackup;
+    match mode {
         None => Finding::fine(TOPIC, format!("a member of {group}")),
         Some(TRIED) => Finding::fine(TOPIC, format!("a member of {group}, a bond ({TRIED})")),
         Some(mode) => Finding::warning(

@@ -1,7 +1,7 @@
 use super::Grade::{Blocker, Fine, Warning};
 use super::*;
 use crate::hooks::{Chosen, Why};
-use crate::interface::XdpFeatures;
+use crate::interface::{BondMode, XdpFeatures};
 use crate::kernel::Ingress::{Generic, Native, Tc};
 use crate::kernel::{CardFacts, Features};
 use crate::state::{InterfaceState, State};
@@ -71,8 +71,8 @@ fn cards_that_join_packets_are_named_where_that_matters() {
 fn a_bond_is_told_by_its_mode() {
     for (mode, grade, told) in [
         (None, Fine, "a member of bond0"),
-        (Some("active-backup 1\n"), Fine, "(active-backup)"),
-        (Some("802.3ad 4\n"), Warning, "802.3ad"),
+        (Some(BondMode::ActiveBackup), Fine, "(active-backup)"),
+        (Some(BondMode::Ieee8023Ad), Warning, "802.3ad"),
     ] {
         let finding = cards::member("bond0", mode);
         assert_eq!(finding.grade, grade, "{finding:?}");

@@ -10,7 +10,6 @@ use crate::kernel::{CardFacts, Ingress, VlanOffload};
 use crate::plan::Card;
 use crate::policy::HookChoice;
 use std::fmt;
-use std::fs;
 
 /// The largest MTU of frames that fit into one page, with the headroom of XDP before them
 /// (`XDP_PACKET_HEADROOM`) and the kernel's own structure behind (`skb_shared_info`). The Ethernet header
@@ -36,10 +35,6 @@ const LOSES: [(&str, &str); 4] = [
         "with an XDP program its host sends no large packets (drivers/net/vmxnet3)",
     ),
 ];
-
-/// The bits of virtio's features that let a host send large TCP packets, for IPv4 and IPv6
-/// (include/uapi/linux/virtio_net.h).
-const GUEST_TSO: [usize; 2] = [7, 8];
 
 /// The hook of a card, and why it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +94,9 @@ struct Facts {
     mtu: u32,
     /// `None`: the kernel does not tell, as before Linux 6.3.
     xdp: Option<XdpFeatures>,
-    /// Its host may send it large packets; only asked of virtio.
-    takes_large: bool,
+    /// It joins packets that come in, or its host sends them joined. What counts is the setting: virtio's
+    /// is on where device and driver agreed on large packets, until somebody switches it off.
+    receives_joined: bool,
     /// It is a trunk, and takes VLAN tags off before XDP sees them.
     hides_tags: bool,
     /// Its frames have no Ethernet header.
@@ -117,7 +113,7 @@ impl Facts {
         let features = interface::xdp_features().unwrap_or_default();
         let strips = || VlanOffload::of(name).is_ok_and(|offload| offload.strips);
         Self {
-            takes_large: virtio_takes_large(name),
+            receives_joined: facts.receives_joined,
             driver: facts.driver,
             mtu: facts.mtu,
             xdp: features.get(&index).copied(),
@@ -125,16 +121,6 @@ impl Facts {
             is_tunnel,
         }
     }
-}
-
-/// Whether virtio's device and driver agreed on large packets. If sysfs does not tell: they did.
-fn virtio_takes_large(name: &str) -> bool {
-    let path = format!("/sys/class/net/{name}/device/features");
-    let Ok(bits) = fs::read_to_string(path) else {
-        return true;
-    };
-    let is_set = |bit: &usize| bits.as_bytes().get(*bit) == Some(&b'1');
-    GUEST_TSO.iter().any(is_set)
 }
 
 fn automatic(facts: &Facts) -> Chosen {
@@ -148,7 +134,7 @@ fn automatic(facts: &Facts) -> Chosen {
     }
     let driver = &facts.driver;
     let loses = LOSES.iter().find(|(name, _)| name == driver);
-    let loses = loses.filter(|(name, _)| *name != "virtio_net" || facts.takes_large);
+    let loses = loses.filter(|(name, _)| *name != "virtio_net" || facts.receives_joined);
     if let Some((name, why)) = loses {
         return chosen(Ingress::Tc, format!("{name}: {why}"));
     }
@@ -173,7 +159,13 @@ fn automatic(facts: &Facts) -> Chosen {
         let why = format!("{name} takes VLAN tags off before XDP sees them");
         return chosen(Ingress::Tc, why);
     }
-    chosen(Ingress::Native, format!("{name} runs XDP programs itself"))
+    let why = match facts.xdp {
+        Some(_) => format!("{name} runs XDP programs itself"),
+        None => {
+            format!("{name} is tried: the kernel does not tell whether it takes XDP programs")
+        }
+    };
+    chosen(Ingress::Native, why)
 }
 
 #[cfg(test)]
@@ -217,7 +209,7 @@ mod tests {
             suits(facts(driver, NATIVE), Ingress::Tc, "large packets");
         }
         let large = Facts {
-            takes_large: true,
+            receives_joined: true,
             ..facts("virtio_net", NATIVE)
         };
         suits(large, Ingress::Tc, "large packets");
@@ -242,8 +234,7 @@ mod tests {
     #[test]
     fn all_others_get_xdp() {
         suits(facts("ixgbe", NATIVE), Ingress::Native, "ixgbe runs");
-        // The kernel does not tell: the driver is asked by attaching.
-        suits(facts("ixgbe", None), Ingress::Native, "ixgbe runs");
+        suits(facts("ixgbe", None), Ingress::Native, "ixgbe is tried");
     }
 
     #[test]

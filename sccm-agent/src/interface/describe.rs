@@ -2,8 +2,8 @@
 
 use super::{Interface, Kind, XdpProgram};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
-    LinkXdp, XdpAttached,
+    BondMode, InfoBond, InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
+    LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
 };
 
 /// The interface that a message is about.
@@ -65,10 +65,24 @@ fn describe_kind(info: &[LinkInfo], link: Option<u32>) -> Kind {
     match (kind, vlan) {
         (Some(InfoKind::Vlan), Some(id)) => Kind::Vlan { parent: link, id },
         (Some(InfoKind::Veth), _) => Kind::Veth { peer: link },
-        (Some(InfoKind::Bridge | InfoKind::Bond | InfoKind::Team), _) => Kind::Group,
+        (Some(InfoKind::Bridge | InfoKind::Bond | InfoKind::Team), _) => Kind::Group {
+            bond: bond_mode(info),
+        },
         (Some(InfoKind::Vrf), _) => Kind::Vrf,
         _ => Kind::Card,
     }
+}
+
+fn bond_mode(info: &[LinkInfo]) -> Option<BondMode> {
+    info.iter().find_map(|info| match info {
+        LinkInfo::Data(InfoData::Bond(attributes)) => {
+            attributes.iter().find_map(|attribute| match attribute {
+                InfoBond::Mode(mode) => Some(*mode),
+                _ => None,
+            })
+        }
+        _ => None,
+    })
 }
 
 const fn vlan_id(attribute: &InfoVlan) -> Option<u16> {
@@ -112,8 +126,12 @@ mod tests {
         assert_eq!(kind(InfoKind::Veth, None, vec![]), veth(Some(7)));
         assert_eq!(kind(InfoKind::Veth, None, elsewhere()), veth(None));
         for group in [InfoKind::Bridge, InfoKind::Bond, InfoKind::Team] {
-            assert_eq!(kind(group, None, vec![]), Kind::Group);
+            assert_eq!(kind(group, None, vec![]), Kind::Group { bond: None });
         }
+        let mode = BondMode::Ieee8023Ad;
+        let attributes = vec![InfoBond::MiiMon(50), InfoBond::Mode(mode)];
+        let bond = kind(InfoKind::Bond, Some(InfoData::Bond(attributes)), vec![]);
+        assert_eq!(bond, Kind::Group { bond: Some(mode) });
         assert_eq!(kind(InfoKind::Tun, None, vec![]), Kind::Card);
     }
 

@@ -124,7 +124,7 @@ fn descend<'a>(
             };
             descend(below, present, depth, spots)?;
         }
-        Kind::Group | Kind::Vrf => {
+        Kind::Group { .. } | Kind::Vrf => {
             let group = spot.card;
             let is_member = |card: &&Interface| card.controller == Some(group.index);
             for card in present.iter().filter(is_member) {

@@ -23,10 +23,12 @@ pub fn not_enforced(
             .find(|other| one.controller == Some(other.index));
         match (controller, one.kind) {
             // A bridge hands on whatever its members get.
-            (Some(group), _) if group.kind == Kind::Group => members(group.index).any(is_judged),
+            (Some(group), _) if matches!(group.kind, Kind::Group { .. }) => {
+                members(group.index).any(is_judged)
+            }
             // Its members are told.
             (_, Kind::Vrf) => false,
-            (_, Kind::Group) if members(one.index).any(is_judged) => false,
+            (_, Kind::Group { .. }) if members(one.index).any(is_judged) => false,
             _ => routes(&one.name),
         }
     };

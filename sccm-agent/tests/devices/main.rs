@@ -1,7 +1,11 @@
-//! VLAN devices, VLANs within VLANs, bonds, and bridges that filter VLANs, with real traffic.
+//! VLAN devices, VLANs within VLANs, bonds, bridges that filter VLANs, cards with real drivers, and
+//! tunnels, with real traffic.
 //!
-//! They need modules (8021q, bonding) that not every kernel has. So `cargo test` alone does not run
-//! them: the emulated machines of `cargo xtask test --kernel` do.
+//! They need cards, and modules that not every kernel has (8021q, bonding, wireguard). So `cargo test`
+//! alone does not run them: the emulated machines of `cargo xtask test --kernel` do.
+
+mod cards;
+mod tunnels;
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
@@ -72,8 +76,8 @@ fn vlan(host: &Namespace, outer: Option<u16>, id: u16, own: [IpAddr; 2]) -> Resu
 }
 
 #[track_caller]
-fn assert_enforced(from: &Namespace, to: [IpAddr; 2]) {
-    for address in to {
+fn assert_enforced(from: &Namespace, to: &[IpAddr]) {
+    for &address in to {
         let allowed = (address, ALLOWED).into();
         assert!(tcp_exchange(from, allowed, LONG), "{address}");
         let forbidden = tcp_connect(from, (address, FORBIDDEN).into(), PATIENCE);
@@ -82,8 +86,8 @@ fn assert_enforced(from: &Namespace, to: [IpAddr; 2]) {
 }
 
 #[track_caller]
-fn assert_open(from: &Namespace, to: [IpAddr; 2]) {
-    for address in to {
+fn assert_open(from: &Namespace, to: &[IpAddr]) {
+    for &address in to {
         let open = tcp_connect(from, (address, FORBIDDEN).into(), LONG);
         assert_eq!(open, Outcome::Connected, "{address}");
     }
@@ -127,10 +131,10 @@ fn a_vlan_device_is_enforced_and_its_card_is_not() -> Result<()> {
     let _servers = servers(&hosts.point, &[ALLOWED, FORBIDDEN])?;
     let _answers = servers(&hosts.client, &[ANSWERS])?;
     let agent = hosts.enforce("--role distribution-point --interface eth0.20")?;
-    assert_enforced(&hosts.client, point);
+    assert_enforced(&hosts.client, &point);
     // Neither another VLAN nor what has no tag.
-    assert_open(&hosts.client, other);
-    assert_open(&hosts.client, Hosts::POINT);
+    assert_open(&hosts.client, &other);
+    assert_open(&hosts.client, &Hosts::POINT);
     counts(&agent, "eth0.20")?;
     // What the point opens by the device is answered; its tag is beside the frame as it goes out.
     for address in client {
@@ -141,7 +145,7 @@ fn a_vlan_device_is_enforced_and_its_card_is_not() -> Result<()> {
     // A device that is made anew is the same VLAN.
     hosts.point.ip("link delete dev eth0.20")?;
     vlan(&hosts.point, None, 20, point)?;
-    assert_enforced(&hosts.client, point);
+    assert_enforced(&hosts.client, &point);
     Ok(())
 }
 
@@ -157,7 +161,7 @@ fn the_outer_tag_decides_for_a_vlan_within_a_vlan() -> Result<()> {
         let agent = hosts.enforce(&format!(
             "--role distribution-point --interface {interface}"
         ))?;
-        assert_enforced(&hosts.client, point);
+        assert_enforced(&hosts.client, &point);
         for address in client {
             assert!(tcp_exchange(&hosts.point, (address, ANSWERS).into(), LONG));
         }
@@ -233,7 +237,10 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
     for card in ["eth0", "eth1"] {
         ensure!(hosts.is_hooked(card)?, "no program on {card}");
     }
-    assert_enforced(&hosts.client, point);
+    let doctor = hosts.run("doctor --interface bond0")?.stdout;
+    let told = "eth0 membership: a member of bond0, a bond (active-backup)";
+    ensure!(doctor.contains(told), "{doctor}");
+    assert_enforced(&hosts.client, &point);
     // One connection each way that outlives the failures.
     let connect = |from: &Namespace, to: SocketAddr| -> Result<TcpStream> {
         let stream = from.enter(|| TcpStream::connect_timeout(&to, LONG))?;
@@ -250,7 +257,7 @@ fn a_bond_stays_enforced_when_its_active_card_fails() -> Result<()> {
         for stream in [&mut inward, &mut outward] {
             echoes(stream).with_context(|| format!("after {failed} has failed"))?;
         }
-        assert_enforced(&hosts.client, point);
+        assert_enforced(&hosts.client, &point);
         counts(&agent, other)?;
         hosts.point.ip(&format!("link set dev {failed} up"))?;
         // Else a bond is without a card when the other one fails, and loses its addresses.
@@ -283,14 +290,14 @@ fn a_vlan_over_a_bond_is_enforced_on_both_cards() -> Result<()> {
     }
     let _servers = servers(&hosts.point, &[ALLOWED, FORBIDDEN])?;
     let agent = hosts.enforce("--role distribution-point --interface bond0.20")?;
-    assert_enforced(&hosts.client, point);
-    assert_open(&hosts.client, addresses(9, 2)?);
+    assert_enforced(&hosts.client, &point);
+    assert_open(&hosts.client, &addresses(9, 2)?);
     hosts.point.ip("link set dev eth0 down")?;
     for host in [&hosts.client, &hosts.point] {
         wait_for(host, "bond0", "active_slave eth1")?;
     }
-    assert_enforced(&hosts.client, point);
-    assert_open(&hosts.client, addresses(9, 2)?);
+    assert_enforced(&hosts.client, &point);
+    assert_open(&hosts.client, &addresses(9, 2)?);
     drop(agent);
     Ok(())
 }
@@ -323,10 +330,10 @@ fn a_bridge_that_filters_vlans_is_enforced_by_vlan() -> Result<()> {
     let _servers = servers(&stage.server, &[ALLOWED, FORBIDDEN])?;
     let agent = stage
         .enforce_cards("--uplink up0.20 --segment seg0.20 --uplink up0.100 --segment seg0.100")?;
-    assert_enforced(&stage.client, addresses(20, 2)?);
+    assert_enforced(&stage.client, &addresses(20, 2)?);
     // Behind an outer tag that was named.
-    assert_enforced(&stage.client, addresses(50, 2)?);
-    assert_open(&stage.client, addresses(30, 2)?);
+    assert_enforced(&stage.client, &addresses(50, 2)?);
+    assert_open(&stage.client, &addresses(30, 2)?);
     for address in addresses(40, 2)? {
         let outcome = tcp_connect(&stage.client, (address, ALLOWED).into(), PATIENCE);
         ensure!(outcome != Outcome::Connected, "VLAN 40 crosses the bridge");

@@ -13,29 +13,30 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::cpio::Archive;
-use super::machine;
 use super::package::{self, Kernel};
 use super::selection::{Program, SELECTION, Selected};
-use crate::process::{bytes, command, output, run, search_path};
+use super::{machine, modules};
+use crate::process::{command, output, run, search_path};
 
-/// The modules that the tests need, in an order in which each finds what it builds on.
+/// The modules that the tests need, besides what these build on.
 const MODULES: &[&str] = &[
-    "drivers/net/veth",
-    "net/sched/sch_ingress",
-    "net/sched/cls_bpf",
-    "net/sched/cls_u32",
-    "net/llc/llc",
-    "net/802/stp",
-    "net/802/garp",
-    "net/802/mrp",
-    "net/8021q/8021q",
-    "net/bridge/bridge",
-    "net/tls/tls",
-    "drivers/net/bonding/bonding",
+    "veth",
+    "sch_ingress",
+    "cls_bpf",
+    "cls_u32",
+    "8021q",
+    "bridge",
+    "bonding",
+    // The cards, and the bus of two of them.
+    "virtio_pci",
+    "virtio_net",
+    "vmxnet3",
+    "wireguard",
+    "sit",
 ];
 
 /// What the tests start, besides busybox's own.
-const TOOLS: &[&str] = &["ip", "tc", "bridge", "ethtool", "setpriv"];
+const TOOLS: &[&str] = &["ip", "tc", "bridge", "ethtool", "setpriv", "wg"];
 
 /// Where the tests are, beside the agent; and the list of them for `init.sh`.
 const TESTS: &str = "tests";
@@ -68,10 +69,10 @@ impl<W: Write> Contents<W> {
     fn fill(&mut self, kernel: &Kernel, busybox: &Path, programs: &[Program]) -> Result<()> {
         self.add("init", include_bytes!("init.sh"))?;
         self.copy(busybox, "bin/busybox")?;
-        for (number, module) in MODULES.iter().enumerate() {
-            let name = module.rsplit('/').next().unwrap_or(module);
-            let contents = decompressed(&kernel.module(module)?, busybox)?;
-            self.add(&format!("modules/{number}-{name}.ko"), &contents)?;
+        // In this order the shell lists them.
+        for (number, module) in modules::needed(kernel, MODULES)?.iter().enumerate() {
+            let name = &module.name;
+            self.add(&format!("modules/{number:03}-{name}.ko"), &module.contents)?;
         }
         for tool in TOOLS {
             self.program(&find(tool)?, &format!("usr/sbin/{tool}"))?;
@@ -128,15 +129,6 @@ fn list() -> String {
     let line =
         |selected: &Selected| format!("{} {}\n", selected.name, selected.arguments.join(" "));
     SELECTION.iter().map(line).collect()
-}
-
-/// The contents of a module's file; `insmod` of busybox takes no compressed ones.
-fn decompressed(module: &Path, busybox: &Path) -> Result<Vec<u8>> {
-    if module.extension().is_none_or(|extension| extension != "xz") {
-        return fs::read(module).with_context(|| format!("reading {}", module.display()));
-    }
-    let mut unpack = command(busybox);
-    bytes(unpack.args(["unxz", "-c"]).arg(module))
 }
 
 /// Where a tool of this machine is.

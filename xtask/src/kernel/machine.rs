@@ -1,4 +1,4 @@
-//! The emulated machine: two processors, memory, and serial ports.
+//! The emulated machine: two processors, memory, serial ports, and network cards.
 //!
 //! The first port is the console, for people. The second takes what `init.sh` says
 //! about the tests, the third the verifier budget as it was measured.
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::UPDATE;
+use super::cards;
 use super::package::{self, Kernel};
 use crate::process::{command, line, workspace};
 
@@ -36,9 +37,9 @@ const MACHINE: &[&str] = &[
     "-no-reboot",
 ];
 
-/// For the kernel: where to speak, no more than errors, and to ask for a restart
-/// one second after a panic.
-const PARAMETERS: &str = "console=ttyS0 loglevel=4 panic=1";
+/// For the kernel: where to speak, no more than errors, to ask for a restart one second
+/// after a panic, and no tunnels that nobody made.
+const PARAMETERS: &str = "console=ttyS0 loglevel=4 panic=1 fb_tunnels=none";
 
 /// The name of the first port.
 const CONSOLE: &str = "console";
@@ -68,7 +69,9 @@ pub fn run(kernel: &Kernel, initramfs: &Path, update: bool) -> Result<()> {
     let mut emulator = command("qemu-system-x86_64");
     emulator.args(MACHINE).arg("-kernel").arg(kernel.image());
     emulator.arg("-initrd").arg(initramfs);
-    emulator.args(["-append", &parameters]);
+    emulator
+        .args(["-append", &parameters])
+        .args(cards::arguments());
     for file in [&port(kernel, CONSOLE), &verdict, &measured] {
         emulator
             .arg("-serial")

@@ -34,19 +34,6 @@ impl Kernel {
     pub fn modules(&self) -> PathBuf {
         self.root.join("lib/modules").join(&self.release)
     }
-
-    /// The file of a module, such as `drivers/net/veth`; newer ones are compressed.
-    ///
-    /// # Errors
-    /// The kernel has no such module.
-    pub fn module(&self, name: &str) -> Result<PathBuf> {
-        let module = self.modules().join("kernel").join(name);
-        ["ko", "ko.xz"]
-            .iter()
-            .map(|extension| module.with_extension(extension))
-            .find(|path| path.exists())
-            .with_context(|| format!("Linux {} has no module {name}", self.release))
-    }
 }
 
 /// Debian's newest kernel of `version`, such as `6.1`, for virtual machines.

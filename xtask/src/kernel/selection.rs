@@ -1,7 +1,7 @@
 //! Which tests run on other kernels. They were chosen for what differs between
 //! kernels (the verifier, hooks, helpers, test runs, pins), and by what they take:
-//! emulated, everything is ten to twenty times slower. `devices` needs modules that not every kernel
-//! has, so it runs only here.
+//! emulated, everything is ten to twenty times slower. `devices` needs cards, and modules that not every
+//! kernel has, so it runs only here.
 
 use std::path::PathBuf;
 
@@ -46,8 +46,8 @@ pub const SELECTION: &[Selected] = &[
             "lockout::sshd_is_recognized",
         ],
     ),
-    // Devices that this machine's kernel may not have: run here and nowhere else.
-    select("devices", &["--test-threads=1"]),
+    // Cards and devices that this machine may not have: run here and nowhere else.
+    select("devices", &[]),
     // Not what only repeats: every length of a frame, floods, every kind of flow. Nor what loads the
     // programs for every table: what is noted of each frame, and how it leaves.
     select(

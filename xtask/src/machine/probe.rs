@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::until;
 use super::wire::{self, INSIDE, OUTSIDE};
+use crate::network;
 
 /// What the policy of the test allows (`files/policy.toml`), and what it does not.
 const ALLOWED_TCP: u16 = 80;
@@ -102,7 +103,7 @@ impl Probe {
         let (give, given) = channel();
         let inside = Arc::clone(&counts);
         let inside = thread::spawn(move || -> Result<()> {
-            network.send(wire::leave()?)?;
+            network.send(network::leave()?)?;
             given.recv()?;
             wire::connect(&INSIDE)?;
             serve(&inside)

@@ -7,27 +7,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Distribution, folder};
+use crate::kernel::modules;
 use crate::kernel::package::Kernel;
 use crate::process::{command, output, run};
 
 /// What it has besides what every Debian has.
 const PACKAGES: &str = "systemd-sysv,udev,iproute2,kmod,procps";
 
-/// The modules that an emulated card needs, the hook of kernels without TCX, and the list of sockets; some
-/// kernels have them built in.
-const MODULES: [&str; 12] = [
-    "drivers/virtio/virtio",
-    "drivers/virtio/virtio_ring",
-    "drivers/virtio/virtio_pci_modern_dev",
-    "drivers/virtio/virtio_pci_legacy_dev",
-    "drivers/virtio/virtio_pci",
-    "net/core/failover",
-    "drivers/net/net_failover",
-    "drivers/net/virtio_net",
-    "net/sched/sch_ingress",
-    "net/sched/cls_bpf",
-    "net/ipv4/inet_diag",
-    "net/ipv4/tcp_diag",
+/// The modules that an emulated card needs, the hook of kernels without TCX, and the list of sockets.
+const MODULES: &[&str] = &[
+    "virtio_pci",
+    "virtio_net",
+    "sch_ingress",
+    "cls_bpf",
+    "tcp_diag",
 ];
 
 /// What the test brings along.
@@ -63,16 +56,9 @@ pub fn image(
     }
     let modules = kernel.modules();
     let to = root.join("lib/modules").join(kernel.release());
-    let built_in = modules.join("modules.builtin");
-    let built_in =
-        fs::read_to_string(&built_in).with_context(|| format!("reading {}", built_in.display()))?;
-    for name in MODULES {
-        if built_in.contains(&format!("kernel/{name}.ko\n")) {
-            continue;
-        }
-        let module = kernel.module(name)?;
-        let target = to.join(module.strip_prefix(&modules)?);
-        copy(&module, &target)?;
+    for module in modules::needed(kernel, MODULES)? {
+        let target = to.join(module.path.strip_prefix(&modules)?);
+        copy(&module.path, &target)?;
     }
     for list in [
         "modules.builtin",

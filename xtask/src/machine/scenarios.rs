@@ -17,6 +17,7 @@ use super::emulator::Emulator;
 use super::probe::{Probe, Seen};
 use super::shell::Shell;
 use super::{until, wire};
+use crate::network;
 use crate::process::step;
 
 /// What is tried.
@@ -65,7 +66,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
 /// # Errors
 /// The first step that went otherwise.
 pub fn all(given: &Given) -> Result<()> {
-    wire::leave()?;
+    network::leave()?;
     wire::make()?;
     let emulator = Emulator::start(given.name, &given.kernel, &given.image)?;
     let shell = Shell::connect(&emulator.shell)?;

@@ -1,11 +1,9 @@
 //! The two networks that the machine stands between: each is a cable to a host that is a network
 //! namespace of a thread of this process. With the process, all of it is gone.
 
-use anyhow::{Context as _, Result};
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::gettid;
+use anyhow::Result;
 
-use crate::process::{command, run};
+use crate::network::ip;
 
 /// One of the two.
 pub struct Side {
@@ -39,25 +37,17 @@ pub const INSIDE: Side = Side {
     other: "192.0.2.0/24",
 };
 
-/// Takes this thread, and all that it starts from now on, into a network of its own. Returns what
-/// `ip` knows the network by.
-pub fn leave() -> Result<String> {
-    unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace (needs root)")?;
-    ip(&["link", "set", "lo", "up"])?;
-    Ok(gettid().to_string())
-}
-
 /// Makes both cables here, so that the emulator finds them.
 pub fn make() -> Result<()> {
     for side in [&OUTSIDE, &INSIDE] {
-        ip(&["tuntap", "add", side.name, "mode", "tap"])?;
+        ip(&format!("tuntap add {} mode tap", side.name))?;
     }
     Ok(())
 }
 
 /// Gives a cable to another network, once the emulator holds its end.
 pub fn give(side: &Side, network: &str) -> Result<()> {
-    ip(&["link", "set", side.name, "netns", network])
+    ip(&format!("link set {} netns {network}", side.name))
 }
 
 /// Makes this network the host at the end of a cable. It asks nobody where the machine is, so that its
@@ -70,23 +60,10 @@ pub fn connect(side: &Side) -> Result<()> {
         host,
         other,
     } = *side;
-    ip(&["address", "add", &format!("{host}/24"), "dev", name])?;
-    ip(&["link", "set", name, "up"])?;
-    let known = [
-        "neighbour",
-        "replace",
-        gateway,
-        "lladdr",
-        card,
-        "nud",
-        "permanent",
-        "dev",
-        name,
-    ];
-    ip(&known)?;
-    ip(&["route", "add", other, "via", gateway])
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    run(command("ip").args(arguments))
+    ip(&format!("address add {host}/24 dev {name}"))?;
+    ip(&format!("link set {name} up"))?;
+    ip(&format!(
+        "neighbour replace {gateway} lladdr {card} nud permanent dev {name}"
+    ))?;
+    ip(&format!("route add {other} via {gateway}"))
 }

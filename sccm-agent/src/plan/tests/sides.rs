@@ -105,7 +105,7 @@ fn a_bridge_joins_both_sides() {
         ]
     };
     let plan = plan("uplink eth0 segment eth1").unwrap();
-    assert!(is_bridge(&plan, &two(Kind::Group)));
+    assert!(is_bridge(&plan, &two(Kind::Group { bond: None })));
     assert!(!is_bridge(&plan, &two(Kind::Vrf)));
     // A switch in software that is no bridge of the kernel.
     assert!(is_bridge(&plan, &two(Kind::Card)));
