@@ -25,42 +25,38 @@ use crate::network;
 use crate::process::step;
 use crate::setup;
 use package::Kernel;
+use selection::Program;
 
 /// Tells the test of the verifier budget to record what it measures.
 const UPDATE: &str = "UPDATE_BUDGET";
 
-/// A kernel that waits to be booted, with the tests.
-pub struct Trial<'a> {
-    version: &'a str,
-    kernel: Kernel,
-    initramfs: PathBuf,
+/// Kernels that wait to be booted, and the tests.
+pub struct Trials<'v> {
+    kernels: Vec<(&'v str, Kernel)>,
+    busybox: PathBuf,
+    programs: Vec<Program>,
 }
 
 /// Gets Debian's newest kernel of each version, such as `6.1`, and builds the selection.
 ///
 /// # Errors
 /// No such kernel, or a failed build.
-pub fn prepare<'v>(versions: &'v [String], missing: Missing) -> Result<Vec<Trial<'v>>> {
+pub fn prepare<'v>(versions: &'v [String], missing: Missing) -> Result<Option<Trials<'v>>> {
     if versions.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     // First, because everything else takes a while.
     let mut kernels = Vec::new();
     for version in versions {
-        kernels.push((version, package::kernel(version)?));
+        kernels.push((version.as_str(), package::kernel(version)?));
     }
     let busybox = package::busybox()?;
     setup::all(debian::EMULATOR, missing)?;
-    let programs = selection::build()?;
-    let trial = |(version, kernel): (&'v String, Kernel)| {
-        let initramfs = initramfs::build(&kernel, &busybox, &programs)?;
-        Ok(Trial {
-            version,
-            kernel,
-            initramfs,
-        })
-    };
-    kernels.into_iter().map(trial).collect()
+    Ok(Some(Trials {
+        kernels,
+        busybox,
+        programs: selection::build()?,
+    }))
 }
 
 /// Runs the selection on one kernel after the other: two machines of two processors on a small one
@@ -68,21 +64,18 @@ pub fn prepare<'v>(versions: &'v [String], missing: Missing) -> Result<Vec<Trial
 ///
 /// # Errors
 /// The kernels on which a test failed, all of them after all have run.
-pub fn run(trials: &[Trial]) -> Result<()> {
-    if trials.is_empty() {
-        return Ok(());
-    }
+pub fn run(trials: &Trials) -> Result<()> {
     network::leave()?;
     cards::lay_cables()?;
     let update = env::var_os(UPDATE).is_some();
     let mut failed = Vec::new();
-    for trial in trials {
-        let release = trial.kernel.release();
-        match test(trial, update) {
+    for (version, kernel) in &trials.kernels {
+        let release = kernel.release();
+        match test(kernel, trials, update) {
             Ok(()) => step(&format!("Linux {release}: all passed")),
             Err(error) => {
                 step(&format!("Linux {release}: {error:#}"));
-                failed.push(trial.version);
+                failed.push(*version);
             }
         }
     }
@@ -93,11 +86,13 @@ pub fn run(trials: &[Trial]) -> Result<()> {
 }
 
 /// Boots one kernel, and shows what it said when it has ended: a whole machine speaks at the same time.
-fn test(trial: &Trial, update: bool) -> Result<()> {
-    let release = trial.kernel.release();
+fn test(kernel: &Kernel, trials: &Trials, update: bool) -> Result<()> {
+    let release = kernel.release();
     step(&format!("testing on Linux {release}, emulated (minutes)"));
-    let result = machine::run(&trial.kernel, &trial.initramfs, update);
+    // Not earlier: it holds the budget, into which the kernel before may have written.
+    let initramfs = initramfs::build(kernel, &trials.busybox, &trials.programs)?;
+    let result = machine::run(kernel, &initramfs, update);
     step(&format!("what Linux {release} said:"));
-    machine::show(&trial.kernel)?;
+    machine::show(kernel)?;
     result
 }
