@@ -38,6 +38,13 @@ impl Claim {
                 limit: "at least 6".into(),
             })
         };
+        let at_tc = || -> Option<Self> {
+            Some(Self {
+                name: "drop rate at TC, role only, against nftables netdev ingress",
+                measured: of(Filter::AgentAtTc)?.rate_over(ingress?),
+                limit: "at least 1.3".into(),
+            })
+        };
         let against_xdp_filter = || -> Option<Self> {
             let floor = empty?.nanoseconds();
             let added = |live: &Live| live.nanoseconds() - floor;
@@ -47,7 +54,12 @@ impl Claim {
                 limit: "at most 0.25".into(),
             })
         };
-        let claims = [against_empty(), against_nftables(), against_xdp_filter()];
+        let claims = [
+            against_empty(),
+            against_nftables(),
+            at_tc(),
+            against_xdp_filter(),
+        ];
         claims.into_iter().flatten().collect()
     }
 

@@ -19,13 +19,16 @@ pub struct AtWork<'l> {
 }
 
 impl<'l> AtWork<'l> {
-    /// Starts it with a policy.
-    pub fn new(line: &'l Line, text: &str) -> Result<Self> {
+    /// Starts it with a policy, at a hook.
+    pub fn new(line: &'l Line, hook: &str, text: &str) -> Result<Self> {
         let policy = tempfile::tempdir()?;
         let path = policy.path().join("policy.toml");
         fs::write(&path, text)?;
         let pins = BpfMount::new()?;
-        let arguments = format!("enforce --config {} --interface eth0", path.display());
+        let arguments = format!(
+            "enforce --config {} --interface eth0 --hook {hook}",
+            path.display()
+        );
         let enforce = command(&line.receiver, &arguments, &pins.path().join("agent"))?;
         Ok(Self {
             agent: Agent::start(&line.receiver, enforce)?,

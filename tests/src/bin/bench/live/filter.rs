@@ -25,6 +25,8 @@ pub enum Filter {
     Agent(Option<u32>),
     /// By role alone, with `--count-only`.
     AgentCounting,
+    /// By role alone, at TC.
+    AgentAtTc,
     /// xdp-filter with all features, or those only that the ports need.
     Xdp {
         /// All of them.
@@ -46,6 +48,7 @@ pub fn all() -> Vec<Filter> {
         Filter::Empty,
         Filter::Agent(None),
         Filter::AgentCounting,
+        Filter::AgentAtTc,
         Filter::Agent(Some(1)),
         Filter::Agent(Some(100)),
         Filter::Agent(Some(1_000)),
@@ -78,6 +81,7 @@ impl Filter {
             Self::Empty => "empty XDP program".into(),
             Self::Agent(None) => "sccm-agent, role only".into(),
             Self::AgentCounting => "sccm-agent, role only, counting alone".into(),
+            Self::AgentAtTc => "sccm-agent at TC, role only".into(),
             Self::Agent(Some(count)) => format!("sccm-agent, {} client prefixes", grouped(count)),
             Self::Xdp { all: false } => "xdp-filter, ports only".into(),
             Self::Xdp { all: true } => "xdp-filter, all features".into(),
@@ -114,10 +118,13 @@ impl Filter {
     pub fn install(self, line: &Line) -> Result<Box<dyn Installed + '_>> {
         Ok(match self {
             Self::Empty => Box::new(Empty::new(line)?),
-            Self::Agent(prefixes) => Box::new(agent::AtWork::new(line, &agent::text(prefixes))?),
+            Self::Agent(prefixes) => {
+                Box::new(agent::AtWork::new(line, "xdp", &agent::text(prefixes))?)
+            }
+            Self::AgentAtTc => Box::new(agent::AtWork::new(line, "tc", &agent::text(None))?),
             Self::AgentCounting => {
                 let text = format!("{}[site]\ncount-only = true\n", agent::text(None));
-                Box::new(agent::AtWork::new(line, &text)?)
+                Box::new(agent::AtWork::new(line, "xdp", &text)?)
             }
             Self::Xdp { all } => Box::new(xdp_filter::AtWork::new(line, all)?),
             Self::Nftables(hook) => {
