@@ -137,8 +137,8 @@ pub fn counted_only() -> Vec<Case> {
 fn by_state() -> Vec<Case> {
     let case = |name, packet, reason| arriving("state, inbound", name, packet, reason);
     let limited = |name, packet, reason: Reason| {
-        let note = if reason.passes() { 0 } else { NOTE };
-        case(name, packet, reason).at_most(40 + note)
+        let at_most = if reason.passes() { 20 } else { 40 };
+        case(name, packet, reason).at_most(at_most)
     };
     let segment = |packet: Packet| packet.tcp(50000, RDP).ack();
     let datagram = |packet: Packet| packet.udp(50000, DNS).payload(64);

@@ -48,8 +48,8 @@ impl Opening {
         }
         let group = "another peer each time";
         Self {
-            opened: series(group, "opening a flow (TC)", Some(250)),
-            replies: series(group, "reply, one of 100,000 flows", None),
+            opened: series(group, "opening a flow (TC)", Some(80)),
+            replies: series(group, "reply, one of 100,000 flows", Some(60)),
             evicting: series(group, "opening a flow, table full (TC)", None),
         }
     }
