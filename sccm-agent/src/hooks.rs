@@ -17,6 +17,7 @@ pub use mode::How;
 pub use reach::{ingress_of, reach};
 
 use crate::changed::Changed;
+use crate::heap;
 use crate::kernel::{Attached, Ingress, IngressAt, Loader, Maps, PinDir, Programs, TcOrder};
 use crate::plan::{Card, Plan};
 use crate::policy::Compiled;
@@ -82,6 +83,9 @@ pub fn attach_all(
     for slot in before.iter().filter(|slot| !slots.contains(slot)) {
         Attached::detach(pins, *slot).context(Changed)?;
     }
+    // The kernel's types, which it has read, are some 30 MiB.
+    drop(loader);
+    heap::give_back();
     Ok(Hooked {
         maps,
         programs,

@@ -26,6 +26,7 @@ mod setup;
 mod tool;
 mod toolchain;
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -257,7 +258,22 @@ fn test(arguments: &[String], missing: Missing) -> Result<()> {
     setup::all(debian::SERVERS, missing)?;
     process::step("testing (the first build takes a few minutes)");
     // The default members: all but the eBPF crate, which the agent's build script builds.
-    process::replace(process::cargo().arg("test").args(arguments))
+    process::replace(
+        side_by_side(&mut process::cargo())
+            .arg("test")
+            .args(arguments),
+    )
+}
+
+/// Has cargo run two tests for each processor, unless somebody said how many: most of them wait, for what
+/// must not arrive.
+fn side_by_side(cargo: &mut std::process::Command) -> &mut std::process::Command {
+    const THREADS: &str = "RUST_TEST_THREADS";
+    if env::var_os(THREADS).is_none() {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        cargo.env(THREADS, (2 * processors).to_string());
+    }
+    cargo
 }
 
 /// The kernels one after the other, and beside them the whole machines, which wait most of the time.
@@ -296,7 +312,9 @@ fn test_at(hook: &str, missing: Missing) -> Result<()> {
     process::step("testing, with what comes in judged at another hook");
     let test = |programs: &[&str], arguments: &[&str]| {
         let mut test = process::cargo();
-        test.env("SCCM_TEST_HOOK", hook).arg("test");
+        side_by_side(&mut test)
+            .env("SCCM_TEST_HOOK", hook)
+            .arg("test");
         test.args(programs.iter().flat_map(|program| ["--test", program]));
         process::run(test.arg("--").args(arguments))
     };

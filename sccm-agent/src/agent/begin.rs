@@ -5,7 +5,6 @@ use super::older::Older;
 use super::takeover::{self, Chosen, Start, Taken};
 use crate::changed::Changed;
 use crate::decisions::Decisions;
-use crate::heap;
 use crate::hooks::{self, SharedAttachments, fit, memory};
 use crate::interface::{Interface, Netlink};
 use crate::kernel::{Clock, Found, Loader, Maps};
@@ -108,8 +107,6 @@ pub(crate) async fn begin(
         decisions.save().wait().await;
     }
     let mut hooked = hooked?;
-    // The kernel's types, which the loader has read, took some 30 MiB.
-    heap::give_back();
     if start == Start::Unchanged {
         hooked.maps.rename(&compiled.info).context(Changed)?;
     }

@@ -10,7 +10,7 @@
 
 mod agent;
 mod filter;
-mod firewalld;
+pub mod firewalld;
 mod nftables;
 mod xdp_filter;
 

@@ -29,16 +29,19 @@ pub enum Filter {
     Agent(Ingress),
     /// nftables, forwarding what connection tracking knows and what the role's ports are.
     Nftables,
+    /// firewalld, which trusts both sides, and tracks connections.
+    Firewalld,
 }
 
 impl Filter {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::None,
         Self::Empty,
         Self::Agent(Ingress::Native),
         Self::Agent(Ingress::Generic),
         Self::Agent(Ingress::Tc),
         Self::Nftables,
+        Self::Firewalld,
     ];
 
     /// What the table calls it.
@@ -50,6 +53,7 @@ impl Filter {
             Self::Agent(Ingress::Generic) => "sccm-agent at xdp-generic",
             Self::Agent(Ingress::Tc) => "sccm-agent at tc",
             Self::Nftables => "nftables with conntrack",
+            Self::Firewalld => "firewalld, both sides trusted",
         }
     }
 }

@@ -139,7 +139,7 @@ impl Filter {
                 let rules = nftables::one_by_one(count);
                 Box::new(nftables::AtWork::new(line, Hook::Ingress, "", &rules)?)
             }
-            Self::Firewalld => Box::new(firewalld::AtWork::new(line)?),
+            Self::Firewalld => Box::new(firewalld::AtWork::new(&line.receiver, &[])?),
         })
     }
 }

@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 
 use super::{Filter, Round, ping};
 use crate::child::{Background, run, wait_until};
-use crate::live::{TCP, UDP};
+use crate::live::{TCP, UDP, firewalld};
 use crate::sys;
 use crate::{floor, statistics};
 
@@ -31,6 +31,7 @@ pub struct Setup<'s> {
     stage: &'s Stage,
     _empty: Option<[OwnedFd; 2]>,
     _agent: Option<Agent<'s>>,
+    _firewalld: Option<firewalld::AtWork>,
     _iperf: Background,
     _echo: Server,
 }
@@ -39,7 +40,7 @@ impl<'s> Setup<'s> {
     /// Sets the router up, and starts the servers behind it.
     pub fn new(filter: Filter, stage: &'s Stage) -> Result<Self> {
         // Rules of nftables stay until their namespace goes.
-        let (mut empty, mut agent) = (None, None);
+        let (mut empty, mut agent, mut firewalld) = (None, None, None);
         match filter {
             Filter::None => {}
             Filter::Empty => empty = Some(attach_empty(stage)?),
@@ -51,6 +52,10 @@ impl<'s> Setup<'s> {
                 agent = Some(stage.enforce("distribution-point", &rules)?);
             }
             Filter::Nftables => load_rules(stage)?,
+            Filter::Firewalld => {
+                let cards = ["up0", "seg0"];
+                firewalld = Some(firewalld::AtWork::new(stage.gateway(), &cards)?);
+            }
         }
         let mut iperf = stage.server.command("iperf3");
         let iperf = Background::start(iperf.args(["--server", "--port", &IPERF.to_string()]))?;
@@ -65,6 +70,7 @@ impl<'s> Setup<'s> {
             stage,
             _empty: empty,
             _agent: agent,
+            _firewalld: firewalld,
             _iperf: iperf,
             _echo: echo,
         })
