@@ -46,8 +46,9 @@ pub const SELECTION: &[Selected] = &[
             "lockout::sshd_is_recognized",
         ],
     ),
-    // Cards and devices that this machine may not have: run here and nowhere else.
-    select("devices", &[]),
+    // Cards and devices that this machine may not have: run here and nowhere else. One after the other,
+    // because a bond's connection must not wait for another test's verifier.
+    select("devices", &["--test-threads=1"]),
     // Not what only repeats: every length of a frame, floods, every kind of flow. Nor what loads the
     // programs for every table: what is noted of each frame, and how it leaves.
     select(
