@@ -173,9 +173,9 @@ fn the_outer_tag_decides_for_a_vlan_within_a_vlan() -> Result<()> {
 /// What `ip` says of a card that its bond knows to work.
 const WORKS: &str = "mii_status UP";
 
-/// Waits until `ip` says something of a device.
+/// Waits until `ip` says something of a device. An emulated machine may be busy with its verifier.
 fn wait_for(host: &Namespace, device: &str, words: &str) -> Result<()> {
-    let end = Instant::now() + LONG;
+    let end = Instant::now() + 6 * LONG;
     while !host
         .ip(&format!("-d link show dev {device}"))?
         .contains(words)
