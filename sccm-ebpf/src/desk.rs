@@ -16,6 +16,7 @@ pub fn send<Header, const LONGEST: usize>(
     begin: u32,
     length: u32,
 ) {
+    const { assert!(LONGEST.is_power_of_two()) };
     let count = if length < LONGEST as u32 {
         length
     } else {

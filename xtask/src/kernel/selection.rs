@@ -47,7 +47,7 @@ pub const SELECTION: &[Selected] = &[
         ],
     ),
     // Cards and devices that this machine may not have: run here and nowhere else. One after the other,
-    // because a bond's connection must not wait for another test's verifier.
+    // because a bond waited too long for its card beside another test's verifier.
     select("devices", &["--test-threads=1"]),
     // Not what only repeats: every length of a frame, floods, every kind of flow. Nor what loads the
     // programs for every table: what is noted of each frame, and how it leaves.

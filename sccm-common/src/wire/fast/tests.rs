@@ -104,12 +104,20 @@ fn what_must_be_followed_is_judged_on_the_slow_path() {
         assert_eq!(world.fast_ingress(&frame), None, "{frame:x?}");
         assert_eq!(world.fast_egress(&frame), None, "{frame:x?}");
     }
-    // A question of UDP, under `enforce`, and a group.
+    // A question of UDP, under `enforce`; what is to a group.
     let enforcing = World::host().enforcing(&[class::DNS]);
     for link in FAMILIES.map(|family| Link::new(family, PROTECTED, PEER)) {
         let frame = link.udp(50000, 53, b"question");
         assert_eq!(enforcing.fast_egress(&frame), None, "{frame:x?}");
         assert!(world.fast_egress(&frame).is_some(), "{frame:x?}");
+    }
+    for packet in [
+        sccm_packets::Packet::ipv4("192.0.2.10", "239.1.2.3"),
+        sccm_packets::Packet::ipv6("2001:db8::10", "ff05::7"),
+    ] {
+        let frame = packet.udp(50000, 63500).build();
+        assert!(fast::parse(&frame[..]).is_some(), "{frame:x?}");
+        assert_eq!(world.fast_egress(&frame), None, "{frame:x?}");
     }
 }
 
