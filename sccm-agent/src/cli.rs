@@ -22,6 +22,7 @@ pub mod enforce;
 mod exit;
 pub mod explain;
 pub mod export;
+pub mod flows;
 #[cfg(test)]
 mod golden;
 pub mod import;
@@ -95,6 +96,7 @@ enum Command {
     Roles(roles::RolesArgs),
     Catalog(catalog::CatalogArgs),
     Import(import::ImportArgs),
+    Flows(flows::FlowsArgs),
     Openings(openings::OpeningsArgs),
     Version(version::VersionArgs),
 }
@@ -184,6 +186,7 @@ pub fn run() -> ExitCode {
         Command::Roles(args) => roles::run(&args).map(done),
         Command::Catalog(args) => catalog::run(&args).map(done),
         Command::Import(args) => import::run(&args),
+        Command::Flows(args) => flows::run(&args).map(done),
         Command::Openings(args) => openings::run(&args).map(done),
         Command::Version(args) => version::run(&args).map(done),
     };

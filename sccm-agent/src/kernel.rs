@@ -51,7 +51,7 @@ pub use counters::Reading;
 pub use ethtool::{CardFacts, VlanOffload};
 pub use events::Events;
 pub use features::Features;
-pub use flows::{FlowCount, FlowTable, KnownFlow};
+pub use flows::{FlowCount, FlowTable, KnownFlow, Merged, TableFlow};
 pub use heard::{Heard, Said};
 pub use held::Held;
 pub use mapped::Mapped;

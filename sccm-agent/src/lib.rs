@@ -26,6 +26,7 @@ pub mod doctor;
 pub mod expect;
 pub mod export;
 pub mod files;
+pub mod flows;
 #[cfg_attr(
     target_env = "gnu",
     expect(unsafe_code, reason = "nobody wraps the allocator's settings")

@@ -51,6 +51,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What the RPC endpoint mapper handed out.
     ("openings", &["kernel", "policy"]),
     ("blocked", &["coverage", "kernel", "policy"]),
+    ("flows", &["blocked", "kernel", "policy", "units"]),
     ("unused", &["kernel", "output", "policy", "units"]),
     // What is enforced where.
     (
@@ -232,6 +233,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "expect",
             "export",
             "files",
+            "flows",
             "heap",
             "hooks",
             "http",

@@ -197,8 +197,9 @@ impl FlowState {
         Self::with(phase, now, 0)
     }
 
+    /// The same, and the protected side acknowledged this number last.
     #[inline(always)]
-    const fn with(phase: Phase, now: u32, acknowledged: u32) -> Self {
+    pub const fn with(phase: Phase, now: u32, acknowledged: u32) -> Self {
         let seen = (now & SEEN) as u64;
         Self((phase as u64) << PHASE_SHIFT | seen << SEEN_SHIFT | acknowledged as u64)
     }

@@ -15,7 +15,7 @@ macro_rules! schemas {
 }
 
 /// Part of the program: where other kernels are tested there is no `docs`.
-const SCHEMAS: [(&str, &str); 20] = schemas![
+const SCHEMAS: [(&str, &str); 22] = schemas![
     "answer",
     "blocked",
     "catalog",
@@ -26,6 +26,8 @@ const SCHEMAS: [(&str, &str); 20] = schemas![
     "doctor",
     "explain",
     "failure",
+    "flows",
+    "flows-load",
     "learn",
     "openings",
     "openings-live",
@@ -69,6 +71,7 @@ pub(crate) fn check_output(command: &[String], finished: &Finished) -> Result<()
     let name = match (names.next(), names.next()) {
         (Some("reload" | "promote" | "confirm" | "rollback"), _) => "outcome",
         (Some("catalog"), Some("diff")) => "catalog-diff",
+        (Some("flows"), _) if command.iter().any(|word| word == "--load") => "flows-load",
         (Some("openings"), _) if !command.iter().any(|word| word == "--read") => "openings-live",
         (Some("roles"), Some(role)) if !role.starts_with('-') => "role",
         (name, _) => name.unwrap_or_default(),

@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::policies::prepare::{check_sessions, compile, surroundings};
 use crate::policies::{self, Applied};
 use crate::policy::{
-    ServiceNames, SitePolicy, Surroundings, edition_text, hash_of, hash_text, roles_text,
+    ServiceNames, SitePolicy, Surroundings, Tables, edition_text, hash_of, hash_text, roles_text,
 };
 use crate::units;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -89,7 +89,7 @@ pub(crate) async fn begin(
         pins: &settings.pins,
         is_gateway: settings.policies.is_gateway(),
         most: settings.flow_capacity as usize / 2,
-        compiled: &compiled,
+        tables: &Tables::from(&compiled),
     };
     let first = found == Found::Nothing;
     let ready = || {

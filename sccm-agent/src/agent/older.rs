@@ -6,7 +6,7 @@
 use crate::connections::{self, Connection};
 use crate::kernel::{FlowTable, KnownFlow, PinDir};
 use crate::policies;
-use crate::policy::{Compiled, Tables};
+use crate::policy::Tables;
 use anyhow::Result;
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ pub(super) struct Older<'a> {
     pub is_gateway: bool,
     /// How many flows are written at most.
     pub most: usize,
-    pub compiled: &'a Compiled,
+    pub tables: &'a Tables,
 }
 
 impl Older<'_> {
@@ -52,12 +52,7 @@ impl Older<'_> {
             let tracked = connections::tracked().ok().flatten();
             known.extend(tracked.unwrap_or_default());
         }
-        policies::keep_open(
-            self.pins,
-            self.is_gateway,
-            None,
-            &Tables::from(self.compiled),
-        );
+        policies::keep_open(self.pins, self.is_gateway, None, self.tables);
         if let Err(error) = self.write(known) {
             tracing::warn!(
                 "adding connections that were opened during the start to the flow table: {error:#}"
@@ -66,8 +61,7 @@ impl Older<'_> {
     }
 
     fn write(&self, known: Vec<Connection>) -> Result<u64> {
-        let of_protected =
-            |one: &Connection| self.compiled.lets_open(one.protocol, one.from, one.to);
+        let of_protected = |one: &Connection| self.tables.lets_open(one.protocol, one.from, one.to);
         let known: HashSet<Connection> = known.into_iter().filter(of_protected).collect();
         if known.len() > self.most {
             tracing::warn!(

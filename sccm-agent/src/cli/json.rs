@@ -9,6 +9,7 @@ use crate::control::{Answer, Request};
 use crate::coverage::Coverage;
 use crate::diff::Difference;
 use crate::expect::Verdicts;
+use crate::flows;
 use crate::import::Drift;
 use crate::learn::Lesson;
 use crate::openings::Learned;
@@ -56,7 +57,7 @@ enum Explanations {
     Both(Vec<Explanation>),
 }
 
-fn documents() -> [Document; 26] {
+fn documents() -> [Document; 28] {
     [
         Document::new::<status::Status>("status", "`sccm-agent status -o json` prints"),
         Document::new::<doctor::Examination>("doctor", "`sccm-agent doctor -o json` prints"),
@@ -83,6 +84,14 @@ fn documents() -> [Document; 26] {
         Document::new::<Drift>(
             "import-diff",
             "`sccm-agent import --diff FILE -o json` prints",
+        ),
+        Document::new::<flows::Listing>(
+            "flows",
+            "`sccm-agent flows -o json` prints, and `flows --load` reads",
+        ),
+        Document::new::<flows::Taken>(
+            "flows-load",
+            "`sccm-agent flows --load FILE -o json` prints",
         ),
         Document::new::<Learned>(
             "openings",

@@ -2,14 +2,15 @@
 
 use super::batch::Table;
 use super::{Clock, Mapped, PinDir, maps};
-use crate::policy::address_of;
+use crate::policy::{address_of, ip_of};
 use anyhow::{Context as _, Result};
 use sccm_common::Policy;
 use sccm_common::abi::map;
-use sccm_common::flow::table::{self, Added, Hash, Lost, Set, WAYS};
+use sccm_common::flow::table::{self, Added, Found, Hash, Lost, Seat, Set, WAYS, Words as _};
 use sccm_common::flow::{FlowKey, FlowState, Phase};
 use sccm_common::packet::Protocol;
 use sccm_common::policy::{SHADOWED, Timeouts};
+use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 
@@ -42,6 +43,16 @@ pub struct KnownFlow {
 }
 
 impl KnownFlow {
+    fn new(key: &FlowKey, phase: Phase) -> Self {
+        let (family, (local, peer)) = (key.family(), key.ports());
+        Self {
+            protocol: key.protocol().0,
+            local: SocketAddr::new(ip_of(family, key.local), local),
+            peer: SocketAddr::new(ip_of(family, key.peer), peer),
+            phase,
+        }
+    }
+
     fn key(&self) -> Option<FlowKey> {
         let (family, local) = address_of(self.local.ip());
         let (peers, peer) = address_of(self.peer.ip());
@@ -49,6 +60,33 @@ impl KnownFlow {
         let protocol = Protocol(self.protocol);
         (family == peers).then(|| FlowKey::new(family, local, peer, ports, protocol))
     }
+}
+
+/// A flow of a table of flows, by ages and not by times: the clocks of two machines differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableFlow {
+    /// What it is.
+    pub flow: KnownFlow,
+    /// Seconds since one of its ends spoke.
+    pub idle: u32,
+    /// What the protected side acknowledged last (TCP); 0: not known.
+    pub acknowledged: u32,
+}
+
+/// What became of the flows of another table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Merged {
+    /// Flows that were not here.
+    pub added: u64,
+    /// Flows that were here, and were heard of later there.
+    pub updated: u64,
+    /// Flows that were here, and were heard of here as late or later.
+    pub known: u64,
+    /// Flows that have expired by the timeouts of the active policy.
+    pub expired: u64,
+    /// Flows whose set was full: none that is alive makes way for them.
+    pub no_room: u64,
 }
 
 /// The active policy, of which little is wanted: aya would copy the whole of it on the stack.
@@ -154,27 +192,112 @@ impl FlowTable {
             let Some(key) = flow.key() else {
                 continue;
             };
-            let seat = self.hash.seat(&key);
-            let Some(set) = self.sets.words(seat.set as usize) else {
-                continue;
-            };
-            let is_full = living(set, &timeouts, now).count() == WAYS;
-            if is_full || table::find(set, seat, || key).is_some() {
-                continue;
+            if let Place::New(place) = self.place(&key) {
+                let state = FlowState::new(flow.phase, now);
+                new += u64::from(place.add(state, &timeouts, now));
             }
-            let state = FlowState::new(flow.phase, now);
-            let lives =
-                |state: FlowState, protocol| state.is_alive(Protocol(protocol), &timeouts, now);
-            new += u64::from(table::add(set, seat, || key, state, lives) == Added::Fresh);
         }
         Ok(new)
+    }
+
+    /// All flows that have not expired, whoever was heard of last first.
+    ///
+    /// # Errors
+    /// The kernel refuses a read, or the active policy is missing.
+    pub fn list(&self) -> Result<Vec<TableFlow>> {
+        let timeouts = self.active.timeouts()?;
+        let clock = Clock::read()?;
+        let sets = (0..self.sets.len()).filter_map(|set| self.sets.words(set));
+        let alive = sets.flat_map(|set| living(set, &timeouts, clock.program()));
+        let mut flows: Vec<TableFlow> = alive
+            .map(|(key, state)| TableFlow {
+                flow: KnownFlow::new(&key, state.phase()),
+                idle: clock.age(state.seen()) as u32,
+                acknowledged: state.acknowledged(),
+            })
+            .collect();
+        flows.sort_by_key(|one| (one.idle, one.flow.local, one.flow.peer));
+        Ok(flows)
+    }
+
+    /// Writes what another table has, and this one does not have or heard of earlier.
+    ///
+    /// # Errors
+    /// The kernel refuses a read, or the active policy is missing.
+    pub fn merge(&self, flows: &[TableFlow]) -> Result<Merged> {
+        let timeouts = self.active.timeouts()?;
+        let now = Clock::read()?.program();
+        let mut merged = Merged::default();
+        for one in flows {
+            let Some(key) = one.flow.key() else {
+                continue;
+            };
+            let seen = now.checked_sub(one.idle).unwrap_or_default();
+            let state = FlowState::with(one.flow.phase, seen, one.acknowledged);
+            let count = match self.place(&key) {
+                _ if !state.is_alive(key.protocol(), &timeouts, now) => &mut merged.expired,
+                Place::Found(_, found) if found.state.seen() >= seen => &mut merged.known,
+                Place::Found(set, found) => {
+                    // Whoever has written meanwhile has heard of it later.
+                    set.exchange(found.way, found.state.word(), state.word());
+                    &mut merged.updated
+                }
+                Place::New(place) if place.add(state, &timeouts, now) => &mut merged.added,
+                Place::New(_) | Place::None => &mut merged.no_room,
+            };
+            *count += 1;
+        }
+        Ok(merged)
+    }
+
+    fn place(&self, key: &FlowKey) -> Place<'_> {
+        let seat = self.hash.seat(key);
+        let Some(set) = self.sets.words(seat.set as usize) else {
+            return Place::None;
+        };
+        match table::find(set, seat, || *key) {
+            Some(found) => Place::Found(set, found),
+            None => Place::New(NewPlace {
+                set,
+                seat,
+                key: *key,
+            }),
+        }
+    }
+}
+
+/// Where a flow is, or would be.
+enum Place<'a> {
+    /// It is there.
+    Found(&'a [AtomicU64], Found),
+    /// It is not.
+    New(NewPlace<'a>),
+    /// The table is smaller than its hash says.
+    None,
+}
+
+/// Where a flow would be.
+struct NewPlace<'a> {
+    set: &'a [AtomicU64],
+    seat: Seat,
+    key: FlowKey,
+}
+
+impl NewPlace<'_> {
+    /// Adds it, if none that is alive has to make way; says whether it did.
+    fn add(&self, state: FlowState, timeouts: &Timeouts, now: u32) -> bool {
+        let lives = |state: FlowState, protocol| state.is_alive(Protocol(protocol), timeouts, now);
+        living(self.set, timeouts, now).count() < WAYS
+            && table::add(self.set, self.seat, || self.key, state, lives) == Added::Fresh
     }
 }
 
 /// The flows of a set that still count.
-fn living(set: &[AtomicU64], timeouts: &Timeouts, now: u32) -> impl Iterator<Item = FlowKey> {
+fn living(
+    set: &[AtomicU64],
+    timeouts: &Timeouts,
+    now: u32,
+) -> impl Iterator<Item = (FlowKey, FlowState)> {
     let flows = (0..WAYS).filter_map(|way| table::flow_at(set, way));
-    flows
-        .filter(move |(key, state)| state.is_alive(key.protocol(), timeouts, now))
-        .map(|(key, _)| key)
+    flows.filter(move |(key, state)| state.is_alive(key.protocol(), timeouts, now))
 }

@@ -1,11 +1,11 @@
 //! Questions to a compiled policy, answered in this process.
 
-use super::{Compiled, Openness, Target};
+use super::{Compiled, Target};
 use sccm_common::address::{self, Address, AddressClass, Family};
 use sccm_common::memory::MemoryTables;
 use sccm_common::policy::{Access, flag};
 use sccm_common::{Policy, ServiceClass};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Target {
     /// Its service class in a policy's tables; of its first port where there are several.
@@ -59,28 +59,6 @@ impl Compiled {
     pub fn admits_tcp(&self, peer: IpAddr, local: IpAddr, port: u16) -> bool {
         let service = self.class_of(&Target::Tcp(port..=port));
         self.access(local, peer).inbound.contains(service)
-    }
-
-    /// Whether a protected system may open this now, and the answers are remembered.
-    #[must_use]
-    pub fn lets_open(&self, protocol: u8, local: SocketAddr, peer: SocketAddr) -> bool {
-        let policy = &self.policy;
-        let (family, group) = address_of(peer.ip());
-        let class = self.class_at(local.ip());
-        let unlisted = policy.has(flag::LISTED_ONLY) && class.local == AddressClass::ANY.local;
-        if policy.has(flag::OUTBOUND_OFF) || unlisted || group.is_group(family) {
-            return false;
-        }
-        let port = peer.port();
-        let service = self.class_of(&match protocol {
-            6 => Target::Tcp(port..=port),
-            17 => Target::Udp(port..=port),
-            other => Target::Protocol(other),
-        });
-        let rights = self.access(local.ip(), peer.ip()).outbound;
-        // What is handed out may have been, before.
-        !policy.has(flag::OUTBOUND_ENFORCE)
-            || Openness::by(policy, rights, service) != Openness::Closed
     }
 
     /// Lets packets pass whatever the verdict until these times, by the program's clock and in

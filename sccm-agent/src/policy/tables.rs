@@ -3,14 +3,14 @@
 //! The candidate comes from the compiler, the running one from the maps; both are
 //! walked here in the same way, so that they can be compared.
 
-use super::{Compiled, Openness, address_of};
+use super::{Compiled, Openness, Target, address_of};
 use sccm_common::Policy;
 use sccm_common::address::trie::{
     Entry, MAX_STEPS, NODES_END, Next, ROOT_BITS, SHORT_MATCH, Trie, WORDS, root,
 };
 use sccm_common::address::{AddressClass, Family, LOCAL_SELF, classify};
 use sccm_common::policy::flag;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The tables of one policy.
 pub struct Tables {
@@ -103,6 +103,31 @@ impl Tables {
             false => Openness::Open,
         };
         [Openness::by(policy, inbound, service), outbound]
+    }
+
+    /// Whether a protected system may open this now, and the answers are remembered. What stays on the
+    /// machine needs no answer from a card.
+    #[must_use]
+    pub fn lets_open(&self, protocol: u8, local: SocketAddr, peer: SocketAddr) -> bool {
+        let policy = &self.policy;
+        let (family, group) = address_of(peer.ip());
+        let class = self.class_at(local.ip()).local;
+        let unlisted = policy.has(flag::LISTED_ONLY) && class == AddressClass::ANY.local;
+        let stays = local.ip().is_loopback();
+        if policy.has(flag::OUTBOUND_OFF) || unlisted || stays || group.is_group(family) {
+            return false;
+        }
+        let port = peer.port();
+        let target = match protocol {
+            6 => Target::Tcp(port..=port),
+            17 => Target::Udp(port..=port),
+            other => Target::Protocol(other),
+        };
+        let pair = policy.pair(class, self.class_at(peer.ip()).peer_number());
+        let rights = policy.access(pair).outbound;
+        // What is handed out may have been, before.
+        !policy.has(flag::OUTBOUND_ENFORCE)
+            || Openness::by(policy, rights, target.class_in(policy)) != Openness::Closed
     }
 
     /// The addresses of the gateway itself.

@@ -8,6 +8,7 @@
 mod binl;
 mod cards;
 mod controller;
+mod copied;
 mod crossing;
 mod dhcp;
 mod dhcpv6;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use sccm_tests::agent::{Agent, command};
 use sccm_tests::bpffs::BpfMount;
 use sccm_tests::gateway::{CLIENT, FAMILIES, SEGMENT, SERVER, UPLINK};
 use sccm_tests::netns::{Namespace, veth_pair};
+use sccm_tests::scrape::Metrics;
 
 use super::programs::{Daemon, keepalived};
 use super::support::{LONG, Told};
@@ -91,6 +93,27 @@ impl Stage {
             Agent::start(gateway, command(gateway, &line, &bpf.path().join("agent"))?)
         });
         agents.collect()
+    }
+
+    /// Copies the flows of one gateway to the other one.
+    fn copy(&self, from: usize, to: usize) -> Result<()> {
+        let command = |place: usize, line: &str| {
+            let pins = self.bpf[place].path().join("agent");
+            command(&self.gateways[place], line, &pins)
+        };
+        let mut list = command(from, "flows -o json")?
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let piped = list.stdout.take().context("no pipe")?;
+        let loaded = command(to, "flows --load -")?.stdin(piped).output()?;
+        ensure!(
+            list.wait()?.success() && loaded.status.success(),
+            "{loaded:?}"
+        );
+        let said = String::from_utf8(loaded.stdout)?;
+        let listed = String::from_utf8(command(to, "flows")?.output()?.stdout)?;
+        ensure!(said.starts_with("Flows: 1 added"), "{said}\n{listed}");
+        Ok(())
     }
 
     /// The place of the gateway that has the pair's address of the uplink.
@@ -354,6 +377,49 @@ fn what_a_protected_system_downloads_survives_a_change_of_master() -> Result<()>
         server_opens: true,
         server_sends: false,
     })
+}
+
+/// Without probes, the other gateway has to be told of a stream in which only the peer speaks.
+#[test]
+fn without_probes_a_download_survives_as_a_copy() -> Result<()> {
+    for copied in [true, false] {
+        let stage = Stage::new()?;
+        let text = format!("[site]\nno-probes = true\n{}", policy(true));
+        let agents = stage.enforce(&text)?;
+        let mut pair = start(&stage, 3)?;
+        stage.settles(1)?;
+        let listener = stage
+            .client
+            .enter(|| TcpListener::bind((CLIENT[0], 9000)))?;
+        let to = SocketAddr::from((CLIENT[0], 9000));
+        let mut own = stage
+            .server
+            .enter(|| TcpStream::connect_timeout(&to, LONG))?;
+        let (mut peer, _) = listener.accept()?;
+        let master = stage.master()?;
+        let other = 1 - master;
+        if copied {
+            stage.copy(master, other)?;
+        }
+        drop(pair.remove(master));
+        for card in ["up0", "seg0"] {
+            stage.gateways[master].ip(&format!("link set dev {card} down"))?;
+        }
+        stage.settles(1)?;
+        peer.write_all(b"!")?;
+        let refuses = |metrics: &Metrics| metrics.dropped(&[("interface", "up0")]) > 0;
+        if copied {
+            own.set_read_timeout(Some(LONG))?;
+            ensure!(own.read(&mut [0])? == 1, "the stream has ended");
+            ensure!(!refuses(&agents[other].metrics()?), "something is dropped");
+        } else {
+            agents[other].metrics_when(refuses)?;
+            own.set_nonblocking(true)?;
+            let heard = own.read(&mut [0]);
+            ensure!(heard.is_err(), "{heard:?}");
+        }
+    }
+    Ok(())
 }
 
 /// What peers send to a service, and its answers, need no flow.
