@@ -232,7 +232,7 @@ impl FlowTable {
             let Some(key) = one.flow.key() else {
                 continue;
             };
-            let seen = now.checked_sub(one.idle).unwrap_or_default();
+            let seen = now.saturating_sub(one.idle);
             let state = FlowState::with(one.flow.phase, seen, one.acknowledged);
             let count = match self.place(&key) {
                 _ if !state.is_alive(key.protocol(), &timeouts, now) => &mut merged.expired,
