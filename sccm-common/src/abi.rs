@@ -7,7 +7,7 @@ pub mod map;
 
 /// Raised whenever a program gets another name, or a map, its key, its value or the meaning of one
 /// changes.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Names of the programs.
 pub mod program {
@@ -42,9 +42,6 @@ pub const TICK_GLOBAL: &str = "TICK";
 
 /// Enough for seven digits, and for a product that never overflows.
 pub const TICK_FRACTION_BITS: u32 = 24;
-
-/// Interfaces that [`map::ENTRANCES`] has room for: the cards, and the interfaces upon them.
-pub const ENTRANCES: u32 = 1024;
 
 /// The number of an interface that is to be enforced and has no programs yet, because the machine does
 /// not have it, or because they could not be attached.

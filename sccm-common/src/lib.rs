@@ -21,6 +21,7 @@ pub mod capture;
 pub mod counter;
 pub mod cursor;
 pub mod desk;
+pub mod entrance;
 pub mod essential;
 pub mod ethertype;
 pub mod flow;

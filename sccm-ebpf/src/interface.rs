@@ -7,16 +7,17 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap};
+use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sccm_common::Place;
 use sccm_common::abi::map;
 use sccm_common::as_written;
+use sccm_common::entrance::{self, Entrances};
 use sccm_common::trunk::{IDS, Lane, VlanTable};
 use sccm_common::wire::vlan;
 
 use crate::cursor::PacketCursor;
-use crate::maps::{array, hash_map};
+use crate::maps::{array, mapped_array};
 
 /// Which interface this copy of the program serves; set before it is loaded.
 #[unsafe(no_mangle)]
@@ -32,7 +33,7 @@ const LAST_ID: u32 = IDS as u32 - 1;
 static VLANS: Array<VlanTable> = array(&map::VLANS);
 
 #[map]
-static ENTRANCES: HashMap<u32, u32> = hash_map(&map::ENTRANCES);
+static ENTRANCES: Array<Entrances> = mapped_array(&map::ENTRANCES);
 
 /// The slot that counts a frame, and the place where it is judged.
 pub trait Interface {
@@ -137,9 +138,10 @@ pub fn judged_at_ingress(ctx: &TcContext) -> Option<u32> {
     if from == 0 {
         return None;
     }
-    let value = ENTRANCES.get_ptr(from)?;
-    // SAFETY: the kernel never frees the value of a live map while a program runs.
-    Some(unsafe { *value })
+    let words = ENTRANCES.get_ptr(0)?.cast::<u64>();
+    // SAFETY: each place lies within the table, which lives as long as the map. Agents replace its words
+    // as a whole.
+    entrance::find(from, |place| unsafe { words.add(place).read_volatile() })
 }
 
 /// Whether a frame that goes out came in at some interface, instead of being made on this machine.

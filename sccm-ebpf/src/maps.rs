@@ -1,12 +1,8 @@
 //! Makes the program's maps from the table in [`sccm_common::abi::map`], so that their kinds,
 //! types and sizes are those that the agent expects.
 
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use sccm_common::abi::map::{self, Map};
-
-pub const fn hash_map<K, V>(map: &Map<map::HashMap<K, V>>) -> HashMap<K, V> {
-    HashMap::with_max_entries(map.entries(), 0)
-}
 
 pub const fn array<V>(map: &Map<map::Array<V>>) -> Array<V> {
     Array::with_max_entries(map.entries(), 0)

@@ -40,7 +40,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
             assert!(!matches!(L::KIND, Kind::PerCpuArray) || size_of::<V>().is_multiple_of(8));
         }
         let of_each = match L::KIND {
-            Kind::Array | Kind::Hash | Kind::LruHash => 1,
+            Kind::Array | Kind::LruHash => 1,
             Kind::PerCpuArray => nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?,
             Kind::RingBuf => bail!("a ring buffer has no elements"),
         };

@@ -6,15 +6,16 @@ mod shadow;
 
 use super::batch::Table;
 use super::blocked::Notes;
-use super::{Clock, PinDir, clock, counters, names};
+use super::{Clock, Mapped, PinDir, clock, counters, names};
 use crate::policy::{Compiled, ServiceNames};
 use anyhow::{Context as _, Result, ensure};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, MapData, PerCpuArray};
 use sccm_common::Policy;
 use sccm_common::abi::{self, InterfaceRecord, PeerRecord, PolicyInfo, ServiceRecord, map};
 use sccm_common::address::Trie;
 use sccm_common::blocked::{Bucket, Set};
 use sccm_common::counter::{Page, PeerPage};
+use sccm_common::entrance::Entrances;
 use sccm_common::flow::table;
 use sccm_common::policy::{LIVE_BANKS, SHADOWED};
 use sccm_common::trunk::VlanTable;
@@ -48,7 +49,7 @@ pub struct Maps {
     pub(super) peer_counters: PerCpuArray<MapData, PeerPage>,
     pub(super) interfaces: Array<MapData, InterfaceRecord>,
     pub(super) vlans: Array<MapData, VlanTable>,
-    pub(super) entrances: HashMap<MapData, u32, u32>,
+    pub(super) entrances: Mapped<Entrances>,
     services: Array<MapData, ServiceRecord>,
     /// The same map, to be read in one call.
     all_services: Table<u32, ServiceRecord>,
@@ -78,7 +79,7 @@ impl Maps {
             peer_counters: open(pins, map::PEER_COUNTERS)?,
             interfaces: open(pins, map::INTERFACES)?,
             vlans: open(pins, map::VLANS)?,
-            entrances: open(pins, map::ENTRANCES)?,
+            entrances: Mapped::open(pins, map::ENTRANCES)?,
             services: open(pins, map::SERVICES)?,
             all_services: Table::open(pins, map::SERVICES)?,
             blocked: Notes::open(pins, map::BLOCKED, map::BUCKETS)?,

@@ -30,7 +30,7 @@ fn bytes(shape: &Shape, flow_capacity: u32, cpus: u64) -> u64 {
     match shape.kind {
         Kind::Array => entries * padded(shape.value),
         Kind::PerCpuArray => entries * padded(shape.value) * cpus,
-        Kind::Hash | Kind::LruHash => {
+        Kind::LruHash => {
             let element = ELEMENT + padded(shape.key) + padded(shape.value);
             entries * element + entries.next_power_of_two() * BUCKET
         }

@@ -4,8 +4,11 @@
 use super::{Maps, counters, names};
 use anyhow::{Context as _, Result};
 use sccm_common::abi::InterfaceRecord;
+use sccm_common::entrance::{self, of_word};
 use sccm_common::trunk::VlanTable;
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// An interface that has or had a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,16 +81,24 @@ impl Maps {
     /// Writes the numbers of the interfaces that judge all frames that come in; and the number of
     /// the place of each, where the machine translates addresses, else 0.
     pub fn write_entrances(&mut self, wanted: &BTreeMap<u32, u32>) -> Result<()> {
-        let known = self.entrances()?;
-        for gone in known.keys().filter(|index| !wanted.contains_key(index)) {
-            self.entrances.remove(gone).context("writing entrances")?;
-        }
-        for (index, place) in wanted {
-            if known.get(index) != Some(place) {
-                self.entrances
-                    .insert(index, place, 0)
-                    .context("writing entrances")?;
+        let words = self.entrance_words()?;
+        let mut after: Vec<u64> = words.iter().map(|word| word.load(Acquire)).collect();
+        for word in &mut after {
+            if of_word(*word).is_some_and(|(index, _)| !wanted.contains_key(&index)) {
+                *word = 0;
             }
+        }
+        for (index, said) in wanted {
+            let holder = |at: &usize| of_word(after[*at]).map(|(index, _)| index);
+            let place = entrance::places(*index).find(|at| holder(at) == Some(*index));
+            let place = place.or_else(|| entrance::places(*index).find(|at| holder(at).is_none()));
+            let place = place.with_context(|| {
+                format!("too many interfaces have numbers like {index}: no room to list it")
+            })?;
+            after[place] = entrance::word(*index, *said);
+        }
+        for (word, after) in words.iter().zip(after) {
+            word.store(after, Release);
         }
         Ok(())
     }
@@ -118,6 +129,12 @@ impl Maps {
 
     /// What [`Maps::write_entrances`] wrote.
     pub fn entrances(&self) -> Result<BTreeMap<u32, u32>> {
-        Ok(self.entrances.iter().collect::<Result<_, _>>()?)
+        let words = self.entrance_words()?.iter();
+        Ok(words.filter_map(|word| of_word(word.load(Acquire))).collect())
+    }
+
+    fn entrance_words(&self) -> Result<&[AtomicU64]> {
+        let words = self.entrances.words(0);
+        words.context("the map of entrances is empty")
     }
 }

@@ -8,6 +8,7 @@ use crate::address::Trie;
 use crate::blocked::{self, Bucket, Set};
 use crate::capture::{self, Desk, Order};
 use crate::counter::{MAX_INTERFACES, PAGES, Page, PeerPage, SHADOW_PAGES};
+use crate::entrance::Entrances;
 use crate::flow::{DEFAULT_CAPACITY, table};
 use crate::fragment::{self, FragmentKey, FragmentState};
 use crate::opening;
@@ -100,10 +101,9 @@ maps! {
 
     /// What each VLAN id stands for, by the slot of the hook.
     VLANS: Array<VlanTable> = Entries(MAX_INTERFACES);
-    /// The number of each interface whose frames were judged when they came in. Where the machine
-    /// translates addresses, the number of the interface's [`Place`](crate::Place), an uplink or a
-    /// segment; else 0.
-    ENTRANCES: HashMap<u32, u32> = Entries(super::ENTRANCES);
+    /// The interfaces whose frames were judged when they came in. Said of each is, where the machine
+    /// translates addresses, the number of its [`Place`](crate::Place), an uplink or a segment; else 0.
+    ENTRANCES: MappedArray<Entrances> = Entries(1);
 
     /// The flows that were refused.
     BLOCKED: PerCpuArray<Set> = Entries(blocked::SETS);
@@ -130,8 +130,6 @@ maps! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
-    /// A hash table.
-    Hash = 1,
     /// An array.
     Array = 2,
     /// An array for each CPU.
@@ -194,9 +192,6 @@ pub trait Layout {
     type Value;
 }
 
-/// [`Kind::Hash`].
-pub struct HashMap<K, V>(PhantomData<(K, V)>);
-
 /// [`Kind::Array`]; keys are indices.
 pub struct Array<V>(PhantomData<V>);
 
@@ -211,12 +206,6 @@ pub struct LruHashMap<K, V>(PhantomData<(K, V)>);
 
 /// [`Kind::RingBuf`].
 pub struct RingBuf(());
-
-impl<K, V> Layout for HashMap<K, V> {
-    const KIND: Kind = Kind::Hash;
-    type Key = K;
-    type Value = V;
-}
 
 impl<V> Layout for Array<V> {
     const KIND: Kind = Kind::Array;

@@ -23,10 +23,6 @@ impl<V: Pod> Handle for map::PerCpuArray<V> {
     type Handle = PerCpuArray<MapData, V>;
 }
 
-impl<K: Pod, V: Pod> Handle for map::HashMap<K, V> {
-    type Handle = HashMap<MapData, K, V>;
-}
-
 impl<K: Pod, V: Pod> Handle for map::LruHashMap<K, V> {
     type Handle = HashMap<MapData, K, V>;
 }
@@ -61,7 +57,6 @@ pub(crate) fn has_shape(info: &MapInfo, shape: &Shape) -> bool {
 
 fn fits(shape: &Shape, kind: Option<MapType>, (key, value, entries): (u32, u32, u32)) -> bool {
     let wanted = match shape.kind {
-        Kind::Hash => MapType::Hash,
         Kind::Array => MapType::Array,
         Kind::PerCpuArray => MapType::PerCpuArray,
         Kind::LruHash => MapType::LruHash,
