@@ -141,7 +141,9 @@ pub fn judged_at_ingress(ctx: &TcContext) -> Option<u32> {
     let words = ENTRANCES.get_ptr(0)?.cast::<u64>();
     // SAFETY: each place lies within the table, which lives as long as the map. Agents replace its words
     // as a whole.
-    entrance::find(from, |place| unsafe { words.add(place).read_volatile() })
+    entrance::find(from, |place| unsafe {
+        words.wrapping_add(place).read_volatile()
+    })
 }
 
 /// Whether a frame that goes out came in at some interface, instead of being made on this machine.

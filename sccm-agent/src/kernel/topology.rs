@@ -130,7 +130,9 @@ impl Maps {
     /// What [`Maps::write_entrances`] wrote.
     pub fn entrances(&self) -> Result<BTreeMap<u32, u32>> {
         let words = self.entrance_words()?.iter();
-        Ok(words.filter_map(|word| of_word(word.load(Acquire))).collect())
+        Ok(words
+            .filter_map(|word| of_word(word.load(Acquire)))
+            .collect())
     }
 
     fn entrance_words(&self) -> Result<&[AtomicU64]> {
