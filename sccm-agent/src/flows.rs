@@ -34,7 +34,7 @@ const PHASES: [(Phase, &str); 7] = [
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Listing {
     /// When it was made, in seconds since 1970.
-    pub taken: u64,
+    pub made: u64,
     /// The flows that have not expired; those that were heard of last come first.
     pub flows: Vec<Flow>,
 }
@@ -66,7 +66,7 @@ pub struct Flow {
 /// What became of flows that were taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Taken {
+pub struct Loaded {
     /// Flows that no protected system may open by the active policy, and pings: they are not written.
     pub refused: u64,
     /// The rest.
@@ -124,16 +124,16 @@ impl Listing {
     /// The kernel refuses a read, or the active policy is missing.
     pub fn read(table: &FlowTable) -> Result<Self> {
         Ok(Self {
-            taken: Clock::read()?.wall(),
+            made: Clock::read()?.wall(),
             flows: table.list()?.iter().map(Flow::new).collect(),
         })
     }
 
-    /// Writes to a table what the active policy lets protected systems open.
+    /// Writes to the table what the active policy lets protected systems open.
     ///
     /// # Errors
     /// The list is too old, or has a mistake: then nothing is written. The kernel refuses a read.
-    pub fn give(&self, table: &FlowTable, active: &Tables) -> Result<Taken> {
+    pub fn load(&self, table: &FlowTable, active: &Tables) -> Result<Loaded> {
         let flows = self.flows_at(Clock::read()?.wall())?;
         let all = flows.len();
         let may_be_open = |one: &TableFlow| {
@@ -147,7 +147,7 @@ impl Listing {
             !is_ping && active.lets_open(protocol, local, peer)
         };
         let flows: Vec<TableFlow> = flows.into_iter().filter(may_be_open).collect();
-        Ok(Taken {
+        Ok(Loaded {
             refused: (all - flows.len()) as u64,
             merged: table.merge(&flows)?,
         })
@@ -155,10 +155,10 @@ impl Listing {
 
     /// The flows as old as they are at a time of the wall clock.
     fn flows_at(&self, now: u64) -> Result<Vec<TableFlow>> {
-        if now.abs_diff(self.taken) > FRESH {
-            let (way, seconds) = match now.checked_sub(self.taken) {
+        if now.abs_diff(self.made) > FRESH {
+            let (way, seconds) = match now.checked_sub(self.made) {
                 Some(seconds) => ("ago", seconds),
-                None => ("from now", self.taken - now),
+                None => ("from now", self.made - now),
             };
             bail!(
                 "by this machine's clock the list was made {} {way}; it must be less than {}: take \
@@ -167,7 +167,7 @@ impl Listing {
                 units::describe(FRESH)
             );
         }
-        let older = now.saturating_sub(self.taken) + ROUNDED;
+        let older = now.saturating_sub(self.made) + ROUNDED;
         let rows = self.flows.iter().enumerate();
         rows.map(|(number, row)| {
             row.after(older)
@@ -200,7 +200,7 @@ mod tests {
 
     fn listing(flow: Flow) -> Listing {
         let flows = vec![flow];
-        Listing { taken: 1000, flows }
+        Listing { made: 1000, flows }
     }
 
     #[test]

@@ -60,7 +60,7 @@ mod tests {
                 table[place] = word(interface, 3);
                 assert_eq!(find(interface, |at| table[at]), Some(3), "{place}");
                 // Nor is another one with the same place taken for it.
-                let other = interface.wrapping_sub(WORDS as u32);
+                let other = interface.wrapping_add(WORDS as u32);
                 assert_eq!(find(other, |at| table[at]), None);
             }
             let nowhere = [0; WORDS];

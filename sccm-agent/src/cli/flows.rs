@@ -2,7 +2,7 @@
 
 use super::PinArgs;
 use crate::files::{self, Readers, Unread};
-use crate::flows::{Listing, Taken};
+use crate::flows::{Listing, Loaded};
 use crate::kernel::FlowTable;
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::{state, units};
@@ -60,10 +60,10 @@ pub fn run(args: &FlowsArgs) -> Result<()> {
         };
     };
     let listing = read(path)?;
-    let taken = listing.give(&table, &maps.tables()?)?;
+    let loaded = listing.load(&table, &maps.tables()?)?;
     match args.output.output {
-        OutputFormat::Json => output::print_json(&taken),
-        OutputFormat::Table => output::print(summary(&taken)),
+        OutputFormat::Json => output::print_json(&loaded),
+        OutputFormat::Table => output::print(summary(&loaded)),
     }
 }
 
@@ -114,8 +114,8 @@ fn text(listing: &Listing) -> String {
     output::lines(&table)
 }
 
-fn summary(taken: &Taken) -> String {
-    let Taken { refused, merged } = taken;
+fn summary(loaded: &Loaded) -> String {
+    let Loaded { refused, merged } = loaded;
     let mut lines = vec![format!(
         "Flows: {} added, {} updated, {} known here as well.",
         merged.added, merged.updated, merged.known

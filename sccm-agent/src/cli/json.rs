@@ -89,7 +89,7 @@ fn documents() -> [Document; 28] {
             "flows",
             "`sccm-agent flows -o json` prints, and `flows --load` reads",
         ),
-        Document::new::<flows::Taken>(
+        Document::new::<flows::Loaded>(
             "flows-load",
             "`sccm-agent flows --load FILE -o json` prints",
         ),

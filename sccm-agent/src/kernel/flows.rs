@@ -192,9 +192,11 @@ impl FlowTable {
             let Some(key) = flow.key() else {
                 continue;
             };
-            if let Place::New(place) = self.place(&key) {
+            if let Some(seat) = self.seat(key)
+                && seat.found.is_none()
+            {
                 let state = FlowState::new(flow.phase, now);
-                new += u64::from(place.add(state, &timeouts, now));
+                new += u64::from(seat.add(state, &timeouts, now));
             }
         }
         Ok(new)
@@ -234,56 +236,46 @@ impl FlowTable {
             };
             let seen = now.saturating_sub(one.idle);
             let state = FlowState::with(one.flow.phase, seen, one.acknowledged);
-            let count = match self.place(&key) {
+            let seat = self.seat(key);
+            let count = match seat.as_ref().map(|seat| (seat, seat.found)) {
                 _ if !state.is_alive(key.protocol(), &timeouts, now) => &mut merged.expired,
-                Place::Found(_, found) if found.state.seen() >= seen => &mut merged.known,
-                Place::Found(set, found) => {
+                Some((_, Some(found))) if found.state.seen() >= seen => &mut merged.known,
+                Some((seat, Some(found))) => {
                     // Whoever has written meanwhile has heard of it later.
-                    set.exchange(found.way, found.state.word(), state.word());
+                    seat.set
+                        .exchange(found.way, found.state.word(), state.word());
                     &mut merged.updated
                 }
-                Place::New(place) if place.add(state, &timeouts, now) => &mut merged.added,
-                Place::New(_) | Place::None => &mut merged.no_room,
+                Some((seat, None)) if seat.add(state, &timeouts, now) => &mut merged.added,
+                _ => &mut merged.no_room,
             };
             *count += 1;
         }
         Ok(merged)
     }
 
-    fn place(&self, key: &FlowKey) -> Place<'_> {
-        let seat = self.hash.seat(key);
-        let Some(set) = self.sets.words(seat.set as usize) else {
-            return Place::None;
-        };
-        match table::find(set, seat, || *key) {
-            Some(found) => Place::Found(set, found),
-            None => Place::New(NewPlace {
-                set,
-                seat,
-                key: *key,
-            }),
-        }
+    /// `None`: the table is smaller than its hash says.
+    fn seat(&self, key: FlowKey) -> Option<FlowSeat<'_>> {
+        let seat = self.hash.seat(&key);
+        let set = self.sets.words(seat.set as usize)?;
+        Some(FlowSeat {
+            set,
+            seat,
+            key,
+            found: table::find(set, seat, || key),
+        })
     }
 }
 
 /// Where a flow is, or would be.
-enum Place<'a> {
-    /// It is there.
-    Found(&'a [AtomicU64], Found),
-    /// It is not.
-    New(NewPlace<'a>),
-    /// The table is smaller than its hash says.
-    None,
-}
-
-/// Where a flow would be.
-struct NewPlace<'a> {
+struct FlowSeat<'a> {
     set: &'a [AtomicU64],
     seat: Seat,
     key: FlowKey,
+    found: Option<Found>,
 }
 
-impl NewPlace<'_> {
+impl FlowSeat<'_> {
     /// Adds it, if none that is alive has to make way; says whether it did.
     fn add(&self, state: FlowState, timeouts: &Timeouts, now: u32) -> bool {
         let lives = |state: FlowState, protocol| state.is_alive(Protocol(protocol), timeouts, now);

@@ -61,12 +61,12 @@ fn load(stage: &Stage, list: &Value) -> Result<Finished> {
 }
 
 /// How many flows of a list were added, updated, known, expired, without room, and refused.
-fn taken(stage: &Stage, list: &Value) -> Result<[u64; 6]> {
+fn counts(stage: &Stage, list: &Value) -> Result<[u64; 6]> {
     let loaded = load(stage, list)?;
     ensure!(loaded.code == Some(0), "{loaded:?}");
-    let taken: Value = serde_json::from_str(&loaded.stdout)?;
+    let counts: Value = serde_json::from_str(&loaded.stdout)?;
     let names = ["added", "updated", "known", "expired", "no_room", "refused"];
-    Ok(names.map(|name| taken[name].as_u64().expect("a number")))
+    Ok(names.map(|name| counts[name].as_u64().expect("a number")))
 }
 
 /// The same list, with something else in each flow, as if it had been made now.
@@ -76,7 +76,7 @@ fn changed(list: &Value, key: &str, to: impl Into<Value>) -> Result<Value> {
     for flow in list["flows"].as_array_mut().context("no flows")? {
         flow[key] = to.clone();
     }
-    list["taken"] = json!(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
+    list["made"] = json!(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
     Ok(list)
 }
 
@@ -115,7 +115,7 @@ fn answers_come_in_as_far_as_the_policy_lets_them_be_asked_for() -> Result<()> {
         (
             {
                 let mut old = list.clone();
-                old["taken"] = json!(1_700_000_000);
+                old["made"] = json!(1_700_000_000);
                 old
             },
             "NTP",
@@ -127,11 +127,11 @@ fn answers_come_in_as_far_as_the_policy_lets_them_be_asked_for() -> Result<()> {
     }
     ensure!(flows(&stage)?["flows"] == json!([]), "nothing half applied");
     let long_ago = changed(&list, "idle_seconds", u32::MAX)?;
-    ensure!(taken(&stage, &long_ago)? == [0, 0, 0, 2, 0, 2]);
+    ensure!(counts(&stage, &long_ago)? == [0, 0, 0, 2, 0, 2]);
     let ping = changed(&list, "protocol", "icmp")?;
-    ensure!(taken(&stage, &ping)? == [0, 0, 0, 0, 0, 4]);
+    ensure!(counts(&stage, &ping)? == [0, 0, 0, 0, 0, 4]);
 
-    ensure!(taken(&stage, &list)? == [2, 0, 0, 0, 0, 2]);
+    ensure!(counts(&stage, &list)? == [2, 0, 0, 0, 0, 2]);
     for one in &mut open {
         match one.port {
             SQL => ensure!(one.hears(LONG)?, "an answer to a question"),
@@ -149,10 +149,10 @@ fn answers_come_in_as_far_as_the_policy_lets_them_be_asked_for() -> Result<()> {
     }
 
     // What is known here is as young as it was; what was heard of there since is news.
-    ensure!(taken(&stage, &list)? == [0, 0, 2, 0, 0, 2]);
+    ensure!(counts(&stage, &list)? == [0, 0, 2, 0, 0, 2]);
     sleep(Duration::from_secs(4));
     let closed = changed(&changed(&list, "phase", "closed")?, "idle_seconds", 0)?;
-    ensure!(taken(&stage, &closed)? == [0, 2, 0, 0, 0, 2]);
+    ensure!(counts(&stage, &closed)? == [0, 2, 0, 0, 0, 2]);
     let here = flows(&stage)?;
     let here = here["flows"].as_array().context("no flows")?;
     ensure!(
