@@ -89,10 +89,7 @@ impl Maps {
             }
         }
         for (index, said) in wanted {
-            let holder = |at: &usize| of_word(after[*at]).map(|(index, _)| index);
-            let place = entrance::places(*index).find(|at| holder(at) == Some(*index));
-            let place = place.or_else(|| entrance::places(*index).find(|at| holder(at).is_none()));
-            let place = place.with_context(|| {
+            let place = entrance::place(&after, *index).with_context(|| {
                 format!("too many interfaces have numbers like {index}: no room to list it")
             })?;
             after[place] = entrance::word(*index, *said);
