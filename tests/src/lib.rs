@@ -23,6 +23,7 @@ pub mod ingress;
 pub mod journal;
 pub mod netns;
 pub mod probes;
+pub mod processor;
 pub mod program;
 pub mod reading;
 pub mod scrape;

@@ -8,10 +8,11 @@ use sccm_common::Place;
 use sccm_common::Reason::{NotAllowed, Outbound as Left, Probe};
 use sccm_tests::datapath::{Datapath, Settings};
 use sccm_tests::packet::Packet;
+use sccm_tests::processor::OneProcessor;
 
 use super::{FAMILIES, Fate, Pair, pxe};
 
-/// Probes of one peer, and of all, that may pass in a second.
+/// Probes of one peer, and of all, that may pass in a second on one processor.
 const OF_PEER: u64 = 4;
 const OF_ALL: u64 = 64;
 
@@ -67,6 +68,7 @@ fn a_stream_that_is_under_way_is_found() -> Result<()> {
 
 #[test]
 fn few_pass_and_all_are_counted() -> Result<()> {
+    let _one = OneProcessor::stay()?;
     for pair in FAMILIES {
         let mut kernel = gateway(Place::Uplink, u32::MAX)?;
         let (frame, begun) = (data(pair).build(), Instant::now());
@@ -83,6 +85,7 @@ fn few_pass_and_all_are_counted() -> Result<()> {
 
 #[test]
 fn many_peers_together_get_no_more() -> Result<()> {
+    let _one = OneProcessor::stay()?;
     let mut kernel = gateway(Place::Uplink, u32::MAX)?;
     let begun = Instant::now();
     for last in 0..4_000_u16 {

@@ -3,9 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::utsname::uname;
-use nix::unistd::Pid;
 
 /// The machine, as far as it says.
 pub struct Machine {
@@ -39,33 +37,6 @@ impl Machine {
             kernel: text(names.release()),
             load: load.split(' ').next().unwrap_or_default().to_owned(),
         })
-    }
-}
-
-/// Keeps this thread, and what it starts, on one processor: what is in the caches of another is of
-/// no use. Dropping it lets the thread go.
-pub struct OneProcessor {
-    before: CpuSet,
-}
-
-impl OneProcessor {
-    /// Stays on the current one.
-    pub fn stay() -> Result<Self> {
-        let this = Pid::from_raw(0);
-        let before = sched_getaffinity(this).context("asking for the processors")?;
-        let current = nix::sched::sched_getcpu().context("asking for the processor")?;
-        let mut one = CpuSet::new();
-        one.set(current)?;
-        sched_setaffinity(this, &one).context("staying on one processor")?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for OneProcessor {
-    fn drop(&mut self) {
-        if let Err(error) = sched_setaffinity(Pid::from_raw(0), &self.before) {
-            eprintln!("the rest is measured on one processor: {error}");
-        }
     }
 }
 

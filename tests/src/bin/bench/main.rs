@@ -42,13 +42,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use sccm_tests::processor::OneProcessor;
 use sccm_tests::program;
 use sccm_tests::signals::Interrupt;
 
 use cores::Cores;
 use life::Life;
 use live::Live;
-use machine::{Machine, OneProcessor};
+use machine::Machine;
 use packets::Packets;
 use report::Report;
 use through::Through;
