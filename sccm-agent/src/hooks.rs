@@ -18,7 +18,7 @@ pub use reach::{ingress_of, reach};
 
 use crate::changed::Changed;
 use crate::heap;
-use crate::kernel::{Attached, Ingress, IngressAt, Loader, Maps, PinDir, Programs, TcOrder};
+use crate::kernel::{self, Attached, Ingress, IngressAt, Loader, Maps, PinDir, Programs, TcOrder};
 use crate::plan::{Card, Plan};
 use crate::policy::Compiled;
 use anyhow::{Context as _, Result, ensure};
@@ -39,9 +39,9 @@ pub struct Hooked {
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn create_maps(pins: &PinDir, loader: &mut Loader, flow_capacity: u32) -> Result<()> {
+pub fn create_maps(pins: &PinDir, flow_capacity: u32) -> Result<()> {
     pins.clear()?;
-    loader.create_maps(flow_capacity)
+    kernel::create_maps(pins, flow_capacity)
 }
 
 /// Publishes the policy and attaches to every card. Without a policy, the one that

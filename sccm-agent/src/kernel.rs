@@ -55,7 +55,7 @@ pub use flows::{FlowCount, FlowTable, KnownFlow, Merged, TableFlow};
 pub use heard::{Heard, Said};
 pub use held::Held;
 pub use mapped::Mapped;
-pub use maps::Maps;
+pub use maps::{Maps, create as create_maps};
 pub use memory::needed as memory_needed;
 pub use opener::{Opener, keep_open};
 pub use openings::{HandedOut, OpeningTable, Outcomes};

@@ -154,7 +154,7 @@ impl<'a> MemoryTables<'a> {
         match place {
             Place::Uplink => verdict::leaves_by_uplink(self, &packet, frame),
             Place::Segment => {
-                let (place, about) = (Place::Uplink, About::Nothing);
+                let (place, about) = (Place::Uplink, About::NOTHING);
                 verdict::ingress(self, &packet, None, frame, place, about);
             }
             Place::Host | Place::Loopback => {}

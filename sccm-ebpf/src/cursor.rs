@@ -408,6 +408,8 @@ impl<F: Frame> Cursor for PacketCursor<'_, F> {
         let start = self.frame.start();
         let position = as_written::and::<LAST_HEADER>((self.at - start) as u64);
         self.at = start + position as usize;
+        // What is left tells the same.
+        self.remaining = as_written::opaque(self.remaining.into(), self.length.into()) as u32;
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ use sccm_common::{Hook, Reason};
 
 use crate::cursor::{Bytes, Frame};
 use crate::incoming::Incoming;
+use crate::interface;
 use crate::parse::{self, End};
 use crate::tables::Bank;
 use crate::word::Word;
@@ -21,7 +22,7 @@ use crate::word::Word;
 pub fn ingress<F: Incoming>(ctx: *mut F::Raw, bank: u32, end: End, place: Place) -> Word {
     let about = match end.reason().is_none() && is_icmp_error(Hook::Ingress) {
         true => F::about(ctx, bank, place as u32),
-        false => About::Nothing as u32,
+        false => About::NOTHING.number(),
     };
     Word(F::judge(ctx, bank, end.0, place as u32, about))
 }
@@ -52,7 +53,7 @@ fn judge_incoming(frame: &impl Frame, bank: u32, end: u32, place: u32, about: u3
     else {
         return Word::of(Verdict::without_service(Reason::NoPolicy), false).0;
     };
-    let (end, place) = (End(end).reason(), Place::from_number(place));
+    let (end, place) = (End(end).reason(), interface::place_of(place));
     let about = About::from_number(about);
     let verdict = verdict::ingress(
         &turn,
@@ -73,7 +74,7 @@ pub fn egress(ctx: *mut __sk_buff, bank: u32, end: End, place: Place, forwarded:
     };
     let about = |direction| match end.reason().is_none() && is_icmp_error(Hook::Egress) {
         true => about_egress(ctx, bank, direction as u32),
-        false => About::Nothing as u32,
+        false => About::NOTHING.number(),
     };
     match verdict::departure(&turn, packet, end.reason(), place, forwarded) {
         Departure::Unjudged => Word::NOT_JUDGED,
@@ -114,7 +115,7 @@ extern "C" fn judge_outgoing(ctx: *mut __sk_buff, bank: u32, local: u32, about: 
 /// matter.
 #[inline(always)]
 pub fn remember_passing(ctx: *mut __sk_buff, bank: u32, end: End) {
-    judge_passing(ctx, bank, end.0, About::Nothing as u32);
+    judge_passing(ctx, bank, end.0, About::NOTHING.number());
 }
 
 /// Judges what leaves into a segment as the uplink would have.
@@ -160,16 +161,17 @@ pub extern "C" fn about_tc(ctx: *mut __sk_buff, bank: u32, place: u32) -> u32 {
 #[inline(always)]
 fn about_incoming(frame: &impl Frame, bank: u32, place: u32) -> u32 {
     let (Some(tables), Some(packet)) = (Bank::of(bank), parse::packet(Hook::Ingress)) else {
-        return About::Nothing as u32;
+        return About::NOTHING.number();
     };
-    let place = Place::from_number(place);
+    let place = interface::place_of(place);
     verdict::about(
         &tables,
         packet,
         &Bytes(frame, Hook::Ingress),
         Hook::Ingress,
         place,
-    ) as u32
+    )
+    .number()
 }
 
 /// What an ICMP error that goes out in a direction is about.
@@ -178,7 +180,7 @@ fn about_incoming(frame: &impl Frame, bank: u32, place: u32) -> u32 {
 extern "C" fn about_egress(ctx: *mut __sk_buff, bank: u32, direction: u32) -> u32 {
     let ctx = TcContext::new(ctx);
     let (Some(tables), Some(packet)) = (Bank::of(bank), parse::packet(Hook::Egress)) else {
-        return About::Nothing as u32;
+        return About::NOTHING.number();
     };
     // Inbound, as the uplink would have seen it.
     let hook = match direction == Direction::Inbound as u32 {
@@ -191,7 +193,8 @@ extern "C" fn about_egress(ctx: *mut __sk_buff, bank: u32, direction: u32) -> u3
         &Bytes(&ctx, Hook::Egress),
         hook,
         Place::Uplink,
-    ) as u32
+    )
+    .number()
 }
 
 #[inline(always)]

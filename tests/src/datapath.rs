@@ -19,7 +19,7 @@ use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
 use sccm_agent::kernel::{
-    FlowCount, FlowTable, IngressAt, Loader, Maps, PinDir, Programs, Unnoted,
+    FlowCount, FlowTable, IngressAt, Loader, Maps, PinDir, Programs, Unnoted, create_maps,
 };
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
@@ -92,8 +92,8 @@ impl Datapath {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
+        create_maps(&pins, flow_capacity)?;
         let mut loader = Loader::new(&pins);
-        loader.create_maps(flow_capacity)?;
         let mut maps = Maps::open(&pins)?;
         // Not slot 0, so that a program that ignores its slot counts in the wrong place.
         maps.claim_slot("other0", 1)?;

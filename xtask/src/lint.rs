@@ -113,7 +113,7 @@ fn cargo_deny() -> Result<PathBuf> {
     }
     let binary = tools().join("bin/cargo-deny");
     if !binary.exists() {
-        step("building cargo-deny (about three minutes on two cores, once)");
+        step("building cargo-deny (about two minutes on two cores, once)");
         run(cargo()
             .args([
                 "install",
@@ -121,6 +121,8 @@ fn cargo_deny() -> Result<PathBuf> {
                 "--version",
                 DENY_VERSION,
                 "--locked",
+                // Optimized, it takes twice as long to build, and saves a second.
+                "--debug",
                 "--root",
             ])
             .arg(tools())

@@ -81,19 +81,18 @@ pub(crate) async fn begin(
         policies::probe(&mut compiled)?;
     }
     let published = publishes.then_some(&compiled);
-    let mut loader = loader.await?;
     if found == Found::Nothing {
-        hooks::create_maps(&settings.pins, &mut loader, settings.flow_capacity)?;
+        hooks::create_maps(&settings.pins, settings.flow_capacity)?;
     }
-    let older = Older {
+    let loader = loader.await?;
+    let older = (found == Found::Nothing).then(|| Older {
         pins: &settings.pins,
         is_gateway: settings.policies.is_gateway(),
         most: settings.flow_capacity as usize / 2,
-        tables: &Tables::from(&compiled),
-    };
-    let first = found == Found::Nothing;
+        tables: Tables::from(&compiled),
+    });
     let ready = || {
-        if first {
+        if let Some(older) = &older {
             older.remember();
         }
     };
@@ -122,7 +121,7 @@ pub(crate) async fn begin(
         decisions.was_given(given_hash, settings.policies.written.path());
     }
     decisions.save().wait().await;
-    if first {
+    if let Some(older) = older {
         older.catch_up();
     }
     if hooked.maps.shadow().context(Changed)?.is_some() {

@@ -16,7 +16,7 @@ pub(super) struct Older<'a> {
     pub is_gateway: bool,
     /// How many flows are written at most.
     pub most: usize,
-    pub tables: &'a Tables,
+    pub tables: Tables,
 }
 
 impl Older<'_> {
@@ -52,7 +52,7 @@ impl Older<'_> {
             let tracked = connections::tracked().ok().flatten();
             known.extend(tracked.unwrap_or_default());
         }
-        policies::keep_open(self.pins, self.is_gateway, None, self.tables);
+        policies::keep_open(self.pins, self.is_gateway, None, &self.tables);
         if let Err(error) = self.write(known) {
             tracing::warn!(
                 "adding connections that were opened during the start to the flow table: {error:#}"

@@ -1,5 +1,6 @@
 //! The pinned maps: opening them, and publishing policies through them.
 
+mod create;
 mod live;
 mod open;
 mod shadow;
@@ -22,6 +23,7 @@ use sccm_common::trunk::VlanTable;
 use sccm_common::usage::{RowRecord, Uses};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use create::create;
 pub(super) use open::{has_shape, info, open};
 
 /// `membarrier(2)`: returns when no CPU runs what it ran before, programs in the kernel included.

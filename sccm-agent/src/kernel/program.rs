@@ -2,14 +2,11 @@
 
 use super::{PinDir, clock, object};
 use anyhow::{Context as _, Result, anyhow, ensure};
-use aya::maps::Array;
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use sccm_common::Place;
 use sccm_common::abi::{PLACE_GLOBAL, SLOT_GLOBAL, TICK_GLOBAL, map, program};
 use sccm_common::counter::MAX_INTERFACES;
-use sccm_common::flow::table::{self, Hash};
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;
 use std::thread;
 
@@ -18,7 +15,7 @@ static TICK: OnceLock<u64> = OnceLock::new();
 static NUMBERS: [u32; MAX_INTERFACES as usize] =
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// Loads maps and programs for one directory of pins. A new loader parses the types of the
+/// Loads programs over the maps of one directory of pins. A new loader parses the types of the
 /// running kernel, which takes longer than checking a policy.
 pub struct Loader {
     loader: EbpfLoader<'static>,
@@ -33,26 +30,6 @@ impl Loader {
             loader.map_pin_path(shape.name, pins.map(shape.name));
         }
         Self { loader }
-    }
-
-    /// Creates and pins the maps, with room for `flow_capacity` flows, without a program.
-    pub fn create_maps(&mut self, flow_capacity: u32) -> Result<()> {
-        let sets = table::sets(flow_capacity);
-        let mut made = self
-            .loader
-            .map_max_entries(map::FLOWS.name, sets)
-            .load(object::object())
-            .context("creating the kernel's maps")?;
-        // The standard library draws its keys from the kernel's random numbers.
-        let random = RandomState::new();
-        let key = |number: u32| random.hash_one(number);
-        let hash = Hash {
-            sets: sets.into(),
-            keys: [0, 1, 2, 3, 4, 5].map(key),
-        };
-        begin(&mut made, map::FLOW_HASH.name, hash)?;
-        // By another key, nobody would find what was asked and handed out.
-        begin(&mut made, map::SECRET.name, key(6))
     }
 
     /// Loads the programs for the card at `slot`, over the pinned maps.
@@ -108,14 +85,6 @@ impl Loader {
         programs.verify(&[names.ingress(at), names.egress])?;
         Ok(programs)
     }
-}
-
-/// Writes the only element of a map.
-fn begin<V: aya::Pod>(made: &mut Ebpf, name: &str, value: V) -> Result<()> {
-    let map = made.map_mut(name).context("the object lacks a map")?;
-    let mut map: Array<_, V> = map.try_into()?;
-    map.set(0, value, 0)
-        .with_context(|| format!("writing {name}"))
 }
 
 /// Both programs of one card, loaded. The programs of all cards share the pinned maps.

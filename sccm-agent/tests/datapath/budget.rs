@@ -76,7 +76,7 @@ fn measured() -> Result<Programs> {
     let pins = PinDir::new(mount.path().join("agent"));
     pins.create()?;
     let mut loader = kernel::Loader::new(&pins);
-    loader.create_maps(DEFAULT_CAPACITY)?;
+    kernel::create_maps(&pins, DEFAULT_CAPACITY)?;
     let mut tunnel = loader.load_tunnel(0, Place::Uplink)?;
     let infos = vec![
         ("tc", tunnel.tc()?.info()?),

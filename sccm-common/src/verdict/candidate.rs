@@ -44,19 +44,25 @@ impl<S: FlowSlot> FlowSlot for Seen<S> {
     }
 }
 
-impl<T> Turn<T> {
+impl<T: Tables> Turn<T> {
+    /// Asked anew each time: the verifier follows what comes next once, whichever it is.
+    #[inline(always)]
+    fn only_reads(&self) -> bool {
+        self.tables.opaque_answer(self.is_candidate)
+    }
+
     #[inline(always)]
     fn seen<S>(&self, slot: S) -> Seen<S> {
         Seen {
             slot,
-            is_candidate: self.is_candidate,
+            is_candidate: self.only_reads(),
         }
     }
 
     /// The opening as this policy knows it.
     #[inline(always)]
     fn own_opening(&self, key: &OpeningKey) -> OpeningKey {
-        match self.is_candidate {
+        match self.only_reads() {
             true => key.of_candidate(),
             false => *key,
         }
@@ -65,7 +71,7 @@ impl<T> Turn<T> {
     /// The question as this policy knows it.
     #[inline(always)]
     fn own(&self, key: &QuestionKey) -> QuestionKey {
-        match self.is_candidate {
+        match self.only_reads() {
             true => key.of_candidate(),
             false => *key,
         }
@@ -105,13 +111,13 @@ impl<T: Tables> Tables for Turn<T> {
     where
         Self: Sized,
     {
-        let writes = writes && !self.is_candidate;
+        let writes = writes && !self.only_reads();
         self.tables.answers_apart(packet, writes)
     }
 
     #[inline(always)]
     fn open_flow(&self, packet: &Packet, tunnel: bool, state: FlowState) {
-        if !self.is_candidate {
+        if !self.only_reads() {
             self.tables.open_flow(packet, tunnel, state);
         }
     }
@@ -123,7 +129,7 @@ impl<T: Tables> Tables for Turn<T> {
 
     #[inline(always)]
     fn note_fragment(&self, key: &FragmentKey, state: FragmentState) {
-        if !self.is_candidate {
+        if !self.only_reads() {
             self.tables.note_fragment(key, state);
         }
     }
@@ -135,7 +141,7 @@ impl<T: Tables> Tables for Turn<T> {
 
     #[inline(always)]
     fn note_transfer(&self, key: &TransferKey, state: TransferState) {
-        if !self.is_candidate {
+        if !self.only_reads() {
             self.tables.note_transfer(key, state);
         }
     }
@@ -169,7 +175,7 @@ impl<T: Tables> Tables for Turn<T> {
 
     #[inline(always)]
     fn count_rpc(&self, outcome: Outcome) {
-        if !self.is_candidate {
+        if !self.only_reads() {
             self.tables.count_rpc(outcome);
         }
     }
@@ -187,7 +193,7 @@ impl<T: Tables> Tables for Turn<T> {
     // What the active policy lets pass as a probe, a candidate would, too: it counts none.
     #[inline(always)]
     fn may_probe(&self, peer: &Address) -> bool {
-        self.is_candidate || self.tables.may_probe(peer)
+        self.only_reads() || self.tables.may_probe(peer)
     }
 
     #[inline(always)]

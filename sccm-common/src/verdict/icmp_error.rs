@@ -17,33 +17,34 @@ use crate::wire::{ipv4, ipv6};
 use core::hint::black_box;
 use core::mem;
 
-/// What an ICMP error is about.
+/// What an ICMP error is about. A number, which the verifier does not follow once for each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum About {
-    /// Nothing that passes here. So are all packets that are no ICMP errors.
-    Nothing = 0,
-    /// A packet of a service that the peer may use, or one that passes unnoted.
-    Service = 1,
-    /// A packet of a flow that a protected system opened, or of a TFTP transfer.
-    Flow = 2,
-}
+pub struct About(u32);
 
 impl About {
-    /// What has this number; nothing for a number that means nothing.
+    /// Nothing that passes here. So are all packets that are no ICMP errors.
+    pub const NOTHING: Self = Self(0);
+    /// A packet of a service that the peer may use, or one that passes unnoted.
+    pub const SERVICE: Self = Self(1);
+    /// A packet of a flow that a protected system opened, or of a TFTP transfer.
+    pub const FLOW: Self = Self(2);
+
+    /// What was [`About::number`] once.
     #[inline(always)]
     pub const fn from_number(number: u32) -> Self {
-        match number {
-            1 => Self::Service,
-            2 => Self::Flow,
-            _ => Self::Nothing,
-        }
+        Self(number)
+    }
+
+    /// Its number.
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        self.0
     }
 
     /// The reason for an ICMP error, if no flow that it is about decides.
     #[inline(always)]
     pub(super) fn reason(self, policy: &Policy) -> Reason {
-        let passes = self != Self::Nothing || policy.has(flag::PASS_UNRELATED_ICMP_ERRORS);
+        let passes = self != Self::NOTHING || policy.has(flag::PASS_UNRELATED_ICMP_ERRORS);
         match policy.essentials.judge(Reason::IcmpError) {
             Reason::IcmpError if !passes => Reason::IcmpErrorUnrelated,
             reason => reason,
@@ -63,10 +64,10 @@ pub fn about<T: Tables, P: Payload + ?Sized>(
 ) -> About {
     // An error goes to the sender of what it quotes, which is never a group.
     if !essential::is_icmp_error(packet) || packet.destination.is_group(packet.family) {
-        return About::Nothing;
+        return About::NOTHING;
     }
     let Some(quote) = Quote::read(payload, packet) else {
-        return About::Nothing;
+        return About::NOTHING;
     };
     let quote = quote.opaque(tables);
     let (sender, direction) = match hook {
@@ -113,11 +114,11 @@ fn about_sent<T: Tables>(
     );
     let may_open = !quote.is_icmp() || quote.is_echo_request();
     if may_open && is_alive(tables, &flow) || is_transfer(tables, &flow) {
-        return About::Flow;
+        return About::FLOW;
     }
     let policy = tables.policy();
     if policy.has(flag::OUTBOUND_OFF) {
-        return About::Service;
+        return About::SERVICE;
     }
     let rights = policy.access(policy.pair(sender.local, receiver.peer));
     // The answer to an echo request is an echo reply; other ICMP is no answer.
@@ -130,8 +131,8 @@ fn about_sent<T: Tables>(
     let passes = may_answer && rights.inbound.contains(answered)
         || to_group && (!judged || rights.outbound.contains(wanted));
     match passes {
-        true => About::Service,
-        false => About::Nothing,
+        true => About::SERVICE,
+        false => About::NOTHING,
     }
 }
 
@@ -146,7 +147,7 @@ fn about_received<T: Tables>(
 ) -> About {
     // Of what the gateway receives, only the gateway itself tells.
     if receiver.local == LOCAL_SELF {
-        return About::Nothing;
+        return About::NOTHING;
     }
     let flow = FlowKey::new(
         packet.family,
@@ -157,15 +158,15 @@ fn about_received<T: Tables>(
     );
     let may_answer = !quote.is_icmp() || quote.is_echo_reply();
     if may_answer && is_alive(tables, &flow) || is_transfer(tables, &flow) {
-        return About::Flow;
+        return About::FLOW;
     }
     let policy = tables.policy();
     let wanted = quote.service(policy, packet.family, quote.to, quote.icmp_type);
     // A router behind this machine may tell of what another system would have received.
     let rights = policy.access(policy.pair(receiver.local, sender.peer));
     match rights.inbound.contains(wanted) {
-        true => About::Service,
-        false => About::Nothing,
+        true => About::SERVICE,
+        false => About::NOTHING,
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
     let policy = tables.policy();
     if let Some(reason) = essential::of(packet) {
         return Verdict::without_service(match reason {
-            Reason::IcmpError if about == About::Flow => Reason::IcmpErrorRelated,
+            Reason::IcmpError if about == About::FLOW => Reason::IcmpErrorRelated,
             Reason::IcmpError => about.reason(policy),
             reason => policy.essentials.judge(reason),
         });

@@ -8,6 +8,7 @@ use super::{
     service_at,
 };
 use crate::address::LOCAL_SELF;
+use crate::as_written;
 use crate::cursor::Payload;
 use crate::flow::{FlowKey, FlowSlot, FlowState, Phase};
 use crate::packet::{Fragment, Packet, Protocol};
@@ -46,6 +47,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         });
     }
     let wanted = service_at(policy, packet, packet.destination_port);
+    // Here and below: the verifier forgets what was found out of the packet so far, and follows the rest
+    // once, whatever it was.
+    let packet = as_written::same(packet);
     if policy.has(flag::OUTBOUND_OFF) {
         return passes(wanted);
     }
@@ -74,6 +78,7 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
             return Verdict::without_service(policy.essentials.judge(Reason::DhcpRequest));
         }
     }
+    let packet = as_written::same(packet);
     let pair = policy.pair(local, peer);
     let rights = policy.access(pair);
     let to_group = packet.destination.is_group(packet.family);
@@ -90,7 +95,9 @@ pub(super) fn judge<T: Tables, P: Payload + ?Sized>(
         return passes(service_at(policy, packet, port));
     }
     let answered = answered_service(policy, packet);
+    let packet = as_written::same(packet);
     let flow = flow_of(tables, packet);
+    let packet = as_written::same(packet);
     let known = flow.as_ref().map(FlowSlot::load);
     let now = tables.now();
     // A tunnel is opened by its control connection, not by a right of its own. A connection outlives

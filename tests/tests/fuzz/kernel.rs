@@ -11,7 +11,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun as _, TestRunOptions};
-use sccm_agent::kernel::{HandedOut, IngressAt, Loader, Maps, OpeningTable, PinDir, Programs};
+use sccm_agent::kernel::{
+    HandedOut, IngressAt, Loader, Maps, OpeningTable, PinDir, Programs, create_maps,
+};
 use sccm_agent::policy::{Compiled, address_of};
 use sccm_common::Place;
 use sccm_common::abi::map;
@@ -63,8 +65,8 @@ impl Kernel {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
+        create_maps(&pins, FLOWS)?;
         let mut loader = Loader::new(&pins);
-        loader.create_maps(FLOWS)?;
         let mut maps = Maps::open(&pins)?;
         let slots = Slots::claim(&mut maps)?;
         let mut vlans: Array<MapData, VlanTable> = open(&pins, map::VLANS.name)?;

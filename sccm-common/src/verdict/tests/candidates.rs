@@ -29,13 +29,13 @@ fn arrives(turn: &impl Tables, frame: &[u8]) -> Reason {
 
 fn arrives_at(turn: &impl Tables, frame: &[u8], place: Place) -> Reason {
     let packet = parsed(frame);
-    verdict::ingress(turn, &packet, None, frame, place, About::Nothing).reason
+    verdict::ingress(turn, &packet, None, frame, place, About::NOTHING).reason
 }
 
 fn leaves(turn: &impl Tables, frame: &[u8]) -> Reason {
     let packet = parsed(frame);
     let local = AddressClass::ANY.local;
-    verdict::outgoing(turn, &packet, frame, local, About::Nothing).reason
+    verdict::outgoing(turn, &packet, frame, local, About::NOTHING).reason
 }
 
 /// What would each write something: a flow, a first fragment, a transfer, an end.

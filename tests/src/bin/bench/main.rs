@@ -22,6 +22,7 @@ mod control;
 mod cores;
 mod docs;
 mod floor;
+mod forwarded;
 mod life;
 mod live;
 mod machine;

@@ -14,6 +14,7 @@ use sccm_tests::signals::Interrupt;
 use crate::case::Case;
 use crate::cases;
 use crate::control::Control;
+use crate::forwarded::Forwarded;
 use crate::many::{self, Peers};
 use crate::mapper;
 use crate::opening::Opening;
@@ -86,6 +87,7 @@ impl Packets {
         let mut cold = Peers::new();
         let mut opening = Opening::new();
         let mut first = mapper::First::new();
+        let mut forwarded = Forwarded::new(&gateway)?;
         for round in 1..=rounds {
             eprintln!("==> packets: round {round} of {rounds}");
             for (world, cases) in &mut worlds {
@@ -99,6 +101,7 @@ impl Packets {
             cold.round(&mut worlds[MANY].0)?;
             opening.round(&role)?;
             first.round()?;
+            forwarded.round()?;
         }
         let memory = worlds[0].0.memory()?;
         eprintln!("==> compiling and publishing");
@@ -112,6 +115,7 @@ impl Packets {
                 .chain(cold.series())
                 .chain(opening.series())
                 .chain(first.series())
+                .chain(forwarded.series())
                 .collect(),
             memory,
             control,

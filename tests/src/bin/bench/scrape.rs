@@ -14,7 +14,7 @@ use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use sccm_agent::catalog::{Catalog, Edition};
 use sccm_agent::interface::Netlink;
-use sccm_agent::kernel::{FlowTable, Loader, Maps, PinDir};
+use sccm_agent::kernel::{FlowTable, Maps, PinDir, create_maps};
 use sccm_agent::metrics::{Format, Metrics};
 use sccm_agent::policy::ServiceNames;
 use sccm_agent::record::Record;
@@ -63,7 +63,7 @@ impl Scrape {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
-        Loader::new(&pins).create_maps(DEFAULT_CAPACITY)?;
+        create_maps(&pins, DEFAULT_CAPACITY)?;
         let mut maps = Maps::open(&pins)?;
         fill(&mut maps, &pins)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -187,13 +187,27 @@ struct TestRun {
     reserved: u32,
 }
 
+/// [`test_run`] of a TC program on a frame that came in through an interface of that number.
+pub fn test_run_from(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    interface: u32,
+    repeat: u32,
+) -> Result<Run> {
+    // `struct __sk_buff` up to `ingress_ifindex`.
+    let mut context = [0_u32; 10];
+    context[9] = interface;
+    let with = TestRun {
+        context_size_in: u32::try_from(size_of_val(&context))?,
+        context_in: context.as_ptr() as u64,
+        ..TestRun::default()
+    };
+    run(program, frame, repeat, with)
+}
+
 /// Runs a program `repeat` times on the same copy of `frame`.
 pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> Result<Run> {
-    let run = run(program, frame, repeat, TestRun::default())?;
-    Ok(Run {
-        returned: run.returned,
-        nanoseconds: run.duration,
-    })
+    run(program, frame, repeat, TestRun::default())
 }
 
 /// Makes `count` frames out of this one, as if they came in through a card of the current
@@ -211,7 +225,7 @@ pub fn run_live(program: BorrowedFd<'_>, card: u32, frame: &[u8], count: u32) ->
     run(program, frame, count, live).map(drop)
 }
 
-fn run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, with: TestRun) -> Result<TestRun> {
+fn run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, with: TestRun) -> Result<Run> {
     let mut attributes = TestRun {
         program: program.as_raw_fd(),
         size_in: u32::try_from(frame.len())?,
@@ -223,7 +237,10 @@ fn run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, with: TestRun) -> Res
     // lengths, and ask for nothing back.
     let run = unsafe { bpf(PROGRAM_TEST_RUN, &mut attributes) };
     run.with_context(|| format!("running a frame of {} bytes", frame.len()))?;
-    Ok(attributes)
+    Ok(Run {
+        returned: attributes.returned,
+        nanoseconds: attributes.duration,
+    })
 }
 
 /// `bpf(2)`.

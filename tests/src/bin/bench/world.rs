@@ -3,12 +3,13 @@
 //! The tests' `Datapath` runs one frame and looks at its fate; measuring needs the programs
 //! themselves, both of them, and the kernel memory of the maps below them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::MapInfo;
-use sccm_agent::kernel::{IngressAt, Loader, Maps, OpeningTable, PinDir, Programs};
+use sccm_agent::kernel::{IngressAt, Loader, Maps, OpeningTable, PinDir, Programs, create_maps};
 use sccm_agent::policy::Compiled;
 use sccm_common::abi::map;
 use sccm_common::flow::DEFAULT_CAPACITY;
@@ -39,8 +40,8 @@ impl World {
         let mount = BpfMount::new()?;
         let pins = PinDir::new(mount.path().join("agent"));
         pins.create()?;
+        create_maps(&pins, DEFAULT_CAPACITY)?;
         let mut loader = Loader::new(&pins);
-        loader.create_maps(DEFAULT_CAPACITY)?;
         let mut maps = Maps::open(&pins)?;
         let slot = maps.claim_slot("measured0", 1)?;
         let programs = loader.load(slot, place, ingress)?;
@@ -87,6 +88,19 @@ impl World {
         let readings = self.maps.counters()?;
         let readings = readings.iter().filter(|reading| reading.reason == reason);
         Ok(readings.map(|reading| reading.count.packets).sum())
+    }
+
+    /// How many packets were counted, for whatever reason.
+    pub fn counted_altogether(&self) -> Result<u64> {
+        let readings = self.maps.counters()?;
+        Ok(readings.iter().map(|reading| reading.count.packets).sum())
+    }
+
+    /// Says that an interface at this place judges all that comes in.
+    pub fn came_in_by(&mut self, interface: u32, place: Place, translates: bool) -> Result<()> {
+        let said = if translates { place as u32 } else { 0 };
+        self.maps
+            .write_entrances(&BTreeMap::from([(interface, said)]))
     }
 
     /// How many answers of a mapper opened a port.

@@ -23,9 +23,6 @@ use crate::{floor, statistics};
 const IPERF: u16 = 5201;
 const ECHO: u16 = 5202;
 
-/// Seconds of one transfer.
-const SECONDS: u32 = 2;
-
 /// At work, until it is dropped.
 pub struct Setup<'s> {
     stage: &'s Stage,
@@ -76,12 +73,24 @@ impl<'s> Setup<'s> {
         })
     }
 
-    /// Measures once.
+    /// Measures TCP and answer times once.
     pub fn round(&self) -> Result<Round> {
-        let (tcp, tcp_busy) = busy_while(|| self.iperf(&[]))?;
+        let (tcp, tcp_busy) = busy_while(|| self.iperf("--time 2"))?;
         let tcp = tcp["end"]["sum_received"]["bits_per_second"].as_f64();
-        let small = ["--udp", "--bitrate", "0", "--length", "64"];
-        let (udp, udp_busy) = busy_while(|| self.iperf(&small))?;
+        let mut times = ping::times(&self.stage.client, SocketAddr::new(SERVER[0], ECHO))?;
+        Ok(Round {
+            tcp: tcp.context("iperf3 told no rate")? / 1e9,
+            tcp_busy,
+            ping: [0.5, 0.99].map(|share| statistics::percentile(&mut times, share)),
+        })
+    }
+
+    /// Thousand datagrams of 64 bytes that arrive in a second, and how many processors are busy
+    /// meanwhile.
+    pub fn datagrams(&self) -> Result<(f64, f64)> {
+        let last = std::thread::available_parallelism()?.get() - 1;
+        let small = format!("--time 1 --udp --bitrate 0 --length 64 --affinity 0,{last}");
+        let (udp, busy) = busy_while(|| self.iperf(&small))?;
         let sum = &udp["end"]["sum"];
         let number = |name: &str| {
             sum[name]
@@ -90,21 +99,14 @@ impl<'s> Setup<'s> {
         };
         let arrived = number("packets")? - number("lost_packets")?;
         ensure!(arrived > 0.0, "no datagram came through");
-        let mut times = ping::times(&self.stage.client, SocketAddr::new(SERVER[0], ECHO))?;
-        Ok(Round {
-            tcp: tcp.context("iperf3 told no rate")? / 1e9,
-            tcp_busy,
-            udp: arrived / number("seconds")? / 1e3,
-            udp_busy,
-            ping: [0.5, 0.99].map(|share| statistics::percentile(&mut times, share)),
-        })
+        Ok((arrived / number("seconds")? / 1e3, busy))
     }
 
-    fn iperf(&self, arguments: &[&str]) -> Result<Value> {
+    fn iperf(&self, arguments: &str) -> Result<Value> {
         let mut iperf = self.stage.client.command("iperf3");
-        let (server, port, seconds) = (SERVER[0], IPERF, SECONDS);
-        let client = format!("--json --client {server} --port {port} --time {seconds}");
-        iperf.args(client.split(' ')).args(arguments);
+        let (server, port) = (SERVER[0], IPERF);
+        let client = format!("--json --client {server} --port {port} {arguments}");
+        iperf.args(client.split(' '));
         Ok(serde_json::from_str(&run(&mut iperf)?)?)
     }
 }
