@@ -121,7 +121,7 @@ fn cargo_deny() -> Result<PathBuf> {
                 "--version",
                 DENY_VERSION,
                 "--locked",
-                // Optimized, it takes twice as long to build, and saves a second.
+                // Its release profile links for minutes.
                 "--debug",
                 "--root",
             ])

@@ -132,7 +132,7 @@ impl Through {
                 for number in 0..PAIRS {
                     interrupt.check()?;
                     let name = || through.filter.name();
-                    let pair = pair(setup, none, number % 2 == 0).with_context(name)?;
+                    let pair = pair(setup, none, (round + number) % 2 == 0).with_context(name)?;
                     through.pairs.push(pair);
                 }
             }
