@@ -47,7 +47,9 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes a namespace with the loopback interface up. `label` becomes a part of its name, which
-    /// is unique on this machine. IPv6 addresses are usable at once (no duplicate detection).
+    /// is unique on this machine. IPv6 addresses are usable at once (no duplicate detection). What
+    /// opens a connection in it has a port from 32768 to 39999: answers to ports of RPC would come
+    /// in as that service, whoever asked, and tests write frames from port 40000 on.
     pub fn new(label: &str) -> Result<Self> {
         unique::require_root("making network namespaces")?;
         static LEFT_OVERS: Once = Once::new();
@@ -65,6 +67,7 @@ impl Namespace {
         for parent in ["all", "default"] {
             namespace.sysctl(&format!("net.ipv6.conf.{parent}.accept_dad"), "0")?;
         }
+        namespace.sysctl("net.ipv4.ip_local_port_range", "32768 39999")?;
         namespace.ip("link set lo up")?;
         Ok(namespace)
     }

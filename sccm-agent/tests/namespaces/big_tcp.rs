@@ -95,7 +95,6 @@ fn big_tcp_passes(hook: &str) -> Result<()> {
     for host in [&hosts.client, &hosts.point] {
         let index = host.enter(|| if_nametoindex("eth0"))?;
         host.enter(|| allow_big(index))?;
-        host.sysctl("net.ipv4.ip_local_port_range", "40000 48000")?;
     }
     let agent = hosts.enforce(&format!("{POINT} --hook {hook}"))?;
     for family in [0, 1] {

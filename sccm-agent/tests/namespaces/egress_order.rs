@@ -17,14 +17,6 @@ use crate::clsact::leave_filter;
 /// A TCP service of the client's that the point's roles do not need.
 const ELSEWHERE: u16 = 8443;
 
-/// The point opens connections from ports below the RPC range: answers to that pass as a service.
-fn hosts() -> Result<Hosts> {
-    let hosts = Hosts::new()?;
-    let ports = "net.ipv4.ip_local_port_range";
-    hosts.point.sysctl(ports, "32768 39999")?;
-    Ok(hosts)
-}
-
 /// Whether the point may open a connection of its own and is answered.
 fn opens(hosts: &Hosts, patience: Duration) -> Result<[bool; 2]> {
     let mut opened = [false; 2];
@@ -129,14 +121,14 @@ fn assert_first(hosts: &Hosts, agent: &Agent<'_>) -> Result<()> {
 
 /// An agent that was killed, with a filter where kernels with TCX have a link.
 fn killed_with_filter() -> Result<Hosts> {
-    let hosts = hosts()?;
+    let hosts = Hosts::new()?;
     leave_filter(&hosts)?;
     Ok(hosts)
 }
 
 #[test]
 fn a_program_that_was_there_first_hides_nothing() -> Result<()> {
-    let hosts = hosts()?;
+    let hosts = Hosts::new()?;
     let foreign = Foreign::load()?;
     let _standing = match has_tcx() {
         true => Some(foreign.at_the_end(&hosts.point.interface("eth0"))?),
@@ -161,7 +153,7 @@ fn a_program_that_was_there_first_hides_nothing() -> Result<()> {
 
 #[test]
 fn whoever_comes_to_stand_in_front_is_named() -> Result<()> {
-    let hosts = hosts()?;
+    let hosts = Hosts::new()?;
     let agent = hosts.enforce(POINT)?;
     assert_first(&hosts, &agent)?;
     let foreign = Foreign::load()?;
@@ -184,7 +176,7 @@ fn whoever_comes_to_stand_in_front_is_named() -> Result<()> {
 /// Nobody but a new agent takes the place in front back.
 #[test]
 fn the_next_agent_goes_in_front() -> Result<()> {
-    let hosts = hosts()?;
+    let hosts = Hosts::new()?;
     hosts.enforce(POINT)?.end(Signal::SIGKILL)?;
     let foreign = Foreign::load()?;
     let _standing = in_front(&hosts, &foreign)?;
@@ -205,7 +197,7 @@ fn the_next_agent_goes_in_front() -> Result<()> {
 /// A start that fails leaves the order as it was, too.
 #[test]
 fn a_failed_start_leaves_the_order() -> Result<()> {
-    let hosts = hosts()?;
+    let hosts = Hosts::new()?;
     let start = format!("{POINT} --hook xdp");
     hosts.enforce(&start)?.end(Signal::SIGKILL)?;
     let foreign = Foreign::load()?;
@@ -221,7 +213,7 @@ fn a_failed_start_leaves_the_order() -> Result<()> {
 /// Also shows that such a program does hide what leaves.
 #[test]
 fn told_to_stand_behind_it_an_agent_says_so() -> Result<()> {
-    let hosts = hosts()?;
+    let hosts = Hosts::new()?;
     let foreign = Foreign::load()?;
     if !has_tcx() {
         tc(&hosts, "qdisc add dev eth0 clsact")?;
@@ -266,7 +258,7 @@ fn a_filter_is_behind_tcx_programs_and_newer_filters() -> Result<()> {
 /// with TCX the agent stands before all filters.
 #[test]
 fn a_filter_that_stays_first_is_refused_by_name() -> Result<()> {
-    let hosts = hosts()?;
+    let hosts = Hosts::new()?;
     tc(&hosts, "qdisc add dev eth0 clsact")?;
     tc(
         &hosts,

@@ -12,10 +12,6 @@ use super::support::{LONG, PATIENCE, Told};
 /// Lets the protected system try in both families, and returns what the agent counted.
 fn try_https(topology: Topology, outbound: &str, answered: bool) -> Result<Metrics> {
     let stage = Stage::new(topology)?;
-    // Answers to ports of the RPC range come in as that service, whoever asked.
-    stage
-        .server
-        .sysctl("net.ipv4.ip_local_port_range", "40000 48000")?;
     let agent = stage.enforce("distribution-point", &format!("--outbound {outbound}"))?;
     let patience = if answered { LONG } else { PATIENCE };
     for family in FAMILIES {

@@ -25,16 +25,6 @@ const POOL: [IpAddr; 2] = [
 const ALLOWED: u16 = 80;
 const OTHER: u16 = 8080;
 
-/// A stage whose server has no way to the client but by translation.
-fn stage() -> Result<Stage> {
-    let stage = Stage::new(Topology::Routed)?;
-    // Answers to ports of the RPC range come in as that service, whoever asked.
-    stage
-        .server
-        .sysctl("net.ipv4.ip_local_port_range", "40000 48000")?;
-    Ok(stage)
-}
-
 /// Replaces the router's rules by chains of one table.
 pub(super) fn translate(stage: &Stage, chains: &str) -> Result<()> {
     let mut file = NamedTempFile::new()?;
@@ -83,7 +73,7 @@ fn what_the_segment_opens_comes_back() -> Result<()> {
         (MASQUERADE.to_owned(), "enforce"),
         (to_pool(), "enforce"),
     ] {
-        let stage = stage()?;
+        let stage = Stage::new(Topology::Routed)?;
         translate(&stage, &chains)?;
         let agent = stage.enforce("software-update-point", &format!("--outbound {outbound}"))?;
         let tracks = outbound == "track";
@@ -135,7 +125,7 @@ fn what_the_segment_opens_comes_back() -> Result<()> {
 
 #[test]
 fn rules_that_come_later_are_followed() -> Result<()> {
-    let stage = stage()?;
+    let stage = Stage::new(Topology::Routed)?;
     let agent = stage.enforce("software-update-point", "")?;
     translate(&stage, MASQUERADE)?;
     wait_for(&agent, "this machine translates addresses")?;
@@ -157,7 +147,7 @@ fn rules_that_come_later_are_followed() -> Result<()> {
 #[test]
 fn iptables_is_found() -> Result<()> {
     for kind in ["nft", "legacy"] {
-        let stage = stage()?;
+        let stage = Stage::new(Topology::Routed)?;
         for program in ["iptables", "ip6tables"] {
             let mut masquerade = stage.gateway().command(format!("{program}-{kind}"));
             masquerade.args("-t nat -A POSTROUTING -o up0 -j MASQUERADE".split(' '));
@@ -227,7 +217,7 @@ fn published() -> String {
 /// Whoever may open the port behind the gateway may open the published one, and nobody else.
 #[test]
 fn published_ports_reach_the_systems_behind_them() -> Result<()> {
-    let stage = stage()?;
+    let stage = Stage::new(Topology::Routed)?;
     let _servers = [
         tcp_server(&stage.server, (Ipv6Addr::UNSPECIFIED, 80).into())?,
         tcp_server(&stage.server, (Ipv6Addr::UNSPECIFIED, 8080).into())?,
@@ -281,7 +271,7 @@ fn published_ports_reach_the_systems_behind_them() -> Result<()> {
 
 #[test]
 fn translation_that_the_policy_does_not_fit_is_told() -> Result<()> {
-    let stage = stage()?;
+    let stage = Stage::new(Topology::Routed)?;
     translate(&stage, &published())?;
     let agent = stage.enforce("distribution-point", "")?;
     let told = "gives packets another destination (nftables: table nat, chain in), and the policy \
