@@ -1,12 +1,12 @@
 //! Through the box: a client and a server with a router between them, and what the router's filter
 //! leaves of their throughput and latency.
 //!
-//! Each filter has a stage of its own, and they take turns. Datagrams scatter most, by whatever else the
-//! machine does: each transfer of them has one without a filter right before or after it, with
-//! sender and receiver on a processor each, and the ratio of the two is what is told. On a cable of this kind, a card with any
-//! XDP program takes no segments larger than the cable's packets (`veth_set_features`), which costs
-//! TCP far more than any program does; a real card loses nothing by it. So the empty program is
-//! among the filters, and the agent is measured at each of its hooks.
+//! Each filter has a stage of its own, and they take turns. Rates scatter by whatever else the
+//! machine does: each transfer has one without a filter right before or after it, with sender and
+//! receiver on a processor each, and the ratio of the two is what is told. On a cable of this kind,
+//! a card with any XDP program takes no segments larger than the cable's packets
+//! (`veth_set_features`), which costs TCP far more than any program does; a real card loses nothing
+//! by it. So the empty program is among the filters, and the agent is measured at each of its hooks.
 
 mod ping;
 mod setup;
@@ -60,44 +60,91 @@ impl Filter {
     }
 }
 
-/// Pairs of transfers in a round.
+/// Pairs of transfers of each kind in a round.
 const PAIRS: u32 = 3;
 
-/// What one round found.
+/// What is sent through the box.
 #[derive(Clone, Copy, Debug)]
-struct Round {
-    /// Gbit/s of one TCP connection.
-    tcp: f64,
-    /// Busy processors while it ran.
-    tcp_busy: f64,
-    /// Microseconds there and back: the middle one, and the one of a hundred.
-    ping: [f64; 2],
+enum Load {
+    /// One TCP connection: Gbit/s.
+    Tcp,
+    /// Datagrams of 64 bytes: thousand that arrive in a second.
+    Udp,
 }
 
-/// Two transfers of datagrams, one after the other.
+/// What one transfer reached.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    /// By the unit of its [`Load`].
+    rate: f64,
+    /// Busy processors meanwhile.
+    busy: f64,
+}
+
+/// Two transfers, one after the other.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
-    /// Thousand of 64 bytes that arrived in a second, through the filter.
-    through: f64,
-    /// Busy processors while they did.
-    busy: f64,
-    /// Thousand that arrived without a filter.
-    without: f64,
+    /// Through the filter.
+    through: Rate,
+    /// Without a filter.
+    without: Rate,
+}
+
+/// All pairs of one load.
+#[derive(Default)]
+struct Pairs(Vec<Pair>);
+
+impl Pairs {
+    fn middle(&self, of: fn(&Rate) -> f64) -> f64 {
+        median(
+            &self
+                .0
+                .iter()
+                .map(|pair| of(&pair.through))
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    /// What comes through, of what comes through without a filter: the geometric mean of the pairs.
+    fn figures(&self) -> Figures {
+        let ratios = self.0.iter();
+        let ratios = ratios.map(|pair| pair.through.rate / pair.without.rate);
+        Figures {
+            rate: self.middle(|rate| rate.rate),
+            busy: self.middle(|rate| rate.busy),
+            of_none: geometric_mean(&ratios.collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// What is told of one load.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// The middle rate, by the unit of its [`Load`].
+    pub rate: f64,
+    /// How many processors were busy meanwhile.
+    pub busy: f64,
+    /// The share of what comes through without a filter, and its standard error.
+    pub of_none: (f64, f64),
 }
 
 /// All rounds of a filter.
 pub struct Through {
     /// The filter.
     pub filter: Filter,
-    rounds: Vec<Round>,
-    pairs: Vec<Pair>,
+    tcp: Pairs,
+    udp: Pairs,
+    /// Microseconds there and back in each round: the middle one, and the one of a hundred.
+    pings: Vec<[f64; 2]>,
 }
 
 impl Through {
-    /// The columns of the table, behind the filter.
-    pub const COLUMNS: [&str; 7] = [
+    /// The columns of the table.
+    pub const COLUMNS: [&str; 9] = [
+        "through the box",
         "TCP Gbit/s",
         "CPUs",
+        "of none",
         "UDP kpps",
         "CPUs",
         "of none",
@@ -120,78 +167,71 @@ impl Through {
             .context("there is no stage without a filter")?;
         let mut measured = Filter::ALL.map(|filter| Self {
             filter,
-            rounds: Vec::new(),
-            pairs: Vec::new(),
+            tcp: Pairs::default(),
+            udp: Pairs::default(),
+            pings: Vec::new(),
         });
         for round in 1..=rounds {
             eprintln!("==> through the box: round {round} of {rounds}");
             for (through, setup) in measured.iter_mut().zip(&setups) {
+                let name = through.filter.name();
                 interrupt.check()?;
-                let name = || through.filter.name();
-                through.rounds.push(setup.round().with_context(name)?);
+                through.pings.push(setup.ping().context(name)?);
                 for number in 0..PAIRS {
-                    interrupt.check()?;
-                    let name = || through.filter.name();
-                    let pair = pair(setup, none, (round + number) % 2 == 0).with_context(name)?;
-                    through.pairs.push(pair);
+                    let filter_first = (round + number) % 2 == 0;
+                    let pair = |load| {
+                        interrupt.check()?;
+                        pair(load, setup, none, filter_first).context(name)
+                    };
+                    through.tcp.0.push(pair(Load::Tcp)?);
+                    through.udp.0.push(pair(Load::Udp)?);
                 }
             }
         }
         Ok(measured.into())
     }
 
-    /// The middle of each figure, in the order of [`Through::COLUMNS`]; the share of what comes
-    /// through without a filter is the geometric mean of the pairs.
-    pub fn figures(&self) -> [f64; 7] {
-        fn middle<T>(all: &[T], of: fn(&T) -> f64) -> f64 {
-            median(&all.iter().map(of).collect::<Vec<_>>())
-        }
-        let (rounds, pairs) = (&self.rounds, &self.pairs);
-        [
-            middle(rounds, |round| round.tcp),
-            middle(rounds, |round| round.tcp_busy),
-            middle(pairs, |pair| pair.through),
-            middle(pairs, |pair| pair.busy),
-            self.of_none().0,
-            middle(rounds, |round| round.ping[0]),
-            middle(rounds, |round| round.ping[1]),
-        ]
+    /// Of the TCP connection.
+    pub fn tcp(&self) -> Figures {
+        self.tcp.figures()
     }
 
-    /// The share of the datagrams that come through without a filter, and its standard error.
-    pub fn of_none(&self) -> (f64, f64) {
-        let ratios = self.pairs.iter().map(|pair| pair.through / pair.without);
-        geometric_mean(&ratios.collect::<Vec<_>>())
+    /// Of the datagrams.
+    pub fn udp(&self) -> Figures {
+        self.udp.figures()
+    }
+
+    /// The middle of the answer times in µs: of the middle ones, and of the ones of a hundred.
+    pub fn pings(&self) -> [f64; 2] {
+        [0, 1].map(|which| median(&self.pings.iter().map(|one| one[which]).collect::<Vec<_>>()))
     }
 
     /// For tools.
     pub fn json(&self) -> Value {
-        let [tcp, tcp_busy, udp, udp_busy, of_none, p50, p99] = self.figures();
+        let (tcp, udp, [p50, p99]) = (self.tcp(), self.udp(), self.pings());
         json!({
             "filter": self.filter.name(),
-            "tcp_gbit_per_second": tcp,
-            "tcp_busy_processors": tcp_busy,
-            "udp_kilopackets_per_second": udp,
-            "udp_busy_processors": udp_busy,
-            "udp_of_none": of_none,
-            "udp_of_none_standard_error": self.of_none().1,
+            "tcp_gbit_per_second": tcp.rate,
+            "tcp_busy_processors": tcp.busy,
+            "tcp_of_none": tcp.of_none.0,
+            "tcp_of_none_standard_error": tcp.of_none.1,
+            "udp_kilopackets_per_second": udp.rate,
+            "udp_busy_processors": udp.busy,
+            "udp_of_none": udp.of_none.0,
+            "udp_of_none_standard_error": udp.of_none.1,
             "ping_p50_microseconds": p50,
             "ping_p99_microseconds": p99,
         })
     }
 }
 
-/// Datagrams through a filter and without one, in either order.
-fn pair(setup: &Setup, none: &Setup, filter_first: bool) -> Result<Pair> {
-    let before = (!filter_first).then(|| none.datagrams()).transpose()?;
-    let (through, busy) = setup.datagrams()?;
-    let (without, _) = match before {
+/// Through a filter and without one, in either order.
+fn pair(load: Load, setup: &Setup, none: &Setup, filter_first: bool) -> Result<Pair> {
+    let before = (!filter_first).then(|| none.transfer(load)).transpose()?;
+    let through = setup.transfer(load)?;
+    let without = match before {
         Some(before) => before,
-        None => none.datagrams()?,
+        None => none.transfer(load)?,
     };
-    Ok(Pair {
-        through,
-        busy,
-        without,
-    })
+    Ok(Pair { through, without })
 }

@@ -132,19 +132,18 @@ pub fn claims(all: &[Claim]) -> String {
 
 /// What comes through a router.
 pub fn through(all: &[Through]) -> String {
-    let [tcp, tcp_busy, udp, udp_busy, of_none, p50, p99] = Through::COLUMNS;
-    let title = "through the box";
-    let mut table = output::list([title, tcp, tcp_busy, udp, udp_busy, of_none, p50, p99]);
+    let mut table = output::list(Through::COLUMNS);
     for through in all {
-        let [tcp, tcp_busy, udp, udp_busy, of_none, p50, p99] = through.figures();
-        let error = through.of_none().1;
+        let (tcp, udp, [p50, p99]) = (through.tcp(), through.udp(), through.pings());
+        let of_none = |(share, error): (f64, f64)| format!("{share:.2} ± {error:.2}");
         table.add_row([
             through.filter.name().to_owned(),
-            format!("{tcp:.2}"),
-            format!("{tcp_busy:.2}"),
-            format!("{udp:.0}"),
-            format!("{udp_busy:.2}"),
-            format!("{of_none:.2} ± {error:.2}"),
+            format!("{:.2}", tcp.rate),
+            format!("{:.2}", tcp.busy),
+            of_none(tcp.of_none),
+            format!("{:.0}", udp.rate),
+            format!("{:.2}", udp.busy),
+            of_none(udp.of_none),
             format!("{p50:.1}"),
             format!("{p99:.1}"),
         ]);

@@ -13,7 +13,7 @@ use sccm_tests::traffic::{Server, udp_echo_server};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::{Filter, Round, ping};
+use super::{Filter, Load, Rate, ping};
 use crate::child::{Background, run, wait_until};
 use crate::live::{TCP, UDP, firewalld};
 use crate::sys;
@@ -73,33 +73,35 @@ impl<'s> Setup<'s> {
         })
     }
 
-    /// Measures TCP and answer times once.
-    pub fn round(&self) -> Result<Round> {
-        let (tcp, tcp_busy) = busy_while(|| self.iperf("--time 2"))?;
-        let tcp = tcp["end"]["sum_received"]["bits_per_second"].as_f64();
+    /// Microseconds that a datagram takes there and back: the middle one, and the one of a hundred.
+    pub fn ping(&self) -> Result<[f64; 2]> {
         let mut times = ping::times(&self.stage.client, SocketAddr::new(SERVER[0], ECHO))?;
-        Ok(Round {
-            tcp: tcp.context("iperf3 told no rate")? / 1e9,
-            tcp_busy,
-            ping: [0.5, 0.99].map(|share| statistics::percentile(&mut times, share)),
-        })
+        Ok([0.5, 0.99].map(|share| statistics::percentile(&mut times, share)))
     }
 
-    /// Thousand datagrams of 64 bytes that arrive in a second, and how many processors are busy
-    /// meanwhile.
-    pub fn datagrams(&self) -> Result<(f64, f64)> {
+    /// Sends for a second.
+    pub fn transfer(&self, load: Load) -> Result<Rate> {
         let last = std::thread::available_parallelism()?.get() - 1;
-        let small = format!("--time 1 --udp --bitrate 0 --length 64 --affinity 0,{last}");
-        let (udp, busy) = busy_while(|| self.iperf(&small))?;
-        let sum = &udp["end"]["sum"];
-        let number = |name: &str| {
-            sum[name]
-                .as_f64()
-                .with_context(|| format!("no {name}: {udp}"))
+        let kind = match load {
+            Load::Tcp => "",
+            Load::Udp => " --udp --bitrate 0 --length 64",
         };
-        let arrived = number("packets")? - number("lost_packets")?;
-        ensure!(arrived > 0.0, "no datagram came through");
-        Ok((arrived / number("seconds")? / 1e3, busy))
+        let (told, busy) =
+            busy_while(|| self.iperf(&format!("--affinity 0,{last} --time 1{kind}")))?;
+        let end = &told["end"];
+        let number = |of: &str, name: &str| {
+            let number = end[of][name].as_f64();
+            number.with_context(|| format!("iperf3 tells no {name}: {told}"))
+        };
+        let rate = match load {
+            Load::Tcp => number("sum_received", "bits_per_second")? / 1e9,
+            Load::Udp => {
+                let arrived = number("sum", "packets")? - number("sum", "lost_packets")?;
+                arrived / number("sum", "seconds")? / 1e3
+            }
+        };
+        ensure!(rate > 0.0, "nothing came through");
+        Ok(Rate { rate, busy })
     }
 
     fn iperf(&self, arguments: &str) -> Result<Value> {
