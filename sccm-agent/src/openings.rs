@@ -23,7 +23,7 @@ use crate::kernel::Said;
 use connections::Connections;
 use sccm_common::rpc::{How, Limits, Named, Refusal, Uuid};
 use segment::Segment;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::mem;
 use std::net::IpAddr;
 
@@ -55,7 +55,7 @@ pub struct Opening {
 }
 
 /// What a client asks a mapper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Way {
@@ -123,7 +123,11 @@ pub struct Learned {
     pub left_out: u64,
 }
 
-fn as_text<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
+/// An interface, as JSON has it.
+///
+/// # Errors
+/// The writer fails.
+pub fn as_text<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(uuid)
 }
 

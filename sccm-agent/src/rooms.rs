@@ -51,7 +51,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What the RPC endpoint mapper handed out.
     ("openings", &["kernel", "policy"]),
     ("blocked", &["coverage", "kernel", "policy"]),
-    ("flows", &["blocked", "kernel", "policy", "units"]),
+    (
+        "flows",
+        &["blocked", "kernel", "openings", "policy", "units"],
+    ),
     ("unused", &["kernel", "output", "policy", "units"]),
     // What is enforced where.
     (

@@ -121,8 +121,10 @@ impl Opening {
     /// No opening.
     pub const NONE: Self = Self(0);
 
+    /// An opening that was handed out or used last at `now`.
     #[inline(always)]
-    const fn new(fingerprint: Fingerprint, is_used: bool, now: u32) -> Self {
+    #[must_use]
+    pub const fn new(fingerprint: Fingerprint, is_used: bool, now: u32) -> Self {
         let used = if is_used { USED } else { 0 };
         Self((now as u64) << SEEN_SHIFT | used | fingerprint.0)
     }

@@ -24,7 +24,7 @@ mod uuid;
 pub use answer::{How, Named, Port};
 pub use limits::Limits;
 pub use refusal::Refusal;
-pub use uuid::Uuid;
+pub use uuid::{NoUuid, Uuid};
 
 #[cfg(test)]
 mod tests;

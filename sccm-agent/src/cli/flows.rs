@@ -1,9 +1,10 @@
-//! `sccm-agent flows`: what protected systems have opened, and copying it to another gateway.
+//! `sccm-agent flows`: what protected systems have opened, and copying what is under way to another
+//! gateway.
 
 use super::PinArgs;
 use crate::files::{self, Readers, Unread};
-use crate::flows::{Listing, Loaded};
-use crate::kernel::FlowTable;
+use crate::flows::{Listing, Loaded, Taken};
+use crate::kernel::{FlowTable, OpeningTable};
 use crate::output::{self, OutputArgs, OutputFormat};
 use crate::{state, units};
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -18,9 +19,9 @@ const MOST: u64 = 256 << 20;
 /// List the flows that protected systems have opened, or copy them from another gateway
 ///
 /// Answers come in by these flows. With --load, takes over the list that the other gateway of a pair
-/// has printed with `-o json` (docs/pair.md): as far as the policy that is active here lets protected
-/// systems open them, and where this gateway has not heard of them later. A list is taken over for a
-/// minute.
+/// has printed with `-o json` (docs/pair.md), also the ports that RPC endpoint mappers have handed out
+/// (`openings` lists those): as far as the policy that is active here lets them through, and where
+/// this gateway has not heard of them later. A list is taken over for a minute.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct FlowsArgs {
@@ -40,7 +41,7 @@ Examples:
   sccm-agent flows
       who has opened what, and when it was last heard of
   ssh first sccm-agent flows -o json | sccm-agent flows --load -
-      take over what protected systems have opened through the other gateway";
+      take over what is under way through the other gateway";
 
 /// Prints the flows, or takes over those of a list.
 ///
@@ -53,14 +54,14 @@ pub fn run(args: &FlowsArgs) -> Result<()> {
     let maps = state::open(&pins)?;
     let table = FlowTable::open(&pins)?;
     let Some(path) = args.load.as_deref() else {
-        let listing = Listing::read(&table)?;
+        let listing = Listing::read(&table, &OpeningTable::open(&pins)?)?;
         return match args.output.output {
             OutputFormat::Json => output::print_json(&listing),
             OutputFormat::Table => output::print(text(&listing)),
         };
     };
     let listing = read(path)?;
-    let loaded = listing.load(&table, &maps.tables()?)?;
+    let loaded = listing.load(&table, &pins, &maps.tables()?)?;
     match args.output.output {
         OutputFormat::Json => output::print_json(&loaded),
         OutputFormat::Table => output::print(summary(&loaded)),
@@ -115,22 +116,41 @@ fn text(listing: &Listing) -> String {
 }
 
 fn summary(loaded: &Loaded) -> String {
-    let Loaded { refused, merged } = loaded;
-    let mut lines = vec![format!(
-        "Flows: {} added, {} updated, {} known here as well.",
-        merged.added, merged.updated, merged.known
-    )];
-    for (count, what) in [
-        (merged.expired, "expired"),
-        (
-            *refused,
+    let mut lines = took(
+        "Flows",
+        &loaded.flows,
+        [
             "refused, because the policy here does not let a protected system open them",
-        ),
-        (merged.no_room, "without room (see --flow-capacity)"),
-    ] {
-        if count > 0 {
-            lines.push(format!("{count} {what}."));
-        }
+            "without room (see --flow-capacity)",
+        ],
+    );
+    if loaded.handed_out != Taken::default() {
+        lines.extend(took(
+            "Ports that were handed out",
+            &loaded.handed_out,
+            [
+                "refused, because the policy here does not open them by what a mapper says",
+                "without room: a client has so many open here",
+            ],
+        ));
     }
     lines.join("\n")
+}
+
+fn took(what: &str, taken: &Taken, [refused, no_room]: [&str; 2]) -> Vec<String> {
+    let merged = &taken.merged;
+    let mut lines = vec![format!(
+        "{what}: {} added, {} updated, {} known here as well.",
+        merged.added, merged.updated, merged.known
+    )];
+    for (count, became) in [
+        (merged.expired, "expired"),
+        (taken.refused, refused),
+        (merged.no_room, no_room),
+    ] {
+        if count > 0 {
+            lines.push(format!("{count} {became}."));
+        }
+    }
+    lines
 }

@@ -73,19 +73,19 @@ pub struct TableFlow {
     pub acknowledged: u32,
 }
 
-/// What became of the flows of another table.
+/// What became of what another gateway's table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Merged {
-    /// Flows that were not here.
+    /// What was not here.
     pub added: u64,
-    /// Flows that were here, and were heard of later there.
+    /// What was here, and was heard of later there.
     pub updated: u64,
-    /// Flows that were here, and were heard of here as late or later.
+    /// What was here, and was heard of here as late or later.
     pub known: u64,
-    /// Flows that have expired by the timeouts of the active policy.
+    /// What has expired by the timeouts of the active policy.
     pub expired: u64,
-    /// Flows whose set was full: none that is alive makes way for them.
+    /// What found its set full: nothing that is alive makes way.
     pub no_room: u64,
 }
 

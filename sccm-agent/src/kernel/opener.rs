@@ -2,75 +2,30 @@
 //! words, by the rules of the policy that is active.
 
 use super::batch::Table;
-use super::{Clock, Lock, Mapped, PinDir, maps};
-use crate::policy::address_of;
+use super::openings::{MappedOpenings, key};
+use super::{Lock, PinDir, maps};
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData};
 use sccm_common::abi::{PolicyInfo, map};
-use sccm_common::opening::{Fingerprint, OpeningKey, SLOTS, Set, Told, Words};
+use sccm_common::opening::Told;
 use sccm_common::policy::{SHADOWED, Timeouts};
 use sccm_common::rpc::{How, Uuid};
 use sccm_common::service::ServiceSet;
 use sccm_common::verdict::Outcome;
 use sccm_common::{Policy, ServiceClass};
-use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::IpAddr;
 
 /// Ports, both ends included.
 type Ranges = Vec<(u16, u16)>;
-
-/// How often it is tried to write an opening that the programs write, too.
-const TRIES: u32 = 64;
 
 /// The maps that this needs, and the rules that it goes by.
 pub struct Opener {
     active: Array<MapData, u32>,
     infos: Array<MapData, PolicyInfo>,
     policies: Table<u32, Policy>,
-    openings: Openings,
+    openings: MappedOpenings,
     counts: Array<MapData, u64>,
     rules: Rules,
-}
-
-/// The table of openings, in this process's memory.
-struct Openings {
-    sets: Mapped<Set>,
-    secret: u64,
-}
-
-/// Opens the ports of connections that are older than the tracking of their ports, to the clients
-/// that have them, as if they had just been used. Returns how many.
-///
-/// # Errors
-/// A map cannot be opened.
-pub fn keep_open(
-    pins: &PinDir,
-    known: impl IntoIterator<Item = (IpAddr, SocketAddr)>,
-    timeouts: &Timeouts,
-) -> Result<usize> {
-    let openings = Openings::open(pins)?;
-    let now = Clock::read()?.program();
-    let mut count = 0;
-    for (client, server) in known {
-        let Some(key) = key(client, server.ip(), server.port()) else {
-            continue;
-        };
-        let told = Told {
-            key,
-            interface: [0; 16],
-            learned: now,
-            how: Told::CONNECTED | Told::BY_AGENT,
-        };
-        openings.note(&told, true, timeouts)?;
-        count += 1;
-    }
-    Ok(count)
-}
-
-fn key(client: IpAddr, server: IpAddr, port: u16) -> Option<OpeningKey> {
-    let ((family, client), (other, server)) = (address_of(client), address_of(server));
-    (family == other).then(|| OpeningKey::new(family, client, server, port))
 }
 
 /// What is needed of a policy.
@@ -94,7 +49,7 @@ impl Opener {
             active: maps::open(pins, map::ACTIVE)?,
             infos: maps::open(pins, map::POLICY_INFO)?,
             policies: Table::open(pins, map::POLICIES)?,
-            openings: Openings::open(pins)?,
+            openings: MappedOpenings::open(pins)?,
             counts: maps::open(pins, map::READ_OUTCOMES)?,
             rules: Rules {
                 of: None,
@@ -172,61 +127,6 @@ impl Opener {
             .set(number, before + 1, 0)
             .context("counting a mapper's answer")
     }
-}
-
-impl Openings {
-    fn open(pins: &PinDir) -> Result<Self> {
-        Ok(Self {
-            sets: Mapped::open(pins, map::OPENINGS)?,
-            secret: maps::open(pins, map::SECRET)?.get(&0, 0)?,
-        })
-    }
-
-    /// Writes an opening. `is_used`: somebody has connected.
-    fn note(&self, told: &Told, is_used: bool, timeouts: &Timeouts) -> Result<()> {
-        let (set, fingerprint) = told.key.place(self.secret);
-        let words = self.sets.words(set as usize).unwrap_or_default();
-        let (words, beside) = words
-            .split_at_checked(SLOTS)
-            .context("an opening has no set")?;
-        let slot = note_word(words, (fingerprint, told.learned), is_used, timeouts);
-        let slot = slot.context("the programs do not let go of a set of openings")?;
-        let beside = beside.iter().skip(slot * Told::WORDS);
-        for (word, value) in beside.zip(told.words()) {
-            word.store(value, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
-/// Notes an opening as the programs do, who may be at the same words. Says in which slot.
-fn note_word(
-    words: &[AtomicU64],
-    (fingerprint, at): (Fingerprint, u32),
-    is_used: bool,
-    timeouts: &Timeouts,
-) -> Option<usize> {
-    for _ in 0..TRIES {
-        let mut before = [0; SLOTS];
-        for (known, word) in before.iter_mut().zip(words) {
-            *known = word.load(Ordering::Relaxed);
-        }
-        let after = before.map(Cell::new);
-        let known = Words(&after);
-        // What the programs have seen since stays seen.
-        let at = at.max(known.find(fingerprint).seen());
-        let slot = known.note(fingerprint, timeouts, at);
-        if is_used {
-            known.renew(fingerprint, at);
-        }
-        let (old, new) = (*before.get(slot)?, after.get(slot)?.get());
-        let word = words.get(slot)?;
-        let exchanged = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
-        if exchanged.is_ok() {
-            return Some(slot);
-        }
-    }
-    None
 }
 
 impl Rules {

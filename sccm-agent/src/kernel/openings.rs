@@ -1,5 +1,10 @@
 //! The ports that the endpoint mapper of RPC has handed out, as the kernel has them.
 
+mod mapped;
+
+pub(super) use mapped::{MappedOpenings, key};
+pub use mapped::{keep_open, merge_openings};
+
 use super::batch::Table;
 use super::flows::ActivePolicy;
 use super::{Clock, PinDir};
@@ -8,13 +13,13 @@ use anyhow::Result;
 use sccm_common::abi::map;
 use sccm_common::opening::{Opening, SLOTS, Set, Told};
 use sccm_common::rpc::heard::Desk;
-use sccm_common::rpc::{How, Refusal, Uuid, interface};
+use sccm_common::rpc::{How, Refusal, Uuid};
 use sccm_common::verdict::Outcome;
 use std::net::IpAddr;
 
-/// A port that is open to one client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandedOut {
+/// A port that is open to one client, by ages and not by times: the clocks of two machines differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownOpening {
     /// Whom it was handed to.
     pub client: IpAddr,
     /// Whose it is.
@@ -31,6 +36,13 @@ pub struct HandedOut {
     pub age: u64,
     /// Seconds since a connection used it; `None` if none has.
     pub used: Option<u64>,
+}
+
+/// A port that is open to one client here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandedOut {
+    /// What is known of it.
+    pub opening: KnownOpening,
     /// Seconds until it is closed, if nobody uses it.
     pub left: u64,
     /// Only the candidate's policy, a shadow, has opened it.
@@ -84,12 +96,23 @@ impl OpeningTable {
                 let is_whole = told.key.place(secret).1 == opening.fingerprint();
                 if is_whole && opening.is_alive(&timeouts, clock.program()) {
                     let end = opening.end(&timeouts);
-                    let left = end.saturating_sub(clock.program().into());
-                    all.push(handed_out(opening, told, &clock, left));
+                    all.push(HandedOut {
+                        opening: known(opening, told, &clock),
+                        left: end.saturating_sub(clock.program().into()),
+                        of_candidate: told.key.is_candidates(),
+                    });
                 }
             }
         })?;
-        all.sort_by_key(|one| (one.client, one.server, one.port, one.of_candidate));
+        all.sort_by_key(|one: &HandedOut| {
+            let KnownOpening {
+                client,
+                server,
+                port,
+                ..
+            } = one.opening;
+            (client, server, port, one.of_candidate)
+        });
         Ok(all)
     }
 
@@ -138,25 +161,20 @@ fn pairs(set: &Set) -> impl Iterator<Item = (Opening, &Told)> {
     words.into_iter().zip(&set.told)
 }
 
-fn handed_out(opening: Opening, told: &Told, clock: &Clock, left: u64) -> HandedOut {
+fn known(opening: Opening, told: &Told, clock: &Clock) -> KnownOpening {
     let how = usize::try_from(told.how & !Told::BY_AGENT).ok();
     let how = how.and_then(|how| How::ALL.get(how)).copied();
     let family = told.key.family();
-    HandedOut {
+    KnownOpening {
         client: ip_of(family, told.key.client),
         server: ip_of(family, told.key.server),
         port: told.key.port(),
-        interface: match how {
-            None | Some(How::Map) => Uuid::little_endian(&told.interface),
-            Some(How::Activation) => interface::ACTIVATOR,
-            Some(How::LegacyActivation) => interface::LEGACY_ACTIVATION,
-            Some(How::ResolveOxid | How::ResolveOxid2) => interface::RESOLVER,
-        },
+        interface: how
+            .and_then(How::answered_by)
+            .unwrap_or_else(|| Uuid::little_endian(&told.interface)),
         how,
         by_agent: told.how & Told::BY_AGENT != 0,
         age: clock.age(told.learned),
         used: opening.is_used().then(|| clock.age(opening.seen())),
-        left,
-        of_candidate: told.key.is_candidates(),
     }
 }

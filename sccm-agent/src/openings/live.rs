@@ -4,7 +4,7 @@ use super::{Way, as_text, name_of};
 use crate::kernel::{HandedOut, OpeningTable, Outcomes, PinDir};
 use anyhow::Result;
 use sccm_common::rpc::{Refusal, Uuid};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// The ports that are open because a mapper handed them out. As JSON, what `openings` prints.
@@ -50,7 +50,7 @@ pub struct Open {
 }
 
 /// Who reads a mapper's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Reader {
@@ -61,6 +61,15 @@ pub enum Reader {
 }
 
 impl Reader {
+    /// The agent, or the kernel program.
+    #[must_use]
+    pub const fn new(is_agent: bool) -> Self {
+        match is_agent {
+            true => Self::Agent,
+            false => Self::Kernel,
+        }
+    }
+
     /// As JSON and metrics have it.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -87,7 +96,8 @@ pub struct Counted {
 }
 
 impl From<HandedOut> for Open {
-    fn from(one: HandedOut) -> Self {
+    fn from(handed_out: HandedOut) -> Self {
+        let one = handed_out.opening;
         Self {
             client: one.client,
             server: one.server,
@@ -95,14 +105,11 @@ impl From<HandedOut> for Open {
             interface: one.interface,
             interface_name: name_of(one.interface),
             how: one.how.map_or(Way::Connected, Way::from),
-            by: match one.by_agent {
-                true => Reader::Agent,
-                false => Reader::Kernel,
-            },
+            by: Reader::new(one.by_agent),
             age_seconds: one.age,
             used_seconds: one.used,
-            left_seconds: one.left,
-            shadow: one.of_candidate,
+            left_seconds: handed_out.left,
+            shadow: handed_out.of_candidate,
         }
     }
 }

@@ -15,6 +15,7 @@ mod outbound;
 mod probes;
 mod questions;
 mod rpc;
+mod rpc_copied;
 mod rpc_left;
 mod tftp;
 

@@ -6,7 +6,7 @@ mod towers;
 
 use super::bind::Syntax;
 use super::bytes::{Bytes, Order};
-use super::{Limits, MOST_PORTS, Refusal, Uuid};
+use super::{Limits, MOST_PORTS, Refusal, Uuid, interface};
 
 /// How a client was handed a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +33,17 @@ impl How {
         Self::ResolveOxid,
         Self::ResolveOxid2,
     ];
+
+    /// The interface that answers; of `ept_map`, the answer names who listens.
+    #[must_use]
+    pub const fn answered_by(self) -> Option<Uuid> {
+        match self {
+            Self::Map => None,
+            Self::Activation => Some(interface::ACTIVATOR),
+            Self::LegacyActivation => Some(interface::LEGACY_ACTIVATION),
+            Self::ResolveOxid | Self::ResolveOxid2 => Some(interface::RESOLVER),
+        }
+    }
 }
 
 /// A port that an answer names.

@@ -300,7 +300,7 @@ impl Kernel {
         // What only a shadow has opened, this process knows nothing of.
         let found = self.openings.read()?.into_iter();
         let found = found.filter(|one| !one.of_candidate);
-        let found = found.map(|one| (key_of(&one), (one.used.is_some(), one.how)));
+        let found = found.map(|one| (key_of(&one), (one.opening.used.is_some(), one.opening.how)));
         let found: std::collections::HashMap<_, _> = found.collect();
         ensure!(
             found == expected,
@@ -360,8 +360,9 @@ impl Kernel {
 }
 
 fn key_of(one: &HandedOut) -> OpeningKey {
-    let ((family, client), (_, server)) = (address_of(one.client), address_of(one.server));
-    let key = OpeningKey::new(family, client, server, one.port);
+    let opening = &one.opening;
+    let ((family, client), (_, server)) = (address_of(opening.client), address_of(opening.server));
+    let key = OpeningKey::new(family, client, server, opening.port);
     match one.of_candidate {
         true => key.of_candidate(),
         false => key,

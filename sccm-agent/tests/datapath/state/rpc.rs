@@ -19,7 +19,7 @@ const SERVER: &str = "192.0.2.10";
 /// The first port of the range.
 const FIRST: u16 = 49_152;
 
-fn tracked() -> Settings {
+pub(super) fn tracked() -> Settings {
     Settings {
         rpc: Rpc::Tracked,
         ..Settings::roles(&["distribution-point"])
@@ -98,7 +98,10 @@ impl Mapper {
     fn open_to(&self, client: Ipv4Addr) -> Result<usize> {
         let all = self.table()?.read()?;
         let client = IpAddr::from(client);
-        Ok(all.iter().filter(|one| one.client == client).count())
+        Ok(all
+            .iter()
+            .filter(|one| one.opening.client == client)
+            .count())
     }
 
     fn told(&self, outcome: Result<How, Refusal>) -> Result<u64> {

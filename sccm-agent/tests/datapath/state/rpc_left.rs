@@ -160,7 +160,8 @@ impl World {
         assert!(self.is_open(port)?);
         assert!(!self.is_open(port + 1)?);
         let mut all = self.openings()?.into_iter();
-        let opening = all.find(|one| one.port == port).context("not there")?;
+        let found = all.find(|one| one.opening.port == port);
+        let opening = found.context("not there")?.opening;
         assert_eq!(opening.how, Some(how));
         assert!(opening.by_agent && opening.used.is_some(), "{opening:?}");
         if how == How::Map {
@@ -342,7 +343,7 @@ fn what_the_program_has_read_is_not_read_again() -> Result<()> {
         assert!(world.is_open(PORT)?);
         let told = vec![(Ok(How::Map), 1), (Err(Refusal::ForbiddenPort), 1)];
         assert_eq!(world.outcomes()?, [told, Vec::new()]);
-        assert!(!world.openings()?[0].by_agent);
+        assert!(!world.openings()?[0].opening.by_agent);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What protected systems have opened, on a gateway that takes it over from a list.
+//! What is under way, on a gateway that takes it over from a list.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -12,6 +12,7 @@ use sccm_tests::gateway::{CLIENT, FAMILIES, Stage, Topology};
 use sccm_tests::traffic::PATIENCE;
 use serde_json::{Value, json};
 
+use super::rpc::{Mapper, OPEN, PROTECTS, ends};
 use super::support::{LONG, end};
 
 /// A service that a primary site server may open, and one that it may not.
@@ -62,11 +63,18 @@ fn load(stage: &Stage, list: &Value) -> Result<Finished> {
 
 /// How many flows of a list were added, updated, known, expired, without room, and refused.
 fn counts(stage: &Stage, list: &Value) -> Result<[u64; 6]> {
+    Ok(numbers(&counted(stage, list)?))
+}
+
+fn counted(stage: &Stage, list: &Value) -> Result<Value> {
     let loaded = load(stage, list)?;
     ensure!(loaded.code == Some(0), "{loaded:?}");
-    let counts: Value = serde_json::from_str(&loaded.stdout)?;
+    Ok(serde_json::from_str(&loaded.stdout)?)
+}
+
+fn numbers(counts: &Value) -> [u64; 6] {
     let names = ["added", "updated", "known", "expired", "no_room", "refused"];
-    Ok(names.map(|name| counts[name].as_u64().expect("a number")))
+    names.map(|name| counts[name].as_u64().expect("a number"))
 }
 
 /// The same list, with something else in each flow, as if it had been made now.
@@ -157,4 +165,54 @@ fn answers_come_in_as_far_as_the_policy_lets_them_be_asked_for() -> Result<()> {
         "{here:#?}"
     );
     end(agent)
+}
+
+/// A client that uses the port meanwhile is not cut off, and nobody else gets in.
+#[test]
+fn ports_that_a_mapper_has_handed_out_stay_open() -> Result<()> {
+    for (serves, role, arguments) in PROTECTS {
+        let stage = Stage::new(Topology::Routed)?;
+        let agent = stage.enforce(role, arguments)?;
+        let (of_client, of_server, hosts) = ends(&stage, serves);
+        let mut under_way = Vec::new();
+        for family in FAMILIES {
+            let mapper = Mapper::start(of_client, of_server, hosts[family])?;
+            mapper.hand_out(&OPEN[..1])?;
+            let to = SocketAddr::new(hosts[family], OPEN[0]);
+            let stream = of_client.enter(|| TcpStream::connect_timeout(&to, LONG))?;
+            stream.set_read_timeout(Some(LONG))?;
+            under_way.push((mapper, stream));
+        }
+        let list = flows(&stage)?;
+        let ports = list["handed_out"].as_array().context("no ports")?;
+        ensure!(ports.len() == 2, "{list:#}");
+        end(agent)?;
+
+        // The next one has heard no mapper. By this policy it need not.
+        let agent = stage.enforce(role, &arguments.replace("tracked", "static"))?;
+        ensure!(numbers(&counted(&stage, &list)?["handed_out"]) == [0, 0, 0, 0, 0, 2]);
+        end(agent)?;
+        let agent = stage.enforce(role, arguments)?;
+        for (mapper, _) in &under_way {
+            mapper.assert_open(&[]);
+        }
+        let wrong = {
+            let mut list = list.clone();
+            list["handed_out"][1]["interface"] = json!("a name");
+            list
+        };
+        let refused = load(&stage, &wrong)?;
+        ensure!(refused.code == Some(2), "{refused:?}");
+        ensure!(flows(&stage)?["handed_out"] == json!([]), "half applied");
+
+        ensure!(numbers(&counted(&stage, &list)?["handed_out"]) == [2, 0, 0, 0, 0, 0]);
+        for (mapper, stream) in &mut under_way {
+            stream.write_all(b"more")?;
+            stream.read_exact(&mut [0; 4]).context("it is cut off")?;
+            mapper.assert_open(&OPEN[..1]);
+        }
+        ensure!(numbers(&counted(&stage, &list)?["handed_out"]) == [0, 0, 2, 0, 0, 0]);
+        end(agent)?;
+    }
+    Ok(())
 }

@@ -69,7 +69,7 @@ impl<'a> Mapper<'a> {
     }
 
     /// Asks for ports of an interface, and is handed these.
-    fn hand_out(&self, ports: &[u16]) -> Result<Talk> {
+    pub(super) fn hand_out(&self, ports: &[u16]) -> Result<Talk> {
         let mut talk = self.connect()?;
         talk.bind(rpc::MAPPER)?;
         let towers: Vec<Vec<u8>> = ports
