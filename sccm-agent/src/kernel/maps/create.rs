@@ -1,9 +1,9 @@
 //! Makes and pins the maps, by the table in [`map`]. The object would tell their shapes, too; to read
 //! it for them takes longer than to make them.
 
-use super::PinDir;
+use super::{PinDir, open};
 use anyhow::{Context as _, Result};
-use aya::maps::{Array, Map, MapData};
+use aya::maps::MapData;
 use aya_obj::Map as Definition;
 use sccm_common::abi::map::{self, Shape};
 use sccm_common::flow::table::{Hash, sets};
@@ -23,18 +23,14 @@ pub fn create(pins: &PinDir, flow_capacity: u32) -> Result<()> {
         let path = pins.map(shape.name);
         made.pin(&path)
             .with_context(|| format!("pinning {}", path.display()))?;
-        if shape.name == map::FLOW_HASH.name {
-            let hash = Hash {
-                sets: sets(flow_capacity).into(),
-                keys: [0, 1, 2, 3, 4, 5].map(key),
-            };
-            begin(made, shape, hash)?;
-        } else if shape.name == map::SECRET.name {
-            // By another key, nobody would find what was asked and handed out.
-            begin(made, shape, key(6))?;
-        }
     }
-    Ok(())
+    let hash = Hash {
+        sets: sets(flow_capacity).into(),
+        keys: [0, 1, 2, 3, 4, 5].map(key),
+    };
+    open(pins, map::FLOW_HASH)?.set(0, hash, 0)?;
+    // By another key, nobody would find what was asked and handed out.
+    Ok(open(pins, map::SECRET)?.set(0, key(6), 0)?)
 }
 
 fn of_shape(shape: &Shape, flow_capacity: u32) -> Result<MapData> {
@@ -43,11 +39,4 @@ fn of_shape(shape: &Shape, flow_capacity: u32) -> Result<MapData> {
     let definition =
         Definition::new_from_params(kind, shape.key, shape.value, entries, shape.flags);
     Ok(MapData::create(definition, shape.name, None)?)
-}
-
-/// Writes the only element of a map.
-fn begin<V: aya::Pod>(made: MapData, shape: &Shape, value: V) -> Result<()> {
-    let mut map: Array<_, V> = Map::from_map_data(made)?.try_into()?;
-    map.set(0, value, 0)
-        .with_context(|| format!("writing {}", shape.name))
 }

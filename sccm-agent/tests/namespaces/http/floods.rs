@@ -18,8 +18,9 @@ use super::pki::Pki;
 const PLACES: usize = 128;
 const OF_PEER: usize = 32;
 
-/// Longer than this no scrape waits, on a busy machine either.
-const PROMPT: Duration = Duration::from_secs(1);
+/// Longer than this no scrape waits, on a busy machine either: half of what Prometheus waits by
+/// default.
+const PROMPT: Duration = Duration::from_secs(5);
 
 /// What a client asks that the agent does not know.
 const REFUSED: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: rebind.example\r\n\r\n";
