@@ -130,7 +130,7 @@ fn summary(loaded: &Loaded) -> String {
             &loaded.handed_out,
             [
                 "refused, because the policy here does not open them by what a mapper says",
-                "without room: a client has so many open here",
+                "without room: only so many ports of a server are open to one client (docs/rpc.md)",
             ],
         ));
     }

@@ -18,9 +18,11 @@ use super::pki::Pki;
 const PLACES: usize = 128;
 const OF_PEER: usize = 32;
 
-/// Longer than this no scrape waits, on a busy machine either: half of what Prometheus waits by
-/// default.
-const PROMPT: Duration = Duration::from_secs(5);
+/// Longer than this most scrapes do not wait, on a busy machine either.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// Longer than this none does: half of what Prometheus waits by default.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// What a client asks that the agent does not know.
 const REFUSED: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: rebind.example\r\n\r\n";
@@ -59,12 +61,15 @@ fn ask_on(inside: &Namespace, to: SocketAddr, request: &[u8], end: &AtomicBool) 
 /// Asserts that whoever scrapes is answered at once, again and again.
 #[track_caller]
 fn assert_prompt(agent: &Agent) -> Result<()> {
+    let mut slow = 0;
     for _ in 0..20 {
         let begun = Instant::now();
         ensure!(agent.metrics()?.sum("sccm_enforcing", &[]) == 1.0);
         let took = begun.elapsed();
-        assert!(took < PROMPT, "a scrape took {took:?}");
+        assert!(took < LONGEST, "a scrape took {took:?}");
+        slow += u32::from(took >= PROMPT);
     }
+    assert!(slow <= 2, "{slow} of 20 scrapes took {PROMPT:?} or longer");
     Ok(())
 }
 
